@@ -1,0 +1,66 @@
+"""Files that are either whole or absent: a reader never sees half of one, whatever interrupts the writer."""
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pocketcnn.errors import PocketcnnError
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path`, on any failure it is removed.
+
+    Raises:
+        PocketcnnError: the disk is full or the folder cannot be written to. The old file is left as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise _readable(error, path) from error
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        os.chmod(part, 0o666 & ~_umask())  # mkstemp makes the file private; a result is meant to be shared
+        part.replace(path)
+    except OSError as error:
+        raise _readable(error, path) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` (UTF-8) to `path` atomically."""
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as part:
+        part.write_bytes(data)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _readable(error: OSError, path: Path) -> PocketcnnError:
+    reasons = {
+        errno.ENOSPC: "the disk is full. Free some space and run the same command again",
+        errno.EDQUOT: "the disk quota is used up. Free some space and run the same command again",
+        errno.EACCES: "permission denied. Choose a folder that you may write to",
+        errno.EROFS: "the file system is read-only. Choose another folder",
+        errno.ENOTDIR: "a part of that path is a file, not a folder. Choose another folder",
+    }
+    reason = reasons.get(error.errno or 0, error.strerror or str(error))
+    return PocketcnnError(f"Cannot write {path}: {reason}.")
