@@ -1,0 +1,281 @@
+"""From any `nn.Module` to a `Graph`, through `torch.export`.
+
+The module is exported in eval mode with a batch of images; the batch axis is then taken off every shape. What the
+exporter calls a "call_function" becomes a node by the table in `aten.py`; parameters, buffers and constants keep
+their names. Names of nodes are the paths of the modules that made them.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.node import Attr, Node, Shape
+from pocketcnn.graph.ops import GraphError
+from pocketcnn.graph.passes.recognise import recognise
+
+BATCH = 3
+"""Images in the example that is exported: not 1, which broadcasts, so that an operation that mixes images is noticed."""
+
+
+class CaptureError(GraphError):
+    """The module does something that the IR has no operation for; the message says where."""
+
+
+def capture(module: nn.Module, example_input: Tensor | Sequence[int]) -> Graph:
+    """Capture what `module` computes at inference.
+
+    Args:
+        module: any network with one image tensor in and one tensor out. It is not changed.
+        example_input: images (N, C, H, W), or just that shape. The spatial size is fixed by it, the batch axis stays free.
+
+    Raises:
+        CaptureError: an operation outside the IR, or one that depends on the values of the images or mixes images.
+    """
+    shape = tuple(example_input.shape if isinstance(example_input, Tensor) else example_input)
+    if len(shape) < 2 or min(shape) < 1:
+        raise CaptureError(f"The example input has shape {shape}; (N, C, H, W) is needed.")
+    program = _export(module, shape[1:])
+    return Builder(module, program).graph()
+
+
+def _export(module: nn.Module, image: Shape) -> torch.export.ExportedProgram:
+    parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    dtype = parameter.dtype if parameter is not None else torch.float32
+    modes = {child: child.training for child in module.modules()}
+    module.eval()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's business
+            return torch.export.export(module, (torch.zeros(BATCH, *image, device=device, dtype=dtype),))
+    except Exception as error:  # the exporter raises many kinds; all mean that the module cannot be traced
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CaptureError(
+            f"{type(module).__name__} cannot be captured for images of shape {image}: {reason} "
+            "Check that the network runs on such images and that its control flow does not depend on their values."
+        ) from error
+    finally:
+        for child, training in modes.items():
+            child.training = training
+
+
+Value = str | tuple[str, ...] | None
+"""What an exported value is here: the name of a node, a tuple of them (chunk, split), or nothing (an unused output)."""
+
+
+@dataclass
+class Builder:
+    """The graph while it is being built. The rules in `aten.py` call its methods."""
+
+    module: nn.Module
+    program: torch.export.ExportedProgram
+    nodes: list[Node] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    exported_shapes: dict[str, Shape] = field(default_factory=dict)
+    values: dict[fx.Node, Value] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    tensor_of: dict[fx.Node, str] = field(default_factory=dict)
+    current: fx.Node | None = None
+
+    def graph(self) -> Graph:
+        """Translate the whole program."""
+        from pocketcnn.graph.aten import RULES  # the table's rules are written with this class
+
+        output: str | None = None
+        for node in self.program.graph.nodes:
+            self.current = node
+            if node.op == "placeholder":
+                self._placeholder(node)
+            elif node.op == "call_function":
+                rule = RULES.get(rule_name(node.target))
+                if rule is None:
+                    self.fail("the graph has no such operation")
+                self._record(node, rule(self))
+            elif node.op == "output":
+                output = self._output(node)
+        if output is None:
+            raise CaptureError("The network returns nothing.")
+        graph = Graph(tuple(self.nodes), output, self.tensors).rebuilt()
+        self._check_shapes(graph)
+        return recognise(graph)
+
+    def _record(self, node: fx.Node, value: Value) -> None:
+        self.values[node] = value
+        if isinstance(value, str):
+            self.exported_shapes[value] = self.shape(node)
+
+    def _check_shapes(self, graph: Graph) -> None:
+        """The IR's shape rules must agree with what the exporter saw."""
+        for node in graph.nodes:
+            exported = self.exported_shapes.get(node.name, node.shape)
+            if exported != node.shape:
+                raise CaptureError(
+                    f"Node {node.name!r} ({node.op}) has shape {exported}, the graph infers {node.shape}."
+                )
+
+    def _placeholder(self, node: fx.Node) -> None:
+        signature = self.program.graph_signature
+        name = (
+            signature.inputs_to_parameters.get(node.name)
+            or signature.inputs_to_buffers.get(node.name)
+            or signature.inputs_to_lifted_tensor_constants.get(node.name)
+        )
+        if name is not None:
+            stored = self.program.state_dict.get(name, self.program.constants.get(name))
+            if not isinstance(stored, Tensor):
+                self.fail(f"the tensor {name!r} has no value")
+            self.tensor_of[node] = name
+            self.tensors[name] = stored.detach()
+        elif self.nodes:
+            self.fail("the network takes more than one input")
+        else:
+            self._append(Node("input", "input", (), self.shape(node)))
+            self.values[node] = "input"
+
+    def _output(self, node: fx.Node) -> str:
+        results = [item for item in _flatten(node.args) if item is not None]
+        mutated = set(self.program.graph_signature.buffers_to_mutate)
+        results = [item for item in results if item.name not in mutated]
+        if len(results) != 1:
+            raise CaptureError(f"The network returns {len(results)} values; one tensor is needed.")
+        return self.value(results[0])
+
+    # What rules use -------------------------------------------------------------------------------------------
+
+    def add(self, op: str, *inputs: str, tensors: Mapping[str, str | None] | None = None, **attrs: Attr) -> str:
+        """Append a node and return its name; roles without a tensor are left out, the shape is inferred later."""
+        named = {role: tensor for role, tensor in (tensors or {}).items() if tensor is not None}
+        return self._append(Node(self._fresh_name(op), op, inputs, (), attrs, named))
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the exported operation by the names in its schema, defaults filled in."""
+        node = self.fx_node()
+        schema = node.target._schema.arguments  # type: ignore[union-attr]
+        given = dict(zip((argument.name for argument in schema), node.args, strict=False))
+        defaults = {argument.name: argument.default_value for argument in schema}
+        return {**defaults, **given, **node.kwargs}
+
+    def fx_node(self) -> fx.Node:
+        """The exported node that is being translated."""
+        if self.current is None:
+            raise CaptureError("No exported node is being translated.")
+        return self.current
+
+    def value(self, argument: Any) -> str:
+        """The node that an argument stands for; a parameter used as a value becomes a constant."""
+        if argument in self.tensor_of:
+            return self._constant(argument)
+        found = self.values.get(argument)
+        if not isinstance(found, str):
+            self.fail(f"{argument} is not a tensor computed from the image")
+        return found
+
+    def tensor(self, argument: Any) -> str:
+        """The stored tensor that an argument stands for."""
+        if argument not in self.tensor_of:
+            self.fail(f"{argument} is computed, but must be a parameter or buffer here")
+        return self.tensor_of[argument]
+
+    def optional_tensor(self, argument: Any) -> str | None:
+        """The stored tensor that an argument stands for, if it is given."""
+        return None if argument is None else self.tensor(argument)
+
+    def shape(self, argument: fx.Node) -> Shape:
+        """The shape of an exported value, without its batch axis."""
+        full = tuple(int(size) for size in argument.meta["val"].shape)
+        if not full or full[0] != BATCH:
+            self.fail(f"its result has shape {full} for a batch of {BATCH}: it mixes the images of a batch")
+        return full[1:]
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis of a batched tensor as an axis of one image."""
+        positive = axis % (rank + 1)
+        if positive == 0:
+            self.fail("it works along the batch axis")
+        return positive - 1
+
+    def fail(self, problem: str) -> Any:
+        """Raise a `CaptureError` that names the module, the source line and the operation.
+
+        Raises:
+            CaptureError: always.
+        """
+        node = self.fx_node()
+        path, kind = _module_of(node)
+        where = f"module {path!r} ({kind})" if path else f"the network itself ({type(self.module).__name__})"
+        what = node.target if node.op == "call_function" else node.name
+        raise CaptureError(
+            f"Cannot capture {what} in {where}, {_source_line(node)}: {problem}. "
+            "Replace that part of the network by operations of `pocketcnn.graph.ops`, or add the operation there."
+        )
+
+    def _append(self, node: Node) -> str:
+        self.nodes.append(node)
+        self.names.add(node.name)
+        return node.name
+
+    def _constant(self, argument: fx.Node) -> str:
+        """A stored tensor as a value, with as many axes as the result that it takes part in."""
+        name = self.tensor_of[argument]
+        rank = len(self.shape(self.fx_node()))
+        full = tuple(self.tensors[name].shape)
+        shape = full[1:] if len(full) == rank + 1 and full[0] == 1 else (1,) * (rank - len(full)) + full
+        node = f"{name}/constant"
+        if node not in self.names:
+            self._append(Node(node, "constant", (), shape, {"shape": shape}, {"value": name}))
+        return node
+
+    def _fresh_name(self, op: str) -> str:
+        path, _ = _module_of(self.fx_node())
+        leaf = bool(path) and not any(True for _ in _submodule(self.module, path).children())
+        name = path if leaf else f"{path}/{op}" if path else op
+        count, fresh = 2, name
+        while fresh in self.names:
+            fresh = f"{name}#{count}"
+            count += 1
+        return fresh
+
+
+def _submodule(module: nn.Module, path: str) -> nn.Module:
+    try:
+        return module.get_submodule(path)
+    except AttributeError:
+        return nn.Module()
+
+
+def _module_of(node: fx.Node) -> tuple[str, str]:
+    """Path and class of the innermost module that an exported node comes from."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return "", ""
+    path, kind = stack[-1]
+    name = kind if isinstance(kind, str) else kind.__name__
+    return str(path).split("@")[0], name.rpartition(".")[2]
+
+
+def _source_line(node: fx.Node) -> str:
+    frames = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip()]
+    places = [(i, line) for i, line in enumerate(frames) if line.startswith("File ")]
+    if not places:
+        return "unknown line"
+    index, place = places[-1]
+    code = frames[index + 1] if index + 1 < len(frames) else ""
+    file, _, rest = place.removeprefix("File ").partition(", line ")
+    return f"{file.strip(chr(34))}:{rest.split(',')[0]} `{code}`"
+
+
+def rule_name(target: Any) -> str:
+    """The name that the rules know an exported target by: without overload and without the mark of in-place forms."""
+    parts = str(target).split(".")
+    return f"{parts[0]}.{parts[1].rstrip('_')}" if len(parts) > 1 else str(target)
+
+
+def _flatten(item: Any) -> list[Any]:
+    if isinstance(item, list | tuple):
+        return [leaf for part in item for leaf in _flatten(part)]
+    return [item]

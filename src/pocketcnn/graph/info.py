@@ -1,0 +1,38 @@
+"""What travels with a network besides its graph: the input contract, the class names, and where it comes from."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pocketcnn.graph.contract import InputContract
+
+
+class Stage(BaseModel):
+    """One step of a network's life: what was done, with which settings, on which data, and what came of it.
+
+    `figures` holds measured numbers such as ``accuracy_before`` and ``accuracy_after``; `data` is the fingerprint of the
+    images that were used.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
+    data: str | None = None
+    figures: dict[str, float | int | str] = Field(default_factory=dict)
+
+
+class ModelInfo(BaseModel):
+    """Everything about a network that is not its graph."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = ""
+    input: InputContract | None = None
+    classes: tuple[str, ...] = ()
+    lineage: tuple[Stage, ...] = ()
+
+    def with_stage(self, stage: Stage) -> "ModelInfo":
+        """The same, one stage older."""
+        return self.model_copy(update={"lineage": (*self.lineage, stage)})

@@ -1,0 +1,196 @@
+"""A `Graph` as a trainable `nn.Module`: the same function, the same `state_dict` keys, without the source code."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pocketcnn.errors import UsageError
+from pocketcnn.graph.fake_quantize import fake_quantize_activation, fake_quantize_bias, fake_quantize_weight
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.info import ModelInfo
+from pocketcnn.graph.node import Node
+from pocketcnn.graph.numerics import Numerics
+from pocketcnn.graph.ops import OPS
+
+Observer = Callable[[Node, Tensor], None]
+
+
+class GraphNetwork(nn.Module):
+    """Runs a graph.
+
+    The sub-modules are ordinary `nn.Conv2d`, `nn.Linear`, `nn.BatchNorm2d`, … under the names that they had in the
+    source network, so optimizers, hooks and `state_dict` work as usual. With numerics, weights and
+    activations pass through their integer formats in every forward pass, in training too.
+    """
+
+    def __init__(self, graph: Graph, info: ModelInfo | None = None) -> None:
+        super().__init__()
+        self.info = info or ModelInfo()
+        self._nodes = graph.nodes
+        self._output = graph.output
+        self._numerics = graph.numerics
+        self._last_use = _last_uses(graph)
+        self._layers = _layer_paths(graph)
+        self._tensor_names = tuple(graph.tensors)
+        for node in graph.nodes:
+            if path := self._layers.get(node.name):
+                build = OPS[node.op].module
+                if build is not None and not _has_module(self, path):
+                    _attach(self, path, build(node, graph.node_tensors(node)))
+        self._attach_loose(graph)
+
+    def _attach_loose(self, graph: Graph) -> None:
+        """Tensors that no ordinary layer holds: constants, index lists, scales, weights that several layers share."""
+        held = set(self.state_dict(keep_vars=True))
+        buffers = {node.tensors[r] for node in graph.nodes for r in OPS[node.op].buffers if r in node.tensors}
+        buffers |= {form.scale for form in graph.numerics.weights.values()}
+        for name, tensor in graph.tensors.items():
+            if name not in held:
+                trained = name not in buffers and tensor.is_floating_point()
+                _attach_tensor(self, name, tensor.detach().clone(), trained)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph with the present values of the tensors (shared with the parameters, not copied)."""
+        state = self.state_dict()
+        return Graph(self._nodes, self._output, {name: state[name] for name in self._tensor_names}, self._numerics)
+
+    @property
+    def numerics(self) -> Numerics:
+        """The number formats; empty for a float network."""
+        return self._numerics
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, classes) for a classifier."""
+        return self.run(x)
+
+    def run(self, x: Tensor, observe: Observer | None = None) -> Tensor:
+        """The forward pass; `observe` is called with every node and its output, as the next nodes will see it.
+
+        Raises:
+            UsageError: the images do not have the shape that the network was captured for.
+        """
+        if tuple(x.shape[1:]) != self._nodes[0].shape or x.ndim != len(self._nodes[0].shape) + 1:
+            wanted = ", ".join(map(str, self._nodes[0].shape))
+            raise UsageError(f"The network takes images of shape (N, {wanted}), not {tuple(x.shape)}.")
+        values: dict[str, Tensor] = {}
+        for node in self._nodes:
+            value = x if node.op == "input" else self._compute(node, [values[name] for name in node.inputs])
+            form = self._numerics.activations.get(node.name)
+            values[node.name] = value if form is None else fake_quantize_activation(value, form)
+            if observe is not None:
+                observe(node, values[node.name])
+            for name in self._last_use[node.name]:
+                del values[name]
+        return values[self._output]
+
+    def _compute(self, node: Node, inputs: list[Tensor]) -> Tensor:
+        path = self._layers.get(node.name)
+        quantized = self._numerics.weights and any(name in self._numerics.weights for name in node.tensors.values())
+        if path is not None and not quantized:
+            layer: Tensor = self.get_submodule(path)(*inputs)
+            return layer
+        tensors = {role: _tensor(self, name) for role, name in node.tensors.items()}
+        if quantized:
+            tensors = self._quantized(node, tensors)
+        return OPS[node.op].run(node, inputs, tensors, self.training)
+
+    def _quantized(self, node: Node, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        form = self._numerics.weights[node.tensors["weight"]]
+        scale = _tensor(self, form.scale)
+        result = {**tensors, "weight": fake_quantize_weight(tensors["weight"], scale, form)}
+        source = self._numerics.activations.get(node.inputs[0])
+        if "bias" in tensors and source is not None:
+            result["bias"] = fake_quantize_bias(tensors["bias"], source.scale, scale)
+        return result
+
+
+def _last_uses(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """For each node the values that nobody reads after it, so that memory is given back as early as on a device."""
+    last: dict[str, str] = {}
+    for node in graph.nodes:
+        last[node.name] = node.name  # a value that nobody reads ends where it is made
+        for name in node.inputs:
+            last[name] = node.name
+    ends: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
+    for value, user in last.items():
+        if value != graph.output:
+            ends[user].append(value)
+    return {name: tuple(values) for name, values in ends.items()}
+
+
+def _layer_paths(graph: Graph) -> dict[str, str]:
+    """Node name -> path of the ordinary layer that can hold its tensors.
+
+    That needs tensors named ``path.role``, for roles as `torch.nn` has them, that no layer at another path shares.
+    """
+    paths: dict[str, str] = {}
+    for node in graph.nodes:
+        if OPS[node.op].module is None or not node.tensors:
+            continue
+        prefixes = {name.removesuffix(f".{role}") for role, name in node.tensors.items() if name.endswith(f".{role}")}
+        if len(prefixes) == 1 and all(name.endswith(f".{role}") for role, name in node.tensors.items()):
+            paths[node.name] = prefixes.pop()
+    uses = Counter((path, graph[name].op, repr(graph[name].attrs)) for name, path in paths.items())
+    forms = Counter(path for path, _, _ in uses)
+    return {name: path for name, path in paths.items() if forms[path] == 1}
+
+
+def _container(root: nn.Module, path: str) -> nn.Module:
+    module = root
+    for part in path.split(".") if path else ():
+        child = module._modules.get(part)
+        if child is None:
+            child = nn.Module()
+            _checked_add(module, part, child)
+        module = child
+    return module
+
+
+def _checked_add(parent: nn.Module, name: str, child: nn.Module) -> None:
+    if hasattr(parent, name):
+        raise UsageError(
+            f"A layer cannot be called {name!r}: a network has an attribute of that name. Rename the layer."
+        )
+    parent.add_module(name, child)
+
+
+def _has_module(root: nn.Module, path: str) -> bool:
+    try:
+        root.get_submodule(path)
+    except AttributeError:
+        return False
+    return True
+
+
+def _attach(root: nn.Module, path: str, layer: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    _checked_add(_container(root, parent), name, layer)
+
+
+def _attach_tensor(root: nn.Module, name: str, tensor: Tensor, trained: bool) -> None:
+    path, _, leaf = name.rpartition(".")
+    owner = _container(root, path)
+    if trained:
+        owner.register_parameter(leaf, nn.Parameter(tensor))
+    else:
+        owner.register_buffer(leaf, tensor)
+
+
+def _tensor(root: nn.Module, name: str) -> Tensor:
+    path, _, leaf = name.rpartition(".")
+    found: Tensor = getattr(root.get_submodule(path), leaf)
+    return found
+
+
+def predictions(network: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
+    """Logits (N, classes) of `images` (N, C, H, W) in eval mode; the network's mode is as before afterwards."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            return torch.cat([network(batch) for batch in images.split(batch_size)])
+    finally:
+        network.train(training)

@@ -1,0 +1,36 @@
+"""The operations of the IR, by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pocketcnn.graph.ops.activation import ACTIVATION_OPS
+from pocketcnn.graph.ops.arithmetic import ARITHMETIC_OPS
+from pocketcnn.graph.ops.base import GraphError, Op, require
+from pocketcnn.graph.ops.convolution import CONVOLUTION_OPS
+from pocketcnn.graph.ops.layout import LAYOUT_OPS
+from pocketcnn.graph.ops.normalization import NORMALIZATION_OPS
+from pocketcnn.graph.ops.pooling import POOLING_OPS
+
+
+def _input_has_no_rule(*_: object) -> None:
+    raise GraphError("An input is given, not computed.")
+
+
+INPUT = Op(name="input", arity=0, shape=_input_has_no_rule, run=_input_has_no_rule, onnx=_input_has_no_rule)  # type: ignore[arg-type]
+
+OPS: Mapping[str, Op] = MappingProxyType(
+    {
+        op.name: op
+        for op in (
+            INPUT,
+            *CONVOLUTION_OPS,
+            *NORMALIZATION_OPS,
+            *ACTIVATION_OPS,
+            *ARITHMETIC_OPS,
+            *LAYOUT_OPS,
+            *POOLING_OPS,
+        )
+    }
+)
+
+__all__ = ["OPS", "GraphError", "Op", "require"]

@@ -1,0 +1,153 @@
+"""Pooling and resampling of feature maps."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from pocketcnn.graph.node import Node, Shape
+from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, require, require_rank
+
+
+def pooled_length(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:
+    """Output length of a pooling window along one axis; with `ceil`, a last window that starts in the padding is dropped."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    length = (-(-room // stride) if ceil else room // stride) + 1
+    return length - 1 if ceil and (length - 1) * stride >= size + padding else length
+
+
+def _pool_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
+    require_rank(node, inputs[0], 3)
+    kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
+    dilation = node.pair("dilation") if "dilation" in node.attrs else (1, 1)
+    require(min(*kernel, *stride, *dilation) >= 1 and min(padding) >= 0, node, "kernel, stride and dilation start at 1")
+    require(all(2 * p <= k for p, k in zip(padding, kernel, strict=True)), node, "padding exceeds half the kernel")
+    out = tuple(
+        pooled_length(size, kernel[axis], stride[axis], padding[axis], dilation[axis], node.flag("ceil"))
+        for axis, size in enumerate(inputs[0][1:])
+    )
+    require(min(out) >= 1, node, f"an input of shape {inputs[0]} is too small for its window")
+    return (inputs[0][0], *out)
+
+
+def _window(node: Node) -> dict[str, object]:
+    padding = node.pair("padding")
+    return {
+        "kernel_shape": node.pair("kernel"),
+        "strides": node.pair("stride"),
+        "pads": (*padding, *padding),
+        "ceil_mode": int(node.flag("ceil")),
+    }
+
+
+def _run_max(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
+    window = [node.pair(name) for name in ("kernel", "stride", "padding", "dilation")]
+    return F.max_pool2d(inputs[0], *window, ceil_mode=node.flag("ceil"))
+
+
+MAX_POOL = Op(
+    name="max_pool",
+    attrs={"kernel": Kind.PAIR, "stride": Kind.PAIR, "padding": Kind.PAIR, "dilation": Kind.PAIR, "ceil": Kind.BOOL},
+    shape=_pool_shape,
+    run=_run_max,
+    onnx=lambda node, emit: emit.op("MaxPool", emit.inputs[0], **_window(node), dilations=node.pair("dilation")),
+)
+
+
+def _run_avg(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
+    window = [node.pair(name) for name in ("kernel", "stride", "padding")]
+    return F.avg_pool2d(inputs[0], *window, node.flag("ceil"), node.flag("count_padding"))
+
+
+AVG_POOL = Op(
+    name="avg_pool",
+    attrs={
+        "kernel": Kind.PAIR,
+        "stride": Kind.PAIR,
+        "padding": Kind.PAIR,
+        "ceil": Kind.BOOL,
+        "count_padding": Kind.BOOL,
+    },
+    shape=_pool_shape,
+    run=_run_avg,
+    onnx=lambda node, emit: emit.op(
+        "AveragePool", emit.inputs[0], **_window(node), count_include_pad=int(node.flag("count_padding"))
+    ),
+)
+
+
+def _adaptive_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
+    require_rank(node, inputs[0], 3)
+    require(min(node.pair("size")) >= 1, node, f"an output size of {node.pair('size')}")
+    return (inputs[0][0], *node.pair("size"))
+
+
+def _bins(size: int, bins: int) -> list[tuple[int, int]]:
+    """The half-open input range that each adaptive bin averages."""
+    return [(index * size // bins, -(-(index + 1) * size // bins)) for index in range(bins)]
+
+
+def _adaptive_onnx(node: Node, emit: OnnxEmitter) -> str:
+    """ONNX has no adaptive pooling. Bins of one size are a plain pooling; others are averaged one axis at a time by a matrix."""
+    _, height, width = emit.shapes[0]
+    rows, columns = node.pair("size")
+    if height % rows == 0 and width % columns == 0:
+        kernel = (height // rows, width // columns)
+        return emit.op("AveragePool", emit.inputs[0], kernel_shape=kernel, strides=kernel)
+    down = emit.op("MatMul", emit.constant(_averaging(height, rows)), emit.inputs[0])
+    return emit.op("MatMul", down, emit.constant(_averaging(width, columns).T.copy()))
+
+
+def _averaging(size: int, bins: int) -> np.ndarray:
+    matrix = np.zeros((bins, size), dtype=np.float32)
+    for row, (start, stop) in enumerate(_bins(size, bins)):
+        matrix[row, start:stop] = 1 / (stop - start)
+    return matrix
+
+
+ADAPTIVE_AVG_POOL = Op(
+    name="adaptive_avg_pool",
+    attrs={"size": Kind.PAIR},
+    shape=_adaptive_shape,
+    run=lambda node, inputs, tensors, training: F.adaptive_avg_pool2d(inputs[0], node.pair("size")),
+    onnx=_adaptive_onnx,
+)
+
+
+def _upsample_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
+    require_rank(node, inputs[0], 3)
+    vertical, horizontal = node.pair("scale")
+    require(
+        min(vertical, horizontal) >= 1 and max(vertical, horizontal) <= 64, node, f"a scale of {node.pair('scale')}"
+    )
+    return (inputs[0][0], inputs[0][1] * vertical, inputs[0][2] * horizontal)
+
+
+def _run_upsample(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
+    vertical, horizontal = node.pair("scale")
+    return F.interpolate(inputs[0], scale_factor=(float(vertical), float(horizontal)), mode="nearest")
+
+
+def _upsample_onnx(node: Node, emit: OnnxEmitter) -> str:
+    scales = emit.constant(np.array([1, 1, *node.pair("scale")], dtype=np.float32))
+    return emit.op(
+        "Resize",
+        emit.inputs[0],
+        "",
+        scales,
+        mode="nearest",
+        nearest_mode="floor",
+        coordinate_transformation_mode="asymmetric",
+    )
+
+
+UPSAMPLE = Op(
+    name="upsample",
+    attrs={"scale": Kind.PAIR},
+    shape=_upsample_shape,
+    run=_run_upsample,
+    onnx=_upsample_onnx,
+)
+
+POOLING_OPS = (MAX_POOL, AVG_POOL, ADAPTIVE_AVG_POOL, UPSAMPLE)

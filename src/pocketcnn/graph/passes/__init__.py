@@ -1,0 +1,1 @@
+"""Graph in, equal graph out: what is recognised, folded or left out on the way to a device."""

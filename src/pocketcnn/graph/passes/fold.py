@@ -1,0 +1,98 @@
+"""What inference does not need: dropout, and batch normalization that a convolution can absorb."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.node import Node
+
+
+def for_inference(graph: Graph) -> Graph:
+    """The same function in eval mode with fewer operations: no dropout, batch normalization folded."""
+    return fold_batch_norm(drop_dropout(graph))
+
+
+def drop_dropout(graph: Graph) -> Graph:
+    """Without dropout, which does nothing at inference."""
+    skipped = {node.name: node.inputs[0] for node in graph.nodes if node.op == "dropout"}
+    return _bypass(graph, skipped)
+
+
+def fold_batch_norm(graph: Graph) -> Graph:
+    """Fold each batch normalization into the convolution or linear layer before it, where nothing else reads that layer.
+
+    Any other batch normalization (before an activation, after a concat) becomes a 1x1 depthwise convolution: the same
+    multiply and add, in a form that every runtime and the integer arithmetic know.
+    """
+    tensors: dict[str, Tensor] = dict(graph.tensors)
+    changed: dict[str, Node] = {}
+    skipped: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.op != "batch_norm":
+            continue
+        scale, offset = _scale_and_offset(node, tensors)
+        source = graph[node.inputs[0]]
+        if _absorbs(graph, source):
+            changed[source.name] = _absorb(source, scale, offset, tensors)
+            skipped[node.name] = source.name
+        elif len(node.shape) == 3:
+            changed[node.name] = _as_depthwise(node, scale, offset, tensors)
+    nodes = [changed.get(node.name, node) for node in graph.nodes]
+    return _bypass(graph.rebuilt(nodes, tensors=tensors), skipped)
+
+
+def _absorbs(graph: Graph, source: Node) -> bool:
+    shared = sum(source.tensors.get("weight") == node.tensors.get("weight") for node in graph.nodes) > 1
+    return source.op in ("conv2d", "linear") and len(graph.users(source.name)) == 1 and not shared
+
+
+def _scale_and_offset(node: Node, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """gamma / sqrt(var + eps) and beta - mean · that, in double precision."""
+    mean, variance = (tensors[node.tensors[role]].double() for role in ("running_mean", "running_var"))
+    scale = torch.rsqrt(variance + node.number("eps"))
+    if "weight" in node.tensors:
+        scale = scale * tensors[node.tensors["weight"]].double()
+    offset = -mean * scale
+    if "bias" in node.tensors:
+        offset = offset + tensors[node.tensors["bias"]].double()
+    return scale, offset
+
+
+def _absorb(source: Node, scale: Tensor, offset: Tensor, tensors: dict[str, Tensor]) -> Node:
+    weight = tensors[source.tensors["weight"]]
+    rows = scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    if "bias" in source.tensors:
+        offset = offset + tensors[source.tensors["bias"]].double() * scale
+    bias_name = source.tensors.get("bias") or _bias_name(source)
+    tensors[source.tensors["weight"]] = (weight.double() * rows).to(weight.dtype)
+    tensors[bias_name] = offset.to(weight.dtype)
+    return replace(source, tensors={**source.tensors, "bias": bias_name})
+
+
+def _bias_name(source: Node) -> str:
+    return f"{source.tensors['weight'].removesuffix('.weight')}.bias"
+
+
+def _as_depthwise(node: Node, scale: Tensor, offset: Tensor, tensors: dict[str, Tensor]) -> Node:
+    path = node.tensors["running_mean"].removesuffix(".running_mean")
+    dtype = tensors[node.tensors["running_mean"]].dtype
+    names = {"weight": f"{path}.weight", "bias": f"{path}.bias"}
+    tensors[names["weight"]] = scale.to(dtype).reshape(-1, 1, 1, 1)
+    tensors[names["bias"]] = offset.to(dtype)
+    attrs = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": node.shape[0]}
+    return replace(node, op="conv2d", attrs=attrs, tensors=names)
+
+
+def _bypass(graph: Graph, skipped: Mapping[str, str]) -> Graph:
+    """Readers of a skipped value read what it stands for instead."""
+
+    def target(name: str) -> str:
+        while name in skipped:
+            name = skipped[name]
+        return name
+
+    nodes = [replace(node, inputs=tuple(map(target, node.inputs))) for node in graph.nodes if node.name not in skipped]
+    return graph.rebuilt(nodes, output=target(graph.output))

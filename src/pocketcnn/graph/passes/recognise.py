@@ -1,0 +1,97 @@
+"""Compositions that are one operation in the papers: channel shuffle, h-sigmoid, h-swish, SiLU."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.node import Node
+
+Pattern = Callable[[Graph, Node], Node | None]
+
+
+def recognise(graph: Graph) -> Graph:
+    """Replace known compositions by the single operation; what nobody reads any more is dropped."""
+    for pattern in (_channel_shuffle, _hard_sigmoid, _hard_swish, _hard_swish_scaled_last, _silu):
+        nodes = [pattern(graph, node) or node for node in graph.nodes]
+        graph = graph.rebuilt(nodes)
+    return graph
+
+
+def _only(graph: Graph, node: Node, op: str) -> Node | None:
+    """The input of `node` if it is an `op` that nothing else reads."""
+    source = graph[node.inputs[0]]
+    return source if source.op == op and len(graph.users(source.name)) == 1 else None
+
+
+def _channel_shuffle(graph: Graph, node: Node) -> Node | None:
+    """(C, H, W) -> (G, C/G, H, W) -> (C/G, G, H, W) -> (C, H, W); the spatial axes may be flattened meanwhile."""
+    if node.op != "reshape" or len(node.shape) != 3:
+        return None
+    swap = _only(graph, node, "permute")
+    split = _only(graph, swap, "reshape") if swap else None
+    if swap is None or split is None:
+        return None
+    source = graph[split.inputs[0]]
+    groups, rest = split.shape[0], tuple(range(2, len(split.shape)))
+    same = source.shape == node.shape and split.shape[0] * split.shape[1] == node.shape[0]
+    if not same or swap.ints("order") != (1, 0, *rest):
+        return None
+    return replace(node, op="channel_shuffle", inputs=(source.name,), attrs={"groups": groups})
+
+
+def _is_affine(node: Node | None, scale: float, offset: float) -> bool:
+    return (
+        node is not None
+        and node.op == "affine"
+        and abs(node.number("scale") - scale) < 1e-6
+        and node.number("offset") == offset
+    )
+
+
+def _relu6_of_plus_3(graph: Graph, node: Node | None) -> str | None:
+    """x, if `node` computes ReLU6(x + 3)."""
+    if node is None or node.op != "relu6":
+        return None
+    plus = graph[node.inputs[0]]
+    return plus.inputs[0] if _is_affine(plus, 1.0, 3.0) else None
+
+
+def _hard_sigmoid(graph: Graph, node: Node) -> Node | None:
+    """ReLU6(x + 3) / 6 (MobileNetV3 paper, section 5.2)."""
+    x = _relu6_of_plus_3(graph, _only(graph, node, "relu6")) if _is_affine(node, 1 / 6, 0.0) else None
+    return replace(node, op="hardsigmoid", inputs=(x,), attrs={}) if x else None
+
+
+def _product_with(graph: Graph, node: Node, op: str) -> tuple[str, str] | None:
+    """(x, y) if `node` is x · y where y is an `op` of x."""
+    if node.op != "mul":
+        return None
+    for x, y in (node.inputs, node.inputs[::-1]):
+        if graph[y].op == op and graph[y].inputs[0] == x:
+            return x, y
+    return None
+
+
+def _hard_swish(graph: Graph, node: Node) -> Node | None:
+    """x · h-sigmoid(x) (MobileNetV3 paper, section 5.2)."""
+    found = _product_with(graph, node, "hardsigmoid")
+    return replace(node, op="hardswish", inputs=(found[0],), attrs={}) if found else None
+
+
+def _hard_swish_scaled_last(graph: Graph, node: Node) -> Node | None:
+    """(x · ReLU6(x + 3)) / 6, the same function computed in another order."""
+    if not _is_affine(node, 1 / 6, 0.0):
+        return None
+    product = _only(graph, node, "mul")
+    if product is None:
+        return None
+    for x, gate in (product.inputs, product.inputs[::-1]):
+        if _relu6_of_plus_3(graph, graph[gate]) == x:
+            return replace(node, op="hardswish", inputs=(x,), attrs={})
+    return None
+
+
+def _silu(graph: Graph, node: Node) -> Node | None:
+    """x · sigmoid(x)."""
+    found = _product_with(graph, node, "sigmoid")
+    return replace(node, op="silu", inputs=(found[0],), attrs={}) if found else None
