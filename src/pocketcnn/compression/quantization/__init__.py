@@ -1,0 +1,3 @@
+"""Post-training quantization in the library's own integer arithmetic (`graph/numerics.py`)."""
+
+from pocketcnn.compression.quantization.quantize import quantize as quantize

@@ -1,0 +1,108 @@
+"""The range of every value, seen on real images, and the scale and zero point that store it best."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import ActivationFormat, GraphNetwork, Node
+
+SAMPLES_PER_BATCH = 1 << 15
+"""Values kept a batch for the methods that look at the distribution; minimum and maximum are exact."""
+
+
+@dataclass
+class Observed:
+    """What was seen of one value: exact minimum and maximum, and a sample of the rest."""
+
+    low: float = 0.0  # zero is always in the range: padding and ReLU need it exact
+    high: float = 0.0
+    samples: list[Tensor] = field(default_factory=list)
+
+    def see(self, value: Tensor) -> None:
+        """Take one batch into account."""
+        flat = value.detach().flatten().float()
+        self.low = min(self.low, float(flat.min()))
+        self.high = max(self.high, float(flat.max()))
+        step = max(1, flat.numel() // SAMPLES_PER_BATCH) | 1  # odd, so that it does not walk along one column
+        self.samples.append(flat[::step].clone())
+
+    def sample(self) -> Tensor:
+        """All the values that were kept."""
+        return torch.cat(self.samples)
+
+
+def observe(network: GraphNetwork, images: Tensor, names: Collection[str], batch_size: int = 64) -> dict[str, Observed]:
+    """Run `images` (N, C, H, W) through the float network and watch the values `names`.
+
+    Raises:
+        UsageError: no images, or values that are not finite.
+    """
+    if len(images) == 0:
+        raise UsageError("Calibration needs at least one image.")
+    seen = {name: Observed() for name in names}
+
+    def watch(node: Node, value: Tensor) -> None:
+        if node.name in seen:
+            if not torch.isfinite(value).all():
+                raise UsageError(f"Calibration met infinite or undefined values after {node.name!r}; train the network first.")
+            seen[node.name].see(value)
+
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(images), batch_size):
+                network.run(images[start : start + batch_size], watch)
+    finally:
+        network.train(training)
+    return seen
+
+
+def affine_format(low: float, high: float, bits: int = 8) -> ActivationFormat:
+    """The unsigned affine format that covers low … high, zero included and exact (Jacob et al., section 3, eq. 13)."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    levels = (1 << bits) - 1
+    scale = float(np.float32((high - low) / levels))
+    if not scale > np.finfo(np.float32).tiny:
+        return ActivationFormat(scale=1.0, zero_point=0, bits=bits)
+    return ActivationFormat(scale=scale, zero_point=int(np.clip(round(-low / scale), 0, levels)), bits=bits)
+
+
+def minmax(seen: Observed, bits: int) -> ActivationFormat:
+    """Everything that was seen fits; one outlier makes every step coarser."""
+    return affine_format(seen.low, seen.high, bits)
+
+
+def percentile(seen: Observed, bits: int, keep: float = 0.9999) -> ActivationFormat:
+    """The middle `keep` of the values fits; the rest saturates."""
+    sample = seen.sample().numpy()
+    tail = (1 - keep) / 2
+    return affine_format(float(np.quantile(sample, tail)), float(np.quantile(sample, 1 - tail)), bits)
+
+
+def mse(seen: Observed, bits: int, steps: int = 24) -> ActivationFormat:
+    """The range, among shrunken forms of the whole one, with the least mean square error of the stored values."""
+    sample = seen.sample()
+    best = minmax(seen, bits)
+    least = _error(sample, best)
+    for step in range(1, steps):
+        share = 1 - step / (2 * steps)
+        form = affine_format(seen.low * share, seen.high * share, bits)
+        error = _error(sample, form)
+        if error < least:
+            best, least = form, error
+    return best
+
+
+def _error(sample: Tensor, form: ActivationFormat) -> float:
+    stored = torch.round(sample / form.scale).clamp_(form.low - form.zero_point, form.high - form.zero_point)
+    return float((stored * form.scale - sample).square().mean())
+
+
+Method = Callable[[Observed, int], ActivationFormat]
+METHODS: Mapping[str, Method] = MappingProxyType({"minmax": minmax, "percentile": percentile, "mse": mse})
