@@ -1,0 +1,19 @@
+"""The building blocks of the light networks, one idea a file.
+
+Cost formulas use the letters of the field: an output map of H × W, M input and N output channels, a K × K kernel,
+G groups. A multiply-add (MAdd) is counted for convolutions and fully connected layers only; bias, normalisation,
+activation, pooling and addition count zero, as in the papers' tables.
+"""
+
+from .activations import ACTIVATIONS as ACTIVATIONS
+from .activations import activation as activation
+from .batch_norm import Norm as Norm
+from .batch_norm import batch_norm as batch_norm
+from .batch_norm import set_batch_norm as set_batch_norm
+from .conv_norm_act import ConvNormAct as ConvNormAct
+from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
+from .initialisation import truncated_normal_weights as truncated_normal_weights
+from .inverted_residual import InvertedResidual as InvertedResidual
+from .rounding import make_divisible as make_divisible
+from .squeeze_excite import SqueezeExcite as SqueezeExcite
+from .strides import keep_total_stride as keep_total_stride

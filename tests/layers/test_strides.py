@@ -1,0 +1,34 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pocketcnn.errors import UsageError
+from pocketcnn.layers import keep_total_stride
+
+MOBILENET_V2 = [2, 1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1]
+
+
+def test_the_stem_loses_its_stride_first_then_the_first_strided_stages():
+    assert keep_total_stride([2, 1, 2, 2, 2, 2], 32) == (2, 1, 2, 2, 2, 2)
+    assert keep_total_stride([2, 1, 2, 2, 2, 2], 16) == (1, 1, 2, 2, 2, 2)
+    assert keep_total_stride([2, 1, 2, 2, 2, 2], 8) == (1, 1, 1, 2, 2, 2)
+    assert keep_total_stride([2, 1, 2, 2, 2, 2], 2) == (1, 1, 1, 1, 1, 2)
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from([1, 2]), max_size=12), st.data())
+def test_the_product_is_the_total_and_what_is_left_is_a_tail_of_the_original(strides, data):
+    total = 2 ** data.draw(st.integers(0, strides.count(2)))
+    kept = keep_total_stride(strides, total)
+    assert math.prod(kept) == total
+    first = next((i for i, stride in enumerate(kept) if stride != 1), len(strides))
+    assert list(kept[first:]) == strides[first:]
+    assert set(kept[:first]) <= {1}
+
+
+@pytest.mark.parametrize("total", [0, 3, 64, -2])
+def test_an_unreachable_total_names_the_reachable_ones(total):
+    with pytest.raises(UsageError, match=f"total stride of {total}.*32, 16, 8, 4, 2, 1"):
+        keep_total_stride(MOBILENET_V2, total)
