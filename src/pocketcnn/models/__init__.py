@@ -1,0 +1,24 @@
+"""The zoo: one file a paper. Importing this package does not import torch; the first network built does."""
+
+from typing import TYPE_CHECKING, Any
+
+from .registry import create as create
+from .registry import list_models as list_models
+from .registry import network_options as network_options
+from .registry import register as register
+
+if TYPE_CHECKING:
+    from .convert import from_timm as from_timm
+    from .convert import from_torchvision as from_torchvision
+    from .convert import to_timm as to_timm
+    from .convert import to_torchvision as to_torchvision
+
+_CONVERSIONS = ("from_timm", "from_torchvision", "to_timm", "to_torchvision")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CONVERSIONS:
+        from . import convert  # imports torch, therefore only when asked for
+
+        return getattr(convert, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,78 @@
+"""Networks of inverted residuals as data: every width and stride in a table, before any weight exists."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from torch import nn
+
+from pocketcnn.layers import ConvNormAct, InvertedResidual, Norm, keep_total_stride
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """One inverted residual, with its final channel counts."""
+
+    expanded: int
+    out: int
+    kernel: int = 3
+    stride: int = 1
+    activation: str = "relu6"
+    squeeze: int | None = None
+    """Hidden width of the squeeze-and-excite; None: there is none."""
+    gate: str = "hardsigmoid"
+    residual: bool = True
+    """False forbids the addition of the input where the shapes would allow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BottleneckPlan:
+    """A 3 × 3 stem, inverted residuals, and a last 1 × 1 convolution, with their final channel counts."""
+
+    stem: int
+    blocks: tuple[Bottleneck, ...]
+    last: int
+    activation: str
+    """Of the stem and of the last convolution."""
+    stem_stride: int = 2
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return (self.stem_stride, *(block.stride for block in self.blocks))
+
+    def with_total_stride(self, total: int) -> Self:
+        """The form for small images: the same weights, the earliest strides dropped (see `keep_total_stride`)."""
+        stem_stride, *strides = keep_total_stride(self.strides, total)
+        blocks = tuple(replace(b, stride=s) for b, s in zip(self.blocks, strides, strict=True))
+        return replace(self, stem_stride=stem_stride, blocks=blocks)
+
+    def features(self, in_channels: int, norm: Norm) -> nn.Sequential:
+        """(N, in_channels, H, W) -> (N, last, H / total stride, W / total stride), sides rounded up."""
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        layers["stem"] = ConvNormAct(
+            in_channels, self.stem, 3, stride=self.stem_stride, activation=self.activation, norm=norm
+        )
+        layers |= _residuals(self.stem, self.blocks, norm)
+        final = self.blocks[-1].out if self.blocks else self.stem
+        layers["last"] = ConvNormAct(final, self.last, 1, activation=self.activation, norm=norm)
+        return nn.Sequential(layers)
+
+
+def _residuals(channels: int, blocks: Sequence[Bottleneck], norm: Norm) -> OrderedDict[str, nn.Module]:
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, block in enumerate(blocks, start=1):
+        layers[f"block{number}"] = InvertedResidual(
+            channels,
+            block.out,
+            expanded=block.expanded,
+            kernel=block.kernel,
+            stride=block.stride,
+            activation=block.activation,
+            squeeze=block.squeeze,
+            gate=block.gate,
+            residual=block.residual,
+            norm=norm,
+        )
+        channels = block.out
+    return layers

@@ -1,0 +1,115 @@
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import pocketcnn.models as zoo
+from pocketcnn.errors import UsageError
+from pocketcnn.models.registry import CATALOG
+
+NAMES = zoo.list_models()
+
+
+def test_the_catalogue_names_exactly_what_the_files_register():
+    for file, names in CATALOG.items():
+        module = importlib.import_module(f"pocketcnn.models.{file}")
+        source = Path(inspect.getsourcefile(module)).read_text(encoding="utf-8")
+        assert tuple(line.split('"')[1] for line in source.splitlines() if line.startswith("@register(")) == names
+
+
+def test_names_are_listed_without_importing_torch():
+    code = "import sys, pocketcnn.models as zoo; print(*zoo.list_models()); sys.exit('torch' in sys.modules)"
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert listed.stdout.split() == NAMES == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_options_are_those_of_the_builder(name):
+    options = zoo.network_options(name)
+    assert {"classes": 1000, "in_channels": 3, "total_stride": 32}.items() <= options.items()
+    assert "dropout" in options
+
+
+def test_an_unknown_network_suggests_the_nearest():
+    with pytest.raises(UsageError, match=r"'mobilenetv2'\. Did you mean mobilenet_v2"):
+        zoo.create("mobilenetv2")
+    with pytest.raises(UsageError, match="Unknown network 'q'"):
+        zoo.create("q")
+    with pytest.raises(UsageError, match="mobilenet_v1"):
+        zoo.network_options("mobilenet_v")
+
+
+def test_an_unknown_option_suggests_the_nearest_and_lists_all():
+    with pytest.raises(
+        UsageError, match=r"'drop_out'\. Did you mean dropout\? It takes width, classes, .*total_stride"
+    ):
+        zoo.create("mobilenet_v1", drop_out=0.1)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("width", 0),
+        ("width", -1.0),
+        ("width", float("nan")),
+        ("width", float("inf")),
+        ("width", "1"),
+        ("classes", 0),
+        ("classes", 2.5),
+        ("classes", True),
+        ("in_channels", 0),
+        ("dropout", 1.0),
+        ("dropout", -0.1),
+        ("head_width", 0),
+        ("total_stride", 0),
+    ],
+)
+def test_a_value_out_of_range_is_named(option, value):
+    with pytest.raises(UsageError, match=f"{option} must be .*, not {value!r}"):
+        zoo.create("mobilenet_v2", **{option: value})
+
+
+def test_a_total_stride_out_of_reach_lists_those_within():
+    with pytest.raises(UsageError, match="32, 16, 8, 4, 2, 1"):
+        zoo.create("mobilenet_v2", total_stride=12)
+
+
+@pytest.fixture
+def forget(monkeypatch):
+    """Registrations of a test end with it."""
+    from pocketcnn.models import registry
+
+    monkeypatch.setattr(registry, "_builders", dict(registry._builders))
+
+
+@pytest.mark.usefixtures("forget")
+def test_a_network_of_ones_own_is_created_and_listed_like_the_others():
+    @zoo.register("three_layers")
+    def three_layers(*, classes: int, in_channels: int, hidden: int = 4) -> nn.Module:
+        return nn.Linear(in_channels * hidden, classes)
+
+    assert "three_layers" in zoo.list_models()
+    built = zoo.create("three_layers", classes=5, hidden=2)
+    assert (built.in_features, built.out_features) == (6, 5)
+    with pytest.raises(UsageError, match="no width multiplier"):
+        zoo.create("three_layers", width=0.5)
+
+
+@pytest.mark.usefixtures("forget")
+def test_a_taken_name_and_a_builder_without_the_common_keywords_are_refused():
+    def builder(*, classes: int) -> nn.Module: ...
+
+    zoo.create("mobilenet_v1", width=0.1, classes=1)
+    with pytest.raises(ValueError, match="mobilenet_v1"):
+        zoo.register("mobilenet_v1")(builder)
+    with pytest.raises(ValueError, match="in_channels"):
+        zoo.register("mine")(builder)
+
+
+def test_the_package_says_so_when_a_name_does_not_exist():
+    with pytest.raises(AttributeError, match="from_keras"):
+        _ = zoo.from_keras

@@ -1,0 +1,30 @@
+"""Parameters and multiply-adds equal the published networks', recounted exactly from the papers' layer lists.
+
+Counted are all learnable tensors, and the multiply-adds of convolutions and linear layers for one image.
+"""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import pocketcnn.models as zoo
+
+with Path(__file__).with_name("published.csv").open(encoding="utf-8") as table:
+    PUBLISHED = list(csv.DictReader(table))
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['network']}-{row['variant']}-{row['input']}")
+def test_parameters_and_multiply_adds_are_the_published_ones(row):
+    side = int(row["input"])
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:  # shapes only: nothing is computed
+        network = zoo.create(row["network"], width=float(row["width"])).eval()
+        network(torch.empty(1, 3, side, side))
+    assert sum(parameter.numel() for parameter in network.parameters()) == int(row["params"])
+    assert counter.get_total_flops() // 2 == int(row["madds"])
+
+
+def test_every_network_of_the_zoo_has_a_row():
+    assert {row["network"] for row in PUBLISHED} == set(zoo.list_models())
