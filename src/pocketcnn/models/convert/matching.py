@@ -1,0 +1,105 @@
+"""Two implementations of one network: their layers with weights come in the same order, whatever their names.
+
+Every pair is checked (kind, shape, stride, padding, groups), and in the end both networks are run on the same images:
+a conversion that is not exact never gets out.
+"""
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from pocketcnn.errors import PocketcnnError, UsageError
+
+Weighted = nn.Conv2d | nn.Linear | nn.BatchNorm2d
+
+
+def weighted_layers(network: nn.Module) -> list[tuple[str, Weighted]]:
+    """The named layers that hold weights, in the order in which they were defined."""
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, Weighted)]
+
+
+def matched_layers(source: nn.Module, target: nn.Module) -> Iterator[tuple[Weighted, str, Weighted]]:
+    """(layer of source, name in target, layer of target) for every layer with weights, in order.
+
+    Raises:
+        UsageError: the networks differ; the message names the first layers that do.
+    """
+    sources, targets = weighted_layers(source), weighted_layers(target)
+    for (name, layer), (other_name, other) in zip(sources, targets, strict=False):
+        if _signature(layer) != _signature(other):
+            raise UsageError(
+                f"The networks differ: '{name}' is {_describe(layer)}, but its counterpart '{other_name}' is "
+                f"{_describe(other)}."
+            )
+        yield layer, other_name, other
+    if len(sources) != len(targets):
+        raise UsageError(f"The networks differ: {len(sources)} and {len(targets)} layers with weights.")
+
+
+def translated_state(source: nn.Module, target: nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict of `source` under the names and in the shapes of `target`, so that both compute the same in eval.
+
+    A state dict does not carry the eps of batch norm. Where the two differ the running variance takes up the
+    difference, because only the sum of both counts in eval.
+
+    Raises:
+        UsageError: the networks differ.
+    """
+    state: dict[str, torch.Tensor] = {}
+    for layer, name, other in matched_layers(source, target):
+        values = dict(layer.state_dict())
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(other, nn.BatchNorm2d) and layer.eps != other.eps:
+            values["running_var"] = values["running_var"] + (layer.eps - other.eps)
+        for key, like in other.state_dict().items():
+            state[f"{name}.{key}"] = values[key].detach().reshape(like.shape).clone()
+    unmatched = sorted(target.state_dict().keys() - state.keys())
+    if unmatched:
+        raise UsageError(f"The networks differ: nothing corresponds to the weights '{unmatched[0]}'.")
+    return state
+
+
+def adopt(network: nn.Module, source: nn.Module) -> None:
+    """Give `network` the weights, batch norm constants, mode, device and dtype of `source`, and prove that both agree.
+
+    Raises:
+        UsageError: the networks differ.
+        PocketcnnError: all layers match, yet the outputs do not: something between the layers differs.
+    """
+    for layer, _, other in matched_layers(source, network):
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(other, nn.BatchNorm2d):
+            other.eps, other.momentum = layer.eps, layer.momentum
+    weight = next(source.parameters())
+    network.to(weight.device, weight.dtype).train(source.training)
+    network.load_state_dict(translated_state(source, network))
+    difference = _relative_difference(network, source)
+    if not difference <= 1e-6:
+        raise PocketcnnError(
+            f"The converted network does not compute what the original does (relative difference {difference:.1e}): "
+            "the original was changed between its layers. Only the network as published can be converted."
+        )
+
+
+def _relative_difference(network: nn.Module, source: nn.Module) -> float:
+    """Largest difference relative to the largest output, in double precision: of two equal networks about 1e-15."""
+    channels = next(conv.in_channels for _, conv in weighted_layers(source) if isinstance(conv, nn.Conv2d))
+    images = torch.randn(2, channels, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found, expected = (copy.deepcopy(m).to("cpu", torch.float64).eval()(images) for m in (network, source))
+    return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
+
+
+def _signature(layer: Weighted) -> tuple[object, ...]:
+    """What must be equal on both sides. A linear layer is a 1 × 1 convolution of the pooled map."""
+    if isinstance(layer, nn.BatchNorm2d):
+        return "norm", layer.num_features, layer.affine
+    widths = layer.weight.shape[:2]
+    if isinstance(layer, nn.Linear):
+        return *widths, (1, 1), (1, 1), (0, 0), (1, 1), 1, layer.bias is not None
+    shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)
+    return *widths, *shape, layer.bias is not None
+
+
+def _describe(layer: Weighted) -> str:
+    return f"{type(layer).__name__}({layer.extra_repr()})"

@@ -1,0 +1,105 @@
+"""Reading a network's plan off someone else's modules: widths, kernels, strides, activations."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from torch import nn
+
+from pocketcnn.errors import UsageError
+from pocketcnn.layers import ACTIVATIONS
+
+from ..bottleneck_plan import Bottleneck
+
+_NAMES = {kind: name for name, kind in ACTIVATIONS.items()}
+
+
+def convolutions_of(module: nn.Module) -> list[nn.Conv2d]:
+    """All convolutions of `module`, in order.
+
+    Raises:
+        UsageError: one is a subclass that computes something else (TensorFlow's padding), or is dilated.
+    """
+    convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+    for conv in convolutions:
+        if type(conv) is not nn.Conv2d:
+            raise UsageError(
+                f"{type(conv).__name__} is not supported: TensorFlow's 'SAME' padding puts the odd pixel at the bottom "
+                "right, pocketcnn's networks pad all sides alike. Take the network without the prefix 'tf_'."
+            )
+        if conv.dilation != (1, 1):
+            raise UsageError("A dilated form of the network is not supported. Take the one without dilation.")
+    return convolutions
+
+
+def convolution_of(module: nn.Module) -> nn.Conv2d:
+    """The one convolution of `module`.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
+    convolutions = convolutions_of(module)
+    if len(convolutions) != 1:
+        raise UsageError(f"One convolution was expected in {type(module).__name__}, found {len(convolutions)}.")
+    return convolutions[0]
+
+
+def linear_of(module: nn.Module) -> nn.Linear:
+    """`module` itself, if it is a linear layer.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(module, nn.Linear):
+        raise UsageError(f"The network must end with a Linear layer, not with {type(module).__name__}.")
+    return module
+
+
+def activation_of(parts: Iterable[nn.Module]) -> str:
+    """The name of the one kind of activation among `parts`.
+
+    Raises:
+        UsageError: there is none, or there are several, or an unknown one.
+    """
+    names = sorted({_NAMES[type(part)] for part in parts if type(part) in _NAMES})
+    if len(names) != 1:
+        raise UsageError(f"One known activation was expected, found {' and '.join(names) or 'none'}.")
+    return names[0]
+
+
+def bottleneck_of(block: nn.Module, *, squeeze_excite: type[nn.Module], residual: bool) -> Bottleneck:
+    """An inverted residual, [expand,] depthwise, [squeeze-and-excite,] linear project, as a row of a plan.
+
+    Raises:
+        UsageError: the block is built otherwise.
+    """
+    gates = [part for part in block.modules() if isinstance(part, squeeze_excite)]
+    within_gates = {part for gate in gates for part in gate.modules()}
+    convolutions = [conv for conv in convolutions_of(block) if conv not in within_gates]
+    activations = [part for part in block.modules() if type(part) in _NAMES and part not in within_gates]
+    if len(convolutions) not in (2, 3) or len(activations) != len(convolutions) - 1 or len(gates) > 1:
+        raise UsageError(
+            f"{type(block).__name__} is not an inverted residual with a linear bottleneck: it has "
+            f"{len(convolutions)} convolutions and {len(activations)} activations."
+        )
+    depthwise, project = convolutions[-2:]
+    same_shape = depthwise.stride == (1, 1) and convolutions[0].in_channels == project.out_channels
+    row = Bottleneck(
+        expanded=depthwise.out_channels,
+        out=project.out_channels,
+        kernel=depthwise.kernel_size[0],
+        stride=depthwise.stride[0],
+        activation=activation_of(activations),
+        residual=residual or not same_shape,
+    )
+    return replace(row, squeeze=_hidden_width(gates[0]), gate=_gate(gates[0])) if gates else row
+
+
+def _hidden_width(squeeze_excite: nn.Module) -> int:
+    return convolutions_of(squeeze_excite)[0].out_channels
+
+
+def _gate(squeeze_excite: nn.Module) -> str:
+    kinds = [type(part) for part in squeeze_excite.modules() if type(part) in _NAMES]
+    if len(kinds) != 2 or kinds[0] is not nn.ReLU:
+        raise UsageError(f"{type(squeeze_excite).__name__} is expected to have ReLU, then a gate.")
+    return _NAMES[kinds[1]]

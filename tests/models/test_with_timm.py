@@ -1,0 +1,110 @@
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import pocketcnn.models as zoo
+from pocketcnn.errors import MissingExtra, UsageError
+from pocketcnn.models.mobilenet_v1 import MobileNetV1
+from pocketcnn.models.mobilenet_v2 import MobileNetV2
+from pocketcnn.models.mobilenet_v3 import MobileNetV3
+from pocketcnn.vision import require_torchvision
+
+require_torchvision()  # before timm, which imports it
+timm = pytest.importorskip("timm")
+IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+PEERS = {
+    "mobilenetv1_100": MobileNetV1,
+    "mobilenetv1_125": MobileNetV1,
+    "mobilenetv2_035": MobileNetV2,
+    "mobilenetv2_050": MobileNetV2,
+    "mobilenetv2_075": MobileNetV2,
+    "mobilenetv2_100": MobileNetV2,
+    "mobilenetv2_140": MobileNetV2,
+    "mobilenetv2_110d": MobileNetV2,  # also deeper
+    "mobilenetv2_120d": MobileNetV2,
+    "mobilenetv3_large_075": MobileNetV3,
+    "mobilenetv3_large_100": MobileNetV3,
+    "mobilenetv3_small_050": MobileNetV3,  # its stem is wider than the paper's
+    "mobilenetv3_small_075": MobileNetV3,
+    "mobilenetv3_small_100": MobileNetV3,
+}
+NAMESAKES = [
+    ("mobilenet_v1", 1.0, "mobilenetv1_100"),
+    ("mobilenet_v2", 0.35, "mobilenetv2_035"),
+    ("mobilenet_v2", 0.75, "mobilenetv2_075"),
+    ("mobilenet_v2", 1.4, "mobilenetv2_140"),
+    ("mobilenet_v3_large", 0.75, "mobilenetv3_large_075"),
+    ("mobilenet_v3_large", 1.0, "mobilenetv3_large_100"),
+    ("mobilenet_v3_small", 0.75, "mobilenetv3_small_075"),
+    ("mobilenet_v3_small", 1.0, "mobilenetv3_small_100"),
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), PEERS.items())
+@torch.no_grad()
+def test_outputs_agree_and_the_weights_go_back_unchanged(name, kind, randomised):
+    peer = randomised(timm.create_model(name, num_classes=10, drop_rate=0.1))
+    network = zoo.from_timm(peer)
+    assert type(network) is kind
+    assert [part.p for part in network.modules() if isinstance(part, nn.Dropout)] == [0.1]
+    torch.testing.assert_close(network(IMAGES), peer(IMAGES), atol=1e-4, rtol=0)
+    back = zoo.to_timm(network, peer)
+    assert list(back) == list(peer.state_dict())
+    assert all(torch.equal(value, back[key]) for key, value in peer.state_dict().items())
+
+
+@pytest.mark.parametrize(("name", "width", "namesake"), NAMESAKES)
+@torch.no_grad()
+def test_a_network_of_the_zoo_goes_to_its_namesake(name, width, namesake, randomised):
+    network = randomised(zoo.create(name, width=width, classes=6, in_channels=1))
+    peer = timm.create_model(namesake, num_classes=6, in_chans=1).eval()
+    peer.load_state_dict(zoo.to_timm(network, namesake))  # timm has another eps: the variance makes up for it
+    grey = IMAGES[:, :1]
+    torch.testing.assert_close(peer(grey), network(grey), atol=1e-4, rtol=0)
+
+
+def test_batch_norm_constants_are_read_off():
+    peer = timm.create_model("mobilenetv3_small_050", bn_eps=0.02, bn_momentum=0.3, num_classes=2)
+    network = zoo.from_timm(peer)
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    assert {(part.eps, part.momentum) for part in norms} == {(0.02, 0.3)}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("tf_mobilenetv3_small_100", "padding"),
+        ("tf_mobilenetv3_large_minimal_100", "padding"),
+        ("mobilenetv1_100h", "linear bottleneck"),
+        ("mobilenetv3_rw", "a gate"),
+        ("mobilenetv4_conv_small", "batch norm in its head"),
+        ("efficientnet_lite0", "not a MobileNetV2"),
+        ("lcnet_050", "linear bottleneck"),
+        ("resnet18", "not ResNet"),
+    ],
+)
+def test_what_computes_something_else_is_refused_with_the_reason(name, reason):
+    with pytest.raises(UsageError, match=reason):
+        zoo.from_timm(timm.create_model(name, num_classes=2))
+
+
+def test_a_network_without_classifier_is_refused():
+    with pytest.raises(UsageError, match="end with a Linear layer, not with Identity"):
+        zoo.from_timm(timm.create_model("mobilenetv2_035", num_classes=0))
+
+
+def test_the_way_back_needs_the_same_network():
+    network = zoo.create("mobilenet_v2", width=0.5)
+    with pytest.raises(UsageError, match="networks differ"):
+        zoo.to_timm(network, "mobilenetv2_035")
+    with pytest.raises(UsageError, match="no network 'mobilenet_v2'"):
+        zoo.to_timm(network, "mobilenet_v2")
+
+
+def test_without_timm_the_message_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)  # makes its import fail
+    with pytest.raises(MissingExtra, match=r"pip install 'pocketcnn\[peers\]'"):
+        zoo.to_timm(zoo.create("mobilenet_v1", width=0.1), "mobilenetv1_100")
