@@ -28,3 +28,9 @@ class MissingExtra(UsageError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}'. Install it with: pip install 'pocketcnn[{extra}]'")
+
+
+class Interrupted(PocketcnnError):
+    """The user stopped the work (Ctrl-C); the message says how to go on with it (exit code 130, as in a shell)."""
+
+    exit_code = 130

@@ -1,0 +1,111 @@
+"""Where a training runs and in which precision and memory format.
+
+torch is used directly rather than through `accelerate.Accelerator`: that one keeps its state in process-wide
+singletons (a second accelerator with another precision is refused), while `fit` trains many networks in one process,
+and what it would add here is one autocast and one gradient scaler.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from pocketcnn.errors import UsageError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes CUDA, then Apple's GPU, then the CPU.
+
+    Raises:
+        UsageError: torch does not know such a device, or this machine has none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"There is no device {name!r} here: {str(error).splitlines()[0]} "
+            "Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+        ) from error
+    return device
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """The device of the network's first tensor; the CPU when it has none."""
+    tensor = next(network.parameters(), next(network.buffers(), None))
+    return torch.device("cpu") if tensor is None else tensor.device
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Automatic mixed precision: the autocast type (None = plain float32) and whether gradients must be scaled."""
+
+    device: torch.device
+    dtype: torch.dtype | None = None
+
+    @classmethod
+    def choose(cls, amp: str, device: torch.device) -> "Precision":
+        """bfloat16 on a CUDA device that has it, else float16; float32 on everything else.
+
+        Processors stay with float32: few compute bfloat16 faster, and there a run can be repeated bit for bit.
+        """
+        if amp == "off" or device.type != "cuda":
+            return cls(device)
+        return cls(device, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        if self.dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Scales the loss for float16, whose small gradients would vanish; passes everything else through."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+
+
+def choose_memory_format(network: nn.Module, images: Tensor) -> torch.memory_format:
+    """The faster layout that this network accepts: channels last, unless a layer insists on contiguous tensors.
+
+    On processors channels last makes a training step of a light network 10 to 35 % shorter; a network that
+    takes a `view` across channels and rows (AlexNet's classifier, say) does not run that way.
+
+    Args:
+        images: (N, C, H, W) on the network's device; the network must be in eval mode.
+    """
+    trial = images.contiguous(memory_format=torch.channels_last)
+    try:
+        with torch.no_grad(), in_memory_format(network, torch.channels_last):
+            network(trial)
+    except RuntimeError:
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+@contextlib.contextmanager
+def in_memory_format(network: nn.Module, memory_format: torch.memory_format) -> Iterator[None]:
+    """Keep the network's weights in `memory_format` inside, and contiguous again afterwards."""
+    cast(Any, network).to(memory_format=memory_format)  # torch's stubs do not know this form of `to`
+    try:
+        yield
+    finally:
+        cast(Any, network).to(memory_format=torch.contiguous_format)
+
+
+@contextlib.contextmanager
+def placed(network: nn.Module, device: torch.device, *, training: bool) -> Iterator[None]:
+    """Have the network on `device` in the given mode inside; device and each module's mode come back afterwards."""
+    home = device_of(network)
+    modes = [(module, module.training) for module in network.modules()]
+    network.to(device).train(training)
+    try:
+        yield
+    finally:
+        network.to(home)
+        for module, mode in modes:
+            module.training = mode

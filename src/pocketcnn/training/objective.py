@@ -1,0 +1,63 @@
+"""What a training step minimizes: cross-entropy with label smoothing, mixed images, and a teacher's term."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pocketcnn.errors import UsageError
+from pocketcnn.training.distil import distillation_loss
+from pocketcnn.training.recipe import Recipe
+from pocketcnn.vision import require_torchvision
+
+Mixer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss of a batch: w · T²·KL(teacher ‖ student) + (1 - w) · cross-entropy; w = 0 without a teacher."""
+
+    recipe: Recipe
+    mixer: Mixer | None = None
+    teacher: nn.Module | None = None  # on the batch's device and in eval mode
+
+    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """The mean loss of images (N, C, H, W) with labels (N,): a scalar that gradients flow from.
+
+        Raises:
+            UsageError: in train mode the network returns something other than logits.
+        """
+        if self.mixer is not None:
+            images, labels = self.mixer(images, labels)
+        logits = network(images)
+        if not isinstance(logits, Tensor):
+            raise UsageError(
+                f"In training the network returns {type(logits).__name__} instead of logits. "
+                "Build it without auxiliary classifiers (aux_logits=False), or capture it first."
+            )
+        hard = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if self.teacher is None:
+            return hard
+        with torch.no_grad():
+            target = self.teacher(images)
+        weight = self.recipe.distillation_weight
+        return weight * distillation_loss(logits, target, self.recipe.distillation_temperature) + (1 - weight) * hard
+
+
+def build_mixer(recipe: Recipe, classes: int) -> Mixer | None:
+    """torchvision's MixUp and CutMix as the recipe asks; with both, one of the two is drawn for each batch.
+
+    The mixer turns labels (N,) into class probabilities (N, classes).
+    """
+    if not (recipe.mixup_alpha or recipe.cutmix_alpha):
+        return None
+    v2 = require_torchvision("transforms.v2")
+    mixers = []
+    if recipe.mixup_alpha:
+        mixers.append(v2.MixUp(alpha=recipe.mixup_alpha, num_classes=classes))
+    if recipe.cutmix_alpha:
+        mixers.append(v2.CutMix(alpha=recipe.cutmix_alpha, num_classes=classes))
+    mixer: Mixer = mixers[0] if len(mixers) == 1 else v2.RandomChoice(mixers)
+    return mixer

@@ -1,0 +1,225 @@
+"""One training as a thing that can be advanced, saved and put back: everything that changes while it runs."""
+
+import math
+import time
+from copy import deepcopy
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.training.batches import evaluation_loader, size_of, training_loader
+from pocketcnn.training.devices import Precision
+from pocketcnn.training.ema import NetworkAverage
+from pocketcnn.training.evaluate import check_labels, score
+from pocketcnn.training.history import EpochRecord, TrainResult
+from pocketcnn.training.interrupt import Interrupts
+from pocketcnn.training.objective import Objective
+from pocketcnn.training.optimizer import build_optimizer
+from pocketcnn.training.recipe import Recipe
+from pocketcnn.training.rng import rng_state, seed_everything, set_rng_state
+from pocketcnn.training.schedule import build_schedule
+
+EVALUATION_BATCH = 256
+STEPS_BETWEEN_CHECKS = 50  # of the loss on an accelerator, where reading it waits for the device
+FREE_TO_CHANGE = {"workers", "device", "amp"}  # on resume; the other fields decide what is learned
+
+
+class NonFiniteLoss(PocketcnnError):
+    """The training diverged."""
+
+
+class TrainingRun:
+    """The network must already lie on `device`, in the memory format of the images."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train_set: Dataset[Any],
+        val_set: Dataset[Any],
+        recipe: Recipe,
+        *,
+        objective: Objective,
+        classes: int,
+        device: torch.device,
+        memory_format: torch.memory_format,
+    ) -> None:
+        self.network, self.recipe, self.objective, self.classes = network, recipe, objective, classes
+        self.device, self.memory_format = device, memory_format
+        on_gpu = device.type == "cuda"
+        self.loader, self.sampler = training_loader(
+            train_set, recipe.batch_size, seed=recipe.seed, workers=recipe.workers, pin_memory=on_gpu
+        )
+        self.val_loader = evaluation_loader(val_set, EVALUATION_BATCH, workers=recipe.workers, pin_memory=on_gpu)
+        self.sizes = [size_of(train_set), size_of(val_set)]
+        self.precision = Precision.choose(recipe.amp, device)
+        self.scaler = self.precision.scaler()
+        self.optimizer = build_optimizer(network, recipe)
+        self.schedule = build_schedule(
+            self.optimizer,
+            epochs=recipe.epochs,
+            warmup_epochs=recipe.warmup_epochs,
+            steps_per_epoch=len(self.sampler),
+        )
+        self.average = NetworkAverage(network, recipe.ema_decay) if recipe.ema_decay else None
+        self.epoch = self.batch = self.step = 0  # finished epochs, batches of the present one, steps in all
+        self.seconds = 0.0  # of the present epoch
+        self.loss_sum = torch.zeros((), device=device)  # over its samples so far
+        self.samples = 0
+        self.history: list[EpochRecord] = []
+        self.best: dict[str, Any] = {}  # epoch and weights, once there is one
+        seed_everything(recipe.seed)
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network whose weights are validated and kept."""
+        return self.network if self.average is None else self.average.module
+
+    def advance(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One optimizer step on images (N, C, H, W) and labels (N,); returns the mean loss, a detached scalar."""
+        check_labels(labels, self.classes)
+        images = images.to(self.device, non_blocking=True, memory_format=self.memory_format)
+        labels = labels.to(self.device, non_blocking=True)
+        self.optimizer.zero_grad()
+        with self.precision.autocast():
+            loss = self.objective(self.network, images, labels)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._update()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        self.batch += 1
+        self.step += 1
+        self.samples += len(labels)
+        loss = loss.detach()
+        self.loss_sum += loss * len(labels)
+        if self.device.type == "cpu" or self.step % STEPS_BETWEEN_CHECKS == 0:
+            self.check_loss(float(self.loss_sum))
+        return loss
+
+    def _update(self) -> None:
+        if self.recipe.gradient_clip:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_clip)
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.scaler.get_scale() >= scale:  # a lower one says that this step overflowed and was left out
+            self.schedule.step()
+
+    def finish_epoch(self, interrupts: Interrupts) -> EpochRecord:
+        """Validate, note the figures, keep the weights if they are the best so far, and go to the next epoch."""
+        self.check_loss(float(self.loss_sum))
+        began = time.perf_counter()
+        batches = (
+            (images.to(self.device, memory_format=self.memory_format), labels.to(self.device))
+            for images, labels in interrupts.watching(self.val_loader)
+        )
+        found = score(self.kept.eval(), batches)
+        self.check_loss(found.loss)
+        record = EpochRecord(
+            epoch=self.epoch + 1,
+            loss=float(self.loss_sum) / self.samples,
+            learning_rate=self._last_rate(),
+            val_loss=found.loss,
+            val_accuracy=found.top1,
+            seconds=self.seconds + time.perf_counter() - began,
+        )
+        self.history.append(record)
+        if self._rank(record) >= max(self._rank(earlier) for earlier in self.history):
+            self.best = {"epoch": record.epoch, "network": deepcopy(self.kept.state_dict())}
+        self.epoch, self.batch, self.samples, self.seconds = self.epoch + 1, 0, 0, 0.0
+        self.loss_sum.zero_()
+        return record
+
+    @staticmethod
+    def _rank(record: EpochRecord) -> tuple[float, float]:
+        """Small validation sets tie often; the loss then decides."""
+        return record.val_accuracy, -record.val_loss
+
+    def check_loss(self, loss: float) -> None:
+        """Raise `NonFiniteLoss` when the training has diverged."""
+        if not math.isfinite(loss):
+            rate = self.recipe.learning_rate
+            raise NonFiniteLoss(
+                f"The loss became {loss} in epoch {self.epoch + 1} of {self.recipe.epochs}, step {self.step}: "
+                f"the training diverged. Lower learning_rate (it is {rate:g}; try {rate / 10:g}), "
+                "or set gradient_clip = 1.0 or a longer warmup_epochs, and train into another folder."
+            )
+
+    def _last_rate(self) -> float:
+        factor = self.schedule.lr_lambdas[0](max(0, self.schedule.last_epoch - 1))
+        return self.recipe.learning_rate * float(factor)
+
+    def result(self) -> TrainResult:
+        """The course so far. At least one epoch must be finished."""
+        best = self.history[self.best["epoch"] - 1]
+        return TrainResult(
+            history=tuple(self.history),
+            best_epoch=best.epoch,
+            val_accuracy=best.val_accuracy,
+            val_loss=best.val_loss,
+            steps=self.step,
+            finished=self.epoch >= self.recipe.epochs,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on, as tensors and plain values."""
+        return {
+            "recipe": self.recipe.model_dump(),
+            "sizes": self.sizes,
+            "distilled": self.objective.teacher is not None,
+            "network": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "position": {name: getattr(self, name) for name in _POSITION},
+            "loss_sum": self.loss_sum,
+            "rng": rng_state(self.device),
+            "history": [asdict(record) for record in self.history],
+            "best": self.best,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to where `state_dict` was taken.
+
+        Raises:
+            UsageError: the state is of a training with another recipe, other sets or another network.
+        """
+        self._check_same(state)
+        try:
+            self.network.load_state_dict(state["network"])
+        except RuntimeError as error:
+            raise UsageError("The checkpoint is of another network: " + " ".join(str(error).split())) from error
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        for name in _POSITION:
+            setattr(self, name, state["position"][name])
+        self.loss_sum.copy_(state["loss_sum"])
+        self.history = [EpochRecord(**record) for record in state["history"]]
+        self.best = state["best"]
+        set_rng_state(state["rng"], self.device)
+
+    def _check_same(self, state: dict[str, Any]) -> None:
+        mine = {**self.recipe.model_dump(), "sizes": self.sizes, "distilled": self.objective.teacher is not None}
+        theirs = {**state["recipe"], "sizes": state["sizes"], "distilled": state["distilled"]}
+        changed = [
+            f"{_NAMES.get(name, name)} was {theirs.get(name)!r} and is {mine.get(name)!r}"
+            for name in sorted(mine.keys() | theirs.keys())
+            if name not in FREE_TO_CHANGE and mine.get(name) != theirs.get(name)
+        ]
+        if changed:
+            raise UsageError(
+                f"This is not the training that was interrupted: {'; '.join(changed)}. "
+                "Resume it with the same settings, or train into another folder."
+            )
+
+
+_POSITION = ("epoch", "batch", "step", "samples", "seconds")
+_NAMES = {"sizes": "the number of training and validation images", "distilled": "having a teacher"}

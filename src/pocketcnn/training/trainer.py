@@ -1,0 +1,173 @@
+"""`train`: a network, two sets and a recipe in; the best weights, and how the training went, out.
+
+All that a training draws, keeps or changes is put back or saved: the caller's random streams go on undisturbed, the
+network comes back on its device and in its mode, and a training that was cut off goes on exactly where it was.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from pocketcnn.errors import Interrupted, UsageError
+from pocketcnn.training.devices import Precision, choose_device, choose_memory_format, in_memory_format, placed
+from pocketcnn.training.history import TrainResult
+from pocketcnn.training.inputs import check_sets, check_teacher, count_classes, sample_images
+from pocketcnn.training.interrupt import Interrupts, StopRequested, deferred_interrupts
+from pocketcnn.training.objective import Objective, build_mixer
+from pocketcnn.training.progress import Progress, QuietProgress
+from pocketcnn.training.recipe import Recipe
+from pocketcnn.training.rng import preserved_rng
+from pocketcnn.training.run import NonFiniteLoss, TrainingRun
+from pocketcnn.training.saver import Saver
+from pocketcnn.training.tensorboard import ScalarLog, scalar_log
+
+
+def train(
+    network: nn.Module,
+    train_set: Dataset[Any],
+    val_set: Dataset[Any],
+    recipe: Recipe | None = None,
+    *,
+    out: Path | None = None,
+    teacher: nn.Module | None = None,
+    resume: bool = False,
+    stop_after: int | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Train `network` in place; afterwards it holds the weights of the best epoch on `val_set` (averaged, with EMA).
+
+    Args:
+        train_set, val_set: map-style, of (float image (C, H, W), label 0 … classes - 1).
+        out: takes `checkpoints/` and, when TensorBoard is installed, `tensorboard/`. None writes nothing.
+        teacher: its predictions are learned too, weighted as the recipe says.
+        resume: go on with the training in `out` (bit for bit on a CPU); start it, if there is none yet.
+        stop_after: end after this epoch although the recipe has more, to be resumed later.
+        checkpoint_seconds: the time between checkpoints; 0 writes one after every step. The end is always saved.
+
+    Raises:
+        UsageError: network, sets, teacher, recipe or folder do not go together.
+        NonFiniteLoss: the training diverged; the checkpoints before that are kept.
+        Interrupted: Ctrl-C. The state is saved in `out`, and the network holds unfinished weights.
+        PocketcnnError: the disk is full; the checkpoints before that are kept.
+    """
+    recipe = recipe or Recipe()
+    check_sets(train_set, val_set)
+    if stop_after is not None and stop_after < 1:
+        raise UsageError(f"stop_after must be at least 1 epoch, got {stop_after}.")
+    device = choose_device(recipe.device)
+    saver = Saver(out / "checkpoints" if out else None, checkpoint_seconds)
+    with (
+        progress or QuietProgress() as shown,
+        preserved_rng(device),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+        _prepared(network, teacher, train_set, recipe, device) as (objective, classes, memory_format),
+        deferred_interrupts() as interrupts,
+    ):
+        run = TrainingRun(
+            network,
+            train_set,
+            val_set,
+            recipe,
+            objective=objective,
+            classes=classes,
+            device=device,
+            memory_format=memory_format,
+        )
+        saver.restore(run, resume=resume, progress=shown)
+        with scalar_log(out, shown, first_epoch=run.epoch + 1) as log:
+            _run_to(min(recipe.epochs, stop_after or recipe.epochs), run, saver, log, interrupts, shown)
+        network.load_state_dict(run.best["network"])
+        return run.result()
+
+
+def distil(
+    student: nn.Module,
+    teacher: nn.Module,
+    train_set: Dataset[Any],
+    val_set: Dataset[Any],
+    recipe: Recipe | None = None,
+    **options: Any,
+) -> TrainResult:
+    """Train `student` against the softened predictions of `teacher`: `train` with a teacher, and with its options."""
+    return train(student, train_set, val_set, recipe, teacher=teacher, **options)
+
+
+@contextlib.contextmanager
+def _prepared(
+    network: nn.Module, teacher: nn.Module | None, train_set: Dataset[Any], recipe: Recipe, device: torch.device
+) -> Iterator[tuple[Objective, int, torch.memory_format]]:
+    """Check that network, teacher and images fit, and keep the networks in their place and format meanwhile."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(placed(network, device, training=False))
+        images = sample_images(train_set, device)
+        classes = count_classes(network, images)
+        networks = [network]
+        if teacher is not None:
+            stack.enter_context(placed(teacher, device, training=False))
+            check_teacher(teacher, images, classes)
+            networks.append(teacher)
+        memory_format = _common_memory_format(networks, images, recipe)
+        if memory_format is torch.channels_last:
+            for each in networks:
+                stack.enter_context(in_memory_format(each, memory_format))
+        yield Objective(recipe, build_mixer(recipe, classes), teacher), classes, memory_format
+
+
+def _common_memory_format(networks: list[nn.Module], images: torch.Tensor, recipe: Recipe) -> torch.memory_format:
+    """Channels last where it pays: on processors, and on a GPU's half-precision units."""
+    pays = images.device.type == "cpu" or Precision.choose(recipe.amp, images.device).dtype is not None
+    accepted = pays and all(choose_memory_format(each, images) is torch.channels_last for each in networks)
+    return torch.channels_last if accepted else torch.contiguous_format
+
+
+def _run_to(
+    last: int, run: TrainingRun, saver: Saver, log: ScalarLog, interrupts: Interrupts, progress: Progress
+) -> None:
+    """Train until epoch `last` is finished, and leave a checkpoint however it ends."""
+    progress.start(epochs=run.recipe.epochs, steps_per_epoch=len(run.sampler), steps_done=run.step)
+    try:
+        while run.epoch < last:
+            _train_epoch(run, saver, interrupts, progress)
+            record = run.finish_epoch(interrupts)
+            log.epoch(record)
+            progress.epoch(record)
+            saver.step(run)
+            interrupts.check()
+        saver.save(run)
+        interrupts.check()
+    except StopRequested:
+        saver.save(run)
+        raise _interrupted(run, saver) from None
+    except KeyboardInterrupt:  # a second Ctrl-C, or one from inside a step: the present state is half done
+        raise _interrupted(run, saver) from None
+    except NonFiniteLoss as error:
+        raise NonFiniteLoss(f"{error} {saver.kept()}") from error
+
+
+def _train_epoch(run: TrainingRun, saver: Saver, interrupts: Interrupts, progress: Progress) -> None:
+    """The steps of the present epoch that are still to do."""
+    run.network.train()
+    run.sampler.start_at(run.epoch, run.batch)
+    if run.batch == len(run.sampler):  # interrupted while it was validated
+        return
+    before, began = run.seconds, time.perf_counter()
+    for images, labels in run.loader:
+        loss = run.advance(images, labels)
+        run.seconds = before + time.perf_counter() - began
+        progress.step(run.epoch + 1, loss)
+        saver.step(run)
+        interrupts.check()
+
+
+def _interrupted(run: TrainingRun, saver: Saver) -> Interrupted:
+    return Interrupted(
+        f"Training stopped in epoch {min(run.epoch + 1, run.recipe.epochs)} of {run.recipe.epochs}. "
+        f"{saver.how_to_go_on()}"
+    )
