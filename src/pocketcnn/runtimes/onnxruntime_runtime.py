@@ -1,0 +1,120 @@
+"""ONNX Runtime on the CPU: the default runtime, and the judge of every exported file."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.runtimes.base import FloatArray, SessionInfo
+from pocketcnn.runtimes.machine import Machine, this_machine
+
+_FATAL = 4  # ONNX Runtime's log severity; its errors arrive as exceptions, and its warnings are not for users
+
+
+class OnnxRuntime:
+    """Runs ONNX files, float32 and int8 (QDQ). Artefact: the path of an .onnx file, or its bytes."""
+
+    name = "onnxruntime"
+
+    def available(self) -> str | None:
+        return None  # onnxruntime is a requirement of the library
+
+    def build(self, artefact: object, *, threads: int) -> "OnnxSession":
+        if not isinstance(artefact, str | os.PathLike | bytes):
+            raise UsageError(
+                f"The runtime onnxruntime takes an .onnx file, not a {type(artefact).__name__}. "
+                "Export the network first: pocketcnn.export(network, to='onnx', out='model.onnx')."
+            )
+        if not isinstance(artefact, bytes) and not Path(artefact).is_file():
+            raise UsageError(f"There is no file {os.fspath(artefact)}.")
+        return OnnxSession(artefact, threads)
+
+
+class OnnxSession:
+    """One `onnxruntime.InferenceSession`: sequential, all graph optimizations, `threads` threads for each operator."""
+
+    def __init__(self, artefact: str | os.PathLike[str] | bytes, threads: int) -> None:
+        settings = exact_int8_settings(this_machine())
+        self.info = SessionInfo("onnxruntime", onnxruntime.__version__, threads, settings)
+        where = "the ONNX model" if isinstance(artefact, bytes) else os.fspath(artefact)
+        try:
+            session = onnxruntime.InferenceSession(
+                artefact if isinstance(artefact, bytes) else where,
+                _options(threads, settings),
+                providers=["CPUExecutionProvider"],
+            )
+        except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+            raise PocketcnnError(f"ONNX Runtime cannot load {where}: {_reason(error)}") from error
+        self._input, self.input_shape = _image_input(session.get_inputs(), where)
+        self._outputs = [_only(session.get_outputs(), "output", where).name]
+        self._session: Any = session
+
+    def run(self, batch: FloatArray) -> FloatArray:
+        if self._session is None:
+            raise PocketcnnError("This session is closed. Build another.")
+        try:
+            scores: FloatArray = self._session.run(self._outputs, {self._input: batch})[0]
+        except Exception as error:
+            raise PocketcnnError(f"ONNX Runtime cannot run a batch of shape {batch.shape}: {_reason(error)}") from error
+        return scores
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Nothing to hold: the threads belong to the session."""
+        yield
+
+    def close(self) -> None:
+        self._session = None
+
+
+def exact_int8_settings(machine: Machine) -> Mapping[str, str]:
+    """Session settings under which int8 networks give the integer arithmetic's true answer on `machine`.
+
+    Without VNNI, x86 multiplies uint8 activations by int8 weights with an instruction that adds pairs of products in
+    int16 and saturates: the answers of a correct file change with the CPU. This setting has ONNX Runtime use uint8
+    weights instead (onnxruntime_session_options_config_keys.h, kOrtSessionOptionsAvx2PrecisionMode).
+    """
+    return {"session.x64quantprecision": "1"} if machine.is_x86 and not machine.has_vnni else {}
+
+
+def _options(threads: int, settings: Mapping[str, str]) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _FATAL
+    for key, value in settings.items():
+        options.add_session_config_entry(key, value)
+    return options
+
+
+def _image_input(inputs: Sequence[Any], where: str) -> tuple[str, tuple[int | None, ...]]:
+    """The name and shape (N, C, H, W) of the one input; an axis that is named or unknown is free (None)."""
+    only = _only(inputs, "input", where)
+    if only.type != "tensor(float)" or len(only.shape) != 4:
+        raise PocketcnnError(
+            f"The input {only.name!r} of {where} is a {only.type} of shape {only.shape}; "
+            "images need a float32 tensor (N, C, H, W)."
+        )
+    return only.name, tuple(axis if isinstance(axis, int) else None for axis in only.shape)
+
+
+def _only(values: Sequence[Any], kind: str, where: str) -> Any:
+    if len(values) != 1:
+        names = ", ".join(value.name for value in values)
+        raise PocketcnnError(
+            f"{where} has {len(values)} {kind}s ({names}); a classifier has one. Export it with a single {kind}."
+        )
+    return values[0]
+
+
+def _reason(error: Exception) -> str:
+    """ONNX Runtime's message without its code, on one line."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", str(error))
+    return " ".join(text.split())

@@ -1,0 +1,71 @@
+"""PyTorch itself as a runtime: the network as it was trained, on the CPU."""
+
+import contextlib
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.graph.network import GraphNetwork
+from pocketcnn.runtimes.base import FloatArray, SessionInfo
+
+
+class TorchRuntime:
+    """Runs an `nn.Module` in float32 and inference mode. Artefact: the module."""
+
+    name = "torch"
+
+    def available(self) -> str | None:
+        return None  # torch is a requirement of the library
+
+    def build(self, artefact: object, *, threads: int) -> "TorchSession":
+        if not isinstance(artefact, nn.Module):
+            raise UsageError(
+                f"The torch runtime takes a network (torch.nn.Module), not a {type(artefact).__name__}. "
+                "Load a model file with pocketcnn.load, or measure an .onnx file with the runtime onnxruntime."
+            )
+        return TorchSession(artefact, threads)
+
+
+class TorchSession:
+    """A copy of the module in eval mode on the CPU; later changes to the module do not reach it."""
+
+    def __init__(self, module: nn.Module, threads: int) -> None:
+        self.input_shape = (None, *module.graph.input_shape) if isinstance(module, GraphNetwork) else None
+        self.info = SessionInfo("torch", torch.__version__, threads)
+        self._module: nn.Module | None = copy.deepcopy(module).to("cpu", torch.float32).eval()
+
+    def run(self, batch: FloatArray) -> FloatArray:
+        if self._module is None:
+            raise PocketcnnError("This session is closed. Build another.")
+        with self.active(), torch.inference_mode():
+            # torch warns of arrays that it could write to but must not
+            images = torch.from_numpy(batch if batch.flags.writeable else batch.copy())
+            try:
+                output = self._module(images)
+            except (RuntimeError, ValueError) as error:
+                raise PocketcnnError(
+                    f"The network cannot run on a batch of shape {batch.shape}: {str(error).splitlines()[0]}"
+                ) from error
+        if not isinstance(output, torch.Tensor):
+            raise PocketcnnError(f"The network gives a {type(output).__name__}, not one tensor of class scores.")
+        scores: FloatArray = output.numpy()
+        return scores
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """torch's thread count belongs to the process: set it, and put back what was there."""
+        before = torch.get_num_threads()
+        if before == self.info.threads:
+            yield
+            return
+        torch.set_num_threads(self.info.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def close(self) -> None:
+        self._module = None
