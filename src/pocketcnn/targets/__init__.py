@@ -1,0 +1,14 @@
+"""Targets and budgets: where a network will run, and what it may cost there."""
+
+from pocketcnn.targets.budget import Budget as Budget
+from pocketcnn.targets.limits import Limit as Limit
+from pocketcnn.targets.limits import Quantity as Quantity
+from pocketcnn.targets.limits import format_quantity as format_quantity
+from pocketcnn.targets.measuring import latency_figure as latency_figure
+from pocketcnn.targets.measuring import measure as measure
+from pocketcnn.targets.target import Target as Target
+from pocketcnn.targets.target import list_targets as list_targets
+from pocketcnn.targets.target import load_target as load_target
+from pocketcnn.targets.verdict import Figure as Figure
+from pocketcnn.targets.verdict import Verdict as Verdict
+from pocketcnn.targets.verdict import closest_miss as closest_miss

@@ -1,0 +1,81 @@
+"""A budget: upper limits on what a network may cost.
+
+One budget serves search, pruning, quantization and `fit`. A limit is absolute, or relative to the unpruned parent;
+a limit on latency names the target that it holds on, because a time means nothing without one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from pocketcnn.errors import UsageError
+from pocketcnn.targets.grammar import parse_limits
+from pocketcnn.targets.limits import Limit, Quantity, Subject
+from pocketcnn.targets.verdict import Figure, Verdict, judge
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The limits that a network must keep, at most one for each quantity and target."""
+
+    limits: tuple[Limit, ...]
+
+    def __post_init__(self) -> None:
+        if not self.limits:
+            raise UsageError("A budget needs at least one limit.")
+        subjects = [(limit.quantity, limit.target) for limit in self.limits]
+        if len(set(subjects)) < len(subjects):
+            raise UsageError(f"A budget limits each quantity once (latency: once per target), but this says {self}.")
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read ``macs<=50%, size<=300kB, latency<=5ms@onnxruntime-cpu, ram<=256kB``.
+
+        Raises:
+            UsageError: the text is no budget; the message shows the place, what was expected, and the grammar.
+        """
+        return cls(parse_limits(text))
+
+    def __str__(self) -> str:
+        """The text that `parse` reads back to an equal budget."""
+        return ", ".join(map(str, self.limits))
+
+    def limits_on(self, quantity: Quantity) -> tuple[Limit, ...]:
+        """The limits on `quantity`: none, one, or for latency one per target."""
+        return tuple(limit for limit in self.limits if limit.quantity is quantity)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets on which latency is limited."""
+        return tuple(limit.target for limit in self.limits if limit.target is not None)
+
+    def resolve(self, parent: Mapping[Subject, float]) -> "Budget":
+        """The same budget with each relative limit made absolute by the unpruned parent's figures, in base units.
+
+        Raises:
+            ValueError: `parent` lacks a figure that a relative limit needs.
+        """
+        return Budget(
+            tuple(
+                replace(limit, bound=limit.bound * self._of(limit, parent), relative=False) if limit.relative else limit
+                for limit in self.limits
+            )
+        )
+
+    def check(self, figures: Mapping[Subject, Figure]) -> tuple[Verdict, ...]:
+        """One verdict a limit, in the budget's order. A latency is kept by its median.
+
+        Raises:
+            ValueError: a figure is missing, or a limit is still relative (`resolve` it first).
+        """
+        return tuple(judge(limit, self._of(limit, figures)) for limit in self.limits)
+
+    def _of(self, limit: Limit, figures: Mapping[Subject, Value]) -> Value:
+        """The figure that `limit` speaks of. A latency without a target will do where only one is asked for."""
+        if limit.target is not None and (limit.quantity, limit.target) in figures:
+            return figures[limit.quantity, limit.target]
+        if limit.quantity in figures and (limit.target is None or len(self.targets) == 1):
+            return figures[limit.quantity]
+        raise ValueError(f"no figure was given for the limit {limit}")

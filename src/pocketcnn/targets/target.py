@@ -1,0 +1,97 @@
+"""A target: the device and runtime that a latency is measured on, as data (TOML)."""
+
+import difflib
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pocketcnn.errors import UsageError
+from pocketcnn.runtimes.machine import available_cores
+from pocketcnn.runtimes.registry import runtime_names
+
+Numerics = Literal["float32", "int8"]
+
+
+class Target(BaseModel):
+    """Where a network will run.
+
+    `threads` is a number or ``"all"`` (every core that the process may use); `channel_multiple` is what the
+    runtime's kernels like channel counts to be divisible by; `numerics` are the forms of a network it can run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    runtime: str
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["all"] = 1
+    channel_multiple: Annotated[int, Field(ge=1, le=128)] = 1
+    numerics: Annotated[tuple[Numerics, ...], Field(min_length=1, strict=False)] = ("float32",)
+    note: str = ""
+
+    @field_validator("runtime")
+    @classmethod
+    def _known_runtime(cls, runtime: str) -> str:
+        if runtime not in runtime_names():
+            raise ValueError(f"no such runtime; there are {', '.join(runtime_names())}")
+        return runtime
+
+    @property
+    def thread_count(self) -> int:
+        """`threads` as a number on this machine."""
+        return available_cores() if self.threads == "all" else self.threads
+
+
+def list_targets() -> tuple[str, ...]:
+    """The names of the targets that are shipped, sorted."""
+    files = (resources.files("pocketcnn.targets") / "data").iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether a target is given as a file (it ends in .toml or has a slash), not as a name."""
+    return name_or_path.lower().endswith(".toml") or "/" in name_or_path or "\\" in name_or_path
+
+
+def load_target(name_or_path: str | Path) -> Target:
+    """A shipped target by its name (in any case), or one from a TOML file.
+
+    Raises:
+        UsageError: there is no such target (the nearest name is suggested), or the file is not a valid target.
+    """
+    if isinstance(name_or_path, Path) or is_path(name_or_path):
+        return _read(Path(name_or_path))
+    name = name_or_path.casefold()
+    if name not in list_targets():
+        near = difflib.get_close_matches(name, list_targets(), n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UsageError(
+            f"There is no target named {name_or_path!r}.{hint} Targets: {', '.join(list_targets())}; "
+            "or the path of a .toml file."
+        )
+    text = (resources.files("pocketcnn.targets") / "data" / f"{name}.toml").read_text(encoding="utf-8")
+    return _parse(text, name)
+
+
+def _read(path: Path) -> Target:
+    try:
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise UsageError(f"Cannot read the target {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The target {path} is not a text file.") from error
+
+
+def _parse(text: str, where: str) -> Target:
+    try:
+        return Target.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"The target {where} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}" for problem in error.errors()
+        )
+        fields = ", ".join(Target.model_fields)
+        raise UsageError(f"The target {where} is not valid: {problems}. Its fields are {fields}.") from error
