@@ -30,7 +30,7 @@ def _same(b: Builder) -> Value:
 
 
 def _unary(op: str, b: Builder, **attrs: Attr) -> Value:
-    return b.add(op, b.value(b.fx_node().args[0]), **attrs)
+    return b.add(op, b.value(b.fx_node().args[0]), tensors=None, **attrs)
 
 
 def _clip(b: Builder) -> Value:
@@ -286,7 +286,7 @@ def _pool(op: str, b: Builder) -> Value:
         attrs["dilation"] = _pair(given["dilation"])
     else:
         attrs["count_padding"] = bool(given["count_include_pad"])
-    return b.add(op, b.value(given["self"]), **attrs)
+    return b.add(op, b.value(given["self"]), tensors=None, **attrs)
 
 
 def _adaptive_avg_pool(b: Builder) -> Value:

@@ -8,7 +8,7 @@ their names. Names of nodes are the paths of the modules that made them.
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, fx, nn
@@ -199,7 +199,7 @@ class Builder:
             self.fail("it works along the batch axis")
         return positive - 1
 
-    def fail(self, problem: str) -> Any:
+    def fail(self, problem: str) -> NoReturn:
         """Raise a `CaptureError` that names the module, the source line and the operation.
 
         Raises:

@@ -12,13 +12,13 @@ from pocketcnn.graph.numerics import ActivationFormat, WeightFormat
 
 class _RoundClamp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, low: int, high: int) -> Tensor:  # type: ignore[override]
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, low: int, high: int) -> Tensor:
         rounded = torch.round(x)
         ctx.save_for_backward((rounded >= low) & (rounded <= high))
         return rounded.clamp_(low, high)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         (inside,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return gradient * inside, None, None
 

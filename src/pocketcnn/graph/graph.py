@@ -121,7 +121,7 @@ def infer_shapes(nodes: Iterable[Node], tensors: Mapping[str, Tensor]) -> tuple[
             made, a name used twice, or shapes that do not fit.
     """
     shapes: dict[str, Shape] = {}
-    inferred = []
+    inferred: list[Node] = []
     for node in nodes:
         op = OPS.get(node.op)
         if op is None:

@@ -191,6 +191,6 @@ def predictions(network: nn.Module, images: Tensor, batch_size: int = 256) -> Te
     network.eval()
     try:
         with torch.inference_mode():
-            return torch.cat([network(batch) for batch in images.split(batch_size)])
+            return torch.cat([network(batch) for batch in torch.split(images, batch_size)])
     finally:
         network.train(training)

@@ -58,7 +58,7 @@ class OnnxEmitter(Protocol):
     def op(self, op_type: str, *inputs: str, **attributes: object) -> str:
         """Add one ONNX operator and return its output's name."""
 
-    def constant(self, value: np.ndarray) -> str:
+    def constant(self, value: np.ndarray | np.generic) -> str:
         """Add a constant and return its name."""
 
     def tensors(self, *roles: str) -> list[str]:

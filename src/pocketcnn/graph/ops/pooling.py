@@ -42,8 +42,8 @@ def _window(node: Node) -> dict[str, object]:
 
 
 def _run_max(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
-    window = [node.pair(name) for name in ("kernel", "stride", "padding", "dilation")]
-    return F.max_pool2d(inputs[0], *window, ceil_mode=node.flag("ceil"))
+    kernel, stride, padding, dilation = (node.pair(name) for name in ("kernel", "stride", "padding", "dilation"))
+    return F.max_pool2d(inputs[0], kernel, stride, padding, dilation, ceil_mode=node.flag("ceil"))
 
 
 MAX_POOL = Op(
@@ -56,8 +56,8 @@ MAX_POOL = Op(
 
 
 def _run_avg(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
-    window = [node.pair(name) for name in ("kernel", "stride", "padding")]
-    return F.avg_pool2d(inputs[0], *window, node.flag("ceil"), node.flag("count_padding"))
+    kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
+    return F.avg_pool2d(inputs[0], kernel, stride, padding, node.flag("ceil"), node.flag("count_padding"))
 
 
 AVG_POOL = Op(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pocketcnn.graph.graph import Graph
-from pocketcnn.graph.node import Node
+from pocketcnn.graph.node import Attr, Node
 
 
 def for_inference(graph: Graph) -> Graph:
@@ -82,7 +82,7 @@ def _as_depthwise(node: Node, scale: Tensor, offset: Tensor, tensors: dict[str, 
     names = {"weight": f"{path}.weight", "bias": f"{path}.bias"}
     tensors[names["weight"]] = scale.to(dtype).reshape(-1, 1, 1, 1)
     tensors[names["bias"]] = offset.to(dtype)
-    attrs = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": node.shape[0]}
+    attrs: dict[str, Attr] = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": node.shape[0]}
     return replace(node, op="conv2d", attrs=attrs, tensors=names)
 
 
