@@ -1,0 +1,39 @@
+# make demo    install into .venv and fit a network to the handwritten digits that ship with scikit-learn
+# make test    install what the tests need and run them
+# make check   ruff and mypy
+# make slow    the long checks that the normal suite leaves out
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= 2
+BUDGET := size<=60kB, latency<=1ms@onnxruntime-cpu
+
+.PHONY: demo test check slow clean
+
+demo: $(VENV)/.samples
+	$(BIN)/pocketcnn data digits --out demo/digits
+	$(BIN)/pocketcnn fit demo/digits --budget "$(BUDGET)" --out demo/fit
+
+# One thread for each worker: small networks gain nothing from more, and the workers share the cores.
+test: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist worksteal
+
+slow: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n $(CORES) --dist worksteal
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# An extra is installed once, and again when pyproject.toml changes.
+$(VENV)/.%: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
+
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache
