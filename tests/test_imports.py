@@ -79,3 +79,9 @@ def test_only_one_module_imports_torchvision() -> None:
 def test_importing_the_library_does_not_import_torch() -> None:
     code = "import sys, pocketcnn; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_architecture_page_lists_the_packages_in_order() -> None:
+    page = Path(__file__).parents[1] / "docs" / "architecture.md"
+    rows = [line.split("|")[1].strip(" `") for line in page.read_text().splitlines() if line.startswith("| `")]
+    assert tuple(rows) == ORDER
