@@ -1,0 +1,105 @@
+"""Images and a budget in, a deployable convolutional network out.
+
+    import pocketcnn as pc
+
+    network = pc.create("mobilenet_v2", width=0.5, classes=10)
+    pc.count(network, (1, 3, 224, 224)).madds
+
+Importing this package costs next to nothing: a name is looked up where it is defined when it is first used, and only
+then is torch imported.
+"""
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pocketcnn.compression.prune import prune as prune
+    from pocketcnn.compression.quantization.quantize import quantize as quantize
+    from pocketcnn.cost import Cost as Cost
+    from pocketcnn.cost import count as count
+    from pocketcnn.errors import BudgetNotMet as BudgetNotMet
+    from pocketcnn.errors import PocketcnnError as PocketcnnError
+    from pocketcnn.errors import UsageError as UsageError
+    from pocketcnn.graph.capture import capture as capture
+    from pocketcnn.graph.contract import InputContract as InputContract
+    from pocketcnn.graph.graph import Graph as Graph
+    from pocketcnn.graph.info import ModelInfo as ModelInfo
+    from pocketcnn.graph.model_file import load as load
+    from pocketcnn.graph.model_file import save as save
+    from pocketcnn.graph.network import GraphNetwork as GraphNetwork
+    from pocketcnn.models.convert.with_timm import from_timm as from_timm
+    from pocketcnn.models.convert.with_timm import to_timm as to_timm
+    from pocketcnn.models.convert.with_torchvision import from_torchvision as from_torchvision
+    from pocketcnn.models.convert.with_torchvision import to_torchvision as to_torchvision
+    from pocketcnn.models.registry import create as create
+    from pocketcnn.models.registry import list_models as list_models
+    from pocketcnn.pipeline.compress import compress as compress
+    from pocketcnn.pipeline.export import export as export
+    from pocketcnn.pipeline.fit import fit as fit
+    from pocketcnn.targets.budget import Budget as Budget
+    from pocketcnn.targets.measuring import measure as measure
+    from pocketcnn.targets.target import Target as Target
+    from pocketcnn.training.evaluate import evaluate as evaluate
+    from pocketcnn.training.recipe import Recipe as Recipe
+    from pocketcnn.training.trainer import distil as distil
+    from pocketcnn.training.trainer import train as train
+
+    __version__: str
+
+_DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {  # module -> the public names that it defines; the imports above say the same to type checkers
+        "pocketcnn.compression.prune": ("prune",),
+        "pocketcnn.compression.quantization.quantize": ("quantize",),
+        "pocketcnn.cost": ("Cost", "count"),
+        "pocketcnn.errors": ("BudgetNotMet", "PocketcnnError", "UsageError"),
+        "pocketcnn.graph.capture": ("capture",),
+        "pocketcnn.graph.contract": ("InputContract",),
+        "pocketcnn.graph.graph": ("Graph",),
+        "pocketcnn.graph.info": ("ModelInfo",),
+        "pocketcnn.graph.model_file": ("load", "save"),
+        "pocketcnn.graph.network": ("GraphNetwork",),
+        "pocketcnn.models.convert.with_timm": ("from_timm", "to_timm"),
+        "pocketcnn.models.convert.with_torchvision": ("from_torchvision", "to_torchvision"),
+        "pocketcnn.models.registry": ("create", "list_models"),
+        "pocketcnn.pipeline.compress": ("compress",),
+        "pocketcnn.pipeline.export": ("export",),
+        "pocketcnn.pipeline.fit": ("fit",),
+        "pocketcnn.targets.budget": ("Budget",),
+        "pocketcnn.targets.measuring": ("measure",),
+        "pocketcnn.targets.target": ("Target",),
+        "pocketcnn.training.evaluate": ("evaluate",),
+        "pocketcnn.training.recipe": ("Recipe",),
+        "pocketcnn.training.trainer": ("distil", "train"),
+    }
+)
+_HOMES = {name: module for module, names in _DEFINED_IN.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 - a list of strings
+
+if not TYPE_CHECKING:  # to a type checker, __getattr__ would say that every name exists
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            value = _version()
+        elif name in _HOMES:
+            # the module is asked by its full name: `pocketcnn.graph.capture` is both a module and its function
+            value = getattr(importlib.import_module(_HOMES[name]), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value  # found once, an ordinary attribute from then on
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("pocketcnn")
+    except metadata.PackageNotFoundError:  # run from a source tree that was not installed
+        return "unknown"
