@@ -139,6 +139,25 @@ def test_the_last_checkpoint_before_it_is_good(tmp_path: Path) -> None:
     assert all(bool(torch.isfinite(t).all()) for t in loaded.state["network"].values())
 
 
+class InfiniteSlope(nn.Module):
+    """Its loss is finite, its gradient is not: the square root at zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = small_net()
+        self.shift = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.body(images)
+        return logits + self.shift.sqrt() * torch.arange(10)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLoss, match=r"step 1: .*There was no checkpoint yet"):
+        train(InfiniteSlope(), Digits(0, 320), Digits(320, 350), QUICK, out=tmp_path, checkpoint_seconds=0)
+    assert load_newest(tmp_path / "checkpoints") is None
+
+
 @pytest.mark.parametrize(
     ("network", "train_set", "val_set", "said"),
     [

@@ -106,7 +106,10 @@ def _reading(workers: int, *, pin_memory: bool) -> dict[str, Any]:
 
 
 def _leave_interrupts_to_parent(_worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the training stops its workers itself, at a step's end."""
+    """Ctrl-C reaches every process of the terminal; the training stops its workers itself, at a step's end.
+
+    A forked worker inherits the training's handler, but one that is spawned (macOS, Windows) does not.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

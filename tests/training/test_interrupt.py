@@ -1,0 +1,99 @@
+"""Ctrl-C as a terminal sends it: to the training and to its worker processes at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+from training_support import QUICK, Digits, course, same_weights, small_net
+
+from pocketcnn.training import train
+from pocketcnn.training.interrupt import StopRequested, deferred_interrupts
+
+RECIPE = QUICK.with_(epochs=40, workers=2)
+
+
+class SlowDigits(Digits):
+    """So slow to read that the training is waiting for its workers nearly always."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        time.sleep(0.003)
+        return super().__getitem__(index)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from test_interrupt import RECIPE, SlowDigits
+from training_support import Digits, small_net
+from pocketcnn.errors import PocketcnnError
+from pocketcnn.training import ConsoleProgress, train
+try:
+    train(small_net(), SlowDigits(0, 160), Digits(160, 240), RECIPE, out=Path(sys.argv[1]), progress=ConsoleProgress())
+except PocketcnnError as error:
+    print(error, file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+
+def test_a_terminal_stops_the_training_and_not_its_workers(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # its own process group, as the foreground job of a terminal
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stderr is not None
+    with process.stderr:
+        seen = process.stderr.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.wait() == 130, rest
+    assert "epoch 1/40" in seen
+    assert "Traceback" not in rest
+    assert "--resume" in rest
+
+    resumed, through = small_net(seed=9), small_net()
+    result = train(resumed, Digits(0, 160), Digits(160, 240), RECIPE, out=tmp_path, resume=True)
+    expected = train(through, Digits(0, 160), Digits(160, 240), RECIPE.with_(workers=0))
+    assert course(result) == course(expected)
+    assert same_weights(resumed, through)
+
+
+def test_it_waits_for_the_next_check() -> None:
+    reached = []
+
+    def stopped() -> None:
+        with deferred_interrupts() as interrupts:
+            interrupts.check()
+            signal.raise_signal(signal.SIGINT)
+            reached.append("the end of the step")
+            interrupts.check()
+
+    with pytest.raises(StopRequested):
+        stopped()
+    assert reached == ["the end of the step"]
+
+
+def test_one_after_the_last_check_is_not_lost() -> None:
+    def stopped() -> None:
+        with deferred_interrupts():
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+
+
+def test_a_process_that_ignores_it_goes_on_ignoring_it() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with deferred_interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            interrupts.check()
+    finally:
+        signal.signal(signal.SIGINT, before)
