@@ -39,8 +39,14 @@ class LimitRecord(Record):
     how: str
 
 
+DEPLOYED = "deployed"
+
+
 class LatencyRecord(Record):
-    """Seconds for one image: median, 10th and 90th percentile, and how it was measured."""
+    """Seconds for one image: median, 10th and 90th percentile, and how it was measured.
+
+    `artefact` is `DEPLOYED` for the file to deploy; any other name says what the file is compared with.
+    """
 
     artefact: str
     target: str

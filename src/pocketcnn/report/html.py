@@ -1,0 +1,102 @@
+"""The report of a fit: one HTML file that opens offline, in light and dark, on a phone and on paper.
+
+Charts are drawn as SVG inside the page and coloured by its style sheet, so there is no script and nothing to load.
+"""
+
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pocketcnn.files import write_text
+from pocketcnn.report import charts, confusion, contract, findings, numbers, tournament
+from pocketcnn.report.examples import Example
+from pocketcnn.report.result import DEPLOYED, FitResult
+
+HEAT_MAP_CLASSES = 20  # with more, the matrix is too fine to read and the worst pairs say more
+PAIRS_SHOWN = 12
+CLASSES_SHOWN = 10
+CANDIDATES_SHOWN = 12  # the others are there, folded
+
+
+def write_report(result: FitResult, path: Path, *, images: Sequence[Example] | None = None) -> None:
+    """Write the report of `result` to `path`, with `images` as examples of what the file gets right and wrong.
+
+    Raises:
+        PocketcnnError: the file cannot be written.
+    """
+    write_text(path, render_report(result, images=images))
+
+
+def render_report(result: FitResult, *, images: Sequence[Example] | None = None) -> str:
+    """The report as HTML text."""
+    sidecar = Path(result.artefact.file).with_suffix(".json").name
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            result=result,
+            deployed=DEPLOYED,
+            examples=images or (),
+            **_limits(result),
+            **_search(result),
+            **_errors(result),
+            changed=findings.what_changed(result.stages),
+            size_chart=charts.accuracy_by_size(result.stages),
+            speeds=findings.speed(result.latencies, result.artefact.numerics),
+            slowest=max((latency.p90 for latency in result.latencies), default=0.0),
+            input_steps=contract.steps(result.input),
+            snippet=contract.snippet(result.input, result.data.classes, result.artefact.file, sidecar),
+        )
+    )
+
+
+def _limits(result: FitResult) -> dict[str, Any]:
+    return {"limits": [(limit, findings.margin_bar(limit)) for limit in result.limits]}
+
+
+def _search(result: FitResult) -> dict[str, Any]:
+    candidates = result.candidates
+    return {
+        "ranked": [
+            (candidate, tournament.fate(candidate, candidates).value, tournament.outcome(candidate, candidates))
+            for candidate in tournament.ranked(candidates)
+        ],
+        "rounds": tournament.last_round(candidates),
+        "shown": CANDIDATES_SHOWN,
+        "learning_chart": charts.learning_by_round(candidates),
+        "cost_chart": charts.accuracy_by_madds(candidates),
+    }
+
+
+def _errors(result: FitResult) -> dict[str, Any]:
+    matrix, classes = result.artefact.confusion, result.data.classes
+    return {
+        "heat_map": confusion.heat_map(matrix, classes) if len(matrix) <= HEAT_MAP_CLASSES else [],
+        "pairs": confusion.confused_pairs(matrix, classes, PAIRS_SHOWN),
+        "hardest": confusion.hardest_classes(matrix, classes, CLASSES_SHOWN),
+    }
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pocketcnn.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    writers = (numbers.size, numbers.time, numbers.amount, numbers.grouped, numbers.percent, numbers.accuracy)
+    words = (numbers.duration, numbers.plain, findings.margin, findings.spread_warning)
+    environment.filters |= {function.__name__: function for function in (*writers, *words)}
+    environment.globals |= {
+        "figure": numbers.figure,
+        "exact": numbers.exact,
+        "interval": numbers.interval,
+        "time_span": partial(numbers.span, write=numbers.time),
+        "spread": lambda limit: numbers.span(limit.low, limit.high, partial(numbers.figure, limit.quantity)),
+    }
+    return environment
