@@ -28,12 +28,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield part
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
-        os.chmod(part, 0o666 & ~_umask())  # mkstemp makes the file private; a result is meant to be shared
+        part.chmod(0o666 & ~_umask())  # mkstemp makes the file private; a result is meant to be shared
         part.replace(path)
     except OSError as error:
         raise _readable(error, path) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, which must be absent or empty; on success it takes that name.
+
+    Raises:
+        PocketcnnError: the disk is full, `path` holds files, or its parent cannot be written to. Nothing is left behind.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=path.parent) as name:
+            whole = Path(name) / "whole"  # made by mkdir, so that it is as open to others as any folder
+            whole.mkdir()
+            yield whole
+            if path.is_dir():
+                path.rmdir()
+            whole.rename(path)
+    except OSError as error:
+        raise _readable(error, path) from error
 
 
 def write_text(path: Path, text: str) -> None:

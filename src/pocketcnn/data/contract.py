@@ -1,0 +1,115 @@
+"""An input contract that suits a folder of images: size, channels, resize policy and pixel statistics, measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketcnn.data.folder import ImageFolder
+from pocketcnn.data.images import image_size, load_image
+from pocketcnn.data.preprocess import to_pixels
+from pocketcnn.data.threads import thread_map
+from pocketcnn.errors import UsageError
+from pocketcnn.graph.contract import InputContract, ResizePolicy
+
+SAMPLED_IMAGES = 1024
+LARGEST_SIDE = 224  # the usual input of ImageNet networks; a larger one is the user's explicit choice
+ALIKE = 0.95  # this share of the images ...
+SAME_ASPECT = 1.1  # ... within this factor of the median aspect ratio: stretching distorts nothing visibly
+SMALLEST_STD = 1 / 255
+
+Floats = npt.NDArray[np.float64]
+
+
+def infer_contract(
+    folder: ImageFolder,
+    size: int | tuple[int, int] | None = None,
+    channels: Literal[1, 3] | None = None,
+    workers: int | None = None,
+) -> InputContract:
+    """Measure up to 1024 training images, spread evenly over the classes, and say how the network shall see them.
+
+    Args:
+        size: side of a square, or (height, width); None takes the median size of the images, at most 224 on the
+            longer side (a square where the images are cropped).
+        channels: None takes 1 when every sampled image is grey, else 3.
+
+    Raises:
+        UsageError: the size is below 1 or above what a contract allows.
+        UnusableImage: a file has changed since the scan.
+    """
+    paths = _evenly([sample.path for sample in folder.train], SAMPLED_IMAGES)
+    sizes = np.array(list(thread_map(image_size, paths, workers)), dtype=np.float64)
+    policy = resize_policy(sizes)
+    height, width = _chosen_size(size) or native_size(sizes, policy)
+    read_as: Literal[1, 3] = channels or 3
+    raw = InputContract(
+        channels=read_as, height=height, width=width, resize=policy, mean=(0.0,) * read_as, std=(1.0,) * read_as
+    )
+    sums = list(thread_map(lambda path: _sum_up(path, raw), paths, workers))
+    if channels is None:
+        channels = 1 if all(image.gray for image in sums) else 3
+    mean, std = _statistics(sums, channels)
+    return InputContract(channels=channels, height=height, width=width, resize=policy, mean=mean, std=std)
+
+
+def resize_policy(sizes: Floats) -> ResizePolicy:
+    """``stretch`` when nearly all of `sizes` (N, 2: height, width) have one aspect ratio, else ``crop``."""
+    aspect = sizes[:, 1] / sizes[:, 0]
+    near = np.abs(np.log(aspect / np.median(aspect))) <= np.log(SAME_ASPECT)
+    return "stretch" if near.mean() >= ALIKE else "crop"
+
+
+def native_size(sizes: Floats, policy: ResizePolicy) -> tuple[int, int]:
+    """The median (height, width) of `sizes` (N, 2), reduced to `LARGEST_SIDE`; the median short side squared to crop."""
+    median = np.median(sizes, axis=0) if policy == "stretch" else np.full(2, np.median(sizes.min(axis=1)))
+    height, width = np.maximum(1, np.round(median * min(1.0, LARGEST_SIDE / median.max()))).astype(int)
+    return int(height), int(width)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Per channel, of pixels in 0 ... 1: sum, sum of squares, and how many pixels."""
+
+    total: Floats
+    squares: Floats
+    pixels: int
+    gray: bool
+
+
+def _sum_up(path: Path, contract: InputContract) -> _Sums:
+    image = load_image(path, contract.channels)
+    pixels = to_pixels(image, contract).reshape(-1, contract.channels) / 255.0
+    return _Sums(pixels.sum(axis=0), (pixels**2).sum(axis=0), len(pixels), _all_gray(np.asarray(image)))
+
+
+def _all_gray(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Whether (H, W) or (H, W, 3) holds no colour."""
+    return pixels.ndim == 2 or bool((pixels == pixels[..., :1]).all())
+
+
+def _statistics(sums: Sequence[_Sums], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all pixels, to four digits."""
+    pixels = sum(image.pixels for image in sums)
+    mean = np.sum([image.total for image in sums], axis=0) / pixels
+    variance = np.sum([image.squares for image in sums], axis=0) / pixels - mean**2
+    std = np.sqrt(np.maximum(variance, SMALLEST_STD**2))
+    return tuple(round(float(m), 4) for m in mean[:channels]), tuple(round(float(s), 4) for s in std[:channels])
+
+
+def _evenly(paths: Sequence[Path], most: int) -> list[Path]:
+    """Up to `most` of `paths`, equally spaced: the samples come sorted by class, so every class is drawn from."""
+    indices = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int))
+    return [paths[index] for index in indices]
+
+
+def _chosen_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    if not (1 <= height <= 8192 and 1 <= width <= 8192):
+        raise UsageError(f"An input size must lie between 1 and 8192 pixels, not {height} x {width}.")
+    return height, width

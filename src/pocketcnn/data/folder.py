@@ -1,0 +1,216 @@
+"""From a folder of images to three honest splits, and a report of all in the folder that is not a plain image."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pocketcnn.data.complete import complete_splits
+from pocketcnn.data.images import ImageCheck, examine
+from pocketcnn.data.layout import LAYOUTS, WHOLE, Candidate, Listing, list_images
+from pocketcnn.data.report import Finding, ImageReport, Kind, Outcome
+from pocketcnn.data.split import Item, check_fractions, repeats
+from pocketcnn.data.threads import Progress, thread_map
+from pocketcnn.errors import UsageError
+
+FRACTIONS = (0.7, 0.15, 0.15)
+NAMES_SHOWN = 10
+
+
+class Sample(NamedTuple):
+    """One image and the index of its class."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """A scanned data folder. Choices are made on `val`; the figures of a report come from `test`.
+
+    `fingerprint` is a SHA-256 over relative paths, contents and class names of the images in use: the same data
+    give the same fingerprint wherever the folder lies.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    train: tuple[Sample, ...]
+    val: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+    report: ImageReport
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    @property
+    def splits(self) -> dict[str, tuple[Sample, ...]]:
+        """The three splits by name."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+    def class_counts(self, split: str) -> tuple[int, ...]:
+        """Images per class, in the order of `classes`, in ``"train"``, ``"val"`` or ``"test"``."""
+        counts = Counter(sample.label for sample in self.splits[split])
+        return tuple(counts[label] for label in range(len(self.classes)))
+
+
+def scan(
+    root: Path,
+    *,
+    seed: int = 0,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> ImageFolder:
+    """Read every image of `root` once, list what is wrong with any of them, and split them.
+
+    The folder is DATA/CLASS/* (split here by `fractions`: train, val, test), or has train and perhaps val and test
+    folders with the classes in them (splits that are missing are cut from train or val; `notes` says how). Files of
+    the same bytes never lie in two splits. Class names are sorted as strings.
+
+    Raises:
+        UsageError: no such folder, no images, one class only, classes that differ between splits, or too few
+            images for three splits.
+    """
+    check_fractions(fractions)
+    listing = list_images(root)
+    _check_listing(root, listing)
+    checks = list(thread_map(lambda candidate: examine(candidate.path), listing.candidates, workers, progress))
+    classes, given = _label(root, listing.candidates, checks)
+    done = complete_splits(given, fractions, seed)
+    _check_filled(root, classes, done.splits)
+    items = sorted(item for part in done.splits.values() for item in part)
+    findings = [
+        *listing.findings,
+        *_findings_of_checks(listing.candidates, checks),
+        *_findings_of_copies(items, classes),
+        *(Finding.of(item.key, Kind.REPEATED) for item in done.dropped),
+    ]
+    train, val, test = (
+        tuple(Sample(root / item.key, item.label) for item in part) for part in (done.train, done.val, done.test)
+    )
+    report = ImageReport(len(items), tuple(sorted(findings, key=lambda found: (found.path, found.kind.label))))
+    return ImageFolder(
+        root=root,
+        classes=classes,
+        train=train,
+        val=val,
+        test=test,
+        report=report,
+        fingerprint=_fingerprint(items, classes),
+        notes=(*listing.notes, *done.notes, *_notes(report, classes, done.splits)),
+    )
+
+
+def _check_listing(root: Path, listing: Listing) -> None:
+    classes = listing.classes
+    base = "train" if any(split != WHOLE for split in classes) else WHOLE
+    if base not in classes:
+        where = root / base if base else root
+        ignored = len(listing.findings)
+        raise UsageError(f"{where} has no class folders with images ({ignored} other files). Expected {LAYOUTS}.")
+    for split, names in classes.items():
+        if names != classes[base]:
+            raise UsageError(
+                f"The classes of {root / split} and {root / base} differ. "
+                f"Only in {base}: {_names(classes[base] - names)}. Only in {split}: {_names(names - classes[base])}. "
+                "Each class needs a folder with images in every split."
+            )
+    if len(classes[base]) == 1:
+        raise UsageError(_one_class(root, next(iter(classes[base])), listing.candidates))
+
+
+def _one_class(root: Path, name: str, candidates: Sequence[Candidate]) -> str:
+    depth = 2 if candidates[0].split == WHOLE else 3
+    nested = any(candidate.key.count("/") >= depth for candidate in candidates)
+    hint = f" If the folders inside {name} are the classes, give the path that ends in {name}." if nested else ""
+    return f"{root} has one class only ({name}); a classifier needs two or more.{hint} Expected {LAYOUTS}."
+
+
+def _label(
+    root: Path, candidates: Sequence[Candidate], checks: Sequence[ImageCheck]
+) -> tuple[tuple[str, ...], dict[str, tuple[Item, ...]]]:
+    """The classes that have usable images, and the items of each split that the folder has."""
+    usable = [(candidate, check) for candidate, check in zip(candidates, checks, strict=True) if check.usable]
+    classes = tuple(sorted({candidate.class_name for candidate, _ in usable}))
+    if len(classes) < 2:
+        raise UsageError(
+            f"{root} has {len(usable)} readable images in {len(classes)} classes; two classes are needed. "
+            f"{_why_unreadable(candidates, checks)}"
+        )
+    label = {name: index for index, name in enumerate(classes)}
+    given: dict[str, list[Item]] = {candidate.split or "train": [] for candidate in candidates}
+    for candidate, check in usable:
+        item = Item(candidate.key, label[candidate.class_name], check.digest)
+        given[candidate.split or "train"].append(item)
+    return classes, {split: tuple(items) for split, items in given.items()}
+
+
+def _why_unreadable(candidates: Sequence[Candidate], checks: Sequence[ImageCheck]) -> str:
+    skipped = [found for found in _findings_of_checks(candidates, checks) if found.kind.outcome is Outcome.SKIPPED]
+    return "".join(f"{found.path}: {found.done}. " for found in skipped[:NAMES_SHOWN]).rstrip()
+
+
+def _check_filled(root: Path, classes: Sequence[str], splits: Mapping[str, Sequence[Item]]) -> None:
+    trained = {item.label for item in splits["train"]}
+    untrained = [name for label, name in enumerate(classes) if label not in trained]
+    if untrained:
+        raise UsageError(
+            f"No image is left to train on for {_names(untrained)} in {root}: "
+            "the files are unreadable, or copies of files in val, test or another class."
+        )
+    for split in ("val", "test"):
+        if not splits[split]:
+            raise UsageError(
+                f"{root} has too few images: none is left for {split}. "
+                "Three or more different images a class are needed to train, choose and test."
+            )
+
+
+def _findings_of_checks(candidates: Sequence[Candidate], checks: Sequence[ImageCheck]) -> Iterator[Finding]:
+    mixed = {check.gray for check in checks if check.usable} == {True, False}
+    for candidate, check in zip(candidates, checks, strict=True):
+        for problem in check.problems:
+            yield Finding.of(candidate.key, problem.kind, problem.detail)
+        if mixed and check.usable and check.gray:
+            yield Finding.of(candidate.key, Kind.GRAYSCALE)
+
+
+def _findings_of_copies(items: Iterable[Item], classes: Sequence[str]) -> Iterator[Finding]:
+    for first, *copies in repeats(items):
+        for copy in copies:
+            yield Finding.of(copy.key, Kind.DUPLICATE, f"of {first.key}")
+            if copy.label != first.label:
+                yield Finding.of(copy.key, Kind.CONTRADICTION, f"{classes[first.label]} and {classes[copy.label]}")
+
+
+def _notes(report: ImageReport, classes: Sequence[str], splits: Mapping[str, Sequence[Item]]) -> Iterator[str]:
+    """What a person should know before trusting a figure."""
+    counts = {split: Counter(item.label for item in items) for split, items in splits.items()}
+    totals = sum(counts.values(), Counter())
+    single = [name for label, name in enumerate(classes) if totals[label] == 1]
+    if single:
+        yield f"Classes with a single image: {_names(single)}. It is used for training only."
+    for split in ("val", "test"):
+        absent = [name for label, name in enumerate(classes) if not counts[split][label] and name not in single]
+        if absent:
+            yield f"Classes without an image in {split}: {_names(absent)}. The figures of {split} leave them out."
+    if repeated := report.of(Kind.REPEATED):
+        yield f"{len(repeated)} files are copies of files in another split and are used only there."
+    if duplicates := report.of(Kind.DUPLICATE):
+        yield f"{len(duplicates)} files are copies of others; copies always share a split."
+    if contradictions := report.of(Kind.CONTRADICTION):
+        yield f"{len(contradictions)} files lie with the same bytes in two classes: no network can be right on both."
+
+
+def _fingerprint(items: Iterable[Item], classes: Sequence[str]) -> str:
+    total = hashlib.sha256()
+    for item in sorted(items):
+        total.update(f"{item.key}\0{item.digest}\0{classes[item.label]}\n".encode(errors="surrogateescape"))
+    return total.hexdigest()
+
+
+def _names(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    shown = ", ".join(ordered[:NAMES_SHOWN]) or "none"
+    return f"{shown} and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else shown

@@ -1,0 +1,112 @@
+"""What was found in an image folder beyond plain pictures: converted, skipped, ignored or worth knowing, file by file."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+EXAMPLES_SHOWN = 3
+
+
+class Outcome(StrEnum):
+    """What happened to a file."""
+
+    CONVERTED = "converted"  # used, after a change
+    SKIPPED = "skipped"  # an image that is not used
+    IGNORED = "ignored"  # not an image of the set
+    NOTED = "noted"  # used as it is, and worth a look
+
+
+class Kind(Enum):
+    """One thing that can be said of a file: its name in the report, the outcome, and what was done."""
+
+    ANIMATED = ("animated", Outcome.CONVERTED, "only the first of several frames is used")
+    ROTATED = ("rotated", Outcome.CONVERTED, "turned upright as its EXIF orientation says")
+    SIXTEEN_BIT = ("16-bit", Outcome.CONVERTED, "scaled from 16 to 8 bits a channel")
+    CMYK = ("cmyk", Outcome.CONVERTED, "converted from CMYK to RGB")
+    COLOUR_SPACE = ("colour space", Outcome.CONVERTED, "converted to RGB")
+    PALETTE = ("palette", Outcome.CONVERTED, "palette expanded to RGB")
+    TRANSPARENT = ("transparent", Outcome.CONVERTED, "laid on white")
+    GRAYSCALE = ("grayscale", Outcome.CONVERTED, "grey among colour images: the grey is repeated in each channel")
+
+    EMPTY_FILE = ("empty file", Outcome.SKIPPED, "the file has no bytes")
+    TRUNCATED = ("truncated", Outcome.SKIPPED, "the file ends before the image does")
+    UNREADABLE = ("unreadable", Outcome.SKIPPED, "the file cannot be read as an image")
+    TOO_LARGE = ("too large", Outcome.SKIPPED, "too large to decode safely: scale it down to use it")
+    UNSUPPORTED = ("unsupported", Outcome.SKIPPED, "the format cannot be read: convert it to PNG or JPEG")
+    REPEATED = ("repeated", Outcome.SKIPPED, "same bytes as an image of another split, used only there")
+
+    HIDDEN = ("hidden", Outcome.IGNORED, "a hidden file or one that the operating system left")
+    NOT_AN_IMAGE = ("not an image", Outcome.IGNORED, "its name does not end as an image's does")
+    OUTSIDE_CLASS = ("outside a class", Outcome.IGNORED, "an image that lies in no class folder")
+    OUTSIDE_SPLIT = ("outside a split", Outcome.IGNORED, "a folder beside train, val and test")
+    LINK_LOOP = ("link loop", Outcome.IGNORED, "a link to a folder that was already read")
+
+    DUPLICATE = ("duplicate", Outcome.NOTED, "same bytes as another image of its split")
+    CONTRADICTION = ("contradiction", Outcome.NOTED, "the same bytes lie in more than one class")
+    WARNING = ("warning", Outcome.NOTED, "read, with a warning from the decoder")
+
+    def __init__(self, label: str, outcome: Outcome, meaning: str) -> None:
+        self.label = label
+        self.outcome = outcome
+        self.meaning = meaning
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: `path` relative to the data folder with forward slashes, and what was done, in words."""
+
+    path: str
+    kind: Kind
+    done: str
+
+    @classmethod
+    def of(cls, path: str, kind: Kind, detail: str = "") -> "Finding":
+        """A finding with the kind's own words, followed by `detail` where there is one."""
+        return cls(path, kind, f"{kind.meaning} ({detail})" if detail else kind.meaning)
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """All findings of one scan, sorted by path, and the number of images in use."""
+
+    used: int
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Findings per outcome and kind, as ``{"skipped": {"truncated": 2}, …}``; kinds without any are absent."""
+        tally = Counter(finding.kind for finding in self.findings)
+        return {
+            outcome.value: {kind.label: tally[kind] for kind in Kind if kind.outcome is outcome and tally[kind]}
+            for outcome in Outcome
+        }
+
+    def of(self, kind: Kind) -> tuple[Finding, ...]:
+        """The findings of one kind."""
+        return tuple(finding for finding in self.findings if finding.kind is kind)
+
+    def summary(self) -> list[str]:
+        """Lines for people: the total, then one line for each kind that occurs, with a few examples."""
+        lines = [f"{self.used} {'image' if self.used == 1 else 'images'} in use"]
+        return lines + list(self._kind_lines())
+
+    def to_json(self) -> dict[str, object]:
+        """The whole report as plain data for JSON."""
+        findings = [
+            {"path": f.path, "kind": f.kind.label, "outcome": f.kind.outcome.value, "done": f.done}
+            for f in self.findings
+        ]
+        return {"used": self.used, "counts": self.counts, "findings": findings}
+
+    def _kind_lines(self) -> Iterator[str]:
+        for kind in Kind:
+            found = self.of(kind)
+            if found:
+                yield f"{len(found)} {kind.outcome.value}: {kind.label}, {kind.meaning} ({_examples(found)})"
+
+
+def _examples(findings: Sequence[Finding]) -> str:
+    shown = ", ".join(finding.path for finding in findings[:EXAMPLES_SHOWN])
+    more = len(findings) - EXAMPLES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
