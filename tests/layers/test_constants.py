@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from pocketcnn.layers import batch_norm, set_batch_norm, truncated_normal_weights
+from pocketcnn.layers import (
+    batch_norm,
+    fan_out_normal_weights,
+    set_batch_norm,
+    shufflenet_weights,
+    truncated_normal_weights,
+)
 
 
 def test_decay_of_tensorflow_is_one_minus_the_momentum_of_torch():
@@ -33,3 +39,24 @@ def test_weights_are_drawn_from_the_truncated_normal_and_biases_are_zero():
             0.09 * 0.8796, rel=0.05
         )  # the cut at 2 std narrows it by 12 %
         assert not layer.bias.any()
+
+
+def test_fan_out_weights_have_the_variance_of_their_fan_out():
+    torch.manual_seed(0)
+    depthwise, pointwise, linear = nn.Conv2d(512, 512, 3, groups=512), nn.Conv2d(64, 256, 1), nn.Linear(64, 100)
+    fan_out_normal_weights(nn.Sequential(depthwise, pointwise, linear))
+    assert depthwise.weight.std().item() == pytest.approx((2 / 9) ** 0.5, rel=0.05)
+    assert pointwise.weight.std().item() == pytest.approx((2 / 256) ** 0.5, rel=0.05)
+    assert linear.weight.abs().max().item() == pytest.approx(0.1, rel=0.01)
+    assert not any(layer.bias.any() for layer in (depthwise, pointwise, linear))
+
+
+def test_shufflenet_weights_shrink_with_the_channels_that_are_read():
+    torch.manual_seed(0)
+    first, grouped, linear = nn.Conv2d(3, 64, 3), nn.Conv2d(64, 512, 1, groups=4), nn.Linear(64, 64)
+    norm = nn.BatchNorm2d(4)
+    shufflenet_weights(nn.Sequential(first, grouped, linear, norm), first=first)
+    assert first.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert linear.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert grouped.weight.std().item() == pytest.approx(1 / 16, rel=0.1)
+    assert norm.bias.tolist() == pytest.approx([0.0001] * 4)

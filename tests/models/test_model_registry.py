@@ -30,7 +30,7 @@ def test_names_are_listed_without_importing_torch():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_options_are_those_of_the_builder(name):
     options = zoo.network_options(name)
-    assert {"classes": 1000, "in_channels": 3, "total_stride": 32}.items() <= options.items()
+    assert {"classes": 1000, "in_channels": 3}.items() <= options.items()
     assert "dropout" in options
 
 

@@ -3,6 +3,7 @@
 Counted are all learnable tensors, and the multiply-adds of convolutions and linear layers for one image.
 """
 
+import ast
 import csv
 from pathlib import Path
 
@@ -16,11 +17,18 @@ with Path(__file__).with_name("published.csv").open(encoding="utf-8") as table:
     PUBLISHED = list(csv.DictReader(table))
 
 
+def options_of(row: dict[str, str]) -> dict[str, object]:
+    """`groups=3 classifier_bias=False` as keywords."""
+    pairs = (option.split("=") for option in row["options"].split())
+    return {key: ast.literal_eval(value) for key, value in pairs}
+
+
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['network']}-{row['variant']}-{row['input']}")
+@torch.no_grad()
 def test_parameters_and_multiply_adds_are_the_published_ones(row):
     side = int(row["input"])
     with torch.device("meta"), FlopCounterMode(display=False) as counter:  # shapes only: nothing is computed
-        network = zoo.create(row["network"], width=float(row["width"])).eval()
+        network = zoo.create(row["network"], width=float(row["width"]), **options_of(row)).eval()
         network(torch.empty(1, 3, side, side))
     assert sum(parameter.numel() for parameter in network.parameters()) == int(row["params"])
     assert counter.get_total_flops() // 2 == int(row["madds"])

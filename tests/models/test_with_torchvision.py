@@ -20,7 +20,18 @@ PEERS = {
     "v3 large, reduced tail": lambda: tv.mobilenet_v3_large(reduced_tail=True, num_classes=3),
     "v3 small": tv.mobilenet_v3_small,
     "v3 small at 0.33": lambda: tv.mobilenet_v3_small(width_mult=0.33, num_classes=4),
+    "shufflenet_v2 at 0.5": lambda: tv.shufflenet_v2_x0_5(num_classes=10),
+    "shufflenet_v2": lambda: tv.shufflenet_v2_x1_0(num_classes=10),
+    "shufflenet_v2 at 1.5": lambda: tv.shufflenet_v2_x1_5(num_classes=10),
+    "shufflenet_v2 at 2": lambda: tv.shufflenet_v2_x2_0(num_classes=10),
 }
+NAMESAKES = [
+    ("mobilenet_v2", {}, "mobilenet_v2"),
+    ("mobilenet_v3_large", {}, "mobilenet_v3_large"),
+    ("mobilenet_v3_small", {}, "mobilenet_v3_small"),
+    ("shufflenet_v2", {"width": 0.5}, "shufflenet_v2_x0_5"),
+    ("shufflenet_v2", {"width": 2.0}, "shufflenet_v2_x2_0"),
+]
 
 
 @pytest.mark.parametrize("build", PEERS.values(), ids=PEERS.keys())
@@ -34,12 +45,12 @@ def test_outputs_agree_and_the_weights_go_back_unchanged(build, randomised):
     assert all(torch.equal(value, back[key]) for key, value in peer.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small"])
+@pytest.mark.parametrize(("name", "options", "namesake"), NAMESAKES)
 @torch.no_grad()
-def test_a_network_of_the_zoo_goes_to_its_namesake(name, randomised):
-    network = randomised(zoo.create(name, classes=6))
-    state = zoo.to_torchvision(network, name)
-    peer = tv.get_model(name, num_classes=6).eval()
+def test_a_network_of_the_zoo_goes_to_its_namesake(name, options, namesake, randomised):
+    network = randomised(zoo.create(name, classes=6, **options))
+    state = zoo.to_torchvision(network, namesake)
+    peer = tv.get_model(namesake, num_classes=6).eval()
     peer.load_state_dict(state)  # torchvision's V2 has another eps: the variance makes up for it
     torch.testing.assert_close(peer(IMAGES), network(IMAGES), atol=1e-4, rtol=0)
 
@@ -68,8 +79,8 @@ def test_mode_and_precision_are_kept_and_the_original_is_untouched():
 
 
 def test_other_networks_are_refused():
-    with pytest.raises(UsageError, match="takes torchvision's MobileNetV2, MobileNetV3, not ResNet"):
-        zoo.from_torchvision(tv.resnet18())
+    with pytest.raises(UsageError, match=r"takes torchvision's MobileNetV2, .*, not RegNet"):
+        zoo.from_torchvision(tv.regnet_y_400mf())
     with pytest.raises(UsageError, match="dilated"):
         zoo.from_torchvision(tv.mobilenet_v3_large(dilated=True))
 

@@ -12,8 +12,15 @@ from .batch_norm import batch_norm as batch_norm
 from .batch_norm import set_batch_norm as set_batch_norm
 from .conv_norm_act import ConvNormAct as ConvNormAct
 from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
+from .initialisation import fan_out_normal_weights as fan_out_normal_weights
+from .initialisation import shufflenet_weights as shufflenet_weights
 from .initialisation import truncated_normal_weights as truncated_normal_weights
 from .inverted_residual import InvertedResidual as InvertedResidual
+from .padding import Conv2dSame as Conv2dSame
+from .padding import Padding as Padding
+from .padding import conv2d as conv2d
+from .padding import pad_same as pad_same
 from .rounding import make_divisible as make_divisible
+from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
 from .squeeze_excite import SqueezeExcite as SqueezeExcite
 from .strides import keep_total_stride as keep_total_stride

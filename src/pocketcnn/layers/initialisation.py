@@ -1,5 +1,9 @@
-"""Initial weights as the papers' reference code draws them."""
+"""Initial weights as the papers and their reference code draw them. Biases start at zero unless it says otherwise."""
 
+import math
+from collections.abc import Iterator
+
+import torch
 from torch import nn
 
 
@@ -8,8 +12,48 @@ def truncated_normal_weights(network: nn.Module, std: float) -> None:
 
     TensorFlow-Slim's MobileNets use std = 0.09 throughout (`mobilenet_v1_arg_scope`, `training_scope`).
     """
+    for layer in _weighted(network):
+        _truncated_normal(layer.weight, std)
+
+
+def fan_out_normal_weights(network: nn.Module) -> None:
+    """Convolutions from N(0, 2 / fan out), linear layers uniformly from ±1 / √outputs: MnasNet and EfficientNet.
+
+    The fan out is K² · N / G. (`conv_kernel_initializer` and `dense_kernel_initializer` of mnasnet_model.py, tensorflow/tpu.)
+    """
+    for layer in _weighted(network):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / _fan_out(layer)))
+        else:
+            bound = 1 / math.sqrt(layer.out_features)
+            nn.init.uniform_(layer.weight, -bound, bound)
+
+
+def shufflenet_weights(network: nn.Module, first: nn.Module) -> None:
+    """ShuffleNetV1's and V2's: N(0, 1 / M²) for a convolution that reads M channels a group, N(0, 0.01²) for linear layers
+    and the convolution in `first`, and 0.0001 for the offsets of batch norm (network.py of megvii-model/ShuffleNet-Series).
+    """
+    early = set(first.modules())
+    for layer in _weighted(network):
+        small = layer in early or isinstance(layer, nn.Linear)
+        nn.init.normal_(layer.weight, std=0.01 if small else 1 / layer.weight.shape[1])
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.bias, 0.0001)
+
+
+def _weighted(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
+    """Convolutions and linear layers, with their biases set to zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+            yield module
+
+
+def _fan_out(conv: nn.Conv2d) -> int:
+    return math.prod(conv.kernel_size) * conv.out_channels // conv.groups
+
+
+def _truncated_normal(weight: torch.Tensor, std: float) -> None:
+    nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)

@@ -7,6 +7,7 @@ from torch import nn
 
 from .batch_norm import Norm
 from .conv_norm_act import ConvNormAct
+from .padding import Padding
 from .squeeze_excite import SqueezeExcite
 
 
@@ -37,12 +38,20 @@ class InvertedResidual(nn.Sequential):
         gate: str = "hardsigmoid",
         residual: bool = True,
         norm: Norm = nn.BatchNorm2d,
+        padding: Padding = "symmetric",
     ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         if expanded != in_channels:
             layers["expand"] = ConvNormAct(in_channels, expanded, 1, activation=activation, norm=norm)
         layers["depthwise"] = ConvNormAct(
-            expanded, expanded, kernel, stride=stride, groups=expanded, activation=activation, norm=norm
+            expanded,
+            expanded,
+            kernel,
+            stride=stride,
+            groups=expanded,
+            activation=activation,
+            norm=norm,
+            padding=padding,
         )
         if squeeze is not None:
             layers["squeeze_excite"] = SqueezeExcite(expanded, squeeze, gate=gate)

@@ -31,7 +31,9 @@ def _(x: Tensor, down: list[int], right: list[int]) -> Tensor:  # noqa: ARG001
 
 
 def _keep_offsets(
-    ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, list[int], list[int]], output: Tensor
+    ctx: torch.autograd.function.FunctionCtx,
+    inputs: tuple[Tensor, list[int], list[int]],
+    output: Tensor,  # noqa: ARG001
 ) -> None:
     ctx.down, ctx.right = inputs[1], inputs[2]  # type: ignore[attr-defined]
 
@@ -49,7 +51,8 @@ def shift_channels(x: Tensor, down: Sequence[int], right: Sequence[int]) -> Tens
 
     It is one operator to `torch.export`, so capture sees a shift and not the way it is computed.
     """
-    return _shift(x, list(down), list(right))
+    shifted: Tensor = _shift(x, list(down), list(right))
+    return shifted
 
 
 class Shift(nn.Module):

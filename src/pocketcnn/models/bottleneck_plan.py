@@ -1,13 +1,12 @@
 """Networks of inverted residuals as data: every width and stride in a table, before any weight exists."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 from torch import nn
 
-from pocketcnn.layers import ConvNormAct, InvertedResidual, Norm, keep_total_stride
+from pocketcnn.layers import ConvNormAct, InvertedResidual, Norm, Padding, keep_total_stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,7 @@ class BottleneckPlan:
     activation: str
     """Of the stem and of the last convolution."""
     stem_stride: int = 2
+    padding: Padding = "symmetric"
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -51,28 +51,35 @@ class BottleneckPlan:
         """(N, in_channels, H, W) -> (N, last, H / total stride, W / total stride), sides rounded up."""
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["stem"] = ConvNormAct(
-            in_channels, self.stem, 3, stride=self.stem_stride, activation=self.activation, norm=norm
+            in_channels,
+            self.stem,
+            3,
+            stride=self.stem_stride,
+            activation=self.activation,
+            norm=norm,
+            padding=self.padding,
         )
-        layers |= _residuals(self.stem, self.blocks, norm)
+        layers |= self._residuals(norm)
         final = self.blocks[-1].out if self.blocks else self.stem
         layers["last"] = ConvNormAct(final, self.last, 1, activation=self.activation, norm=norm)
         return nn.Sequential(layers)
 
-
-def _residuals(channels: int, blocks: Sequence[Bottleneck], norm: Norm) -> OrderedDict[str, nn.Module]:
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, block in enumerate(blocks, start=1):
-        layers[f"block{number}"] = InvertedResidual(
-            channels,
-            block.out,
-            expanded=block.expanded,
-            kernel=block.kernel,
-            stride=block.stride,
-            activation=block.activation,
-            squeeze=block.squeeze,
-            gate=block.gate,
-            residual=block.residual,
-            norm=norm,
-        )
-        channels = block.out
-    return layers
+    def _residuals(self, norm: Norm) -> OrderedDict[str, nn.Module]:
+        channels = self.stem
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for number, block in enumerate(self.blocks, start=1):
+            layers[f"block{number}"] = InvertedResidual(
+                channels,
+                block.out,
+                expanded=block.expanded,
+                kernel=block.kernel,
+                stride=block.stride,
+                activation=block.activation,
+                squeeze=block.squeeze,
+                gate=block.gate,
+                residual=block.residual,
+                norm=norm,
+                padding=self.padding,
+            )
+            channels = block.out
+        return layers

@@ -1,0 +1,54 @@
+"""Two ways to pad a strided convolution or pooling: all sides alike, or as TensorFlow's 'SAME' does.
+
+Both make ⌈size / stride⌉ pixels out of `size`. 'symmetric' pads K // 2 on every side. 'same' pads no more than is needed,
+max(0, (⌈size / stride⌉ - 1) · stride + K - size) in all, the odd pixel at the bottom and right. The two differ for even
+sizes and stride 2, so weights trained with one do not suit the other.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+Padding = Literal["symmetric", "same"]
+
+
+def same_pads(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Pixels to add before and after one axis of `size` pixels.
+
+    >>> same_pads(224, 3, 2)
+    (0, 1)
+    """
+    total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
+    return total // 2, total - total // 2
+
+
+def pad_same(x: torch.Tensor, kernel: int, stride: int, value: float = 0.0) -> torch.Tensor:
+    """(N, C, H, W) with the rows and columns that 'SAME' adds for a square kernel."""
+    top, bottom = same_pads(x.shape[2], kernel, stride)
+    left, right = same_pads(x.shape[3], kernel, stride)
+    return F.pad(x, (left, right, top, bottom), value=value) if any((top, bottom, left, right)) else x
+
+
+class Conv2dSame(nn.Conv2d):
+    """A square convolution that pads by the size of its input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(pad_same(x, self.kernel_size[0], self.stride[0]))
+
+
+def conv2d(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+    padding: Padding = "symmetric",
+) -> nn.Conv2d:
+    """A convolution with a K × K kernel, K odd: (N, M, H, W) -> (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)."""
+    if padding == "same" and stride > 1 and kernel > 1:  # otherwise both ways are one
+        return Conv2dSame(in_channels, out_channels, kernel, stride, groups=groups, bias=bias)
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=bias)

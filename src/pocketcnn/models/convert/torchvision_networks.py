@@ -1,0 +1,93 @@
+"""How each network of torchvision is read as one of the zoo: every width and stride off the module itself.
+
+torchvision's width multiplier for MobileNetV3 is not the paper's: it scales the head, and rounds each expansion by
+itself. Here that does not matter.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from pocketcnn.errors import UsageError
+from pocketcnn.vision import require_torchvision
+
+from ..bottleneck_plan import BottleneckPlan
+from ..image_classifier import ImageClassifier
+from ..mobilenet_v2 import MobileNetV2
+from ..mobilenet_v3 import MobileNetV3
+from ..shufflenet_v2 import Plan as ShuffleNetV2Plan
+from ..shufflenet_v2 import ShuffleNetV2, Stage
+from .reading import activation_of, bottleneck_of, convolution_of, convolutions_of, linear_of
+
+
+def _mobilenet_v2(module: Any) -> MobileNetV2:
+    dropout, linear = _classifier(module, nn.Dropout, nn.Linear)
+    return MobileNetV2(
+        _plan(module.features),
+        classes=linear.out_features,
+        in_channels=convolution_of(module.features[0]).in_channels,
+        dropout=dropout.p,
+    )
+
+
+def _mobilenet_v3(module: Any) -> MobileNetV3:
+    head, _, dropout, linear = _classifier(module, nn.Linear, nn.Hardswish, nn.Dropout, nn.Linear)
+    return MobileNetV3(
+        _plan(module.features),
+        head.out_features,
+        classes=linear.out_features,
+        in_channels=convolution_of(module.features[0]).in_channels,
+        dropout=dropout.p,
+    )
+
+
+def _classifier(module: Any, *kinds: type[nn.Module]) -> list[Any]:
+    layers = list(module.classifier.children()) or [module.classifier]
+    if [type(layer) for layer in layers] != list(kinds):
+        raise UsageError(
+            f"The classifier of this {type(module).__name__} was changed to {_names(map(type, layers))}; "
+            f"expected is {_names(kinds)}."
+        )
+    return layers
+
+
+def _names(kinds: Iterable[type[nn.Module]]) -> str:
+    return ", ".join(kind.__name__ for kind in kinds)
+
+
+def _plan(features: nn.Sequential) -> BottleneckPlan:
+    squeeze_excite = require_torchvision("ops.misc").SqueezeExcitation
+    stem, *blocks, last = features
+    stem_conv, last_conv = convolution_of(stem), convolution_of(last)
+    return BottleneckPlan(
+        stem=stem_conv.out_channels,
+        blocks=tuple(
+            bottleneck_of(block, squeeze_excite=squeeze_excite, residual=getattr(block, "use_res_connect", False))
+            for block in blocks
+        ),
+        last=last_conv.out_channels,
+        activation=activation_of([*stem.modules(), *last.modules()]),
+        stem_stride=stem_conv.stride[0],
+    )
+
+
+def _shufflenet_v2(module: Any) -> ShuffleNetV2:
+    stages = (module.stage2, module.stage3, module.stage4)
+    plan = ShuffleNetV2Plan(
+        stages=tuple(Stage(2 * convolutions_of(stage)[-1].out_channels, len(stage)) for stage in stages),
+        last=convolution_of(module.conv5).out_channels,
+        stem=convolution_of(module.conv1).out_channels,
+    )
+    classes = linear_of(module.fc).out_features
+    return ShuffleNetV2(plan, classes=classes, in_channels=convolution_of(module.conv1).in_channels)
+
+
+READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
+    {  # class in torchvision.models -> reader
+        "MobileNetV2": _mobilenet_v2,
+        "MobileNetV3": _mobilenet_v3,
+        "ShuffleNetV2": _shufflenet_v2,
+    }
+)

@@ -1,0 +1,20 @@
+"""Every network becomes a graph that computes the same, under the same names."""
+
+import pytest
+import torch
+from zoo_forms import each, side, small
+
+from pocketcnn.graph import GraphNetwork, capture
+
+
+@pytest.mark.parametrize("name", each())
+@torch.no_grad()
+def test_a_captured_network_computes_the_same_under_the_same_names(name, randomised):
+    network, pixels = randomised(small(name)), side(name, at_least=32)
+    captured = GraphNetwork(capture(network, (1, 3, pixels, pixels))).eval()
+    images = torch.randn(2, 3, pixels, pixels)
+    torch.testing.assert_close(captured(images), network(images), atol=1e-5, rtol=1e-5)
+    expected = {key: value for key, value in network.state_dict().items() if "num_batches" not in key}
+    found = {key: value for key, value in captured.state_dict().items() if "num_batches" not in key}
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())

@@ -1,0 +1,45 @@
+"""The networks of the zoo in forms that are quick to run, for the tests that every network must pass."""
+
+import pytest
+import torch
+from torch import nn
+
+import pocketcnn.models as zoo
+
+NAMES = zoo.list_models()
+
+SIBLINGS: frozenset[str] = frozenset()
+"""Networks of the same class and blocks as another one, only deeper or wider: what is costly is tested on the other."""
+
+SMALLEST_SIDE: dict[str, int] = {}
+"""Networks that need an image of at least so many pixels a side; all others take any."""
+
+SMALL_FORM: dict[str, dict[str, object]] = {}
+"""Options that make a network without width multiplier smaller."""
+
+
+def each(names: list[str] | None = None) -> list[object]:
+    """Parameters for a costly test: siblings run in the slow suite."""
+    marks = {name: [pytest.mark.slow] if name in SIBLINGS else [] for name in NAMES}
+    return [pytest.param(name, marks=marks[name]) for name in names or NAMES]
+
+
+def having(option: str) -> list[str]:
+    """The networks that take this option."""
+    return [name for name in NAMES if option in zoo.network_options(name)]
+
+
+def small(name: str, **options: object) -> nn.Module:
+    """The network from a fixed seed with 10 classes, as narrow as it can be."""
+    torch.manual_seed(0)
+    narrow: dict[str, object] = {"width": 0.25} if "width" in zoo.network_options(name) else {}
+    return zoo.create(name, **{"classes": 10, **narrow, **SMALL_FORM.get(name, {}), **options})
+
+
+def side(name: str, at_least: int = 16) -> int:
+    """A small image that the network takes."""
+    return max(at_least, SMALLEST_SIDE.get(name, 1))
+
+
+def shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {key: value.shape for key, value in network.state_dict().items()}
