@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Self
 
 from torch import Tensor
@@ -10,6 +11,10 @@ from torch import Tensor
 from pocketcnn.graph.node import Node, Shape
 from pocketcnn.graph.numerics import Numerics
 from pocketcnn.graph.ops import OPS, GraphError, Op, require
+
+MAX_RANK = 6
+MAX_ELEMENTS = 2**31
+"""Elements of one value for one image; light networks have some 10^6."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,18 @@ def infer_shapes(nodes: Iterable[Node], tensors: Mapping[str, Tensor]) -> tuple[
         if inferred:
             by_role = {role: tuple(tensors[name].shape) for role, name in node.tensors.items()}
             node = replace(node, shape=op.shape(node, [shapes[name] for name in node.inputs], by_role))
+        _check_shape(node)
         shapes[node.name] = node.shape
         inferred.append(node)
     return tuple(inferred)
+
+
+def _check_shape(node: Node) -> None:
+    """Bounds that hold the memory of a run within reason, whatever a file says."""
+    rank = len(node.shape)
+    require(1 <= rank <= MAX_RANK, node, f"its value has {rank} axes beside the batch, 1 to {MAX_RANK} are possible")
+    require(all(size >= 1 for size in node.shape), node, f"its shape {node.shape} is empty")
+    require(prod(node.shape) <= MAX_ELEMENTS, node, f"a value of shape {node.shape} is too large")
 
 
 def _check_parts(node: Node, op: Op, shapes: Mapping[str, Shape], tensors: Mapping[str, Tensor]) -> None:

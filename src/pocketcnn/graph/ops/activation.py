@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketcnn.graph.node import Node, Shape
-from pocketcnn.graph.ops.base import Kind, OnnxEmitter, OnnxForm, Op, copy_into, require, same_shape
+from pocketcnn.graph.ops.base import Kind, OnnxEmitter, OnnxForm, Op, copy_into, require, require_rank, same_shape
 
 
 def _elementwise(name: str, function: Callable[[Tensor], Tensor], onnx: OnnxForm) -> Op:
@@ -43,10 +43,16 @@ SIGMOID = _elementwise("sigmoid", torch.sigmoid, _onnx_op("Sigmoid"))
 SILU = _elementwise("silu", F.silu, _silu_onnx)
 TANH = _elementwise("tanh", torch.tanh, _onnx_op("Tanh"))
 
+
+def _clip_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
+    require(node.number("min") <= node.number("max"), node, f"min {node.number('min')} > max {node.number('max')}")
+    return inputs[0]
+
+
 CLIP = Op(
     name="clip",
     attrs={"min": Kind.FLOAT, "max": Kind.FLOAT},
-    shape=same_shape,
+    shape=_clip_shape,
     run=lambda node, inputs, tensors, training: F.hardtanh(inputs[0], node.number("min"), node.number("max")),
     onnx=_clip_onnx,
     inplace=True,
@@ -121,10 +127,17 @@ def _run_dropout(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Ten
     return drop(inputs[0], node.number("p"), training)
 
 
+def _dropout_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
+    require(0 <= node.number("p") <= 1, node, f"p is {node.number('p')}, a probability is needed")
+    if node.flag("whole_channels"):
+        require_rank(node, inputs[0], 3)
+    return inputs[0]
+
+
 DROPOUT = Op(
     name="dropout",
     attrs={"p": Kind.FLOAT, "whole_channels": Kind.BOOL},
-    shape=same_shape,
+    shape=_dropout_shape,
     run=_run_dropout,
     onnx=lambda node, emit: emit.inputs[0],  # nothing at inference
     inplace=True,

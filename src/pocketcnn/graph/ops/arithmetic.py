@@ -83,7 +83,8 @@ CONSTANT = Op(
 
 def _axes_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     axes, rank = node.ints("axes"), len(inputs[0])
-    require(len(set(axes)) == len(axes) and all(0 <= axis < rank for axis in axes), node, f"axes {axes} of {inputs[0]}")
+    fits = 0 < len(axes) == len(set(axes)) and all(0 <= axis < rank for axis in axes)
+    require(fits, node, f"axes {axes} of {inputs[0]}")
     if node.flag("keepdim"):
         return tuple(1 if axis in axes else size for axis, size in enumerate(inputs[0]))
     return tuple(size for axis, size in enumerate(inputs[0]) if axis not in axes)

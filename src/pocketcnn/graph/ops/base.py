@@ -22,8 +22,12 @@ class GraphError(PocketcnnError):
     """A graph that cannot be: shapes that do not fit, an unknown operation, a missing tensor."""
 
 
+MAX_INT = 2**31 - 1
+MAX_FLOAT = 2.0**127
+
+
 class Kind(Enum):
-    """What an attribute may hold; checked before a graph from a file is believed."""
+    """What an attribute may hold, within what int32 and float32 hold; checked before a graph from a file is believed."""
 
     INT = "an integer"
     FLOAT = "a number"
@@ -36,12 +40,17 @@ class Kind(Enum):
         """Whether `value` is of this kind."""
         if self is Kind.BOOL:
             return isinstance(value, bool)
-        if self in (Kind.INT, Kind.FLOAT):
-            wanted = int if self is Kind.INT else (int, float)
-            return isinstance(value, wanted) and not isinstance(value, bool)
-        if not isinstance(value, tuple) or not all(type(item) is int for item in value):
+        if self is Kind.FLOAT:
+            return type(value) in (int, float) and -MAX_FLOAT <= value <= MAX_FLOAT  # type: ignore[operator]
+        if self is Kind.INT:
+            return _is_int(value)
+        if not isinstance(value, tuple) or not all(map(_is_int, value)):
             return False
         return {Kind.PAIR: len(value) == 2, Kind.QUAD: len(value) == 4}.get(self, True)
+
+
+def _is_int(value: object) -> bool:
+    return type(value) is int and abs(value) <= MAX_INT
 
 
 class OnnxEmitter(Protocol):

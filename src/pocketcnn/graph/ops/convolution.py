@@ -71,9 +71,9 @@ def _build_conv(node: Node, tensors: Mapping[str, Tensor]) -> nn.Module:
         groups=groups,
         bias="bias" in tensors,
         dtype=weight.dtype,
-        device=weight.device,
+        device="meta",  # made without values: random ones would be drawn for nothing
     )
-    return copy_into(layer, tensors)
+    return copy_into(layer.to_empty(device=weight.device), tensors)
 
 
 def _conv_onnx(node: Node, emit: OnnxEmitter) -> str:
@@ -125,10 +125,8 @@ def _run_linear(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tens
 
 def _build_linear(node: Node, tensors: Mapping[str, Tensor]) -> nn.Module:
     weight = tensors["weight"]
-    layer = nn.Linear(
-        weight.shape[1], weight.shape[0], bias="bias" in tensors, dtype=weight.dtype, device=weight.device
-    )
-    return copy_into(layer, tensors)
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias="bias" in tensors, dtype=weight.dtype, device="meta")
+    return copy_into(layer.to_empty(device=weight.device), tensors)
 
 
 def _linear_onnx(node: Node, emit: OnnxEmitter) -> str:

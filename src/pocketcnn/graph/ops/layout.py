@@ -22,7 +22,8 @@ def _axis(node: Node, shape: Shape) -> int:
 def _concat_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     axis = _axis(node, inputs[0])
     rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in inputs}
-    require(len(rest) == 1, node, f"shapes {list(inputs)} differ in more than axis {axis}")
+    same_rank = len({len(shape) for shape in inputs}) == 1
+    require(same_rank and len(rest) == 1, node, f"shapes {list(inputs)} differ in more than axis {axis}")
     return (*inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :])
 
 
@@ -175,9 +176,9 @@ def _pad_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]
     require_rank(node, inputs[0], 3)
     channels, height, width = inputs[0]
     left, right, top, bottom = node.ints("pads")
-    shape = (channels, height + top + bottom, width + left + right)
-    require(min(shape) >= 1, node, f"pads {node.ints('pads')} cut away a value of shape {inputs[0]}")
-    return shape
+    kept = (height + min(top, 0) + min(bottom, 0), width + min(left, 0) + min(right, 0))  # a negative pad cuts, first
+    require(min(kept) >= 1, node, f"pads {node.ints('pads')} cut away a value of shape {inputs[0]}")
+    return (channels, height + top + bottom, width + left + right)
 
 
 def _pad_onnx(node: Node, emit: OnnxEmitter) -> str:
