@@ -10,6 +10,7 @@ from pocketcnn.layers import (
     set_batch_norm,
     shufflenet_weights,
     truncated_normal_weights,
+    uniform_fan_in_weights,
 )
 
 
@@ -60,3 +61,12 @@ def test_shufflenet_weights_shrink_with_the_channels_that_are_read():
     assert linear.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert grouped.weight.std().item() == pytest.approx(1 / 16, rel=0.1)
     assert norm.bias.tolist() == pytest.approx([0.0001] * 4)
+
+
+def test_uniform_fan_in_weights_have_the_variance_of_one_over_the_fan_in():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(32, 64, 3, groups=2)
+    uniform_fan_in_weights(conv)
+    assert conv.weight.abs().max().item() == pytest.approx((3 / 144) ** 0.5, rel=0.01)
+    assert conv.weight.std().item() == pytest.approx((1 / 144) ** 0.5, rel=0.05)
+    assert not conv.bias.any()

@@ -20,6 +20,8 @@ PEERS = {
     "v3 large, reduced tail": lambda: tv.mobilenet_v3_large(reduced_tail=True, num_classes=3),
     "v3 small": tv.mobilenet_v3_small,
     "v3 small at 0.33": lambda: tv.mobilenet_v3_small(width_mult=0.33, num_classes=4),
+    "squeezenet 1.0": lambda: tv.squeezenet1_0(num_classes=10),
+    "squeezenet 1.1": lambda: tv.squeezenet1_1(num_classes=10, dropout=0.1),
     "shufflenet_v2 at 0.5": lambda: tv.shufflenet_v2_x0_5(num_classes=10),
     "shufflenet_v2": lambda: tv.shufflenet_v2_x1_0(num_classes=10),
     "shufflenet_v2 at 1.5": lambda: tv.shufflenet_v2_x1_5(num_classes=10),
@@ -29,6 +31,8 @@ NAMESAKES = [
     ("mobilenet_v2", {}, "mobilenet_v2"),
     ("mobilenet_v3_large", {}, "mobilenet_v3_large"),
     ("mobilenet_v3_small", {}, "mobilenet_v3_small"),
+    ("squeezenet1_0", {}, "squeezenet1_0"),
+    ("squeezenet1_1", {}, "squeezenet1_1"),
     ("shufflenet_v2", {"width": 0.5}, "shufflenet_v2_x0_5"),
     ("shufflenet_v2", {"width": 2.0}, "shufflenet_v2_x2_0"),
 ]

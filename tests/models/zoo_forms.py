@@ -11,7 +11,7 @@ NAMES = zoo.list_models()
 SIBLINGS: frozenset[str] = frozenset()
 """Networks of the same class and blocks as another one, only deeper or wider: what is costly is tested on the other."""
 
-SMALLEST_SIDE: dict[str, int] = {}
+SMALLEST_SIDE: dict[str, int] = {"squeezenet1_0": 21, "squeezenet1_1": 17}
 """Networks that need an image of at least so many pixels a side; all others take any."""
 
 SMALL_FORM: dict[str, dict[str, object]] = {}

@@ -12,9 +12,11 @@ from .batch_norm import batch_norm as batch_norm
 from .batch_norm import set_batch_norm as set_batch_norm
 from .conv_norm_act import ConvNormAct as ConvNormAct
 from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
+from .fire import Fire as Fire
 from .initialisation import fan_out_normal_weights as fan_out_normal_weights
 from .initialisation import shufflenet_weights as shufflenet_weights
 from .initialisation import truncated_normal_weights as truncated_normal_weights
+from .initialisation import uniform_fan_in_weights as uniform_fan_in_weights
 from .inverted_residual import InvertedResidual as InvertedResidual
 from .padding import Conv2dSame as Conv2dSame
 from .padding import Padding as Padding

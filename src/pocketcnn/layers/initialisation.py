@@ -29,6 +29,13 @@ def fan_out_normal_weights(network: nn.Module) -> None:
             nn.init.uniform_(layer.weight, -bound, bound)
 
 
+def uniform_fan_in_weights(network: nn.Module) -> None:
+    """Uniformly with a variance of 1 / fan in, the fan in being K² · M / G: the "xavier" filler of Caffe."""
+    for layer in _weighted(network):
+        bound = math.sqrt(3 / layer.weight[0].numel())
+        nn.init.uniform_(layer.weight, -bound, bound)
+
+
 def shufflenet_weights(network: nn.Module, first: nn.Module) -> None:
     """ShuffleNetV1's and V2's: N(0, 1 / M²) for a convolution that reads M channels a group, N(0, 0.01²) for linear layers
     and the convolution in `first`, and 0.0001 for the offsets of batch norm (network.py of megvii-model/ShuffleNet-Series).

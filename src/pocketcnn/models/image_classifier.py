@@ -23,10 +23,24 @@ class ImageClassifier(nn.Module):
 
     def reset_classifier(self, classes: int) -> None:
         """Replace the last linear layer by a fresh one for `classes` classes; everything else keeps its weights."""
-        last = self.classifier[-1]
-        if not isinstance(last, nn.Linear):
-            raise TypeError(f"The classifier ends with {type(last).__name__}, not with a Linear layer.")
-        fresh = nn.Linear(last.in_features, classes, device=last.weight.device, dtype=last.weight.dtype)
-        nn.init.normal_(fresh.weight, std=0.01)
+        reset_last_layer(self.classifier, len(self.classifier) - 1, classes)
+
+
+def reset_last_layer(classifier: nn.Sequential, place: int, classes: int) -> None:
+    """Put a fresh linear layer or pointwise convolution for `classes` classes at a place of a classifier.
+
+    Raises:
+        TypeError: another kind of layer is there.
+    """
+    last = classifier[place]
+    fresh: nn.Linear | nn.Conv2d
+    if isinstance(last, nn.Linear):
+        fresh = nn.Linear(last.in_features, classes)
+    elif isinstance(last, nn.Conv2d):
+        fresh = nn.Conv2d(last.in_channels, classes, 1, padding=last.padding)  # type: ignore[arg-type]
+    else:
+        raise TypeError(f"The classifier ends with {type(last).__name__}, not with a layer that has classes.")
+    nn.init.normal_(fresh.weight, std=0.01)
+    if fresh.bias is not None:
         nn.init.zeros_(fresh.bias)
-        self.classifier[-1] = fresh.train(last.training)
+    classifier[place] = fresh.to(last.weight.device, last.weight.dtype).train(last.training)

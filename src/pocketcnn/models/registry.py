@@ -32,6 +32,7 @@ CATALOG: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "mobilenet_v3_large_minimalistic",
             "mobilenet_v3_small_minimalistic",
         ),
+        "squeezenet": ("squeezenet1_0", "squeezenet1_1"),
         "shufflenet_v2": ("shufflenet_v2",),
     }
 )

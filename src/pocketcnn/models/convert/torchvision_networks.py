@@ -19,6 +19,7 @@ from ..mobilenet_v2 import MobileNetV2
 from ..mobilenet_v3 import MobileNetV3
 from ..shufflenet_v2 import Plan as ShuffleNetV2Plan
 from ..shufflenet_v2 import ShuffleNetV2, Stage
+from ..squeezenet import SQUEEZENET_1_0, SQUEEZENET_1_1, SqueezeNet
 from .reading import activation_of, bottleneck_of, convolution_of, convolutions_of, linear_of
 
 
@@ -84,10 +85,18 @@ def _shufflenet_v2(module: Any) -> ShuffleNetV2:
     return ShuffleNetV2(plan, classes=classes, in_channels=convolution_of(module.conv1).in_channels)
 
 
+def _squeezenet(module: Any) -> SqueezeNet:
+    dropout, last, _, _ = _classifier(module, nn.Dropout, nn.Conv2d, nn.ReLU, nn.AdaptiveAvgPool2d)
+    stem = convolutions_of(module)[0]
+    variant = SQUEEZENET_1_0 if stem.out_channels == SQUEEZENET_1_0.stem else SQUEEZENET_1_1
+    return SqueezeNet(variant, classes=last.out_channels, in_channels=stem.in_channels, dropout=dropout.p)
+
+
 READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
     {  # class in torchvision.models -> reader
         "MobileNetV2": _mobilenet_v2,
         "MobileNetV3": _mobilenet_v3,
         "ShuffleNetV2": _shufflenet_v2,
+        "SqueezeNet": _squeezenet,
     }
 )
