@@ -14,7 +14,7 @@ class Stage(BaseModel):
     images that were used.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     name: str
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -26,7 +26,7 @@ class Stage(BaseModel):
 class ModelInfo(BaseModel):
     """Everything about a network that is not its graph."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     name: str = ""
     input: InputContract | None = None

@@ -16,6 +16,9 @@ from pocketcnn.graph.ops import OPS
 
 Observer = Callable[[Node, Tensor], None]
 
+MAX_DEPTH = 64
+"""Modules within modules: torch walks through them by recursion."""
+
 
 class GraphNetwork(nn.Module):
     """Runs a graph.
@@ -53,8 +56,17 @@ class GraphNetwork(nn.Module):
 
     @property
     def graph(self) -> Graph:
-        """The graph with the present values of the tensors (shared with the parameters, not copied)."""
+        """The graph with the present values of the tensors (shared with the parameters, not copied).
+
+        A layer may have been replaced by another of its kind, with more outputs say; `Graph.rebuilt` then infers the
+        shapes anew. Stride, padding and the like stay as captured: to change them, capture this network again.
+
+        Raises:
+            UsageError: a tensor is gone, because a layer was replaced by one of another kind.
+        """
         state = self.state_dict()
+        if gone := [name for name in self._tensor_names if name not in state]:
+            raise UsageError(f"The network has lost its tensor {gone[0]!r}: a layer was replaced. Capture it again.")
         return Graph(self._nodes, self._output, {name: state[name] for name in self._tensor_names}, self._numerics)
 
     @property
@@ -124,23 +136,30 @@ def _last_uses(graph: Graph) -> dict[str, tuple[str, ...]]:
 def _layer_paths(graph: Graph) -> dict[str, str]:
     """Node name -> path of the ordinary layer that can hold its tensors.
 
-    That needs tensors named ``path.role``, for roles as `torch.nn` has them, that no layer at another path shares.
+    That needs tensors named ``path.role``, for roles as `torch.nn` has them, that no layer at another path shares, and no
+    other layers below that path.
     """
     paths: dict[str, str] = {}
+    owners = {name.rpartition(".")[0] for name in graph.tensors}
+    containers = {".".join(parts[:depth]) for parts in (o.split(".") for o in owners) for depth in range(len(parts))}
     for node in graph.nodes:
         if OPS[node.op].module is None or not node.tensors:
             continue
         prefixes = {name.removesuffix(f".{role}") for role, name in node.tensors.items() if name.endswith(f".{role}")}
         if len(prefixes) == 1 and all(name.endswith(f".{role}") for role, name in node.tensors.items()):
             paths[node.name] = prefixes.pop()
+    paths = {name: path for name, path in paths.items() if path not in containers}
     uses = Counter((path, graph[name].op, repr(graph[name].attrs)) for name, path in paths.items())
     forms = Counter(path for path, _, _ in uses)
     return {name: path for name, path in paths.items() if forms[path] == 1}
 
 
 def _container(root: nn.Module, path: str) -> nn.Module:
+    parts = path.split(".") if path else []
+    if len(parts) > MAX_DEPTH:
+        raise UsageError(f"The layer {path[:60]!r}… lies {len(parts)} modules deep; {MAX_DEPTH} are possible.")
     module = root
-    for part in path.split(".") if path else ():
+    for part in parts:
         child = module._modules.get(part)
         if child is None:
             child = nn.Module()
@@ -150,11 +169,16 @@ def _container(root: nn.Module, path: str) -> nn.Module:
 
 
 def _checked_add(parent: nn.Module, name: str, child: nn.Module) -> None:
-    if hasattr(parent, name):
-        raise UsageError(
-            f"A layer cannot be called {name!r}: a network has an attribute of that name. Rename the layer."
-        )
+    _require_free(parent, name)
     parent.add_module(name, child)
+
+
+def _require_free(parent: nn.Module, name: str) -> None:
+    held = (parent.__dict__, parent._modules, parent._parameters, parent._buffers)
+    if not name or hasattr(type(parent), name) or any(name in names for names in held):
+        raise UsageError(
+            f"A layer or tensor cannot be called {name!r}: a network has an attribute of that name. Rename the layer."
+        )
 
 
 def _has_module(root: nn.Module, path: str) -> bool:
@@ -173,6 +197,7 @@ def _attach(root: nn.Module, path: str, layer: nn.Module) -> None:
 def _attach_tensor(root: nn.Module, name: str, tensor: Tensor, trained: bool) -> None:
     path, _, leaf = name.rpartition(".")
     owner = _container(root, path)
+    _require_free(owner, leaf)
     if trained:
         owner.register_parameter(leaf, nn.Parameter(tensor))
     else:

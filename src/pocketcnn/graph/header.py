@@ -1,0 +1,266 @@
+"""The JSON header of a model file: a graph and what travels with it, written small and read with distrust.
+
+A node is an array ``[name, op, inputs, attributes, tensors]``. Inputs are positions of earlier nodes, attributes stand in
+the order of the table of operations, and so do tensors: 1 for the tensor called ``<node>.<role>``, 0 for none, or a name.
+Shapes are not stored: they are inferred when the file is read, which is also the check that its parts fit.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from pocketcnn.errors import PocketcnnError
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.info import ModelInfo
+from pocketcnn.graph.node import Attr, Node
+from pocketcnn.graph.numerics import ActivationFormat, Numerics, WeightFormat
+from pocketcnn.graph.ops import OPS
+
+FORMAT_VERSION = 1
+MAX_NODES = 20_000
+MAX_NAME = 512
+MAX_DEPTH = 32
+"""Nesting of a header's arrays and objects; the format itself needs 5, settings in the lineage a few more."""
+
+
+class HeaderError(PocketcnnError):
+    """A header that does not describe a network, or a network that no header can describe."""
+
+
+Name = Annotated[StrictStr, Field(min_length=1, max_length=MAX_NAME)]
+NodeRow = tuple[
+    Name,
+    Name,
+    tuple[StrictInt, ...],
+    tuple[StrictBool | StrictInt | StrictFloat | tuple[StrictInt, ...], ...],
+    tuple[StrictInt | Name, ...],
+]
+ActivationRow = tuple[StrictInt, float, StrictInt, StrictInt, StrictBool]
+"""Position of the node, scale, zero point, bits, signed."""
+WeightRow = tuple[Name, Name, StrictInt]
+"""Tensor, tensor of its scales, bits."""
+
+
+class _Json(BaseModel):
+    """The header as it is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: StrictInt
+    shape: tuple[StrictInt, ...]
+    output: StrictInt
+    nodes: Annotated[tuple[NodeRow, ...], Field(min_length=1, max_length=MAX_NODES)]
+    activations: tuple[ActivationRow, ...] = ()
+    weights: tuple[WeightRow, ...] = ()
+    info: ModelInfo = Field(default_factory=ModelInfo)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header says; the shapes of its nodes, except the input's, are still to be inferred."""
+
+    nodes: tuple[Node, ...]
+    output: str
+    numerics: Numerics
+    info: ModelInfo
+
+
+def encode(graph: Graph, info: ModelInfo) -> str:
+    """The header of a network as JSON, without spaces.
+
+    Raises:
+        HeaderError: a setting or figure of the lineage that JSON has no form for, such as NaN, or text that is not Unicode.
+    """
+    position = {node.name: index for index, node in enumerate(graph.nodes)}
+    content: dict[str, Any] = {
+        "version": FORMAT_VERSION,
+        "shape": graph.input_shape,
+        "output": position[graph.output],
+        "nodes": [_row(node, position) for node in graph.nodes],
+        "activations": [
+            (position[name], form.scale, form.zero_point, form.bits, form.signed)
+            for name, form in graph.numerics.activations.items()
+        ],
+        "weights": [(name, form.scale, form.bits) for name, form in graph.numerics.weights.items()],
+    }
+    try:
+        content["info"] = info.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text.encode("utf-8")
+    except (ValueError, RecursionError, PydanticSerializationError) as error:
+        raise HeaderError(
+            f"the name, classes or lineage of the network cannot be written as JSON ({error}). "
+            "Use plain text, finite numbers, lists and dictionaries there."
+        ) from error
+    return text
+
+
+def _row(node: Node, position: Mapping[str, int]) -> list[Any]:
+    op = OPS[node.op]
+    tensors = [_tensor_entry(node, role) for role in (*op.tensors, *op.optional)]
+    while tensors and tensors[-1] == 0:
+        tensors.pop()
+    return [
+        node.name,
+        node.op,
+        [position[name] for name in node.inputs],
+        [node.attrs[name] for name in op.attrs],
+        tensors,
+    ]
+
+
+def _tensor_entry(node: Node, role: str) -> int | str:
+    name = node.tensors.get(role)
+    if name is None:
+        return 0
+    return 1 if name == f"{node.name}.{role}" else name
+
+
+def decode(text: str) -> Header:
+    """Read a header. Nothing is run, and nothing is believed that is not checked here or when shapes are inferred.
+
+    Raises:
+        HeaderError: text that is not the JSON of this format, of a newer version of it, with names or operations that do
+            not exist, or out of bounds.
+    """
+    content = strict_json(text)
+    version = content.get("version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise HeaderError(
+            f"it was made by a newer pocketcnn (format {version}, this one reads up to {FORMAT_VERSION}). "
+            "Upgrade with: pip install --upgrade pocketcnn"
+        )
+    if type(version) is not int or version < 1:
+        raise HeaderError(f"its format version is {version!r}; {FORMAT_VERSION} is needed.")
+    try:
+        parsed = _Json.model_validate(content)
+    except ValidationError as error:
+        raise HeaderError(_first_problem(error)) from error
+    nodes = _nodes(parsed)
+    activations = {_at(nodes, row[0]).name: _activation(row) for row in parsed.activations}
+    weights = {row[0]: _weight(row) for row in parsed.weights}
+    if any(len({row[0] for row in rows}) != len(rows) for rows in (parsed.activations, parsed.weights)):
+        raise HeaderError("a value or tensor has two number formats.")
+    numerics = Numerics(activations=activations, weights=weights)
+    return Header(nodes, _at(nodes, parsed.output).name, numerics, parsed.info)
+
+
+def _nodes(parsed: _Json) -> tuple[Node, ...]:
+    nodes: list[Node] = []
+    for name, op_name, inputs, attrs, tensors in parsed.nodes:
+        op = OPS.get(op_name)
+        if op is None:
+            raise HeaderError(f"node {name!r} is an operation {op_name!r}, which does not exist here.")
+        roles = (*op.tensors, *op.optional)
+        if len(attrs) != len(op.attrs) or len(tensors) > len(roles):
+            raise HeaderError(
+                f"node {name!r} ({op_name}) has {len(attrs)} attributes and {len(tensors)} tensors; "
+                f"{len(op.attrs)} and up to {len(roles)} are known."
+            )
+        named: dict[str, Attr] = dict(zip(op.attrs, attrs, strict=True))
+        shape = parsed.shape if not nodes else ()
+        sources = tuple(_at(nodes, index).name for index in inputs)
+        nodes.append(Node(name, op_name, sources, shape, named, _tensors(name, roles, tensors)))
+    return tuple(nodes)
+
+
+def _tensors(node: str, roles: Sequence[str], entries: Iterable[int | str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for role, entry in zip(roles, entries, strict=False):
+        if isinstance(entry, str):
+            found[role] = entry
+        elif entry == 1:
+            found[role] = f"{node}.{role}"
+        elif entry != 0:
+            raise HeaderError(f"node {node!r} has {entry} for its {role}; 0, 1 or a name is needed.")
+    return found
+
+
+def _at(nodes: Sequence[Node], index: int) -> Node:
+    if not 0 <= index < len(nodes):
+        raise HeaderError(f"it refers to node {index} where only {len(nodes)} are made.")
+    return nodes[index]
+
+
+def _activation(row: ActivationRow) -> ActivationFormat:
+    _, scale, zero_point, bits, signed = row
+    if not is_usable_scale(scale, 1 << 8):
+        raise HeaderError(f"a value has the scale {scale}; a positive float32 is needed.")
+    try:
+        return ActivationFormat(scale=scale, zero_point=zero_point, bits=bits, signed=signed)
+    except ValidationError as error:
+        raise HeaderError(_first_problem(error)) from error
+
+
+def _weight(row: WeightRow) -> WeightFormat:
+    try:
+        return WeightFormat(scale=row[1], bits=row[2])
+    except ValidationError as error:
+        raise HeaderError(_first_problem(error)) from error
+
+
+def is_usable_scale(scale: float, largest: int) -> bool:
+    """Whether `scale`, and `scale` times the integer `largest`, are normal numbers in float32: then no digit gets lost."""
+    return scale >= 2.0**-126 and scale * largest < 2.0**128
+
+
+def strict_json(text: str | bytes) -> dict[str, Any]:
+    """A JSON object without duplicate keys, NaN, unpaired surrogates or deep nesting.
+
+    Raises:
+        HeaderError: anything else.
+    """
+    try:
+        content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        json.dumps(content, ensure_ascii=False).encode("utf-8")
+    except RecursionError as error:
+        raise HeaderError("its header is nested too deeply.") from error
+    except ValueError as error:  # of the JSON, of numbers with thousands of digits, of text that is not Unicode
+        raise HeaderError(f"its header is not the JSON that it should be: {error}.") from error
+    if not isinstance(content, dict):
+        raise HeaderError("its header is not a JSON object.")
+    if _depth(content) > MAX_DEPTH:
+        raise HeaderError("its header is nested too deeply.")
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return content
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is out of range")
+    return value
+
+
+def _depth(content: Any) -> int:
+    depth, level = 0, [content]
+    while level:
+        depth += 1
+        level = [child for item in level for child in _children(item)]
+    return depth
+
+
+def _children(item: Any) -> Iterable[Any]:
+    children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+    return (child for child in children if isinstance(child, dict | list))
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("tuple["))
+    return f"its header is wrong{f' at {place}' if place else ''}: {problem['msg']}."
