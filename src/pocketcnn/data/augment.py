@@ -7,6 +7,7 @@
               arXiv:1708.04896): for long trainings on few photos
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -18,8 +19,11 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.vision import require_torchvision
 
-SIZE, MEAN, MARGIN, BILINEAR = "$size", "$mean", "$margin", "$bilinear"
-"""Stand for what follows from the contract: (height, width); the mean colour in 0 ... 255; a quarter of the sides."""
+SIZE, MEAN, MARGIN, SHIFT, BILINEAR = "$size", "$mean", "$margin", "$shift", "$bilinear"
+"""Stand for what follows from the contract: (height, width); the mean colour in 0 ... 255; a border that turning and
+shifting never reach beyond; a shift by `LARGEST_SHIFT` of the image, as a share of the image with its border."""
+
+LARGEST_SHIFT = 0.07  # of the side; of 8 pixels rarely one: whole-pixel shifts of 8 x 8 digits cost accuracy when tried
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ POLICIES = {
             Step("Pad", {"padding": MARGIN, "padding_mode": "edge"}),
             Step(
                 "RandomAffine",
-                {"degrees": 10, "translate": (0.07, 0.07), "scale": (0.9, 1.1), "interpolation": BILINEAR},
+                {"degrees": 10, "translate": SHIFT, "scale": (0.9, 1.1), "interpolation": BILINEAR},
             ),
             Step("CenterCrop", {"size": SIZE}),
         )
@@ -132,8 +136,17 @@ def _resolve(vision: Any, value: Any, contract: InputContract) -> Any:
         return (contract.height, contract.width)
     if value == MEAN:
         return [255 * mean for mean in contract.mean]
-    if value == MARGIN:  # left and right, top and bottom
-        return [-(-contract.width // 4), -(-contract.height // 4)]
+    if value == MARGIN:
+        return _margin(contract)
+    if value == SHIFT:
+        return tuple(
+            LARGEST_SHIFT * side / (side + 2 * _margin(contract)) for side in (contract.width, contract.height)
+        )
     if value == BILINEAR:
         return vision.InterpolationMode.BILINEAR
     return value
+
+
+def _margin(contract: InputContract) -> int:
+    """A third of the longer side and a pixel: half of it is out of reach of 10 degrees, a scale of 0.9 and the shift."""
+    return math.ceil(max(contract.height, contract.width) / 3) + 1

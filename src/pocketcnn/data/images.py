@@ -135,7 +135,7 @@ def examine(path: Path) -> ImageCheck:
             data = _read(path)
             digest = hashlib.sha256(data).hexdigest()
             with _failures_explained(path), _open(data) as image:
-                kinds = tuple(_conversions(image))
+                kinds = (*_conversions(image), *([Kind.ANIMATED] if _is_animated(data) else []))
                 gray = image.mode in GRAY_MODES
                 _check_convertible(image)
         except UnusableImage as error:
@@ -194,13 +194,11 @@ def _formats() -> tuple[str, ...]:
 
 def _conversions(image: Image.Image) -> Iterator[Kind]:
     """What `standardize` will change. `image` comes undecoded and is decoded on the way."""
-    if getattr(image, "is_animated", False):
-        yield Kind.ANIMATED
-    if _orientation(image) in range(2, 9):
-        yield Kind.ROTATED
     if image.mode in _DEEP_GRAY_MODES or _stored_in_16_bits(image):
         yield Kind.SIXTEEN_BIT
     image.load()
+    if _orientation(image) in range(2, 9):
+        yield Kind.ROTATED
     if image.mode == "CMYK":
         yield Kind.CMYK
     elif image.mode not in _PLAIN_MODES | _DEEP_GRAY_MODES:
@@ -209,6 +207,15 @@ def _conversions(image: Image.Image) -> Iterator[Kind]:
         yield Kind.PALETTE
     if _is_transparent(image):
         yield Kind.TRANSPARENT
+
+
+def _is_animated(data: bytes) -> bool:
+    """Whether frames follow the first. Counting them may leave the decoder in the middle of one, so it gets its own."""
+    with _open(data) as image:
+        try:
+            return bool(getattr(image, "is_animated", False))
+        except Exception:  # more frames, but damaged ones: the first is what is used
+            return True
 
 
 def _check_convertible(image: Image.Image) -> None:

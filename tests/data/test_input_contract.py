@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from data_support import fill, picture, save
+from PIL import Image
+
+from pocketcnn.data import infer_contract, load_image, scan, to_pixels
+from pocketcnn.data.contract import native_size, resize_policy
+from pocketcnn.errors import UsageError
+
+
+def folder_of(root, sizes, channels=3):
+    """Two classes with one image for each (height, width)."""
+    for label in ("a", "b"):
+        for number, size in enumerate(sizes):
+            save(picture(1000 * ord(label) + number, size, channels), root / label / f"{number:03d}.png")
+    return scan(root)
+
+
+def test_small_images_keep_their_size(tmp_path):
+    contract = infer_contract(folder_of(tmp_path, [(8, 8)] * 6))
+    assert (contract.shape, contract.resize) == ((3, 8, 8), "stretch")
+
+
+def test_large_images_come_down_to_224_on_the_longer_side(tmp_path):
+    contract = infer_contract(folder_of(tmp_path, [(300, 400)] * 4))
+    assert (contract.height, contract.width, contract.resize) == (168, 224, "stretch")
+
+
+def test_mixed_aspect_ratios_are_cropped_to_a_square(tmp_path):
+    contract = infer_contract(folder_of(tmp_path, [(20, 40), (40, 20), (30, 30), (20, 60), (50, 20)]))
+    assert (contract.height, contract.width, contract.resize) == (20, 20, "crop")
+
+
+@pytest.mark.parametrize(("size", "expected"), [(16, (16, 16)), ((12, 18), (12, 18))])
+def test_a_size_that_is_asked_for_is_taken(tmp_path, size, expected):
+    contract = infer_contract(folder_of(tmp_path, [(8, 9)] * 3), size=size)
+    assert (contract.height, contract.width) == expected
+
+
+@pytest.mark.parametrize("size", [0, (8, 9000), -3])
+def test_impossible_sizes_are_refused(tmp_path, size):
+    with pytest.raises(UsageError, match="between 1 and 8192"):
+        infer_contract(folder_of(tmp_path, [(8, 8)] * 3), size=size)
+
+
+def test_gray_images_need_one_channel_however_they_are_stored(tmp_path):
+    assert infer_contract(folder_of(tmp_path / "gray", [(8, 8)] * 4, channels=1)).channels == 1
+    for label in ("a", "b"):
+        for number in range(4):
+            gray = picture(100 * ord(label) + number, (8, 8), 1)
+            save(gray.convert("RGB"), tmp_path / "rgb" / label / f"{number}.png")
+    contract = infer_contract(scan(tmp_path / "rgb"))
+    assert contract.channels == len(contract.mean) == 1
+
+
+def test_one_colour_image_asks_for_three_channels(tmp_path):
+    fill(tmp_path / "a", 6, 0, channels=1)
+    fill(tmp_path / "b", 6, 50, channels=3)
+    assert infer_contract(scan(tmp_path)).channels == 3
+
+
+def test_channels_that_are_asked_for_are_taken(tmp_path):
+    colour = folder_of(tmp_path / "colour", [(8, 8)] * 4)
+    assert infer_contract(colour, channels=1).channels == 1
+    gray = folder_of(tmp_path / "gray", [(8, 8)] * 4, channels=1)
+    contract = infer_contract(gray, channels=3)
+    assert contract.channels == 3
+    assert contract.mean[0] == contract.mean[1] == contract.mean[2]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_mean_and_std_are_those_of_the_training_pixels(tmp_path, channels):
+    folder = folder_of(tmp_path, [(9, 8)] * 10)
+    contract = infer_contract(folder, channels=channels)
+    pixels = np.stack([to_pixels(load_image(sample.path, channels), contract) for sample in folder.train]) / 255
+    assert contract.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-4)
+    assert contract.std == pytest.approx(pixels.std(axis=(0, 1, 2)), abs=1e-4)
+
+
+def test_constant_images_get_a_usable_std(tmp_path):
+    for number, label in enumerate(("a", "b")):
+        for shade in range(3):
+            save(Image.new("L", (4 + shade, 4 + number)), tmp_path / label / f"{shade}.png")
+    contract = infer_contract(scan(tmp_path), size=4)
+    assert contract.std == (round(1 / 255, 4),)
+
+
+def test_the_median_decides_size_and_outliers_do_not_decide_the_policy():
+    sizes = np.array([[100.0, 100.0]] * 97 + [[10.0, 300.0]] * 3)
+    assert resize_policy(sizes) == "stretch"
+    assert native_size(sizes, "stretch") == (100, 100)
+    assert resize_policy(np.array([[100.0, 100.0]] * 9 + [[100.0, 150.0]])) == "crop"
