@@ -57,7 +57,7 @@ def test_total_stride_sets_the_output_map_and_keeps_every_weight(name):
 @torch.no_grad()
 def test_widths_from_tiny_to_large_build_and_run(name, width):
     network = zoo.create(name, width=width, classes=2, total_stride=8).eval()
-    assert min(conv.out_channels for conv in network.modules() if isinstance(conv, nn.Conv2d)) >= 8
+    assert min(norm.num_features for norm in network.modules() if isinstance(norm, nn.BatchNorm2d)) >= 8
     assert network(torch.randn(1, 3, 16, 16)).shape == (1, 2)
 
 
@@ -119,6 +119,8 @@ CONSTANTS = {  # eps and momentum of batch norm, as the reference code has them
     "mobilenet_v2": (1e-3, 3e-3),
     "mobilenet_v3_small": (1e-3, 0.01),
     "mobilenet_v3_large_minimalistic": (1e-3, 0.01),
+    "mnasnet_a1": (1e-3, 0.01),
+    "efficientnet_lite0": (1e-3, 0.01),
     "shufflenet_v2": (1e-5, 0.1),
 }
 

@@ -10,10 +10,11 @@ from .registry import register as register
 if TYPE_CHECKING:
     from .convert import from_timm as from_timm
     from .convert import from_torchvision as from_torchvision
+    from .convert import state_by_order as state_by_order
     from .convert import to_timm as to_timm
     from .convert import to_torchvision as to_torchvision
 
-_CONVERSIONS = ("from_timm", "from_torchvision", "to_timm", "to_torchvision")
+_CONVERSIONS = ("from_timm", "from_torchvision", "state_by_order", "to_timm", "to_torchvision")
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,8 @@ CATALOG: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "mobilenet_v3_large_minimalistic",
             "mobilenet_v3_small_minimalistic",
         ),
+        "mnasnet": ("mnasnet_a1", "mnasnet_b1", "mnasnet_small"),
+        "efficientnet_lite": tuple(f"efficientnet_lite{size}" for size in range(5)),
         "squeezenet": ("squeezenet1_0", "squeezenet1_1"),
         "shufflenet_v2": ("shufflenet_v2",),
     }
@@ -136,6 +138,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
         "in_channels": (_is_count, "a whole number, 1 or more"),
         "dropout": (lambda value: _is_number(value) and 0 <= value < 1, "a probability from 0 to below 1"),
         "total_stride": (_is_count, "a whole number, 1 or more"),
+        "padding": (lambda value: value in ("symmetric", "same"), "'symmetric' or 'same'"),
         "head_width": (lambda value: value is None or _is_count(value), "a whole number, 1 or more, or None"),
     }
 )

@@ -5,7 +5,8 @@ a conversion that is not exact never gets out.
 """
 
 import copy
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -42,12 +43,14 @@ def translated_state(source: nn.Module, target: nn.Module) -> dict[str, torch.Te
     """The state dict of `source` under the names and in the shapes of `target`, so that both compute the same in eval.
 
     A state dict does not carry the eps of batch norm. Where the two differ the running variance takes up the
-    difference, because only the sum of both counts in eval.
+    difference, because only the sum of both counts in eval. The versions of the target's modules come along, as some
+    (torchvision's MNASNet) refuse a state dict without.
 
     Raises:
         UsageError: the networks differ.
     """
-    state: dict[str, torch.Tensor] = {}
+    state: OrderedDict[str, torch.Tensor] = OrderedDict()
+    state._metadata = getattr(target.state_dict(), "_metadata", None)  # type: ignore[attr-defined]
     for layer, name, other in matched_layers(source, target):
         values = dict(layer.state_dict())
         if isinstance(layer, nn.BatchNorm2d) and isinstance(other, nn.BatchNorm2d) and layer.eps != other.eps:
@@ -58,6 +61,28 @@ def translated_state(source: nn.Module, target: nn.Module) -> dict[str, torch.Te
     if unmatched:
         raise UsageError(f"The networks differ: nothing corresponds to the weights '{unmatched[0]}'.")
     return state
+
+
+def state_by_order(state: Mapping[str, torch.Tensor], target: nn.Module) -> dict[str, torch.Tensor]:
+    """A state dict of the same network by an implementation that is not at hand: its tensors in their order, as `target`'s.
+
+    Shapes are checked, and that no tensor is left over. Outputs cannot be: classify a picture that you know.
+
+    Raises:
+        UsageError: the networks differ; the message names the first tensors that do.
+    """
+    values = [(key, value) for key, value in state.items() if not key.endswith("num_batches_tracked")]
+    places = {key: like for key, like in target.state_dict().items() if not key.endswith("num_batches_tracked")}
+    if len(values) != len(places):
+        raise UsageError(f"The networks differ: {len(values)} and {len(places)} tensors.")
+    for (key, value), (place, like) in zip(values, places.items(), strict=True):
+        if value.shape != like.shape:
+            raise UsageError(
+                f"The networks differ: '{key}' has shape {tuple(value.shape)}, but its counterpart '{place}' has shape "
+                f"{tuple(like.shape)}."
+            )
+    moved = {place: value.detach().clone() for place, (_, value) in zip(places, values, strict=True)}
+    return {**target.state_dict(), **moved}
 
 
 def adopt(network: nn.Module, source: nn.Module) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from torch import nn
 
 from pocketcnn.errors import UsageError
-from pocketcnn.layers import ACTIVATIONS
+from pocketcnn.layers import ACTIVATIONS, Padding
 
 from ..bottleneck_plan import Bottleneck
 
@@ -17,18 +17,38 @@ def convolutions_of(module: nn.Module) -> list[nn.Conv2d]:
     """All convolutions of `module`, in order.
 
     Raises:
-        UsageError: one is a subclass that computes something else (TensorFlow's padding), or is dilated.
+        UsageError: one is a subclass that computes something else, or is dilated.
     """
     convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
     for conv in convolutions:
-        if type(conv) is not nn.Conv2d:
-            raise UsageError(
-                f"{type(conv).__name__} is not supported: TensorFlow's 'SAME' padding puts the odd pixel at the bottom "
-                "right, pocketcnn's networks pad all sides alike. Take the network without the prefix 'tf_'."
-            )
+        if type(conv) is not nn.Conv2d and not _pads_same(conv):
+            raise UsageError(f"{type(conv).__name__} is not supported: it is not an ordinary convolution.")
         if conv.dilation != (1, 1):
             raise UsageError("A dilated form of the network is not supported. Take the one without dilation.")
     return convolutions
+
+
+def padding_of(module: nn.Module) -> Padding:
+    """Whether the convolutions of `module` pad all sides alike, or as TensorFlow does."""
+    return "same" if any(map(_pads_same, convolutions_of(module))) else "symmetric"
+
+
+def refuse_same_padding(module: nn.Module) -> None:
+    """For networks that the zoo has with symmetric padding only.
+
+    Raises:
+        UsageError: `module` pads as TensorFlow does.
+    """
+    if padding_of(module) == "same":
+        raise UsageError(
+            "TensorFlow's 'SAME' padding puts the odd pixel at the bottom right; this network of pocketcnn pads all sides "
+            "alike. Take the one without the prefix 'tf_'."
+        )
+
+
+def _pads_same(conv: nn.Module) -> bool:
+    """timm's class for 'SAME' padding; it cannot be imported where timm is not installed."""
+    return type(conv).__name__ == "Conv2dSame"
 
 
 def convolution_of(module: nn.Module) -> nn.Conv2d:
@@ -66,13 +86,15 @@ def activation_of(parts: Iterable[nn.Module]) -> str:
     return names[0]
 
 
-def bottleneck_of(block: nn.Module, *, squeeze_excite: type[nn.Module], residual: bool) -> Bottleneck:
+def bottleneck_of(block: nn.Module, *, squeeze_excite: type[nn.Module] | None, residual: bool) -> Bottleneck:
     """An inverted residual, [expand,] depthwise, [squeeze-and-excite,] linear project, as a row of a plan.
+
+    `squeeze_excite` is the class of the gates, None where there are none.
 
     Raises:
         UsageError: the block is built otherwise.
     """
-    gates = [part for part in block.modules() if isinstance(part, squeeze_excite)]
+    gates = [part for part in block.modules() if squeeze_excite and isinstance(part, squeeze_excite)]
     within_gates = {part for gate in gates for part in gate.modules()}
     convolutions = [conv for conv in convolutions_of(block) if conv not in within_gates]
     activations = [part for part in block.modules() if type(part) in _NAMES and part not in within_gates]

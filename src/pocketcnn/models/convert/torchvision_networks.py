@@ -13,8 +13,9 @@ from torch import nn
 from pocketcnn.errors import UsageError
 from pocketcnn.vision import require_torchvision
 
-from ..bottleneck_plan import BottleneckPlan
+from ..bottleneck_plan import Bottleneck, BottleneckPlan
 from ..image_classifier import ImageClassifier
+from ..mnasnet import MnasNet
 from ..mobilenet_v2 import MobileNetV2
 from ..mobilenet_v3 import MobileNetV3
 from ..shufflenet_v2 import Plan as ShuffleNetV2Plan
@@ -92,10 +93,30 @@ def _squeezenet(module: Any) -> SqueezeNet:
     return SqueezeNet(variant, classes=last.out_channels, in_channels=stem.in_channels, dropout=dropout.p)
 
 
+def _mnasnet(module: Any) -> MnasNet:
+    """A flat list: stem, first depthwise and pointwise convolution, stacks of inverted residuals, last convolution."""
+    dropout, linear = _classifier(module, nn.Dropout, nn.Linear)
+    stem, depthwise, pointwise, *_, last = [part for part in module.layers if isinstance(part, nn.Conv2d)]
+    first = Bottleneck(
+        expanded=depthwise.out_channels,
+        out=pointwise.out_channels,
+        kernel=depthwise.kernel_size[0],
+        activation="relu",
+        residual=False,
+    )
+    stacks: list[Any] = [part for part in module.layers if isinstance(part, nn.Sequential)]
+    blocks = [
+        bottleneck_of(block, squeeze_excite=None, residual=block.apply_residual) for stack in stacks for block in stack
+    ]
+    plan = BottleneckPlan(stem.out_channels, (first, *blocks), last.out_channels, activation="relu")
+    return MnasNet(plan, classes=linear.out_features, in_channels=stem.in_channels, dropout=dropout.p)
+
+
 READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
     {  # class in torchvision.models -> reader
         "MobileNetV2": _mobilenet_v2,
         "MobileNetV3": _mobilenet_v3,
+        "MNASNet": _mnasnet,
         "ShuffleNetV2": _shufflenet_v2,
         "SqueezeNet": _squeezenet,
     }

@@ -1,0 +1,112 @@
+"""How each network of timm is read as one of the zoo: every width and stride off the module itself.
+
+timm builds MobileNetV1, V2, MnasNet and EfficientNet-Lite from its class EfficientNet; which network it is shows in the
+blocks.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from pocketcnn.errors import UsageError
+
+from ..bottleneck_plan import Bottleneck, BottleneckPlan
+from ..efficientnet_lite import EfficientNetLite
+from ..image_classifier import ImageClassifier
+from ..mnasnet import MnasNet
+from ..mobilenet_v1 import MobileNetV1, Separable
+from ..mobilenet_v2 import MobileNetV2
+from ..mobilenet_v3 import MobileNetV3
+from .reading import (
+    activation_of,
+    bottleneck_of,
+    convolution_of,
+    convolutions_of,
+    linear_of,
+    padding_of,
+    refuse_same_padding,
+)
+
+
+def _efficientnet(module: Any) -> MobileNetV1 | MobileNetV2 | MnasNet | EfficientNetLite:
+    if isinstance(module.conv_head, nn.Identity):
+        return _mobilenet_v1(module)
+    rows = _rows(module.blocks)
+    kind: type[MobileNetV2 | MnasNet | EfficientNetLite]
+    if all(row.activation == "relu" for row in rows):
+        kind = MnasNet
+    elif all(row.kernel == 3 for row in rows):
+        kind = MobileNetV2
+    else:
+        kind = EfficientNetLite
+    return kind(
+        _plan(module, rows, module.conv_head, module.bn2),
+        classes=linear_of(module.classifier).out_features,
+        in_channels=module.conv_stem.in_channels,
+        dropout=module.drop_rate,
+    )
+
+
+def _mobilenet_v1(module: Any) -> MobileNetV1:
+    refuse_same_padding(module)
+    blocks = [_separable(block) for stage in module.blocks for block in stage]
+    return MobileNetV1(
+        module.conv_stem.out_channels,
+        blocks,
+        classes=linear_of(module.classifier).out_features,
+        in_channels=module.conv_stem.in_channels,
+        dropout=module.drop_rate,
+        stem_stride=module.conv_stem.stride[0],
+    )
+
+
+def _separable(block: nn.Module) -> Separable:
+    convolutions = convolutions_of(block)
+    if len(convolutions) != 2 or activation_of(block.modules()) != "relu6":
+        raise UsageError(f"{type(block).__name__} is not a depthwise separable convolution of MobileNetV1.")
+    depthwise, pointwise = convolutions
+    return Separable(pointwise.out_channels, stride=depthwise.stride[0])
+
+
+def _mobilenet_v3(module: Any) -> MobileNetV3:
+    *stages, last = module.blocks
+    if not isinstance(module.norm_head, nn.Identity):
+        raise UsageError("This network is not a MobileNetV3: there is a batch norm in its head.")
+    return MobileNetV3(
+        _plan(module, _rows(stages), convolution_of(last), last),
+        module.conv_head.out_channels,
+        classes=linear_of(module.classifier).out_features,
+        in_channels=module.conv_stem.in_channels,
+        dropout=module.drop_rate,
+    )
+
+
+def _rows(stages: Sequence[Sequence[Any]]) -> tuple[Bottleneck, ...]:
+    squeeze_excite = importlib.import_module("timm.models._efficientnet_blocks").SqueezeExcite
+    return tuple(
+        bottleneck_of(block, squeeze_excite=squeeze_excite, residual=getattr(block, "has_skip", False))
+        for stage in stages
+        for block in stage
+    )
+
+
+def _plan(module: Any, rows: tuple[Bottleneck, ...], last: nn.Conv2d, last_norm_act: nn.Module) -> BottleneckPlan:
+    return BottleneckPlan(
+        stem=module.conv_stem.out_channels,
+        blocks=rows,
+        last=last.out_channels,
+        activation=activation_of([*module.bn1.modules(), *last_norm_act.modules()]),
+        stem_stride=module.conv_stem.stride[0],
+        padding=padding_of(module),
+    )
+
+
+READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
+    {  # class in timm.models -> reader
+        "EfficientNet": _efficientnet,
+        "MobileNetV3": _mobilenet_v3,
+    }
+)

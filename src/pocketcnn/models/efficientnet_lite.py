@@ -1,0 +1,178 @@
+"""EfficientNet-Lite 0 to 4: EfficientNet for devices without squeeze-and-excite and swish.
+
+"EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (Tan and Le, 2019), Table 1, with ReLU6 and
+without squeeze-and-excite; stem, last convolution, first and last stage are not scaled. Coefficients, batch norm (eps
+1e-3, decay 0.99), initial weights and dropout are those of the authors' code (tensorflow/tpu, efficientnet_lite_builder.py).
+"""
+
+import math
+from dataclasses import dataclass
+
+from torch import nn
+
+from pocketcnn.layers import Padding, batch_norm, fan_out_normal_weights, make_divisible
+
+from .bottleneck_plan import Bottleneck, BottleneckPlan
+from .image_classifier import ImageClassifier
+from .registry import register
+
+NORM = batch_norm(eps=1e-3, decay=0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`repeats` inverted residuals of `out` channels; the first has the stride."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expansion: int
+    out: int
+
+
+STEM = 32  # 224 -> 112
+STAGES = (
+    Stage(1, 3, 1, 1, 16),  # 112
+    Stage(2, 3, 2, 6, 24),  # 112 -> 56
+    Stage(2, 5, 2, 6, 40),  # 56 -> 28
+    Stage(3, 3, 2, 6, 80),  # 28 -> 14
+    Stage(3, 5, 1, 6, 112),  # 14
+    Stage(4, 5, 2, 6, 192),  # 14 -> 7
+    Stage(1, 3, 1, 6, 320),  # 7
+)
+LAST = 1280
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Coefficients of width and depth: what makes one network of the family."""
+
+    width: float
+    depth: float
+
+
+LITE = (
+    Scale(1.0, 1.0),  # 224 x 224
+    Scale(1.0, 1.1),  # 240 x 240
+    Scale(1.1, 1.2),  # 260 x 260
+    Scale(1.2, 1.4),  # 280 x 280
+    Scale(1.4, 1.8),  # 300 x 300
+)
+
+
+class EfficientNetLite(ImageClassifier):
+    """Inverted residuals by plan, mean over the map, dropout, one linear layer."""
+
+    def __init__(self, plan: BottleneckPlan, *, classes: int, in_channels: int, dropout: float) -> None:
+        classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(plan.last, classes))
+        super().__init__(plan.features(in_channels, NORM), classifier)
+        fan_out_normal_weights(self)
+
+
+@register("efficientnet_lite0")
+def efficientnet_lite0(
+    *,
+    width: float = 1.0,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.2,
+    total_stride: int = 32,
+    head_width: int | None = None,
+    padding: Padding = "symmetric",
+) -> EfficientNetLite:
+    """EfficientNet-Lite0, for images of about 224 pixels; `width` multiplies the family's own coefficient.
+
+    `padding` "same" is TensorFlow's, which the published weights were trained with. `total_stride` below 32 keeps more of
+    a small image: the earliest strides are dropped. `head_width` sets the width of the last convolution, 1280 in the paper.
+    """
+    return _build(LITE[0], width, classes, in_channels, dropout, total_stride, head_width, padding)
+
+
+@register("efficientnet_lite1")
+def efficientnet_lite1(
+    *,
+    width: float = 1.0,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.2,
+    total_stride: int = 32,
+    head_width: int | None = None,
+    padding: Padding = "symmetric",
+) -> EfficientNetLite:
+    """EfficientNet-Lite1, for images of about 240 pixels; options as in Lite0."""
+    return _build(LITE[1], width, classes, in_channels, dropout, total_stride, head_width, padding)
+
+
+@register("efficientnet_lite2")
+def efficientnet_lite2(
+    *,
+    width: float = 1.0,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.3,
+    total_stride: int = 32,
+    head_width: int | None = None,
+    padding: Padding = "symmetric",
+) -> EfficientNetLite:
+    """EfficientNet-Lite2, for images of about 260 pixels; options as in Lite0."""
+    return _build(LITE[2], width, classes, in_channels, dropout, total_stride, head_width, padding)
+
+
+@register("efficientnet_lite3")
+def efficientnet_lite3(
+    *,
+    width: float = 1.0,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.3,
+    total_stride: int = 32,
+    head_width: int | None = None,
+    padding: Padding = "symmetric",
+) -> EfficientNetLite:
+    """EfficientNet-Lite3, for images of about 280 pixels; options as in Lite0."""
+    return _build(LITE[3], width, classes, in_channels, dropout, total_stride, head_width, padding)
+
+
+@register("efficientnet_lite4")
+def efficientnet_lite4(
+    *,
+    width: float = 1.0,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.3,
+    total_stride: int = 32,
+    head_width: int | None = None,
+    padding: Padding = "symmetric",
+) -> EfficientNetLite:
+    """EfficientNet-Lite4, for images of about 300 pixels; options as in Lite0."""
+    return _build(LITE[4], width, classes, in_channels, dropout, total_stride, head_width, padding)
+
+
+def _build(
+    scale: Scale,
+    width: float,
+    classes: int,
+    in_channels: int,
+    dropout: float,
+    total_stride: int,
+    head_width: int | None,
+    padding: Padding,
+) -> EfficientNetLite:
+    blocks = tuple(_blocks(scale.width * width, scale.depth))
+    plan = BottleneckPlan(STEM, blocks, head_width or LAST, activation="relu6", padding=padding)
+    return EfficientNetLite(
+        plan.with_total_stride(total_stride), classes=classes, in_channels=in_channels, dropout=dropout
+    )
+
+
+def _blocks(width: float, depth: float) -> list[Bottleneck]:
+    blocks: list[Bottleneck] = []
+    channels = STEM
+    for place, stage in enumerate(STAGES):
+        inner = 0 < place < len(STAGES) - 1
+        out = make_divisible(stage.out * width)
+        for repeat in range(math.ceil(stage.repeats * depth) if inner else stage.repeats):
+            stride = stage.stride if repeat == 0 else 1
+            blocks.append(Bottleneck(channels * stage.expansion, out, stage.kernel, stride))
+            channels = out
+    return blocks
