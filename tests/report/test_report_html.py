@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pocketcnn.report import Example, FitResult, write_report
+from pocketcnn.report.confusion import SOLID_FROM
 from pocketcnn.report.html import render_report
 from pocketcnn.report.numbers import NO_BREAK_SPACE
 
@@ -192,11 +193,24 @@ class TestForEveryone:
         low = [pair for pair in pairs if contrast(colours[pair[0]], colours[pair[1]]) < 4.5]  # WCAG 2.2, 1.4.3 (AA)
         assert low == []
 
+    @pytest.mark.parametrize("palette", [0, 1], ids=["light", "dark"])
+    @pytest.mark.parametrize("hue", ["accent", "bad"])
+    def test_counts_contrast_with_the_strongest_tint_of_their_cell(self, palette: int, hue: str) -> None:
+        colours = palettes()[palette]
+        (tint,) = re.findall(r"calc\(var\(--strength\) \* (\d+)%\)", STYLE.read_text(encoding="utf-8"))
+        cell = mixed(colours[hue], colours["card"], SOLID_FROM * int(tint) / 100)
+        assert contrast(colours["text"], cell) >= 4.5
+
 
 def palettes() -> list[dict[str, str]]:
     """The colours of the style sheet: light, dark, print."""
     blocks = re.findall(r":root \{(.*?)\}", STYLE.read_text(encoding="utf-8"), flags=re.DOTALL)
     return [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in blocks]
+
+
+def mixed(colour: str, back: str, share: float) -> str:
+    pairs = [(int(colour[start : start + 2], 16), int(back[start : start + 2], 16)) for start in (1, 3, 5)]
+    return "#" + "".join(f"{round(share * over + (1 - share) * under):02x}" for over, under in pairs)
 
 
 def contrast(a: str, b: str) -> float:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SOLID_FROM = 0.85  # cells stronger than this get the full colour, and text in the colour of the page
+
 Matrix = Sequence[Sequence[int]]
 """matrix[true][predicted], in images."""
 

@@ -39,6 +39,7 @@ def render_report(result: FitResult, *, images: Sequence[Example] | None = None)
         .render(
             result=result,
             deployed=DEPLOYED,
+            solid=confusion.SOLID_FROM,
             examples=images or (),
             **_limits(result),
             **_search(result),
