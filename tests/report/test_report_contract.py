@@ -10,6 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from pocketcnn.data.images import load_image
+from pocketcnn.data.preprocess import preprocess
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.report.contract import INLINE_CLASSES, snippet, steps
 
@@ -95,6 +97,19 @@ def test_letterbox_pads_with_black(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     batch = run_snippet(tmp_path, monkeypatch, letterbox, ["r", "g", "b"], np.eye(3))
     for row, colour in enumerate(((0, 0, 0), RED, RED, (0, 0, 0))):
         np.testing.assert_allclose(batch[0, :, row, 3], normalised(colour, RGB), rtol=1e-5)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "crop", "letterbox"])
+@pytest.mark.parametrize("contract", [RGB, GRAY], ids=["rgb", "grey"])
+def test_the_script_feeds_the_network_what_training_fed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contract: InputContract, resize: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (31, 45, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "image.png")
+    contract = contract.model_copy(update={"resize": resize})
+    batch = run_snippet(tmp_path, monkeypatch, contract, ["a", "b"], np.ones((contract.channels, 2)))
+    expected = preprocess(load_image(tmp_path / "image.png", contract.channels), contract)
+    assert np.array_equal(batch[0], expected.numpy())
 
 
 def test_many_classes_are_read_from_the_sidecar(

@@ -34,7 +34,7 @@ def snippet(contract: InputContract, classes: Sequence[str], file: str, sidecar:
 
 
 def _imports(contract: InputContract, classes: Sequence[str]) -> list[str]:
-    pillow = "from PIL import Image, ImageOps" if contract.resize == "letterbox" else "from PIL import Image"
+    pillow = "from PIL import Image" if contract.resize == "stretch" else "from PIL import Image, ImageOps"
     lines = ["import numpy as np", "import onnxruntime", pillow]
     return lines if len(classes) <= INLINE_CLASSES else ["import json", "from pathlib import Path", "", *lines]
 
@@ -44,16 +44,11 @@ def _image(contract: InputContract) -> list[str]:
     size = f"({contract.width}, {contract.height})"
     how = f"Image.Resampling.{contract.interpolation.upper()}"
     resize = {
-        "stretch": [f"image = image.resize({size}, {how})"],
-        "crop": [
-            f"scale = max({contract.width} / image.width, {contract.height} / image.height)",
-            f"image = image.resize((round(image.width * scale), round(image.height * scale)), {how})",
-            f"left, top = (image.width - {contract.width}) // 2, (image.height - {contract.height}) // 2",
-            f"image = image.crop((left, top, left + {contract.width}, top + {contract.height}))",
-        ],
-        "letterbox": [f"image = ImageOps.pad(image, {size}, {how}, color=0)"],
+        "stretch": f"image = image.resize({size}, {how})",
+        "crop": f"image = ImageOps.fit(image, {size}, {how})",
+        "letterbox": f"image = ImageOps.pad(image, {size}, {how}, color=0)",
     }[contract.resize]
-    return [f'image = Image.open("image.png").convert("{mode}")', *resize]
+    return [f'image = Image.open("image.png").convert("{mode}")', resize]
 
 
 def _batch(contract: InputContract) -> list[str]:
