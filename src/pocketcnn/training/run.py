@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.training.batch_norm import StatisticsWarmup
 from pocketcnn.training.batches import evaluation_loader, size_of, training_loader
 from pocketcnn.training.devices import Precision
 from pocketcnn.training.ema import NetworkAverage
@@ -43,12 +44,13 @@ class TrainingRun:
         recipe: Recipe,
         *,
         objective: Objective,
+        statistics: StatisticsWarmup,
         classes: int,
         device: torch.device,
         memory_format: torch.memory_format,
     ) -> None:
         self.network, self.recipe, self.objective, self.classes = network, recipe, objective, classes
-        self.device, self.memory_format = device, memory_format
+        self.statistics, self.device, self.memory_format = statistics, device, memory_format
         on_gpu = device.type == "cuda"
         self.loader, self.sampler = training_loader(
             train_set, recipe.batch_size, seed=recipe.seed, workers=recipe.workers, pin_memory=on_gpu
@@ -83,6 +85,7 @@ class TrainingRun:
         check_labels(labels, self.classes)
         images = images.to(self.device, non_blocking=True, memory_format=self.memory_format)
         labels = labels.to(self.device, non_blocking=True)
+        self.statistics.set_for(self.step)
         self.optimizer.zero_grad()
         with self.precision.autocast():
             loss = self.objective(self.network, images, labels)

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from pocketcnn.errors import Interrupted, UsageError
+from pocketcnn.training.batch_norm import warmed_statistics
 from pocketcnn.training.devices import Precision, choose_device, choose_memory_format, in_memory_format, placed
 from pocketcnn.training.history import TrainResult
 from pocketcnn.training.inputs import check_sets, check_teacher, count_classes, sample_images
@@ -68,6 +69,7 @@ def train(
         preserved_rng(device),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
         _prepared(network, teacher, train_set, recipe, device) as (objective, classes, memory_format),
+        warmed_statistics(network) as statistics,
         deferred_interrupts() as interrupts,
     ):
         run = TrainingRun(
@@ -76,6 +78,7 @@ def train(
             val_set,
             recipe,
             objective=objective,
+            statistics=statistics,
             classes=classes,
             device=device,
             memory_format=memory_format,

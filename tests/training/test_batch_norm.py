@@ -1,0 +1,50 @@
+import pytest
+import torch
+from torch import nn
+from training_support import QUICK, Digits, small_net
+
+from pocketcnn.training import train
+from pocketcnn.training.batch_norm import StatisticsWarmup, warmed_statistics
+
+
+def slow_net() -> nn.Sequential:
+    """The small net with the statistics of MobileNetV2: decay 0.997."""
+    network = small_net()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.003
+    return network
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.999])
+def test_slow_statistics_do_not_spoil_a_short_training(ema_decay: float) -> None:
+    network = slow_net()
+    result = train(network, Digits(0, 600), Digits(600, 800), QUICK.with_(epochs=5, ema_decay=ema_decay))
+    assert result.val_accuracy > 0.8
+    assert [network[1].momentum, network[4].momentum] == [0.003, 0.003]
+
+
+def test_the_momentum_falls_to_its_own() -> None:
+    network = slow_net()
+    network[4].momentum, network[1].momentum = 0.1, None
+    with warmed_statistics(network) as statistics:
+        seen = []
+        for step in (0, 10, 80, 10_000):
+            statistics.set_for(step)
+            seen.append(network[4].momentum)
+        assert seen == pytest.approx([0.9, 0.45, 0.1, 0.1])
+        assert network[1].momentum is None  # a cumulative average
+        network[4].momentum = 0.5
+    assert network[4].momentum == 0.1
+
+
+def test_a_constant_input_gives_its_own_statistics() -> None:
+    """The weighted mean of equal batches is that batch, once the start's weight is gone."""
+    norm = nn.BatchNorm2d(1, momentum=0.003)
+    statistics = StatisticsWarmup(norm)
+    images = torch.randn(16, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 3 + 7
+    for step in range(30):
+        statistics.set_for(step)
+        norm(images)
+    assert norm.running_mean.item() == pytest.approx(images.mean().item(), rel=1e-5)
+    assert norm.running_var.item() == pytest.approx(images.var().item(), rel=1e-5)
