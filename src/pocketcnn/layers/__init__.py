@@ -23,6 +23,7 @@ from .padding import Padding as Padding
 from .padding import conv2d as conv2d
 from .padding import pad_same as pad_same
 from .rounding import make_divisible as make_divisible
+from .shuffle_units import ShuffleV1Unit as ShuffleV1Unit
 from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
 from .squeeze_excite import SqueezeExcite as SqueezeExcite
 from .strides import keep_total_stride as keep_total_stride

@@ -13,6 +13,49 @@ from torch import nn
 from .conv_norm_act import ConvNormAct
 
 
+class ShuffleV1Unit(nn.Module):
+    """A bottleneck of grouped pointwise convolutions, with a channel shuffle between them, added to or beside its input.
+
+    (N, in_channels, H, W) -> (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉). Between them there are out_channels / 4
+    channels. Without `concat` the input is added (Figure 2b of the paper). With it the input, average-pooled 3 × 3
+    where stride is 2, is put in front of out_channels - in_channels new channels (Figure 2c), as where a stage begins.
+    `reduce_groups` are the groups of the first convolution: 1 where the input is too narrow to be divided.
+
+    MAdds, for maps of H × W before and H' × W' after, B = out_channels / 4, N' new channels, G' = reduce_groups, K = 3:
+    H·W·M·B / G' + H'·W'·(K²·B + B·N' / G).
+
+    Paper: "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices", section 3.2.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        groups: int,
+        stride: int = 1,
+        concat: bool = False,
+        reduce_groups: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not concat and (in_channels != out_channels or stride != 1):
+            raise ValueError(f"{in_channels} channels at stride {stride} cannot be added to {out_channels}.")
+        middle = out_channels // 4
+        new = out_channels - in_channels if concat else out_channels
+        self.concat = concat
+        self.reduce = ConvNormAct(in_channels, middle, 1, groups=reduce_groups or groups)
+        self.shuffle = nn.ChannelShuffle(groups)
+        self.depthwise = ConvNormAct(middle, middle, 3, stride=stride, groups=middle, activation=None)
+        self.expand = ConvNormAct(middle, new, 1, groups=groups, activation=None)
+        self.act = nn.ReLU()
+        self.shortcut = nn.AvgPool2d(3, stride=2, padding=1) if stride == 2 else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.expand(self.depthwise(self.shuffle(self.reduce(x))))
+        joined: torch.Tensor = torch.cat((self.shortcut(x), self.act(y)), dim=1) if self.concat else self.act(x + y)
+        return joined
+
+
 class ShuffleV2Unit(nn.Module):
     """Half of the channels pass by, the other half is filtered; both are joined and shuffled.
 
