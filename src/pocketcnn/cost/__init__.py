@@ -1,0 +1,20 @@
+"""What a network costs: multiply-adds, parameters, bytes of weights, and activation memory. Importing this is cheap."""
+
+from typing import TYPE_CHECKING, Any
+
+from .cost import Cost as Cost
+from .cost import LayerCost as LayerCost
+
+if TYPE_CHECKING:
+    from .counting import count as count
+    from .liveness import live_bytes as live_bytes
+
+_IMPORT_TORCH = {"count": "counting", "live_bytes": "liveness"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _IMPORT_TORCH:
+        import importlib
+
+        return getattr(importlib.import_module(f"{__name__}.{_IMPORT_TORCH[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
