@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pocketcnn.compression.prune import prune as prune
     from pocketcnn.compression.quantization.quantize import quantize as quantize
-    from pocketcnn.cost import Cost as Cost
-    from pocketcnn.cost import count as count
+    from pocketcnn.cost.cost import Cost as Cost
+    from pocketcnn.cost.counting import count as count
     from pocketcnn.errors import BudgetNotMet as BudgetNotMet
     from pocketcnn.errors import PocketcnnError as PocketcnnError
     from pocketcnn.errors import UsageError as UsageError
@@ -52,7 +52,8 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {  # module -> the public names that it defines; the imports above say the same to type checkers
         "pocketcnn.compression.prune": ("prune",),
         "pocketcnn.compression.quantization.quantize": ("quantize",),
-        "pocketcnn.cost": ("Cost", "count"),
+        "pocketcnn.cost.cost": ("Cost",),
+        "pocketcnn.cost.counting": ("count",),
         "pocketcnn.errors": ("BudgetNotMet", "PocketcnnError", "UsageError"),
         "pocketcnn.graph.capture": ("capture",),
         "pocketcnn.graph.contract": ("InputContract",),

@@ -1,0 +1,89 @@
+"""`pocketcnn data`: folders of images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pocketcnn.cli.options import Data, Json
+from pocketcnn.cli.output import Output
+
+if TYPE_CHECKING:
+    from pocketcnn.data import ImageFolder
+
+data = typer.Typer(help="Make a sample folder of images, or check your own.", no_args_is_help=True)
+
+PROBLEMS_SHOWN = 20
+
+
+@data.command()
+def digits(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to: a new or empty one.")],
+    as_json: Json = False,
+) -> None:
+    """Write the sample set of handwritten digits as an image folder.
+
+    They ship inside scikit-learn: 1797 grey images of 8 x 8 pixels in ten classes.
+
+    \b
+    Example:
+      pocketcnn data digits --out digits
+    """
+    from pocketcnn.data import write_digits
+
+    output = Output(as_json)
+    images = write_digits(out)
+    output.json({"out": out, "images": images})
+    output.print(f"{out}: {images} images")
+
+
+@data.command()
+def check(
+    data: Data,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, if the folder is not split.")] = 0,
+    everything: Annotated[bool, typer.Option("--all", help="List every finding, not only the first ones.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read every image of a folder and say what is wrong with any.
+
+    Prints the classes, the splits and, file by file, what is converted, skipped or worth a look.
+
+    \b
+    Example:
+      pocketcnn data check photos
+    """
+    from pocketcnn.data import infer_contract, scan
+
+    output = Output(as_json)
+    folder = scan(data, seed=seed)
+    contract = infer_contract(folder)
+    splits = {name: dict(zip(folder.classes, folder.class_counts(name), strict=True)) for name in folder.splits}
+    output.json(
+        {
+            "data": data,
+            "fingerprint": folder.fingerprint,
+            "classes": folder.classes,
+            "splits": splits,
+            "input": contract,
+            "notes": folder.notes,
+            "report": folder.report.to_json(),
+        }
+    )
+    _print(output, folder, splits, everything=everything)
+
+
+def _print(output: Output, folder: "ImageFolder", splits: dict[str, dict[str, int]], *, everything: bool) -> None:
+    rows = [(name, *(counts[name] for counts in splits.values())) for name in folder.classes]
+    totals = ("all", *(sum(counts.values()) for counts in splits.values()))
+    output.table(("class", *(f">{split}" for split in splits)), [*rows, totals])
+    output.print()
+    for line in (*folder.report.summary(), *folder.notes):
+        output.print(line)
+    findings = folder.report.findings
+    shown = findings if everything else findings[:PROBLEMS_SHOWN]
+    if shown:
+        output.table(
+            ("file", "finding", "what was done"), [(f.path, f.kind.label, f.done) for f in shown], title="Files"
+        )
+    if len(shown) < len(findings):
+        output.print(f"… and {len(findings) - len(shown)} more: --all lists them.")

@@ -1,0 +1,42 @@
+"""`pocketcnn export`: a model file becomes a deployable file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pocketcnn.cli.options import Json
+from pocketcnn.cli.output import Output
+from pocketcnn.cli.sources import load_network
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file (.safetensors).")],
+    to: Annotated[str, typer.Option("--to", help="The format: onnx.")] = "onnx",
+    out: Annotated[Path | None, typer.Option("--out", help="The file to write; beside FILE if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model file as a deployable file with its sidecar.
+
+    The file is float32 or int8, as the numerics of the network say.
+
+    \b
+    Example:
+      pocketcnn export fitted/model.safetensors --to onnx --out model.onnx
+    """
+    output = Output(as_json)
+    network = load_network(file)
+    from pocketcnn.pipeline.export import export as export_network
+    from pocketcnn.pipeline.export import numerics_name
+    from pocketcnn.pipeline.sidecar import sidecar_path
+    from pocketcnn.targets.units import format_bytes
+
+    path = export_network(network, to, out or file.with_suffix(f".{to}"))
+    size, numerics = path.stat().st_size, numerics_name(network)
+    sidecar = sidecar_path(path) if network.info.input is not None else None
+    output.json({"file": path, "bytes": size, "numerics": numerics, "sidecar": sidecar})
+    output.print(f"{path}: {format_bytes(size)}, {numerics}")
+    if sidecar is not None:
+        output.print(f"{sidecar}: how to prepare an image, and the names of the classes")
+    else:
+        output.say(f"There is no sidecar: {file} does not say how an image is prepared.")

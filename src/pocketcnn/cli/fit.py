@@ -1,0 +1,56 @@
+"""`pocketcnn fit`: the main job."""
+
+from typing import Annotated
+
+import typer
+
+from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Seed
+from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
+from pocketcnn.cli.output import Output
+
+
+def fit(
+    data: Data,
+    budget: BudgetText,
+    out: Out,
+    effort: Effort = "low",
+    seed: Seed = 0,
+    network: Annotated[
+        list[str] | None, typer.Option(help="Choose among these networks of the zoo only; may be repeated.")
+    ] = None,
+    recipe: RecipeFile = None,
+    as_json: Json = False,
+) -> None:
+    """Fit a network to a folder of images and to a budget.
+
+    Leaves model.onnx (the file to deploy) with model.json (how to run it), model.safetensors, report.html and
+    result.json in the output folder. If the budget cannot be met, the exit code is 3, and the closest is left there.
+    After Ctrl-C the same command goes on where it was stopped.
+
+    \b
+    Example:
+      pocketcnn fit photos --budget "size<=300kB, latency<=5ms@onnxruntime-cpu" --out fitted
+    """
+    from pocketcnn.models import network_options
+    from pocketcnn.pipeline.candidates import NETWORKS
+    from pocketcnn.pipeline.fit import fit as fit_to_budget
+    from pocketcnn.training import Recipe
+
+    for name in network or ():
+        network_options(name)  # an unknown name ends here, with the nearest one
+    output = Output(as_json)
+    options = {"budget": budget, "out": out, "effort": effort, "seed": seed, "network": network, "recipe": recipe}
+    with resumed_by_the_same_command(out):
+        result = fit_to_budget(
+            data,
+            budget,
+            out,
+            effort=effort,
+            seed=seed,
+            networks=network or NETWORKS,
+            recipe=Recipe.from_toml(recipe) if recipe else None,
+            progress_for=output.progress,
+            say=output.say,
+            command=command_line("fit", (str(data),), options),
+        )
+    conclude(output, result, out)

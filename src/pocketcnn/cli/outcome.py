@@ -1,0 +1,70 @@
+"""How `fit` and `compress` end: the limits with what was measured, the files, and the exit code."""
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketcnn.cli.output import Output, percent
+from pocketcnn.errors import BudgetNotMet, Interrupted
+
+if TYPE_CHECKING:
+    from pocketcnn.report.result import Accuracy, FitResult, LimitRecord
+
+
+def conclude(output: Output, result: "FitResult", out: Path) -> None:
+    """Print the result of a work that left its files in `out`.
+
+    Raises:
+        BudgetNotMet: the budget is not kept; the result is printed all the same.
+    """
+    output.json(result)
+    output.table(("limit", ">measured", ">spread", "kept"), [_limit_row(limit) for limit in result.limits])
+    artefact, parity = result.artefact, result.parity
+    output.print()
+    output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file itself")
+    output.print(f"agrees with PyTorch  on {percent(parity.agreement)} of {parity.images} images")
+    output.print(f"file to deploy       {out / artefact.file}")
+    output.print(f"report               {out / 'report.html'}")
+    for note in result.notes:
+        output.say(note)
+    if not result.met:
+        raise BudgetNotMet(
+            f"The budget cannot be met. The closest: {result.closest_miss}. {out} holds that file all the same. "
+            "Loosen the limit that is missed, or try more with --effort."
+        )
+
+
+@contextlib.contextmanager
+def resumed_by_the_same_command(out: Path) -> Iterator[None]:
+    """Ctrl-C inside ends with the word on how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted) as error:
+        raise Interrupted(
+            f"Stopped. The trainings so far are kept in {out}: the same command goes on from there."
+        ) from error
+
+
+def command_line(verb: str, arguments: tuple[str, ...], options: Mapping[str, object]) -> str:
+    """The command as it can be typed again; options that are None or False are left out, and lists are repeated."""
+    words = ["pocketcnn", verb, *arguments]
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None and each is not False:
+                words += [f"--{name}", str(each)]
+    return shlex.join(words)
+
+
+def _limit_row(limit: "LimitRecord") -> tuple[str, str, str, str]:
+    from pocketcnn.targets import Quantity, format_quantity
+
+    quantity = Quantity(limit.quantity)
+    low, value, high = (format_quantity(quantity, number) for number in (limit.low, limit.value, limit.high))
+    return limit.limit, value, "" if limit.low == limit.high else f"{low} to {high}", "yes" if limit.kept else "NO"
+
+
+def _accuracy(accuracy: "Accuracy") -> str:
+    interval = f"95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}"
+    return f"{percent(accuracy.top1)} ({interval}, {accuracy.images} images)"

@@ -1,0 +1,138 @@
+"""What a verb was given: a model file, an ONNX file with its sidecar, or the name of a network of the zoo."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pocketcnn.data import ImageFolder
+    from pocketcnn.graph import GraphNetwork, InputContract
+
+NAMES_SHOWN = 10
+MODEL, ONNX = ".safetensors", ".onnx"
+_CALLED = {MODEL: "a model file (.safetensors)", ONNX: "an ONNX file (.onnx)"}
+
+
+def is_file(name: str) -> bool:
+    """Whether `name` means a file: it is one, or it is written like one."""
+    return Path(name).exists() or bool(Path(name).suffix) or "/" in name or "\\" in name
+
+
+def kind_of(path: Path, *kinds: str) -> str:
+    """Which of `kinds`, `MODEL` and `ONNX`, an existing file is, by its name.
+
+    Raises:
+        UsageError: there is no such file, or it is of another kind.
+    """
+    needed = " or ".join(_CALLED[kind] for kind in kinds)
+    if path.is_dir():
+        inside = ", ".join(sorted(child.name for child in path.iterdir() if child.suffix.lower() in kinds))
+        raise UsageError(f"{path} is a folder; {needed} is needed." + (f" In it there is {inside}." if inside else ""))
+    if not path.exists():
+        raise UsageError(f"There is no file {path}. Check the path; {needed} is needed.")
+    suffix = path.suffix.lower()
+    if suffix not in kinds:
+        raise UsageError(f"{path} is {_CALLED.get(suffix, f'a file ending in {suffix!r}')}; {needed} is needed.")
+    return suffix
+
+
+def load_network(path: Path) -> "GraphNetwork":
+    """The network in a model file.
+
+    Raises:
+        UsageError: there is no such file, or it is of another kind.
+        PocketcnnError: the file is damaged.
+    """
+    kind_of(path, MODEL)
+    from pocketcnn.graph.model_file import load
+
+    return load(path)
+
+
+def named_network(
+    name: str, shape: tuple[int, int, int], *, width: float, classes: int, seed: int = 0
+) -> "GraphNetwork":
+    """A network of the zoo with fresh weights, captured for images of `shape` (channels, height, width).
+
+    Raises:
+        UsageError: there is no such network (the nearest name is suggested), or a value is out of range.
+    """
+    import torch
+
+    from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+    from pocketcnn.models import create
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = create(name, width=width, classes=classes, in_channels=shape[0])
+    return GraphNetwork(capture(module, (1, *shape)), ModelInfo(name=name))
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network that can be given images: the module, what it expects of them, and what its answers are called."""
+
+    path: Path
+    module: "nn.Module"
+    contract: "InputContract"
+    classes: tuple[str, ...]
+    seed: int
+    """That of the split of the images that it was trained on; 0 where the file does not say."""
+
+    data: str | None
+    """The fingerprint of those images, where the file says."""
+
+
+def load_classifier(path: Path) -> Classifier:
+    """The network in a model file, or in an ONNX file beside its sidecar.
+
+    Raises:
+        UsageError: there is no such file, it is of another kind, or it does not say which images and classes it is for.
+        PocketcnnError: the file or its sidecar is damaged, or the sidecar is absent.
+    """
+    if kind_of(path, MODEL, ONNX) == ONNX:
+        from pocketcnn.cli.onnx_module import OnnxModule
+        from pocketcnn.pipeline.sidecar import read_sidecar
+
+        sidecar = read_sidecar(path)
+        return Classifier(path, OnnxModule(path), sidecar.input, sidecar.classes, 0, None)
+    network = load_network(path)
+    info = network.info
+    if info.input is None or not info.classes:
+        absent = "input contract" if info.input is None else "class names"
+        raise UsageError(
+            f"{path} has no {absent}, so images cannot be prepared for it or its answers named. "
+            "Save it with them: pocketcnn.save(path, network, input=..., classes=...)."
+        )
+    data = next((stage.data for stage in info.lineage if stage.data is not None), None)
+    return Classifier(path, network, info.input, info.classes, split_seed(network), data)
+
+
+def split_seed(network: "GraphNetwork") -> int:
+    """The seed with which the images were split when the network was first trained: its test images are new to it."""
+    seeds = (stage.seed for stage in network.info.lineage if stage.data is not None)
+    return next((seed for seed in seeds if seed is not None), 0)
+
+
+def check_classes(classifier: Classifier, folder: "ImageFolder") -> None:
+    """The classes of a folder must be those that the network knows.
+
+    Raises:
+        UsageError: they differ; the message names the differences.
+    """
+    known, given = set(classifier.classes), set(folder.classes)
+    if known != given:
+        raise UsageError(
+            f"The classes of {folder.root} are not those of {classifier.path}. "
+            f"Only in the folder: {_listed(given - known)}. Only in the network: {_listed(known - given)}."
+        )
+
+
+def _listed(names: set[str]) -> str:
+    ordered = sorted(names)
+    more = len(ordered) - NAMES_SHOWN
+    return ", ".join(ordered[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "") if ordered else "none"

@@ -1,0 +1,89 @@
+"""`pocketcnn export`, `bench` and `doctor`."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+from cli_support import document, fail, invoke, succeed
+
+from pocketcnn.cli.bench import parse_threads
+from pocketcnn.errors import UsageError
+from pocketcnn.pipeline.sidecar import read_sidecar
+
+QUICK = ("--seconds", "0.05")
+
+
+def test_an_exported_file_is_valid_and_has_its_sidecar(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "net.onnx"
+    written = document("export", model, "--to", "onnx", "--out", path)
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    assert written == {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "numerics": "float32",
+        "sidecar": str(path.with_suffix(".json")),
+    }
+    assert read_sidecar(path).classes == ("one", "two", "zero")
+
+
+def test_it_lies_beside_the_model_file_if_no_place_is_given(model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(model.read_bytes())
+    assert str(tmp_path / "copy.onnx") in succeed("export", copy).stdout
+    assert (tmp_path / "copy.onnx").is_file()
+
+
+def test_export_explains_mistakes(model: Path, onnx_file: Path) -> None:
+    assert "There is no export to 'tflite'" in fail(2, "export", model, "--to", "tflite")
+    assert "is an ONNX file (.onnx); a model file" in fail(2, "export", onnx_file)
+
+
+def test_files_are_timed_side_by_side(model: Path, onnx_file: Path) -> None:
+    entries = document("bench", model, onnx_file, "--threads", "1,2", *QUICK)["entries"]
+    assert [(entry["file"], entry["threads"]) for entry in entries] == [
+        (str(file), threads) for threads in (1, 2) for file in (model, onnx_file)
+    ]
+    assert entries[0]["ratio"] == 1
+    for entry in entries:
+        latency = entry["latency"]
+        assert 0 < latency["p10"] <= latency["median"] <= latency["p90"]
+        assert latency["shape"] == [1, 1, 8, 8]
+        assert latency["session"]["threads"] == entry["threads"]
+        assert entry["ratio"] == pytest.approx(latency["median"] / entries[0]["latency"]["median"])
+
+
+def test_torch_runs_model_files(model: Path, onnx_file: Path) -> None:
+    (entry,) = document("bench", model, "--runtime", "torch", "--batch", 4, *QUICK)["entries"]
+    assert entry["latency"]["session"]["runtime"] == "torch"
+    assert entry["latency"]["shape"] == [4, 1, 8, 8]
+    assert "is an ONNX file (.onnx); a model file" in fail(2, "bench", onnx_file, "--runtime", "torch")
+    shown = invoke("bench", model, "--runtime", "torch", *QUICK).stdout
+    assert "one image a call" in shown
+    assert "1.000 to 1.000" in shown
+
+
+def test_bench_explains_mistakes(model: Path, tmp_path: Path) -> None:
+    assert "Did you mean torch?" in fail(2, "bench", model, "--runtime", "tourch")
+    assert "such as 1,2; not '1;2'" in fail(2, "bench", model, "--threads", "1;2")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no network")
+    assert f"ONNX Runtime cannot load {broken}" in fail(1, "bench", broken)
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,", "a", "-1", "1.5", "2000"])
+def test_numbers_of_threads_that_make_no_sense_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--threads takes numbers"):
+        parse_threads(text)
+
+
+def test_numbers_of_threads_are_taken_once() -> None:
+    assert parse_threads("2, 1,2") == [2, 1]
+
+
+def test_the_doctor_knows_what_is_installed() -> None:
+    found = document("doctor")
+    assert found["packages"]["torch"]
+    assert found["runtimes"]["onnxruntime"]["usable"]
+    assert found["extras"]["samples"] == {"installed": True, "missing": []}
+    assert isinstance(found["machine"]["has_vnni"], bool)
+    assert "runtime onnxruntime" in succeed("doctor").stdout

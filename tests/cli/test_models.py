@@ -1,0 +1,42 @@
+"""`pocketcnn models`."""
+
+import pytest
+from cli_support import document, fail, succeed
+
+from pocketcnn.cli.models import cost_of, paper_of
+from pocketcnn.cost import count
+from pocketcnn.models import create, list_models
+
+
+def test_the_zoo_is_listed_with_papers_and_costs() -> None:
+    listed = document("models", "--input", "64")["models"]
+    assert [network["name"] for network in listed] == list_models()
+    for network in listed:
+        assert network["params"] > 0
+        assert network["madds"] > 0
+        assert network["input"] == [3, 64, 64]
+        assert network["paper"].endswith(")")
+        assert not {"width", "classes", "in_channels"} & network["options"].keys()
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v3_small"])
+def test_the_quick_count_is_that_of_the_graph(name: str) -> None:
+    cost = count(create(name, width=0.5, classes=7, in_channels=1), (1, 1, 64, 96))
+    assert cost_of(name, (1, 64, 96), width=0.5, classes=7) == (cost.params, cost.madds)
+
+
+def test_one_network_is_shown_with_its_options() -> None:
+    shown = succeed("models", "mobilenet_v2", "--width", "0.5", "--input", "96").stdout
+    assert "total_stride=32" in shown
+    assert "3x96x96" in shown
+    assert document("models", "mobilenet_v2")["options"]["dropout"] == 0.2
+
+
+def test_the_paper_of_a_network_from_elsewhere_is_unknown() -> None:
+    assert paper_of("my_network") == ""
+
+
+def test_mistakes_are_explained() -> None:
+    assert "Did you mean mobilenet_v2" in fail(2, "models", "mobilnet_v2")
+    assert "width must be a number above 0" in fail(2, "models", "mobilenet_v2", "--width", "0")
+    assert "write 3x224x224" in fail(2, "models", "--input", "224x")
