@@ -13,7 +13,7 @@ def randomised() -> Callable[[nn.Module], nn.Module]:
         random = torch.Generator().manual_seed(7)
         with torch.no_grad():
             for part in network.modules():
-                if isinstance(part, nn.BatchNorm2d):
+                if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
                     part.running_mean.normal_(0, 0.3, generator=random)
                     part.running_var.uniform_(0.5, 2, generator=random)
                     part.weight.uniform_(0.5, 1.2, generator=random)

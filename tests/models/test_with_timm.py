@@ -11,6 +11,7 @@ from pocketcnn.models.mnasnet import MnasNet
 from pocketcnn.models.mobilenet_v1 import MobileNetV1
 from pocketcnn.models.mobilenet_v2 import MobileNetV2
 from pocketcnn.models.mobilenet_v3 import MobileNetV3
+from pocketcnn.models.mobilenet_v4 import MobileNetV4
 from pocketcnn.vision import require_torchvision
 
 require_torchvision()  # before timm, which imports it
@@ -41,6 +42,9 @@ PEERS = {
     "semnasnet_100": MnasNet,
     "efficientnet_lite0": EfficientNetLite,
     "efficientnet_lite1": EfficientNetLite,
+    "mobilenetv4_conv_small": MobileNetV4,
+    "mobilenetv4_conv_small_035": MobileNetV4,
+    "mobilenetv4_conv_medium": MobileNetV4,
     "tf_efficientnet_lite0": EfficientNetLite,
     "tf_efficientnet_lite2": EfficientNetLite,
 }
@@ -52,6 +56,10 @@ NAMESAKES = {  # timm's name -> the network of the zoo
     "mobilenetv3_large_100": ("mobilenet_v3_large", {}),
     "mobilenetv3_small_075": ("mobilenet_v3_small", {"width": 0.75}),
     "mobilenetv3_small_100": ("mobilenet_v3_small", {}),
+    "mobilenetv4_conv_small": ("mobilenet_v4_conv_small", {}),
+    "mobilenetv4_conv_small_035": ("mobilenet_v4_conv_small", {"width": 0.35}),
+    "mobilenetv4_conv_small_050": ("mobilenet_v4_conv_small", {"width": 0.5}),
+    "mobilenetv4_conv_medium": ("mobilenet_v4_conv_medium", {}),
     "mnasnet_050": ("mnasnet_b1", {"width": 0.5}),
     "mnasnet_075": ("mnasnet_b1", {"width": 0.75}),
     "mnasnet_100": ("mnasnet_b1", {}),
@@ -102,7 +110,7 @@ def test_batch_norm_constants_are_read_off():
     [
         ("mobilenetv1_100h", "linear bottleneck"),
         ("mobilenetv3_rw", "a gate"),
-        ("mobilenetv4_conv_small", "batch norm in its head"),
+        ("mobilenetv4_hybrid_medium", "not a block of MobileNetV4-Conv"),
         ("efficientnet_b0", "a gate"),
         ("lcnet_050", "linear bottleneck"),
         ("regnety_002", "not RegNet"),

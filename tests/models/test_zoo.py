@@ -119,6 +119,7 @@ CONSTANTS = {  # eps and momentum of batch norm, as the reference code has them
     "mobilenet_v2": (1e-3, 3e-3),
     "mobilenet_v3_small": (1e-3, 0.01),
     "mobilenet_v3_large_minimalistic": (1e-3, 0.01),
+    "mobilenet_v4_conv_small": (1e-3, 0.01),
     "mnasnet_a1": (1e-3, 0.01),
     "efficientnet_lite0": (1e-3, 0.01),
     "shufflenet_v2": (1e-5, 0.1),

@@ -27,3 +27,5 @@ from .shuffle_units import ShuffleV1Unit as ShuffleV1Unit
 from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
 from .squeeze_excite import SqueezeExcite as SqueezeExcite
 from .strides import keep_total_stride as keep_total_stride
+from .universal_inverted_bottleneck import FusedInvertedBottleneck as FusedInvertedBottleneck
+from .universal_inverted_bottleneck import UniversalInvertedBottleneck as UniversalInvertedBottleneck

@@ -24,6 +24,6 @@ def set_batch_norm(network: nn.Module, *, momentum: float | None = None, eps: fl
     running statistics have left their initial values, and needs a momentum near 0.1.
     """
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.momentum = module.momentum if momentum is None else momentum
             module.eps = module.eps if eps is None else eps

@@ -32,6 +32,7 @@ CATALOG: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "mobilenet_v3_large_minimalistic",
             "mobilenet_v3_small_minimalistic",
         ),
+        "mobilenet_v4": ("mobilenet_v4_conv_small", "mobilenet_v4_conv_medium"),
         "mnasnet": ("mnasnet_a1", "mnasnet_b1", "mnasnet_small"),
         "efficientnet_lite": tuple(f"efficientnet_lite{size}" for size in range(5)),
         "squeezenet": ("squeezenet1_0", "squeezenet1_1"),

@@ -13,7 +13,8 @@ from torch import nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
 
-Weighted = nn.Conv2d | nn.Linear | nn.BatchNorm2d
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+Weighted = nn.Conv2d | nn.Linear | Norm
 
 
 def weighted_layers(network: nn.Module) -> list[tuple[str, Weighted]]:
@@ -53,7 +54,7 @@ def translated_state(source: nn.Module, target: nn.Module) -> dict[str, torch.Te
     state._metadata = getattr(target.state_dict(), "_metadata", None)  # type: ignore[attr-defined]
     for layer, name, other in matched_layers(source, target):
         values = dict(layer.state_dict())
-        if isinstance(layer, nn.BatchNorm2d) and isinstance(other, nn.BatchNorm2d) and layer.eps != other.eps:
+        if isinstance(layer, Norm) and isinstance(other, Norm) and layer.eps != other.eps:
             values["running_var"] = values["running_var"] + (layer.eps - other.eps)
         for key, like in other.state_dict().items():
             state[f"{name}.{key}"] = values[key].detach().reshape(like.shape).clone()
@@ -93,7 +94,7 @@ def adopt(network: nn.Module, source: nn.Module) -> None:
         PocketcnnError: all layers match, yet the outputs do not: something between the layers differs.
     """
     for layer, _, other in matched_layers(source, network):
-        if isinstance(layer, nn.BatchNorm2d) and isinstance(other, nn.BatchNorm2d):
+        if isinstance(layer, Norm) and isinstance(other, Norm):
             other.eps, other.momentum = layer.eps, layer.momentum
     weight = next(source.parameters())
     network.to(weight.device, weight.dtype).train(source.training)
@@ -117,7 +118,7 @@ def _relative_difference(network: nn.Module, source: nn.Module) -> float:
 
 def _signature(layer: Weighted) -> tuple[object, ...]:
     """What must be equal on both sides. A linear layer is a 1 × 1 convolution of the pooled map."""
-    if isinstance(layer, nn.BatchNorm2d):
+    if isinstance(layer, Norm):  # of one value a channel, or of a map of 1 x 1
         return "norm", layer.num_features, layer.affine
     widths = layer.weight.shape[:2]
     if isinstance(layer, nn.Linear):

@@ -20,6 +20,7 @@ from ..mnasnet import MnasNet
 from ..mobilenet_v1 import MobileNetV1, Separable
 from ..mobilenet_v2 import MobileNetV2
 from ..mobilenet_v3 import MobileNetV3
+from ..mobilenet_v4 import Conv, Fused, MobileNetV4, Universal
 from .reading import (
     activation_of,
     bottleneck_of,
@@ -71,10 +72,10 @@ def _separable(block: nn.Module) -> Separable:
     return Separable(pointwise.out_channels, stride=depthwise.stride[0])
 
 
-def _mobilenet_v3(module: Any) -> MobileNetV3:
-    *stages, last = module.blocks
+def _mobilenet_v3(module: Any) -> MobileNetV3 | MobileNetV4:
     if not isinstance(module.norm_head, nn.Identity):
-        raise UsageError("This network is not a MobileNetV3: there is a batch norm in its head.")
+        return _mobilenet_v4(module)
+    *stages, last = module.blocks
     return MobileNetV3(
         _plan(module, _rows(stages), convolution_of(last), last),
         module.conv_head.out_channels,
@@ -82,6 +83,41 @@ def _mobilenet_v3(module: Any) -> MobileNetV3:
         in_channels=module.conv_stem.in_channels,
         dropout=module.drop_rate,
     )
+
+
+def _mobilenet_v4(module: Any) -> MobileNetV4:
+    refuse_same_padding(module)
+    return MobileNetV4(
+        module.conv_stem.out_channels,
+        [_v4_row(block) for stage in module.blocks for block in stage],
+        module.conv_head.out_channels,
+        classes=linear_of(module.classifier).out_features,
+        in_channels=module.conv_stem.in_channels,
+        dropout=module.drop_rate,
+    )
+
+
+def _v4_row(block: Any) -> Conv | Fused | Universal:
+    kind = type(block).__name__
+    first, last = convolutions_of(block)[0], convolutions_of(block)[-1]
+    stride = max(conv.stride[0] for conv in convolutions_of(block))
+    if kind not in ("ConvBnAct", "EdgeResidual", "UniversalInvertedResidual") or not _only_relu(block):
+        raise UsageError(f"{kind} is not a block of MobileNetV4-Conv: its blocks are plain convolutions with ReLU.")
+    if kind == "ConvBnAct":
+        return Conv(first.kernel_size[0], last.out_channels, stride)
+    expansion = last.in_channels / first.in_channels
+    if kind == "EdgeResidual":
+        return Fused(expansion, last.out_channels, stride)
+    start, middle = (_kernel(part) for part in (block.dw_start, block.dw_mid))
+    return Universal(start, middle, expansion, last.out_channels, stride)
+
+
+def _kernel(depthwise: nn.Module) -> int:
+    return 0 if isinstance(depthwise, nn.Identity) else convolution_of(depthwise).kernel_size[0]
+
+
+def _only_relu(block: nn.Module) -> bool:
+    return activation_of(block.modules()) == "relu"
 
 
 def _rows(stages: Sequence[Sequence[Any]]) -> tuple[Bottleneck, ...]:
