@@ -1,0 +1,8 @@
+"""Which channels of a network go together, and how they are taken out."""
+
+from .coupling import Coupling as Coupling
+from .coupling import couple as couple
+from .groups import ChannelGroup as ChannelGroup
+from .groups import channel_groups as channel_groups
+from .mask import mask as mask
+from .remove import remove as remove

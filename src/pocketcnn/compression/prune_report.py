@@ -1,0 +1,51 @@
+"""What pruning did to a network: widths and costs before and after."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.ops import OPS
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """Widths and costs before and after; `channels` maps each layer to its output channels (before, after)."""
+
+    channels: Mapping[str, tuple[int, int]]
+    madds_before: int
+    madds_after: int
+    parameters_before: int
+    parameters_after: int
+
+    @classmethod
+    def of(cls, before: Graph, after: Graph) -> "PruneReport":
+        """Compare a graph with what pruning left of it."""
+        layers = [node for node in before.nodes if node.op in ("conv2d", "linear")]
+        return cls(
+            channels={node.name: (node.shape[0], after[node.name].shape[0]) for node in layers},
+            madds_before=total_madds(before),
+            madds_after=total_madds(after),
+            parameters_before=parameters(before),
+            parameters_after=parameters(after),
+        )
+
+    @property
+    def madds_kept(self) -> float:
+        """The share of the multiply-adds that is left."""
+        return self.madds_after / self.madds_before
+
+    @property
+    def parameters_kept(self) -> float:
+        """The share of the parameters that is left."""
+        return self.parameters_after / self.parameters_before
+
+
+def total_madds(graph: Graph) -> int:
+    """Multiply-adds for one image."""
+    return sum(graph.madds(node) for node in graph.nodes)
+
+
+def parameters(graph: Graph) -> int:
+    """Trained numbers: all tensors but the buffers of their operations, shared ones once."""
+    trained = {name for node in graph.nodes for role, name in node.tensors.items() if role not in OPS[node.op].buffers}
+    return sum(graph.tensors[name].numel() for name in trained)
