@@ -7,6 +7,7 @@ from torch import nn
 from pocketcnn.layers import (
     batch_norm,
     fan_out_normal_weights,
+    he_normal_weights,
     set_batch_norm,
     shufflenet_weights,
     truncated_normal_weights,
@@ -70,3 +71,13 @@ def test_uniform_fan_in_weights_have_the_variance_of_one_over_the_fan_in():
     assert conv.weight.abs().max().item() == pytest.approx((3 / 144) ** 0.5, rel=0.01)
     assert conv.weight.std().item() == pytest.approx((1 / 144) ** 0.5, rel=0.05)
     assert not conv.bias.any()
+
+
+def test_he_weights_count_every_output_channel_whatever_the_groups():
+    torch.manual_seed(0)
+    conv, linear = nn.Conv2d(64, 128, 3, groups=4), nn.Linear(64, 8)
+    before = linear.weight.detach().clone()
+    he_normal_weights(nn.Sequential(conv, linear))
+    assert conv.weight.std().item() == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.05)
+    assert torch.equal(linear.weight, before)
+    assert not linear.bias.any()

@@ -12,6 +12,7 @@ from pocketcnn.models.mobilenet_v1 import MobileNetV1
 from pocketcnn.models.mobilenet_v2 import MobileNetV2
 from pocketcnn.models.mobilenet_v3 import MobileNetV3
 from pocketcnn.models.mobilenet_v4 import MobileNetV4
+from pocketcnn.models.resnet import ResNet
 from pocketcnn.vision import require_torchvision
 
 require_torchvision()  # before timm, which imports it
@@ -45,6 +46,8 @@ PEERS = {
     "mobilenetv4_conv_small": MobileNetV4,
     "mobilenetv4_conv_small_035": MobileNetV4,
     "mobilenetv4_conv_medium": MobileNetV4,
+    "resnet18": ResNet,
+    "resnet50": ResNet,
     "tf_efficientnet_lite0": EfficientNetLite,
     "tf_efficientnet_lite2": EfficientNetLite,
 }
@@ -60,6 +63,7 @@ NAMESAKES = {  # timm's name -> the network of the zoo
     "mobilenetv4_conv_small_035": ("mobilenet_v4_conv_small", {"width": 0.35}),
     "mobilenetv4_conv_small_050": ("mobilenet_v4_conv_small", {"width": 0.5}),
     "mobilenetv4_conv_medium": ("mobilenet_v4_conv_medium", {}),
+    "resnet34": ("resnet34", {}),
     "mnasnet_050": ("mnasnet_b1", {"width": 0.5}),
     "mnasnet_075": ("mnasnet_b1", {"width": 0.75}),
     "mnasnet_100": ("mnasnet_b1", {}),
@@ -113,6 +117,8 @@ def test_batch_norm_constants_are_read_off():
         ("mobilenetv4_hybrid_medium", "not a block of MobileNetV4-Conv"),
         ("efficientnet_b0", "a gate"),
         ("lcnet_050", "linear bottleneck"),
+        ("resnet18d", "networks differ"),
+        ("seresnet18", "networks differ"),
         ("regnety_002", "not RegNet"),
     ],
 )

@@ -22,6 +22,8 @@ PEERS = {
     "v3 small at 0.33": lambda: tv.mobilenet_v3_small(width_mult=0.33, num_classes=4),
     "mnasnet at 0.5": lambda: tv.mnasnet0_5(num_classes=10, dropout=0.1),
     "mnasnet at 1.3": lambda: tv.mnasnet1_3(num_classes=10),
+    "resnet18": lambda: tv.resnet18(num_classes=10),
+    "resnet50": lambda: tv.resnet50(num_classes=10),
     "squeezenet 1.0": lambda: tv.squeezenet1_0(num_classes=10),
     "squeezenet 1.1": lambda: tv.squeezenet1_1(num_classes=10, dropout=0.1),
     "shufflenet_v2 at 0.5": lambda: tv.shufflenet_v2_x0_5(num_classes=10),
@@ -29,6 +31,9 @@ PEERS = {
     "shufflenet_v2 at 1.5": lambda: tv.shufflenet_v2_x1_5(num_classes=10),
     "shufflenet_v2 at 2": lambda: tv.shufflenet_v2_x2_0(num_classes=10),
 }
+DEEPER = {"resnet34": tv.resnet34, "resnet101": tv.resnet101}
+BUILDERS = [pytest.param(build, id=name) for name, build in PEERS.items()]
+BUILDERS += [pytest.param(build, id=name, marks=pytest.mark.slow) for name, build in DEEPER.items()]
 NAMESAKES = [
     ("mobilenet_v2", {}, "mobilenet_v2"),
     ("mobilenet_v3_large", {}, "mobilenet_v3_large"),
@@ -37,6 +42,8 @@ NAMESAKES = [
     ("mnasnet_b1", {"width": 0.75}, "mnasnet0_75"),
     ("mnasnet_b1", {}, "mnasnet1_0"),
     ("mnasnet_b1", {"width": 1.3}, "mnasnet1_3"),
+    ("resnet18", {}, "resnet18"),
+    ("resnet50", {}, "resnet50"),
     ("squeezenet1_0", {}, "squeezenet1_0"),
     ("squeezenet1_1", {}, "squeezenet1_1"),
     ("shufflenet_v2", {"width": 0.5}, "shufflenet_v2_x0_5"),
@@ -44,7 +51,7 @@ NAMESAKES = [
 ]
 
 
-@pytest.mark.parametrize("build", PEERS.values(), ids=PEERS.keys())
+@pytest.mark.parametrize("build", BUILDERS)
 @torch.no_grad()
 def test_outputs_agree_and_the_weights_go_back_unchanged(build, randomised):
     peer = randomised(build())
@@ -93,6 +100,13 @@ def test_other_networks_are_refused():
         zoo.from_torchvision(tv.regnet_y_400mf())
     with pytest.raises(UsageError, match="dilated"):
         zoo.from_torchvision(tv.mobilenet_v3_large(dilated=True))
+
+
+def test_resnets_with_other_units_are_refused():
+    with pytest.raises(UsageError, match="networks differ"):
+        zoo.from_torchvision(tv.resnext50_32x4d(num_classes=2))
+    with pytest.raises(UsageError, match="networks differ"):
+        zoo.to_torchvision(zoo.create("resnet50", version="v1"), "resnet50")
 
 
 def test_a_changed_classifier_is_named():

@@ -8,7 +8,7 @@ import pocketcnn.models as zoo
 
 NAMES = zoo.list_models()
 
-SIBLINGS = frozenset({"mnasnet_b1", *(f"efficientnet_lite{size}" for size in range(1, 5))})
+SIBLINGS = frozenset({"mnasnet_b1", "resnet34", "resnet101", *(f"efficientnet_lite{size}" for size in range(1, 5))})
 """Networks of the same class and blocks as another one, only deeper or wider: what is costly is tested on the other."""
 
 SMALLEST_SIDE: dict[str, int] = {"squeezenet1_0": 21, "squeezenet1_1": 17}

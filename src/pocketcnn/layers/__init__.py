@@ -14,6 +14,7 @@ from .conv_norm_act import ConvNormAct as ConvNormAct
 from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
 from .fire import Fire as Fire
 from .initialisation import fan_out_normal_weights as fan_out_normal_weights
+from .initialisation import he_normal_weights as he_normal_weights
 from .initialisation import shufflenet_weights as shufflenet_weights
 from .initialisation import truncated_normal_weights as truncated_normal_weights
 from .initialisation import uniform_fan_in_weights as uniform_fan_in_weights
@@ -22,6 +23,8 @@ from .padding import Conv2dSame as Conv2dSame
 from .padding import Padding as Padding
 from .padding import conv2d as conv2d
 from .padding import pad_same as pad_same
+from .residual_units import BasicUnit as BasicUnit
+from .residual_units import BottleneckUnit as BottleneckUnit
 from .rounding import make_divisible as make_divisible
 from .shuffle_units import ShuffleV1Unit as ShuffleV1Unit
 from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit

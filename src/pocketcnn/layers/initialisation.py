@@ -29,6 +29,17 @@ def fan_out_normal_weights(network: nn.Module) -> None:
             nn.init.uniform_(layer.weight, -bound, bound)
 
 
+def he_normal_weights(network: nn.Module) -> None:
+    """Convolutions from N(0, 2 / (K² · N)), whatever the groups; linear layers keep torch's draw, ±1 / √inputs.
+
+    "Delving Deep into Rectifiers" (He et al., 2015), section 2.2, for the backward pass, as in the code of ResNet and
+    CondenseNet.
+    """
+    for layer in _weighted(network):
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=math.sqrt(2 / (_fan_out(layer) * layer.groups)))
+
+
 def uniform_fan_in_weights(network: nn.Module) -> None:
     """Uniformly with a variance of 1 / fan in, the fan in being K² · M / G: the "xavier" filler of Caffe."""
     for layer in _weighted(network):

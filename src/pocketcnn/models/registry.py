@@ -35,6 +35,7 @@ CATALOG: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mobilenet_v4": ("mobilenet_v4_conv_small", "mobilenet_v4_conv_medium"),
         "mnasnet": ("mnasnet_a1", "mnasnet_b1", "mnasnet_small"),
         "efficientnet_lite": tuple(f"efficientnet_lite{size}" for size in range(5)),
+        "resnet": ("resnet18", "resnet34", "resnet50", "resnet101"),
         "squeezenet": ("squeezenet1_0", "squeezenet1_1"),
         "shufflenet_v1": ("shufflenet_v1",),
         "shufflenet_v2": ("shufflenet_v2",),

@@ -1,7 +1,8 @@
 """Reading a network's plan off someone else's modules: widths, kernels, strides, activations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -9,6 +10,9 @@ from pocketcnn.errors import UsageError
 from pocketcnn.layers import ACTIVATIONS, Padding
 
 from ..bottleneck_plan import Bottleneck
+from ..resnet import Plan as ResNetPlan
+from ..resnet import ResNet
+from ..resnet import Stage as ResNetStage
 
 _NAMES = {kind: name for name, kind in ACTIVATIONS.items()}
 
@@ -125,3 +129,28 @@ def _gate(squeeze_excite: nn.Module) -> str:
     if len(kinds) != 2 or kinds[0] is not nn.ReLU:
         raise UsageError(f"{type(squeeze_excite).__name__} is expected to have ReLU, then a gate.")
     return _NAMES[kinds[1]]
+
+
+def resnet_of(module: Any, *, bottleneck: bool, dropout: float) -> ResNet:
+    """torchvision's and timm's ResNets, which have the same attributes.
+
+    Raises:
+        UsageError: the last layer was changed.
+    """
+    plan = ResNetPlan(
+        stages=tuple(_resnet_stage(stage) for stage in (module.layer1, module.layer2, module.layer3, module.layer4)),
+        bottleneck=bottleneck,
+        stem=convolutions_of(module)[0].out_channels,
+    )
+    return ResNet(
+        plan,
+        classes=linear_of(module.fc).out_features,
+        in_channels=convolutions_of(module)[0].in_channels,
+        dropout=dropout,
+    )
+
+
+def _resnet_stage(stage: Sequence[nn.Module]) -> ResNetStage:
+    """Both libraries put the stride on a 3 × 3 convolution."""
+    spatial = [conv for conv in convolutions_of(stage[0]) if conv.kernel_size == (3, 3)]
+    return ResNetStage(convolutions_of(stage[-1])[-1].out_channels, len(stage), max(conv.stride[0] for conv in spatial))

@@ -21,6 +21,7 @@ from ..mobilenet_v1 import MobileNetV1, Separable
 from ..mobilenet_v2 import MobileNetV2
 from ..mobilenet_v3 import MobileNetV3
 from ..mobilenet_v4 import Conv, Fused, MobileNetV4, Universal
+from ..resnet import ResNet
 from .reading import (
     activation_of,
     bottleneck_of,
@@ -29,6 +30,7 @@ from .reading import (
     linear_of,
     padding_of,
     refuse_same_padding,
+    resnet_of,
 )
 
 
@@ -140,9 +142,15 @@ def _plan(module: Any, rows: tuple[Bottleneck, ...], last: nn.Conv2d, last_norm_
     )
 
 
+def _resnet(module: Any) -> ResNet:
+    bottleneck = isinstance(module.layer1[0], importlib.import_module("timm.models.resnet").Bottleneck)
+    return resnet_of(module, bottleneck=bottleneck, dropout=module.drop_rate)
+
+
 READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
     {  # class in timm.models -> reader
         "EfficientNet": _efficientnet,
         "MobileNetV3": _mobilenet_v3,
+        "ResNet": _resnet,
     }
 )

@@ -18,10 +18,11 @@ from ..image_classifier import ImageClassifier
 from ..mnasnet import MnasNet
 from ..mobilenet_v2 import MobileNetV2
 from ..mobilenet_v3 import MobileNetV3
+from ..resnet import ResNet
 from ..shufflenet_v2 import Plan as ShuffleNetV2Plan
 from ..shufflenet_v2 import ShuffleNetV2, Stage
 from ..squeezenet import SQUEEZENET_1_0, SQUEEZENET_1_1, SqueezeNet
-from .reading import activation_of, bottleneck_of, convolution_of, convolutions_of, linear_of
+from .reading import activation_of, bottleneck_of, convolution_of, convolutions_of, linear_of, resnet_of
 
 
 def _mobilenet_v2(module: Any) -> MobileNetV2:
@@ -112,11 +113,17 @@ def _mnasnet(module: Any) -> MnasNet:
     return MnasNet(plan, classes=linear.out_features, in_channels=stem.in_channels, dropout=dropout.p)
 
 
+def _resnet(module: Any) -> ResNet:
+    bottleneck = isinstance(module.layer1[0], require_torchvision("models.resnet").Bottleneck)
+    return resnet_of(module, bottleneck=bottleneck, dropout=0.0)
+
+
 READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
     {  # class in torchvision.models -> reader
         "MobileNetV2": _mobilenet_v2,
         "MobileNetV3": _mobilenet_v3,
         "MNASNet": _mnasnet,
+        "ResNet": _resnet,
         "ShuffleNetV2": _shufflenet_v2,
         "SqueezeNet": _squeezenet,
     }
