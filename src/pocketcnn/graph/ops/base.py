@@ -70,6 +70,12 @@ class OnnxEmitter(Protocol):
     def constant(self, value: np.ndarray | np.generic) -> str:
         """Add a constant and return its name."""
 
+    def number(self, value: float) -> str:
+        """Add a single number in the type of the inputs: the integer that stands for it where they are integers."""
+
+    def integer_weight(self, value: np.ndarray) -> str:
+        """Add a weight of whole numbers from -127 to 127, such that the operator can compute in integers."""
+
     def tensors(self, *roles: str) -> list[str]:
         """ONNX names of the node's tensors; absent trailing roles are left out."""
 

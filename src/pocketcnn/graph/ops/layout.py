@@ -129,7 +129,7 @@ def _shift_onnx(node: Node, emit: OnnxEmitter) -> str:
     """ONNX has no shift: a depthwise convolution whose kernels hold a single 1 is the same, on every runtime."""
     kernel = shift_kernel(node.ints("down"), node.ints("right")).numpy()
     pads = (kernel.shape[2] // 2, kernel.shape[3] // 2)
-    return emit.op("Conv", emit.inputs[0], emit.constant(kernel), group=node.shape[0], pads=(*pads, *pads))
+    return emit.op("Conv", emit.inputs[0], emit.integer_weight(kernel), group=node.shape[0], pads=(*pads, *pads))
 
 
 SHIFT = Op(
@@ -184,7 +184,7 @@ def _pad_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]
 def _pad_onnx(node: Node, emit: OnnxEmitter) -> str:
     left, right, top, bottom = node.ints("pads")
     pads = emit.constant(np.array([0, 0, top, left, 0, 0, bottom, right], dtype=np.int64))
-    return emit.op("Pad", emit.inputs[0], pads, emit.constant(np.float32(node.number("value"))), mode="constant")
+    return emit.op("Pad", emit.inputs[0], pads, emit.number(node.number("value")))
 
 
 PAD = Op(

@@ -31,14 +31,21 @@ def _pool_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape
     return (inputs[0][0], *out)
 
 
-def _window(node: Node) -> dict[str, object]:
-    padding = node.pair("padding")
-    return {
-        "kernel_shape": node.pair("kernel"),
-        "strides": node.pair("stride"),
-        "pads": (*padding, *padding),
-        "ceil_mode": int(node.flag("ceil")),
-    }
+def _reach(node: Node, shape: Shape) -> tuple[int, int]:
+    """How many rows and columns beyond its input the last window ends; with `ceil` that may be more than the padding."""
+    kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
+    dilation = node.pair("dilation") if "dilation" in node.attrs else (1, 1)
+    down, right = (
+        max(p, (length - 1) * s + d * (k - 1) + 1 - size - p)
+        for length, size, k, s, p, d in zip(node.shape[1:], shape[1:], kernel, stride, padding, dilation, strict=True)
+    )
+    return down, right
+
+
+def _window(node: Node, shape: Shape) -> dict[str, object]:
+    """Explicit padding up to the end of the last window: readers of ONNX differ in how they take its ``ceil_mode``."""
+    pads = (*node.pair("padding"), *_reach(node, shape))
+    return {"kernel_shape": node.pair("kernel"), "strides": node.pair("stride"), "pads": pads}
 
 
 def _run_max(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
@@ -46,18 +53,44 @@ def _run_max(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]
     return F.max_pool2d(inputs[0], kernel, stride, padding, dilation, ceil_mode=node.flag("ceil"))
 
 
+def _max_onnx(node: Node, emit: OnnxEmitter) -> str:
+    """Runtimes take no padding of a kernel's length or more, which a dilated window may reach: there it is made real."""
+    value, window, (top, left) = emit.inputs[0], _window(node, emit.shapes[0]), node.pair("padding")
+    down, right = _reach(node, emit.shapes[0])
+    if down >= node.pair("kernel")[0] or right >= node.pair("kernel")[1]:
+        value = _padded(emit, value, (0, 0, down - top, right - left), float("-inf"))
+        window["pads"] = (top, left, top, left)
+    return emit.op("MaxPool", value, **window, dilations=node.pair("dilation"))
+
+
+def _padded(emit: OnnxEmitter, value: str, pads: tuple[int, int, int, int], number: float) -> str:
+    """`value` with `number` around it; `pads` is top, left, bottom, right."""
+    everywhere = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], dtype=np.int64)
+    return emit.op("Pad", value, emit.constant(everywhere), emit.number(number))
+
+
 MAX_POOL = Op(
     name="max_pool",
     attrs={"kernel": Kind.PAIR, "stride": Kind.PAIR, "padding": Kind.PAIR, "dilation": Kind.PAIR, "ceil": Kind.BOOL},
     shape=_pool_shape,
     run=_run_max,
-    onnx=lambda node, emit: emit.op("MaxPool", emit.inputs[0], **_window(node), dilations=node.pair("dilation")),
+    onnx=_max_onnx,
 )
 
 
 def _run_avg(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
     kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
     return F.avg_pool2d(inputs[0], kernel, stride, padding, node.flag("ceil"), node.flag("count_padding"))
+
+
+def _avg_onnx(node: Node, emit: OnnxEmitter) -> str:
+    """torch counts the padding but never what lies beyond it, so where a window reaches further the padding is made real."""
+    value, window = emit.inputs[0], _window(node, emit.shapes[0])
+    counted, (top, left), (down, right) = node.flag("count_padding"), node.pair("padding"), _reach(node, emit.shapes[0])
+    if counted and (down, right) != (top, left) and (top, left) != (0, 0):
+        value = _padded(emit, value, (top, left, top, left), 0.0)
+        window["pads"], counted = (0, 0, down - top, right - left), False
+    return emit.op("AveragePool", value, **window, count_include_pad=int(counted and (top, left) != (0, 0)))
 
 
 AVG_POOL = Op(
@@ -71,9 +104,7 @@ AVG_POOL = Op(
     },
     shape=_pool_shape,
     run=_run_avg,
-    onnx=lambda node, emit: emit.op(
-        "AveragePool", emit.inputs[0], **_window(node), count_include_pad=int(node.flag("count_padding"))
-    ),
+    onnx=_avg_onnx,
 )
 
 

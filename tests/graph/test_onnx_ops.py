@@ -1,0 +1,57 @@
+"""Every operation of the table, written to ONNX with random attributes, computes the same in ONNX Runtime."""
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from onnx_support import one_operation, run, with_formats
+from op_cases import CASES, Case
+
+from pocketcnn.graph import GraphNetwork, for_inference
+from pocketcnn.graph.onnx_writer import to_onnx
+from pocketcnn.graph.ops import OPS
+
+NAMES = sorted(set(OPS) - {"input"})
+"""From the table itself: an operation without a case fails here."""
+
+names = st.sampled_from(["short", "full"])
+
+
+def images(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.randn(5, *shape, generator=torch.Generator().manual_seed(3))
+
+
+def drawn(data: st.DataObject, name: str) -> Case:
+    case: Case = data.draw(CASES[name])
+    assume(case.inferred())  # a graph has no values without axes
+    return case
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+@torch.no_grad()
+def test_float(name: str, data: st.DataObject) -> None:
+    graph = one_operation(drawn(data, name))
+    x = images(graph.input_shape)
+    expected = GraphNetwork(graph).eval()(x)
+    assume(bool(expected.isfinite().all()))  # a maximum of padding alone is the runtime's own idea of minus infinity
+    model = to_onnx(graph, names=data.draw(names))
+    for batch in (1, 5):
+        torch.testing.assert_close(run(model, x[:batch]), expected[:batch], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"div"}))  # next to a divisor of 0, one step is any distance
+@given(data=st.data(), bits=st.sampled_from([8, 4]), signed=st.booleans())
+@settings(max_examples=10, deadline=None)
+@torch.no_grad()
+def test_integers_agree_within_one_step(name: str, data: st.DataObject, bits: int, signed: bool) -> None:
+    graph = for_inference(one_operation(drawn(data, name)))
+    x = images(graph.input_shape)
+    assume(bool(GraphNetwork(graph).eval()(x).isfinite().all()))
+    quantized = with_formats(graph, x, bits, signed)
+    expected = GraphNetwork(quantized).eval()(x)
+    step = quantized.numerics.activations[quantized.output].scale
+    model = to_onnx(quantized, names=data.draw(names))
+    for batch in (1, 5):
+        assert (run(model, x[:batch]) - expected[:batch]).abs().max() <= 1.01 * step
