@@ -5,7 +5,6 @@ exporter calls a "call_function" becomes a node by the table in `aten.py`; param
 their names. Names of nodes are the paths of the modules that made them.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -13,21 +12,18 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, fx, nn
 
+from pocketcnn.graph.exporting import BATCH, export
+from pocketcnn.graph.exporting import CaptureError as CaptureError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Attr, Node, Shape
-from pocketcnn.graph.ops import GraphError
 from pocketcnn.graph.passes.recognise import recognise
-
-BATCH = 3
-"""Images in the example that is exported: not 1, which broadcasts, so that an operation that mixes images is noticed."""
-
-
-class CaptureError(GraphError):
-    """The module does something that the IR has no operation for; the message says where."""
 
 
 def capture(module: nn.Module, example_input: Tensor | Sequence[int]) -> Graph:
-    """Capture what `module` computes at inference.
+    """Capture what `module` computes at inference, and its dropout and batch normalization for training.
+
+    Stochastic depth (drop path), a regulariser of training alone that leaves no trace at inference, is not captured: the
+    graph trains with all its paths.
 
     Args:
         module: any network with one image tensor in and one tensor out. It is not changed.
@@ -39,29 +35,8 @@ def capture(module: nn.Module, example_input: Tensor | Sequence[int]) -> Graph:
     shape = tuple(example_input.shape if isinstance(example_input, Tensor) else example_input)
     if len(shape) < 2 or min(shape) < 1:
         raise CaptureError(f"The example input has shape {shape}; (N, C, H, W) is needed.")
-    program = _export(module, shape[1:])
+    program = export(module, shape[1:])
     return Builder(module, program).graph()
-
-
-def _export(module: nn.Module, image: Shape) -> torch.export.ExportedProgram:
-    parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
-    device = parameter.device if parameter is not None else torch.device("cpu")
-    dtype = parameter.dtype if parameter is not None else torch.float32
-    modes = {child: child.training for child in module.modules()}
-    module.eval()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's business
-            return torch.export.export(module, (torch.zeros(BATCH, *image, device=device, dtype=dtype),))
-    except Exception as error:  # the exporter raises many kinds; all mean that the module cannot be traced
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CaptureError(
-            f"{type(module).__name__} cannot be captured for images of shape {image}: {reason} "
-            "Check that the network runs on such images and that its control flow does not depend on their values."
-        ) from error
-    finally:
-        for child, training in modes.items():
-            child.training = training
 
 
 Value = str | tuple[str, ...] | None
@@ -143,6 +118,8 @@ class Builder:
         results = [item for item in results if item.name not in mutated]
         if len(results) != 1:
             raise CaptureError(f"The network returns {len(results)} values; one tensor is needed.")
+        if results[0] not in self.values:
+            raise CaptureError("The network's answer does not depend on the images.")
         return self.value(results[0])
 
     # What rules use -------------------------------------------------------------------------------------------
