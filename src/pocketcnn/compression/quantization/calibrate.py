@@ -49,7 +49,9 @@ def observe(network: GraphNetwork, images: Tensor, names: Collection[str], batch
     def watch(node: Node, value: Tensor) -> None:
         if node.name in seen:
             if not torch.isfinite(value).all():
-                raise UsageError(f"Calibration met infinite or undefined values after {node.name!r}; train the network first.")
+                raise UsageError(
+                    f"Calibration met infinite or undefined values after {node.name!r}; train the network first."
+                )
             seen[node.name].see(value)
 
     training = network.training

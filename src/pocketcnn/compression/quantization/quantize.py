@@ -39,7 +39,7 @@ def quantize(
     graph = for_inference(network.graph)
     folded = GraphNetwork(graph, network.info)
     activations = _activation_formats(graph, folded, images, method, bits, skip)
-    weights, scales = _weight_formats(graph, activations, bits, skip)
+    weights, scales = weight_formats(graph, activations, bits, skip)
     numerics = Numerics(activations=activations, weights=weights)
     return GraphNetwork(graph.rebuilt(tensors={**graph.tensors, **scales}, numerics=numerics), network.info)
 
@@ -59,9 +59,10 @@ def _activation_formats(
     return formats
 
 
-def _weight_formats(
-    graph: Graph, activations: Mapping[str, ActivationFormat], bits: int, skip: frozenset[str]
+def weight_formats(
+    graph: Graph, activations: Mapping[str, ActivationFormat], bits: int = 8, skip: frozenset[str] = frozenset()
 ) -> tuple[dict[str, WeightFormat], dict[str, Tensor]]:
+    """Formats of the weights whose inputs have a format, and the scale tensors that they name."""
     formats: dict[str, WeightFormat] = {}
     scales: dict[str, Tensor] = {}
     for node in graph.nodes:

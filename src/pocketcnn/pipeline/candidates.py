@@ -1,0 +1,173 @@
+"""Which networks of the zoo are worth training for a budget: network x width x input size, judged by cost alone."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import nn
+
+from pocketcnn.cost import count
+from pocketcnn.graph import Graph, InputContract, capture
+from pocketcnn.layers import make_divisible
+from pocketcnn.models import create
+from pocketcnn.pipeline.figures import FORMS, artefact_bytes, counted, in_form, measured
+from pocketcnn.report.result import Candidate
+from pocketcnn.targets import Budget, Limit
+
+NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
+WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
+SCALES = (1.0, 0.75, 0.5)
+"""Input sizes, as shares of the folder's own; small images are only tried as they are."""
+
+SMALL = 64
+"""Images below this size get the small-image form: fewer strides, and a last convolution that shrinks with the width."""
+
+PRUNABLE = 2.5
+"""How far a candidate may overshoot a limit before compression: about what pruning recovers from without much loss."""
+
+HEADS = {"mobilenet_v2": 1280, "mobilenet_v3_small": 1024, "mobilenet_v3_large": 1280}
+"""Width of the last layer before the classifier, in the paper. It was sized for 1000 classes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One candidate: everything that builds the network."""
+
+    network: str
+    width: float
+    channels: int
+    size: tuple[int, int]
+    classes: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the small-image form is used."""
+        return min(self.size) < SMALL
+
+    @property
+    def total_stride(self) -> int:
+        """How much smaller the last feature map is than the image.
+
+        32 in the papers, for 224 pixels. The CIFAR forms of these networks keep a 4 x 4 map; so do we for any small size.
+        """
+        if not self.is_small:
+            return 32
+        stride = 2
+        while stride < 32 and min(self.size) // (2 * stride) >= 4:
+            stride *= 2
+        return stride
+
+    @property
+    def name(self) -> str:
+        """For people: ``mobilenet_v2 0.35x, 8x8``."""
+        return f"{self.network} {self.width:g}x, {self.size[0]}x{self.size[1]}"
+
+    def build(self) -> nn.Module:
+        """The network with fresh weights from torch's present random state."""
+        options: dict[str, object] = {"total_stride": self.total_stride}
+        if self.is_small and self.network in HEADS:
+            options["head_width"] = make_divisible(HEADS[self.network] * self.width)
+        return create(self.network, width=self.width, classes=self.classes, in_channels=self.channels, **options)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network captured with random weights: enough for every cost."""
+        return capture(self.build(), (1, self.channels, *self.size))
+
+    def contract(self, folder_contract: InputContract) -> InputContract:
+        """The folder's input contract at this candidate's size."""
+        return folder_contract.model_copy(update={"height": self.size[0], "width": self.size[1]})
+
+    def record(self, rounds: Sequence[tuple[int, float]] = (), chosen: bool = False) -> Candidate:
+        """The candidate as the report shows it."""
+        cost = count(self.graph)
+        return Candidate(
+            name=self.name,
+            network=self.network,
+            width=self.width,
+            input_size=self.size,
+            total_stride=self.total_stride,
+            params=cost.params,
+            madds=cost.madds,
+            rounds=tuple(rounds),
+            chosen=chosen,
+        )
+
+
+def propose(
+    contract: InputContract, classes: int, budget: Budget, limit: int, networks: Sequence[str] = NETWORKS
+) -> list[Plan]:
+    """At most `limit` candidates that can meet `budget` after compression, spread over the networks.
+
+    Every network contributes its widest form that keeps the budget as it is, and the next wider one, which pruning must bring
+    down: both ends of the question whether a large pruned network beats a small whole one. Where nothing comes near the
+    budget, the closest candidate is returned alone: the best file there can be, though it misses.
+    """
+    ranked: list[list[Plan]] = []
+    closest: tuple[float, Plan] | None = None
+    for network in networks:
+        for size in _sizes(contract):
+            fitting = []
+            for plan, miss in _by_width(network, contract.channels, size, classes, budget):
+                if closest is None or miss < closest[0]:
+                    closest = (miss, plan)
+                if miss <= PRUNABLE:
+                    fitting.append((plan, miss))
+            if fitting:
+                ranked.append(_both_ends(fitting))
+    if not ranked:
+        return [] if closest is None else [closest[1]]
+    return _interleaved(ranked)[:limit]
+
+
+def worst_miss(graph: Graph, budget: Budget) -> float:
+    """How badly the worst limit is missed in the better numerics: figure / bound, at most 1 when the budget is kept.
+
+    A limit in percent of the unpruned network says nothing about which network to take. Latency is measured only where
+    the counted figures are not hopeless already.
+    """
+    limits = tuple(limit for limit in budget.limits if not limit.relative)
+    return min(_miss_in(form, graph, limits) for form in FORMS) if limits else 1.0
+
+
+def _miss_in(form: str, graph: Graph, limits: Sequence[Limit]) -> float:
+    deployed = in_form(graph, form)
+    data = artefact_bytes(deployed)
+    found = counted(deployed, data)
+    miss = max((found[limit.quantity].value / limit.bound for limit in limits if limit.target is None), default=0.0)
+    if miss > PRUNABLE:
+        return miss
+    latencies = [measured(data, limit.target).value / limit.bound for limit in limits if limit.target is not None]
+    return max([miss, *latencies])
+
+
+def _sizes(contract: InputContract) -> Iterator[tuple[int, int]]:
+    scales = SCALES if min(contract.height, contract.width) >= SMALL else SCALES[:1]
+    for scale in scales:
+        yield (max(1, round(contract.height * scale)), max(1, round(contract.width * scale)))
+
+
+def _by_width(
+    network: str, channels: int, size: tuple[int, int], classes: int, budget: Budget
+) -> Iterator[tuple[Plan, float]]:
+    """Candidates from narrow to wide with their worst miss in the better numerics, until they are hopelessly large."""
+    for width in WIDTHS:
+        plan = Plan(network, width, channels, size, classes)
+        miss = worst_miss(plan.graph, budget)
+        yield plan, miss
+        if miss > PRUNABLE:
+            return
+
+
+def _both_ends(fitting: Sequence[tuple[Plan, float]]) -> list[Plan]:
+    """The widest candidate that keeps the budget unpruned, then the widest that pruning can bring down, then the rest."""
+    kept = [plan for plan, miss in fitting if miss <= 1]
+    over = [plan for plan, miss in fitting if miss > 1]
+    order = kept[-1:] + over[-1:] + over[:-1][::-1] + kept[:-1][::-1]
+    return order
+
+
+def _interleaved(ranked: Sequence[Sequence[Plan]]) -> list[Plan]:
+    """First everybody's first choice, then everybody's second, …"""
+    longest = max(map(len, ranked))
+    return [plans[place] for place in range(longest) for plans in ranked if place < len(plans)]

@@ -1,0 +1,232 @@
+"""The last mile of a `fit`: write the artefact, run it beside PyTorch, measure it, judge it by the budget."""
+
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from pocketcnn.graph import GraphNetwork, InputContract
+from pocketcnn.graph.model_file import save
+from pocketcnn.pipeline.export import export, numerics_name
+from pocketcnn.pipeline.figures import artefact_bytes, figures, in_form
+from pocketcnn.pipeline.shrink import Bench, shrink
+from pocketcnn.report.result import DEPLOYED, Accuracy, ArtefactRecord, LatencyRecord, LimitRecord, ParityRecord
+from pocketcnn.runtimes import Latency, compare, get_runtime
+from pocketcnn.runtimes.base import FloatArray
+from pocketcnn.runtimes.parity import parity
+from pocketcnn.runtimes.timing import DEFAULT_RULE
+from pocketcnn.targets import Budget, Verdict, load_target
+from pocketcnn.targets.limits import DEFAULT_TARGET
+from pocketcnn.targets.measuring import example_batch
+from pocketcnn.training import wilson_interval
+
+IntArray = npt.NDArray[np.int64]
+BATCH = 64
+
+TIGHTEN = 2
+"""How often a budget that is missed by the measured file is tightened and the network shrunk again."""
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images (N, C, H, W) and their labels (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def answers(artefact: Path, images: Tensor) -> tuple[IntArray, FloatArray]:
+    """What the file says on ONNX Runtime of images (N, C, H, W): the class (N,), and its probability (N,)."""
+    with closing(get_runtime("onnxruntime").build(artefact, threads=1)) as session:
+        logits = np.concatenate([session.run(batch.numpy()) for batch in images.split(BATCH)])
+    probabilities = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    return logits.argmax(1), probabilities.max(1)
+
+
+def artefact_accuracy(artefact: Path, data: Labelled, classes: int) -> tuple[Accuracy, tuple[tuple[int, ...], ...]]:
+    """Top-1 accuracy of the file itself on ONNX Runtime, and its confusion matrix [true][predicted]."""
+    predicted, _ = answers(artefact, data.images)
+    labels = data.labels.numpy()
+    confusion = np.zeros((classes, classes), dtype=int)
+    np.add.at(confusion, (labels, predicted), 1)
+    right, total = int(confusion.trace()), len(labels)
+    low, high = wilson_interval(right, total)
+    return Accuracy(top1=right / total, low=low, high=high, images=total), tuple(map(tuple, confusion.tolist()))
+
+
+def write_artefact(network: GraphNetwork, path: Path, val: Labelled, test: Labelled) -> ArtefactRecord:
+    """Export `network` to `path` and evaluate the file."""
+    export(network, "onnx", path)
+    classes = network.graph.output_shape[0]
+    validation, _ = artefact_accuracy(path, val, classes)
+    accuracy, confusion = artefact_accuracy(path, test, classes)
+    return ArtefactRecord(
+        file=path.name,
+        bytes=path.stat().st_size,
+        numerics=numerics_name(network),
+        sha256=_sha256(path),
+        accuracy=accuracy,
+        validation=validation,
+        confusion=confusion,
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_parity(network: GraphNetwork, float_network: GraphNetwork, path: Path, images: Tensor) -> ParityRecord:
+    """The artefact beside the network in PyTorch, and beside the float network that it stands for."""
+    found = parity(network, path, images, float_network=float_network)
+    return ParityRecord(
+        images=found.images,
+        agreement=found.agreement,
+        float_agreement=found.float_agreement if found.float_agreement is not None else found.agreement,
+        worst_error=found.worst_error,
+        mean_error=found.mean_error,
+        first_difference=found.first_difference,
+    )
+
+
+def judge(network: GraphNetwork, path: Path, budget: Budget) -> tuple[tuple[Verdict, ...], tuple[LimitRecord, ...]]:
+    """Every limit of an absolute budget against the figures of the file as it lies there."""
+    verdicts = budget.check(figures(network.graph, budget, path.read_bytes(), DEFAULT_RULE))
+    records = tuple(
+        LimitRecord(
+            limit=str(verdict.limit),
+            quantity=str(verdict.limit.quantity),
+            bound=verdict.limit.bound,
+            target=verdict.limit.target,
+            value=verdict.figure.value,
+            low=verdict.figure.low,
+            high=verdict.figure.high,
+            kept=verdict.kept,
+            how=verdict.figure.how,
+        )
+        for verdict in verdicts
+    )
+    return verdicts, records
+
+
+def compare_latencies(
+    shrunk: GraphNetwork, float_network: GraphNetwork, parent: GraphNetwork, budget: Budget
+) -> list[LatencyRecord]:
+    """The file that is deployed beside what it was made from, in turns on each target, so that noise hits all alike."""
+    forms = {DEPLOYED: artefact_bytes(in_form(shrunk.graph, numerics_name(shrunk)))}
+    if shrunk.numerics:
+        forms["the same in float32"] = artefact_bytes(in_form(float_network.graph, "float32"))
+    if parent is not float_network:
+        forms["unpruned parent, float32"] = artefact_bytes(in_form(parent.graph, "float32"))
+    records = []
+    for name in budget.targets or (DEFAULT_TARGET,):
+        target = load_target(name)
+        runtime = get_runtime(target.runtime)
+        sessions = [runtime.build(data, threads=target.thread_count) for data in forms.values()]
+        try:
+            found = compare(sessions, [example_batch(session) for session in sessions])
+        finally:
+            for session in sessions:
+                session.close()
+        records += [
+            _latency_record(artefact, name, target.thread_count, latency)
+            for artefact, latency in zip(forms, found.latencies, strict=True)
+        ]
+    return records
+
+
+def _latency_record(artefact: str, target: str, threads: int, latency: Latency) -> LatencyRecord:
+    return LatencyRecord(
+        artefact=artefact,
+        target=target,
+        threads=threads,
+        median=latency.median,
+        p10=latency.p10,
+        p90=latency.p90,
+        repeats=latency.repeats,
+        converged=latency.converged,
+    )
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What lies in the output folder, and everything that was measured about it."""
+
+    network: GraphNetwork
+    float_network: GraphNetwork
+    contract: InputContract
+    test: Labelled
+    artefact: ArtefactRecord
+    limits: tuple[LimitRecord, ...]
+    closest_miss: str
+    parity: ParityRecord
+    latencies: tuple[LatencyRecord, ...]
+
+
+def deliver(parent: GraphNetwork, bench: Bench, out: Path) -> Delivered:
+    """Shrink `parent` to the budget and write `model.safetensors`, `model.onnx` and `model.json` to `out`.
+
+    The budget is judged by the written file. Where it is missed by a figure that varies (a latency measured once more),
+    the budget is tightened by that miss and the network shrunk again, a few times.
+    """
+    val, test = Labelled(*bench.sets.val.as_tensors()), Labelled(*bench.sets.test.as_tensors())
+    path = out / "model.onnx"
+    target = bench.budget
+    first_stages = tuple(bench.stages)
+    for attempt in range(TIGHTEN + 1):
+        bench.stages[:] = first_stages
+        shrunk = shrink(parent, bench.with_budget(target, attempt))
+        artefact = write_artefact(shrunk.network, path, val, test)
+        verdicts, limits = judge(shrunk.network, path, bench.budget)
+        missed = [verdict for verdict in verdicts if not verdict.kept]
+        if not missed or not shrunk.within_reach or attempt == TIGHTEN:
+            break
+        bench.say(f"The file misses the budget ({missed[0]}); shrinking it further")
+        target = _tightened(target, missed)
+    checked = check_parity(shrunk.network, shrunk.float_network, path, val.images)
+    save(out / "model.safetensors", shrunk.network)
+    delivered = Delivered(
+        network=shrunk.network,
+        float_network=shrunk.float_network,
+        contract=bench.sets.val.contract,
+        test=test,
+        artefact=artefact,
+        limits=limits,
+        closest_miss="; ".join(map(str, missed)),
+        parity=checked,
+        latencies=tuple(compare_latencies(shrunk.network, shrunk.float_network, parent, bench.budget)),
+    )
+    export(shrunk.network, "onnx", path, figures=sidecar_figures(delivered))
+    return delivered
+
+
+def _tightened(budget: Budget, missed: list[Verdict]) -> Budget:
+    """`budget` with each missed limit lowered by its miss and 3 % more."""
+    factor = {(verdict.limit.quantity, verdict.limit.target): 0.97 / verdict.miss for verdict in missed}
+    return Budget(
+        tuple(
+            replace(limit, bound=limit.bound * factor.get((limit.quantity, limit.target), 1.0))
+            for limit in budget.limits
+        )
+    )
+
+
+def sidecar_figures(delivered: Delivered) -> dict[str, float | int | str | bool]:
+    """The figures that travel with the file."""
+    figures: dict[str, float | int | str | bool] = {
+        "test_accuracy": delivered.artefact.accuracy.top1,
+        "test_accuracy_low": delivered.artefact.accuracy.low,
+        "test_accuracy_high": delivered.artefact.accuracy.high,
+        "test_images": delivered.artefact.accuracy.images,
+        "agreement_with_pytorch": delivered.parity.agreement,
+        "agreement_with_float": delivered.parity.float_agreement,
+        "worst_logit_error": delivered.parity.worst_error,
+    }
+    for latency in delivered.latencies:
+        if latency.artefact == DEPLOYED:
+            figures[f"latency_seconds@{latency.target}"] = latency.median
+    return figures

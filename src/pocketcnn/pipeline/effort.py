@@ -1,0 +1,71 @@
+"""How much training a `fit` may spend, as data.
+
+Training is counted in optimizer steps, not epochs: what a small network needs is a number of updates, and an epoch
+of a small folder holds few of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pocketcnn.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """The size of a `fit`.
+
+    Attributes:
+        candidates: networks that start the successive halving.
+        rounds: optimizer steps that each survivor trains in each round; after a round the better half stays.
+        final_steps: steps of the network that was chosen.
+        recovery_steps: steps of fine-tuning after pruning, against the unpruned parent.
+        quantized_steps: steps of fine-tuning with simulated integers, against the float network.
+        min_epochs: epochs that any training gets at least, however large the folder.
+    """
+
+    candidates: int
+    rounds: tuple[int, ...]
+    final_steps: int
+    recovery_steps: int
+    quantized_steps: int
+    min_epochs: int = 2
+
+    def epochs(self, steps: int, images: int, batch_size: int) -> int:
+        """Whole epochs that give `steps` optimizer steps on `images` training images."""
+        per_epoch = max(1, images // batch_size)
+        return max(self.min_epochs, -(-steps // per_epoch))
+
+
+EFFORTS: Mapping[str, Effort] = MappingProxyType(
+    {
+        "low": Effort(candidates=4, rounds=(100, 160), final_steps=600, recovery_steps=320, quantized_steps=100),
+        "medium": Effort(
+            candidates=8,
+            rounds=(300, 500, 800),
+            final_steps=4000,
+            recovery_steps=2000,
+            quantized_steps=600,
+            min_epochs=4,
+        ),
+        "high": Effort(
+            candidates=16,
+            rounds=(600, 1000, 1600, 2400),
+            final_steps=16000,
+            recovery_steps=8000,
+            quantized_steps=2000,
+            min_epochs=8,
+        ),
+    }
+)
+
+
+def load_effort(name: str) -> Effort:
+    """The effort of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in EFFORTS:
+        raise UsageError(f"There is no effort {name!r}; choose one of {', '.join(EFFORTS)}.")
+    return EFFORTS[name]

@@ -1,0 +1,48 @@
+"""`export`: a network becomes a deployable file with its sidecar."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import GraphNetwork, for_inference
+from pocketcnn.graph.model_file import load
+from pocketcnn.graph.onnx_writer import write_onnx
+from pocketcnn.pipeline.sidecar import write_sidecar
+
+FORMATS = ("onnx",)
+
+
+def export(
+    network_or_path: GraphNetwork | str | Path,
+    to: str = "onnx",
+    out: str | Path | None = None,
+    *,
+    figures: Mapping[str, float | int | str | bool] | None = None,
+) -> Path:
+    """Write a network as `to`, float32 or int8 as its numerics say, with a sidecar where its input contract is known.
+
+    `out` defaults to the model file's name with the format's ending.
+
+    Raises:
+        UsageError: an unknown format, or a network in memory without `out`.
+        PocketcnnError: the model file cannot be read, or the disk cannot be written.
+    """
+    if to not in FORMATS:
+        raise UsageError(f"There is no export to {to!r}; choose one of {', '.join(FORMATS)}.")
+    network = network_or_path if isinstance(network_or_path, GraphNetwork) else load(Path(network_or_path))
+    if out is None:
+        if isinstance(network_or_path, GraphNetwork):
+            raise UsageError("Say where the file goes: export(network, 'onnx', 'model.onnx').")
+        out = Path(network_or_path).with_suffix(f".{to}")
+    path = Path(out)
+    graph = network.graph if network.numerics else for_inference(network.graph)
+    write_onnx(path, graph)
+    if network.info.input is not None:
+        write_sidecar(path, network.info.input, network.info.classes, numerics_name(network), figures or {})
+    return path
+
+
+def numerics_name(network: GraphNetwork) -> str:
+    """``int8`` (or fewer bits) for a quantized network, else ``float32``."""
+    bits = {form.bits for form in network.numerics.weights.values()}
+    return "float32" if not bits else f"int{max(bits)}"

@@ -1,0 +1,123 @@
+"""`fit`: a folder of images and a budget in, a deployable file that keeps the budget out.
+
+List the networks of the zoo that can meet the budget; train them by successive halving; prune and quantize the best to the
+budget, recovering against the unpruned parent; export; run the file beside PyTorch; measure it; write down what was found.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketcnn.data import ImageFolder, infer_contract, scan
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
+from pocketcnn.models import list_models
+from pocketcnn.pipeline.candidates import NETWORKS, Plan, propose
+from pocketcnn.pipeline.effort import load_effort
+from pocketcnn.pipeline.figures import absolute
+from pocketcnn.pipeline.finish import Request, finish
+from pocketcnn.pipeline.halving import race
+from pocketcnn.pipeline.recipes import RECIPE, Sets, Trainings, datasets
+from pocketcnn.pipeline.shrink import Bench
+from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, quiet, silent
+from pocketcnn.report.result import FitResult
+from pocketcnn.targets import Budget
+from pocketcnn.training import Recipe
+
+
+def fit(
+    data: str | Path,
+    budget: str | Budget,
+    out: str | Path,
+    *,
+    effort: str = "low",
+    seed: int = 0,
+    networks: Sequence[str] = NETWORKS,
+    recipe: Recipe | None = None,
+    progress_for: ProgressFor = quiet,
+    say: Say = silent,
+    command: str = "",
+) -> FitResult:
+    """Fit a network to the images in `data` and to `budget`, and leave it in `out`.
+
+    `out` then holds `model.safetensors`, the deployable `model.onnx` with its sidecar `model.json`, `result.json` and
+    `report.html`. Choices are made on the validation images; the figures to quote are of the test images. The same command
+    goes on where an earlier one was stopped.
+
+    Args:
+        data: a folder of images, see `pocketcnn.data.scan`.
+        budget: limits such as ``size<=60kB, latency<=1ms@onnxruntime-cpu``.
+        effort: ``low``, ``medium`` or ``high``: how much is trained.
+        networks: names of the zoo to choose from.
+        recipe: replaces the default recipe of all trainings; epochs, rates of fine-tuning and warm-up follow from the effort.
+        progress_for: makes the progress display of a training from its title.
+        say: is told each thing that was found out.
+        command: what the user typed, for the report.
+
+    Returns:
+        The result; `met` is False where the budget could not be kept, and `closest_miss` says by how much. The files are there
+        all the same.
+
+    Raises:
+        UsageError: the folder, the budget or a name is wrong.
+        Interrupted: Ctrl-C; the work so far is kept.
+    """
+    started = time.monotonic()
+    wanted = budget if isinstance(budget, Budget) else Budget.parse(budget)
+    size = load_effort(effort)
+    _check_networks(networks)
+    folder = scan(Path(data), seed=seed)
+    contract = infer_contract(folder)
+    say(_folder_in_words(folder, contract))
+    plans = propose(contract, len(folder.classes), wanted, size.candidates, networks)
+    say(f"{len(plans)} candidates: " + ", ".join(plan.name for plan in plans))
+    trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
+    settings = {"data": folder.fingerprint, "budget": str(wanted), "effort": effort, "seed": seed}
+    settings |= {"networks": list(networks), "recipe": trainings.base.model_dump()}
+    workspace = Workspace.of(Path(out), settings, progress_for)
+    sets = SetsBySize(folder, contract, trainings.base.augmentation)
+    winner, candidates = race(plans, sets.of, trainings, workspace, say)
+    chosen = sets.of(winner.plan)
+    say(f"Training {winner.plan.name}, the best of {len(plans)}")
+    workspace.train("final", winner.network, chosen.train, chosen.val, trainings.final())
+    info = ModelInfo(name=winner.plan.name, input=winner.plan.contract(contract), classes=folder.classes)
+    parent = GraphNetwork(capture(winner.network, (1, *info.input.shape)), info)  # type: ignore[union-attr]
+    bench = Bench(chosen, absolute(wanted, parent.graph), trainings, workspace, say, folder.fingerprint)
+    bench.record("trained", parent, settings=trainings.final().model_dump(), seconds=time.monotonic() - started)
+    ask = Request(wanted, folder, Path(out), seed, command, started)
+    return finish(parent, bench, ask, candidates, winner.plan)
+
+
+@dataclass
+class SetsBySize:
+    """The datasets of a folder at each candidate's input size, made once."""
+
+    folder: ImageFolder
+    contract: InputContract
+    augmentation: str
+
+    def __post_init__(self) -> None:
+        self._made: dict[tuple[int, int], Sets] = {}
+
+    def of(self, plan: Plan) -> Sets:
+        """The datasets at the size of `plan`."""
+        if plan.size not in self._made:
+            self._made[plan.size] = datasets(self.folder, plan.contract(self.contract), self.augmentation)
+        return self._made[plan.size]
+
+
+def _check_networks(networks: Sequence[str]) -> None:
+    unknown = [name for name in networks if name not in list_models()]
+    if unknown or not networks:
+        raise UsageError(f"There is no network {', '.join(unknown) or 'to choose from'}. {_choices()}")
+
+
+def _choices() -> str:
+    return f"The zoo has {', '.join(list_models())}."
+
+
+def _folder_in_words(folder: ImageFolder, contract: InputContract) -> str:
+    counts = f"{len(folder.train)} training, {len(folder.val)} validation, {len(folder.test)} test images"
+    kind = "grey" if contract.channels == 1 else "RGB"
+    return f"{folder.root.name}: {len(folder.classes)} classes, {counts}, {contract.width}x{contract.height} {kind}"

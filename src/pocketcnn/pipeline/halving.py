@@ -1,0 +1,70 @@
+"""Successive halving: train all candidates a little, keep the better half, train those longer, until one is left.
+
+Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization", Figure 3.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from pocketcnn.cost import count
+from pocketcnn.pipeline.candidates import Plan
+from pocketcnn.pipeline.recipes import Sets, Trainings
+from pocketcnn.pipeline.workspace import Workspace
+from pocketcnn.report.result import Candidate
+
+
+@dataclass
+class Entrant:
+    """A candidate in the race: its network so far, and what it scored."""
+
+    plan: Plan
+    network: nn.Module
+    rounds: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def score(self) -> tuple[float, int]:
+        """Validation accuracy of the last round; between equals, the cheaper network."""
+        return (self.rounds[-1][1], -count(self.plan.graph).madds)
+
+
+def race(
+    plans: Sequence[Plan],
+    sets_for: Callable[[Plan], Sets],
+    trainings: Trainings,
+    workspace: Workspace,
+    say: Callable[[str], None],
+) -> tuple[Entrant, list[Candidate]]:
+    """Train `plans` by successive halving; the winner, and the record of everybody."""
+    entrants = [Entrant(plan, _fresh(plan, trainings.seed)) for plan in plans]
+    field_size = entrants
+    for number in range(len(trainings.effort.rounds)):
+        recipe = trainings.round(number)
+        for entrant in field_size:
+            sets = sets_for(entrant.plan)
+            stage = f"round {number + 1}: {entrant.plan.name}"
+            result = workspace.train(stage, entrant.network, sets.train, sets.val, recipe)
+            trained = recipe.epochs + (entrant.rounds[-1][0] if entrant.rounds else 0)
+            entrant.rounds.append((trained, result.val_accuracy))
+        field_size = sorted(field_size, key=lambda entrant: entrant.score, reverse=True)
+        say(_standing(number, field_size))
+        if len(field_size) == 1:
+            break
+        field_size = field_size[: math.ceil(len(field_size) / 2)]
+    winner = field_size[0]
+    records = [entrant.plan.record(entrant.rounds, chosen=entrant is winner) for entrant in entrants]
+    return winner, records
+
+
+def _fresh(plan: Plan, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return plan.build()
+
+
+def _standing(number: int, ranked: Sequence[Entrant]) -> str:
+    places = ", ".join(f"{entrant.plan.name} {entrant.rounds[-1][1]:.1%}" for entrant in ranked)
+    return f"Round {number + 1}: {places}"

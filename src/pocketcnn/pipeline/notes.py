@@ -1,0 +1,34 @@
+"""What a reader of the report should be told in words: what was unusual, and what did not pay."""
+
+from pocketcnn.pipeline.candidates import Plan
+from pocketcnn.pipeline.deploy import Delivered
+from pocketcnn.report.result import DEPLOYED, LatencyRecord
+
+
+def notes_on(plan: Plan | None, delivered: Delivered) -> tuple[str, ...]:
+    """All notes that apply."""
+    notes = [small_image_note(plan)] if plan is not None and plan.is_small else []
+    return (*notes, *latency_notes(delivered.latencies))
+
+
+def small_image_note(plan: Plan) -> str:
+    """How the network differs from the one in its paper."""
+    return (
+        f"Images of {plan.size[1]}x{plan.size[0]} pixels: {plan.network} is used in its form for small images. Its first "
+        f"strides are left out, so that the last feature map is {plan.total_stride} times smaller than the image instead of "
+        "32 times, and the layer before the classifier shrinks with the width."
+    )
+
+
+def latency_notes(latencies: tuple[LatencyRecord, ...]) -> list[str]:
+    """Steps that were meant to make the network smaller and did not make it faster."""
+    notes = []
+    deployed = {record.target: record for record in latencies if record.artefact == DEPLOYED}
+    for record in latencies:
+        if record.artefact != DEPLOYED and deployed[record.target].median > record.median:
+            ratio = deployed[record.target].median / record.median
+            notes.append(
+                f"On {record.target} the deployed file takes {ratio:.2f} times as long as {record.artefact}: "
+                "its smaller size is not paid back in time there."
+            )
+    return notes

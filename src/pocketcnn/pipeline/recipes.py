@@ -1,0 +1,91 @@
+"""The trainings inside a `fit`: which recipe, which augmentation, which images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pocketcnn.data import ImageDataset, ImageFolder, build_augmentation
+from pocketcnn.graph import InputContract
+from pocketcnn.pipeline.effort import Effort
+from pocketcnn.training import Recipe
+
+RECIPE = Recipe()
+"""The defaults of the library."""
+
+SMALL = 64
+"""Images below this size are mostly glyphs, icons and digits, where a mirrored picture is another one."""
+
+
+def resolve_augmentation(policy: str, contract: InputContract) -> str:
+    """The augmentation policy that ``auto`` stands for: small shifts and turns for small images, crops and flips for large."""
+    if policy != "auto":
+        return policy
+    return "light" if min(contract.height, contract.width) < SMALL else "standard"
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The three splits as datasets: augmented for training, plain for choosing (val) and for the figures (test)."""
+
+    train: ImageDataset
+    val: ImageDataset
+    test: ImageDataset
+    plain_train: ImageDataset
+    """The training images without augmentation, for calibration."""
+
+    def calibration(self, images: int = 512) -> Tensor:
+        """Up to `images` training images (N, C, H, W), spread evenly over the classes' order."""
+        total = len(self.plain_train)
+        step = max(1, total // images)
+        return torch.stack([self.plain_train[index][0] for index in range(0, total, step)][:images])
+
+
+def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto") -> Sets:
+    """The folder's splits, preprocessed by `contract`."""
+    augment = build_augmentation(resolve_augmentation(policy, contract), contract)
+    train = ImageDataset(folder.train, contract, augment)
+    return Sets(
+        train=train,
+        val=ImageDataset(folder.val, contract),
+        test=ImageDataset(folder.test, contract),
+        plain_train=train.with_augmentation(None),  # shares the decoded pixels
+    )
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Recipes of the four kinds of training in a `fit`, for a folder of some size and an effort."""
+
+    effort: Effort
+    images: int
+    seed: int
+    base: Recipe = RECIPE
+
+    def _recipe(self, steps: int, **changes: object) -> Recipe:
+        batch = min(self.base.batch_size, max(8, self.images // 8))
+        epochs = self.effort.epochs(steps, self.images, batch)
+        warmup = min(1.0, epochs / 10)
+        return self.base.with_(epochs=epochs, batch_size=batch, warmup_epochs=warmup, seed=self.seed, **changes)
+
+    def round(self, number: int) -> Recipe:
+        """A round of successive halving, counted from 0. Each is a whole cosine, so that candidates are compared annealed."""
+        return self._recipe(self.effort.rounds[number])
+
+    def final(self) -> Recipe:
+        """The training of the network that was chosen."""
+        return self._recipe(self.effort.final_steps)
+
+    def recovery(self) -> Recipe:
+        """Fine-tuning after pruning: a gentler rate, the parent's predictions as the teacher."""
+        return self._recipe(self.effort.recovery_steps, learning_rate=self.base.learning_rate / 2)
+
+    def quantized(self) -> Recipe:
+        """Fine-tuning with simulated integers: a low rate, no averaging of weights over steps that hardly move."""
+        return self._recipe(
+            self.effort.quantized_steps,
+            learning_rate=self.base.learning_rate / 40,
+            weight_decay=0.0,
+            ema_decay=0.0,
+            distillation_weight=1.0,
+        )

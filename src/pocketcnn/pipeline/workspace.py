@@ -1,0 +1,80 @@
+"""Where a `fit` keeps its unfinished work, so that the same command goes on where it was stopped."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from pocketcnn.data import ImageDataset
+from pocketcnn.training import Progress, QuietProgress, Recipe, TrainResult, train
+
+ProgressFor = Callable[[str], Progress]
+"""Makes the progress display of one training from its title."""
+
+
+Say = Callable[[str], None]
+"""Is told each thing that was found out."""
+
+
+def silent(_text: str) -> None:
+    """Say nothing."""
+
+
+def fingerprint_of(network: nn.Module) -> str:
+    """A checksum over the names and values of all tensors of a network."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def quiet(_title: str) -> Progress:
+    """No progress display."""
+    return QuietProgress()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder for checkpoints. Its name is a fingerprint of the settings: other settings never resume this work."""
+
+    folder: Path
+    progress_for: ProgressFor = quiet
+
+    @classmethod
+    def of(cls, out: Path, settings: dict[str, object], progress_for: ProgressFor) -> "Workspace":
+        """The workspace of these settings below `out`."""
+        text = json.dumps(settings, sort_keys=True, default=str)
+        return cls(out / "work" / hashlib.sha256(text.encode()).hexdigest()[:16], progress_for)
+
+    def train(
+        self,
+        stage: str,
+        network: nn.Module,
+        train_set: ImageDataset,
+        val_set: ImageDataset,
+        recipe: Recipe,
+        teacher: nn.Module | None = None,
+    ) -> TrainResult:
+        """Train under the name `stage`, or take up what an earlier run of the same command left of it."""
+        return train(
+            network,
+            train_set,
+            val_set,
+            recipe,
+            out=self.folder / stage,
+            teacher=teacher,
+            resume=True,
+            progress=self.progress_for(stage),
+        )
+
+    def clear(self) -> None:
+        """Remove the unfinished work; the results lie elsewhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        parent = self.folder.parent
+        if parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()
