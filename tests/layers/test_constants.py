@@ -7,7 +7,9 @@ from torch import nn
 from pocketcnn.layers import (
     batch_norm,
     fan_out_normal_weights,
+    glorot_uniform_weights,
     he_normal_weights,
+    normal_weights,
     set_batch_norm,
     shufflenet_weights,
     truncated_normal_weights,
@@ -81,3 +83,19 @@ def test_he_weights_count_every_output_channel_whatever_the_groups():
     assert conv.weight.std().item() == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.05)
     assert torch.equal(linear.weight, before)
     assert not linear.bias.any()
+
+
+def test_glorot_weights_lie_between_fan_in_and_fan_out():
+    torch.manual_seed(0)
+    linear = nn.Linear(300, 100)
+    glorot_uniform_weights(linear)
+    assert linear.weight.abs().max().item() == pytest.approx((6 / 400) ** 0.5, rel=0.01)
+    assert not linear.bias.any()
+
+
+def test_normal_weights_have_the_deviation_that_is_asked_for():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(16, 64, 3)
+    normal_weights(conv, std=0.3)
+    assert conv.weight.std().item() == pytest.approx(0.3, rel=0.05)
+    assert not conv.bias.any()

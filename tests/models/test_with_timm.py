@@ -13,6 +13,7 @@ from pocketcnn.models.mobilenet_v2 import MobileNetV2
 from pocketcnn.models.mobilenet_v3 import MobileNetV3
 from pocketcnn.models.mobilenet_v4 import MobileNetV4
 from pocketcnn.models.resnet import ResNet
+from pocketcnn.models.vgg import VGG
 from pocketcnn.vision import require_torchvision
 
 require_torchvision()  # before timm, which imports it
@@ -46,6 +47,8 @@ PEERS = {
     "mobilenetv4_conv_small": MobileNetV4,
     "mobilenetv4_conv_small_035": MobileNetV4,
     "mobilenetv4_conv_medium": MobileNetV4,
+    "vgg11": VGG,
+    "vgg11_bn": VGG,
     "resnet18": ResNet,
     "resnet50": ResNet,
     "tf_efficientnet_lite0": EfficientNetLite,
@@ -81,10 +84,14 @@ NAMESAKES = {  # timm's name -> the network of the zoo
 @pytest.mark.parametrize(("name", "kind"), PEERS.items())
 @torch.no_grad()
 def test_outputs_agree_and_the_weights_go_back_unchanged(name, kind, randomised):
-    peer = randomised(timm.create_model(name, num_classes=10, drop_rate=0.1))
+    peer = timm.create_model(name, num_classes=10, drop_rate=0.1)
+    if kind is VGG:  # with 16 instead of 4096 hidden units
+        peer.pre_logits.fc1, peer.pre_logits.fc2 = nn.Conv2d(512, 16, 7), nn.Conv2d(16, 16, 1)
+        peer.head.fc = nn.Linear(16, 10)
+    randomised(peer)
     network = zoo.from_timm(peer)
     assert type(network) is kind
-    assert [part.p for part in network.modules() if isinstance(part, nn.Dropout)] == [0.1]
+    assert {part.p for part in network.modules() if isinstance(part, nn.Dropout)} == {0.1}
     torch.testing.assert_close(network(IMAGES), peer(IMAGES), atol=1e-4, rtol=0)
     back = zoo.to_timm(network, peer)
     assert list(back) == list(peer.state_dict())

@@ -11,7 +11,19 @@ from pocketcnn.vision import require_torchvision
 tv = require_torchvision("models")
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
+
+def narrow(network: nn.Module) -> nn.Module:
+    """An AlexNet or VGG with 16 instead of 4096 hidden units."""
+    linear = [place for place, layer in enumerate(network.classifier) if isinstance(layer, nn.Linear)]
+    for place, (inputs, outputs) in zip(linear, [(None, 16), (16, 16), (16, 10)], strict=True):
+        network.classifier[place] = nn.Linear(inputs or network.classifier[place].in_features, outputs)
+    return network
+
+
 PEERS = {
+    "alexnet": lambda: narrow(tv.alexnet()),
+    "vgg11": lambda: narrow(tv.vgg11(init_weights=False)),
+    "vgg13_bn": lambda: narrow(tv.vgg13_bn(init_weights=False, dropout=0.2)),
     "v2": tv.mobilenet_v2,
     "v2 at 0.35, 7 classes": lambda: tv.mobilenet_v2(width_mult=0.35, num_classes=7),
     "v2 at 1.4": lambda: tv.mobilenet_v2(width_mult=1.4, num_classes=2, dropout=0.5),
@@ -31,7 +43,7 @@ PEERS = {
     "shufflenet_v2 at 1.5": lambda: tv.shufflenet_v2_x1_5(num_classes=10),
     "shufflenet_v2 at 2": lambda: tv.shufflenet_v2_x2_0(num_classes=10),
 }
-DEEPER = {"resnet34": tv.resnet34, "resnet101": tv.resnet101}
+DEEPER = {"vgg16": tv.vgg16, "vgg19_bn": tv.vgg19_bn, "resnet34": tv.resnet34, "resnet101": tv.resnet101}
 BUILDERS = [pytest.param(build, id=name) for name, build in PEERS.items()]
 BUILDERS += [pytest.param(build, id=name, marks=pytest.mark.slow) for name, build in DEEPER.items()]
 NAMESAKES = [
@@ -96,7 +108,7 @@ def test_mode_and_precision_are_kept_and_the_original_is_untouched():
 
 
 def test_other_networks_are_refused():
-    with pytest.raises(UsageError, match=r"takes torchvision's MobileNetV2, .*, not RegNet"):
+    with pytest.raises(UsageError, match=r"takes torchvision's AlexNet, VGG, .*, not RegNet"):
         zoo.from_torchvision(tv.regnet_y_400mf())
     with pytest.raises(UsageError, match="dilated"):
         zoo.from_torchvision(tv.mobilenet_v3_large(dilated=True))

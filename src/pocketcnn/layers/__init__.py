@@ -14,7 +14,9 @@ from .conv_norm_act import ConvNormAct as ConvNormAct
 from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
 from .fire import Fire as Fire
 from .initialisation import fan_out_normal_weights as fan_out_normal_weights
+from .initialisation import glorot_uniform_weights as glorot_uniform_weights
 from .initialisation import he_normal_weights as he_normal_weights
+from .initialisation import normal_weights as normal_weights
 from .initialisation import shufflenet_weights as shufflenet_weights
 from .initialisation import truncated_normal_weights as truncated_normal_weights
 from .initialisation import uniform_fan_in_weights as uniform_fan_in_weights

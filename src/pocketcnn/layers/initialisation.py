@@ -29,6 +29,21 @@ def fan_out_normal_weights(network: nn.Module) -> None:
             nn.init.uniform_(layer.weight, -bound, bound)
 
 
+def normal_weights(network: nn.Module, std: float) -> None:
+    """Every convolution's and linear layer's weights from N(0, std²): AlexNet, section 5."""
+    for layer in _weighted(network):
+        nn.init.normal_(layer.weight, std=std)
+
+
+def glorot_uniform_weights(network: nn.Module) -> None:
+    """Uniformly with a variance of 2 / (fan in + fan out).
+
+    "Understanding the difficulty of training deep feedforward neural networks" (Glorot and Bengio, 2010), equation 16.
+    """
+    for layer in _weighted(network):
+        nn.init.xavier_uniform_(layer.weight)
+
+
 def he_normal_weights(network: nn.Module) -> None:
     """Convolutions from N(0, 2 / (K² · N)), whatever the groups; linear layers keep torch's draw, ±1 / √inputs.
 

@@ -7,14 +7,15 @@ from torch import nn
 class ImageClassifier(nn.Module):
     """`classifier(mean over H and W of features(x))`: (N, in_channels, H, W) -> (N, classes) logits.
 
+    `pooled` is the side of the map that the means make, 1 but for the first networks, whose classifiers take a map.
     For transfer learning keep `features`, (N, in_channels, H, W) -> (N, F, h, w), and replace `classifier`, (N, F) ->
     (N, classes), or only its last layer by `reset_classifier`.
     """
 
-    def __init__(self, features: nn.Module, classifier: nn.Sequential) -> None:
+    def __init__(self, features: nn.Module, classifier: nn.Sequential, *, pooled: int = 1) -> None:
         super().__init__()
         self.features = features
-        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.pool = nn.AdaptiveAvgPool2d(pooled)
         self.classifier = classifier
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

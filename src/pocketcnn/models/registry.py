@@ -35,6 +35,8 @@ CATALOG: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "mobilenet_v4": ("mobilenet_v4_conv_small", "mobilenet_v4_conv_medium"),
         "mnasnet": ("mnasnet_a1", "mnasnet_b1", "mnasnet_small"),
         "efficientnet_lite": tuple(f"efficientnet_lite{size}" for size in range(5)),
+        "alexnet": ("alexnet",),
+        "vgg": ("vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
         "resnet": ("resnet18", "resnet34", "resnet50", "resnet101"),
         "squeezenet": ("squeezenet1_0", "squeezenet1_1"),
         "shufflenet_v1": ("shufflenet_v1",),

@@ -30,7 +30,7 @@ def matched_layers(source: nn.Module, target: nn.Module) -> Iterator[tuple[Weigh
     """
     sources, targets = weighted_layers(source), weighted_layers(target)
     for (name, layer), (other_name, other) in zip(sources, targets, strict=False):
-        if _signature(layer) != _signature(other):
+        if not _same_layer(layer, other):
             raise UsageError(
                 f"The networks differ: '{name}' is {_describe(layer)}, but its counterpart '{other_name}' is "
                 f"{_describe(other)}."
@@ -116,15 +116,25 @@ def _relative_difference(network: nn.Module, source: nn.Module) -> float:
     return float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-30))
 
 
+def _same_layer(layer: Weighted, other: Weighted) -> bool:
+    if isinstance(layer, nn.Linear) and isinstance(other, nn.Conv2d):
+        return _same_layer(other, layer)
+    if isinstance(layer, nn.Conv2d) and isinstance(other, nn.Linear):
+        plain = (layer.stride, layer.padding, layer.groups) == ((1, 1), (0, 0), 1)
+        same_size = layer.weight[0].numel() == other.in_features and layer.out_channels == other.out_features
+        return plain and same_size and (layer.bias is None) == (other.bias is None)
+    return _signature(layer) == _signature(other)
+
+
 def _signature(layer: Weighted) -> tuple[object, ...]:
-    """What must be equal on both sides. A linear layer is a 1 × 1 convolution of the pooled map."""
+    """What must be equal on both sides of one kind; a linear layer may also be a convolution as large as its map."""
     if isinstance(layer, Norm):  # of one value a channel, or of a map of 1 x 1
         return "norm", layer.num_features, layer.affine
-    widths = layer.weight.shape[:2]
+    bias = layer.bias is not None
     if isinstance(layer, nn.Linear):
-        return *widths, (1, 1), (1, 1), (0, 0), (1, 1), 1, layer.bias is not None
+        return "linear", layer.in_features, layer.out_features, bias
     shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)
-    return *widths, *shape, layer.bias is not None
+    return "convolution", layer.in_channels, layer.out_channels, *shape, bias
 
 
 def _describe(layer: Weighted) -> str:

@@ -13,6 +13,8 @@ from ..bottleneck_plan import Bottleneck
 from ..resnet import Plan as ResNetPlan
 from ..resnet import ResNet
 from ..resnet import Stage as ResNetStage
+from ..vgg import VGG
+from ..vgg import Stage as VGGStage
 
 _NAMES = {kind: name for name, kind in ACTIVATIONS.items()}
 
@@ -154,3 +156,25 @@ def _resnet_stage(stage: Sequence[nn.Module]) -> ResNetStage:
     """Both libraries put the stride on a 3 × 3 convolution."""
     spatial = [conv for conv in convolutions_of(stage[0]) if conv.kernel_size == (3, 3)]
     return ResNetStage(convolutions_of(stage[-1])[-1].out_channels, len(stage), max(conv.stride[0] for conv in spatial))
+
+
+def vgg_of(features: nn.Module, head: Sequence[Any], *, dropout: float) -> VGG:
+    """torchvision's and timm's VGGs: convolutions with max poolings between, and the first and the last layer after them.
+
+    Raises:
+        UsageError: the last layer was changed.
+    """
+    widths: list[list[int]] = [[]]
+    for part in features.modules():
+        if isinstance(part, nn.Conv2d):
+            widths[-1].append(part.out_channels)
+        elif isinstance(part, nn.MaxPool2d):
+            widths.append([])
+    return VGG(
+        tuple(VGGStage(stage[-1], len(stage)) for stage in widths if stage),
+        batch_norm=any(isinstance(part, nn.BatchNorm2d) for part in features.modules()),
+        classes=linear_of(head[-1]).out_features,
+        in_channels=convolutions_of(features)[0].in_channels,
+        dropout=dropout,
+        head_width=head[0].weight.shape[0],
+    )

@@ -22,6 +22,7 @@ from ..mobilenet_v2 import MobileNetV2
 from ..mobilenet_v3 import MobileNetV3
 from ..mobilenet_v4 import Conv, Fused, MobileNetV4, Universal
 from ..resnet import ResNet
+from ..vgg import VGG
 from .reading import (
     activation_of,
     bottleneck_of,
@@ -31,6 +32,7 @@ from .reading import (
     padding_of,
     refuse_same_padding,
     resnet_of,
+    vgg_of,
 )
 
 
@@ -147,10 +149,16 @@ def _resnet(module: Any) -> ResNet:
     return resnet_of(module, bottleneck=bottleneck, dropout=module.drop_rate)
 
 
+def _vgg(module: Any) -> VGG:
+    """timm's first linear layer is a convolution as large as the map."""
+    return vgg_of(module.features, (module.pre_logits.fc1, module.head.fc), dropout=module.drop_rate)
+
+
 READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
     {  # class in timm.models -> reader
         "EfficientNet": _efficientnet,
         "MobileNetV3": _mobilenet_v3,
         "ResNet": _resnet,
+        "VGG": _vgg,
     }
 )

@@ -13,6 +13,7 @@ from torch import nn
 from pocketcnn.errors import UsageError
 from pocketcnn.vision import require_torchvision
 
+from ..alexnet import AlexNet
 from ..bottleneck_plan import Bottleneck, BottleneckPlan
 from ..image_classifier import ImageClassifier
 from ..mnasnet import MnasNet
@@ -22,7 +23,8 @@ from ..resnet import ResNet
 from ..shufflenet_v2 import Plan as ShuffleNetV2Plan
 from ..shufflenet_v2 import ShuffleNetV2, Stage
 from ..squeezenet import SQUEEZENET_1_0, SQUEEZENET_1_1, SqueezeNet
-from .reading import activation_of, bottleneck_of, convolution_of, convolutions_of, linear_of, resnet_of
+from ..vgg import VGG
+from .reading import activation_of, bottleneck_of, convolution_of, convolutions_of, linear_of, resnet_of, vgg_of
 
 
 def _mobilenet_v2(module: Any) -> MobileNetV2:
@@ -113,6 +115,24 @@ def _mnasnet(module: Any) -> MnasNet:
     return MnasNet(plan, classes=linear.out_features, in_channels=stem.in_channels, dropout=dropout.p)
 
 
+def _alexnet(module: Any) -> AlexNet:
+    kinds = (nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear, nn.ReLU, nn.Linear)
+    dropout, first, *_, last = _classifier(module, *kinds)
+    return AlexNet(
+        1,
+        classes=last.out_features,
+        in_channels=convolutions_of(module)[0].in_channels,
+        dropout=dropout.p,
+        head_width=first.out_features,
+    )
+
+
+def _vgg(module: Any) -> VGG:
+    kinds = (nn.Linear, nn.ReLU, nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear)
+    head = _classifier(module, *kinds)
+    return vgg_of(module.features, head, dropout=head[2].p)
+
+
 def _resnet(module: Any) -> ResNet:
     bottleneck = isinstance(module.layer1[0], require_torchvision("models.resnet").Bottleneck)
     return resnet_of(module, bottleneck=bottleneck, dropout=0.0)
@@ -120,6 +140,8 @@ def _resnet(module: Any) -> ResNet:
 
 READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
     {  # class in torchvision.models -> reader
+        "AlexNet": _alexnet,
+        "VGG": _vgg,
         "MobileNetV2": _mobilenet_v2,
         "MobileNetV3": _mobilenet_v3,
         "MNASNet": _mnasnet,
