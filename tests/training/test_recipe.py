@@ -14,8 +14,8 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_toml_sets_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
-    recipe = Recipe.from_toml(write(tmp_path, 'epochs = 7\noptimizer = "sgd"\nlearning_rate = 0.2\n'))
-    assert recipe == Recipe(epochs=7, optimizer="sgd", learning_rate=0.2)
+    recipe = Recipe.from_toml(write(tmp_path, 'epochs = 7\noptimizer = "adamw"\nlearning_rate = 0.2\n'))
+    assert recipe == Recipe(epochs=7, optimizer="adamw", learning_rate=0.2)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ _ORDER = np.random.default_rng(0).permutation(len(_DIGITS.target))
 IMAGES = torch.tensor(_DIGITS.images[_ORDER], dtype=torch.float32)[:, None] / 8 - 1
 LABELS = [int(label) for label in _DIGITS.target[_ORDER]]
 
-QUICK = Recipe(epochs=3, batch_size=32, learning_rate=0.01, warmup_epochs=0.5)
+QUICK = Recipe(epochs=3, batch_size=32, optimizer="adamw", learning_rate=0.01, weight_decay=0.05, warmup_epochs=0.5)
 
 
 class Digits(Dataset[Any]):
