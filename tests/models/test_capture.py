@@ -5,6 +5,7 @@ import torch
 from zoo_forms import each, side, small
 
 from pocketcnn.graph import GraphNetwork, capture
+from pocketcnn.layers import set_progress
 
 
 @pytest.mark.parametrize("name", each())
@@ -18,3 +19,12 @@ def test_a_captured_network_computes_the_same_under_the_same_names(name, randomi
     found = {key: value for key, value in captured.state_dict().items() if "num_batches" not in key}
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], value) for key, value in expected.items())
+
+
+@torch.no_grad()
+def test_a_network_in_the_middle_of_learning_its_groups_is_captured_as_it_computes(randomised):
+    network = randomised(small("condensenet_86", learn_groups=True))
+    set_progress(network, 0.34)
+    captured = GraphNetwork(capture(network, (1, 3, 8, 8))).eval()
+    images = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(captured(images), network(images), atol=1e-5, rtol=1e-5)

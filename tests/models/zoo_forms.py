@@ -11,15 +11,24 @@ NAMES = zoo.list_models()
 SIBLINGS = frozenset(
     [f"vgg{depth}{form}" for depth in (13, 16, 19) for form in ("", "_bn")]
     + [f"efficientnet_lite{size}" for size in range(1, 5)]
-    + ["resnet34", "resnet101", "mnasnet_b1"]
+    + ["resnet34", "resnet101", "mnasnet_b1", "condensenet_74", "condensenet_182"]
 )
 """Networks of the same class and blocks as another one, only deeper or wider: what is costly is tested on the other."""
 
 VGGS = [name for name in NAMES if name.startswith("vgg")]
-SMALLEST_SIDE: dict[str, int] = {"alexnet": 67, **dict.fromkeys(VGGS, 32), "squeezenet1_0": 21, "squeezenet1_1": 17}
+SMALLEST_SIDE: dict[str, int] = {
+    "alexnet": 67,
+    **dict.fromkeys(VGGS, 32),
+    "squeezenet1_0": 21,
+    "squeezenet1_1": 17,
+    "condensenet_74": 32,
+}
 """Networks that need an image of at least so many pixels a side; all others take any."""
 
-SMALL_FORM: dict[str, dict[str, object]] = {name: {"head_width": 16} for name in ["alexnet", *VGGS]}
+SMALL_FORM: dict[str, dict[str, object]] = {
+    **{name: {"head_width": 16} for name in ["alexnet", *VGGS]},
+    "condensenet_86": {"depth": 14},
+}
 """Options that make a network without width multiplier smaller."""
 
 

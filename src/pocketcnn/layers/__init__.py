@@ -11,6 +11,7 @@ from .batch_norm import Norm as Norm
 from .batch_norm import batch_norm as batch_norm
 from .batch_norm import set_batch_norm as set_batch_norm
 from .conv_norm_act import ConvNormAct as ConvNormAct
+from .dense_layer import DenseLayer as DenseLayer
 from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
 from .fire import Fire as Fire
 from .initialisation import fan_out_normal_weights as fan_out_normal_weights
@@ -21,6 +22,15 @@ from .initialisation import shufflenet_weights as shufflenet_weights
 from .initialisation import truncated_normal_weights as truncated_normal_weights
 from .initialisation import uniform_fan_in_weights as uniform_fan_in_weights
 from .inverted_residual import InvertedResidual as InvertedResidual
+from .learned_group import CondensedGroupLayer as CondensedGroupLayer
+from .learned_group import LearnedGroupConv as LearnedGroupConv
+from .learned_group import LearnedGroupLayer as LearnedGroupLayer
+from .learned_group import LearnedGroupLinear as LearnedGroupLinear
+from .learned_group import SelectChannels as SelectChannels
+from .learned_group import condensed_layer as condensed_layer
+from .learned_group import condensed_linear as condensed_linear
+from .learned_group import every_nth as every_nth
+from .learned_group import group_lasso as group_lasso
 from .padding import Conv2dSame as Conv2dSame
 from .padding import Padding as Padding
 from .padding import conv2d as conv2d
@@ -28,6 +38,8 @@ from .padding import pad_same as pad_same
 from .residual_units import BasicUnit as BasicUnit
 from .residual_units import BottleneckUnit as BottleneckUnit
 from .rounding import make_divisible as make_divisible
+from .scheduled import Scheduled as Scheduled
+from .scheduled import set_progress as set_progress
 from .shuffle_units import ShuffleV1Unit as ShuffleV1Unit
 from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
 from .squeeze_excite import SqueezeExcite as SqueezeExcite

@@ -38,6 +38,7 @@ CATALOG: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "alexnet": ("alexnet",),
         "vgg": ("vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
         "resnet": ("resnet18", "resnet34", "resnet50", "resnet101"),
+        "condensenet": ("condensenet_74", "condensenet_86", "condensenet_182"),
         "squeezenet": ("squeezenet1_0", "squeezenet1_1"),
         "shufflenet_v1": ("shufflenet_v1",),
         "shufflenet_v2": ("shufflenet_v2",),
