@@ -39,4 +39,5 @@ def test_the_paper_of_a_network_from_elsewhere_is_unknown() -> None:
 def test_mistakes_are_explained() -> None:
     assert "Did you mean mobilenet_v2" in fail(2, "models", "mobilnet_v2")
     assert "width must be a number above 0" in fail(2, "models", "mobilenet_v2", "--width", "0")
+    assert "squeezenet1_0 does not take images of 3x8x8" in fail(2, "models", "squeezenet1_0", "--input", "8")
     assert "write 3x224x224" in fail(2, "models", "--input", "224x")

@@ -37,8 +37,6 @@ def test_the_same_seed_gives_the_same_network_and_the_size_can_be_chosen(digits:
     first, second = (document(*command, "--out", tmp_path / name) for name in ("a", "b"))
     assert (first["input"]["height"], first["input"]["width"]) == (10, 12)
     assert first["history"][0]["loss"] == second["history"][0]["loss"]
-    other = document(*command, "--out", tmp_path / "c", "--seed", 1)
-    assert other["history"][0]["loss"] != first["history"][0]["loss"]
 
 
 def test_a_teacher_lends_its_input_contract(digits: Path, onnx_file: Path, model: Path, tmp_path: Path) -> None:

@@ -41,21 +41,25 @@ def compress(
     Example:
       pocketcnn compress trained/model.safetensors photos --budget "macs<=50%, size<=100kB" --out smaller
     """
+    from pocketcnn.cli.stage_progress import stage_progress
+    from pocketcnn.pipeline.compress import compress as compress_to_budget
+    from pocketcnn.targets import Budget
+    from pocketcnn.training import Recipe
+
     output = Output(as_json)
+    limits = Budget.parse(budget)  # before anything is trained
     options = {"budget": budget, "out": out, "width": width if width != 1 else None, "effort": effort, "seed": seed}
     with resumed_by_the_same_command(out):
         parent = _parent(network, data, width, seed, recipe, out / "parent", output)
-        from pocketcnn.pipeline.compress import compress as compress_to_budget
-
         result = compress_to_budget(
             parent,
             data,
-            budget,
+            limits,
             out,
             effort=effort,
             seed=split_seed(parent) if seed is None else seed,
-            recipe=chosen_recipe(recipe, None, None),
-            progress_for=output.progress,
+            recipe=Recipe.from_toml(recipe) if recipe else None,
+            progress_for=stage_progress,
             say=output.say,
             command=command_line("compress", (network, str(data)), {**options, "recipe": recipe}),
         )

@@ -31,6 +31,7 @@ def fit(
     Example:
       pocketcnn fit photos --budget "size<=300kB, latency<=5ms@onnxruntime-cpu" --out fitted
     """
+    from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.models import network_options
     from pocketcnn.pipeline.candidates import NETWORKS
     from pocketcnn.pipeline.fit import fit as fit_to_budget
@@ -49,7 +50,7 @@ def fit(
             seed=seed,
             networks=network or NETWORKS,
             recipe=Recipe.from_toml(recipe) if recipe else None,
-            progress_for=output.progress,
+            progress_for=stage_progress,
             say=output.say,
             command=command_line("fit", (str(data),), options),
         )

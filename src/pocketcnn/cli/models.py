@@ -10,6 +10,7 @@ import typer
 from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import format_shape, parse_input
+from pocketcnn.errors import UsageError
 from pocketcnn.models import create, list_models, network_options
 from pocketcnn.models.registry import CATALOG
 
@@ -78,13 +79,20 @@ def cost_of(name: str, shape: tuple[int, int, int], *, width: float, classes: in
     """Parameters and multiply-adds, by torch's own counter on tensors without contents.
 
     That takes a tenth of the time that capturing the network would, which matters for a list of the whole zoo.
+
+    Raises:
+        UsageError: the network does not take images of that shape.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         network = create(name, width=width, classes=classes, in_channels=shape[0]).eval()
-        network(torch.empty(1, *shape))
+        try:
+            network(torch.empty(1, *shape))
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"{name} does not take images of {format_shape(shape)}: {reason}") from error
     params = sum(parameter.numel() for parameter in network.parameters())
     return params, counter.get_total_flops() // 2
 

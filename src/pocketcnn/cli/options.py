@@ -1,9 +1,23 @@
 """Options that several verbs share, with one wording."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pocketcnn.errors import UsageError
+
+
+def _writable_folder(path: Path) -> Path:
+    """Find out before any work is done that its results could not be written."""
+    above = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not above.is_dir():
+        raise UsageError(f"--out {path}: {above} is a file, not a folder. Choose another folder.")
+    if not os.access(above, os.W_OK):
+        raise UsageError(f"--out {path}: {above} cannot be written to. Choose another folder.")
+    return path
+
 
 Json = Annotated[
     bool,
@@ -18,7 +32,9 @@ Data = Annotated[
 BudgetText = Annotated[
     str, typer.Option("--budget", help='Upper limits, such as "size<=60kB, latency<=1ms@onnxruntime-cpu".')
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the results; made if it is not there.")]
+Out = Annotated[
+    Path, typer.Option("--out", callback=_writable_folder, help="Folder for the results; made if it is not there.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the split of the images and of all that training draws.")]
 Effort = Annotated[str, typer.Option(help="How much to train: low, medium or high.")]
 Width = Annotated[float, typer.Option(help="Width multiplier of a network of the zoo.")]

@@ -1,0 +1,45 @@
+"""The display of the many trainings inside a `fit`: a bar each on a terminal, one line each in a log file."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from pocketcnn.cli.console import Console
+from pocketcnn.training import ConsoleProgress, EpochRecord, Progress, QuietProgress
+
+
+class OneLine(QuietProgress):
+    """Says one thing, when the training has ended: epochs, the best accuracy, and how long it took."""
+
+    def __init__(self, title: str, console: Console) -> None:
+        self.title, self.console = title, console
+        self._epochs = 0
+        self._best = 0.0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        return self
+
+    def epoch(self, record: EpochRecord) -> None:
+        self._epochs = record.epoch
+        self._best = max(self._best, record.val_accuracy)
+
+    def note(self, text: str) -> None:
+        self.console.print(text, soft_wrap=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._epochs:
+            seconds = time.monotonic() - self._began
+            self.console.print(
+                f"{self.title}: {self._epochs} epochs, best val accuracy {self._best:.2%}, {seconds:.0f} s",
+                soft_wrap=True,
+            )
+
+
+def stage_progress(title: str) -> Progress:
+    """The display of the training called `title`, on the error stream."""
+    console = Console(stderr=True)
+    return ConsoleProgress(title, console) if console.is_terminal else OneLine(title, console)
