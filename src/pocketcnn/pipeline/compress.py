@@ -1,12 +1,13 @@
 """`compress`: a trained network in, the same network within a budget out."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from pocketcnn.data import scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.pipeline.effort import load_effort
+from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.recipes import RECIPE, Trainings, datasets
@@ -23,7 +24,7 @@ def compress(
     budget: str | Budget,
     out: str | Path,
     *,
-    effort: str = "low",
+    effort: str | Effort = "low",
     seed: int = 0,
     recipe: Recipe | None = None,
     progress_for: ProgressFor = quiet,
@@ -57,7 +58,7 @@ def compress(
         )
     trainings = Trainings(load_effort(effort), len(folder.train), seed, recipe or RECIPE)
     settings = {"network": fingerprint_of(network), "data": folder.fingerprint, "budget": str(wanted), "seed": seed}
-    settings |= {"effort": effort, "recipe": trainings.base.model_dump()}
+    settings |= {"effort": asdict(load_effort(effort)), "recipe": trainings.base.model_dump()}
     workspace = Workspace.of(Path(out), settings, progress_for)
     sets = datasets(folder, network.info.input, trainings.base.augmentation)
     bench = Bench(sets, absolute(wanted, network.graph), trainings, workspace, say, folder.fingerprint)

@@ -60,12 +60,14 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
 )
 
 
-def load_effort(name: str) -> Effort:
-    """The effort of that name.
+def load_effort(effort: str | Effort) -> Effort:
+    """The effort of that name, or the given one.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none of that name.
     """
-    if name not in EFFORTS:
-        raise UsageError(f"There is no effort {name!r}; choose one of {', '.join(EFFORTS)}.")
-    return EFFORTS[name]
+    if isinstance(effort, Effort):
+        return effort
+    if effort not in EFFORTS:
+        raise UsageError(f"There is no effort {effort!r}; choose one of {', '.join(EFFORTS)}.")
+    return EFFORTS[effort]

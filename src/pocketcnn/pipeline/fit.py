@@ -6,7 +6,7 @@ budget, recovering against the unpruned parent; export; run the file beside PyTo
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pocketcnn.data import ImageFolder, infer_contract, scan
@@ -14,7 +14,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.models import list_models
 from pocketcnn.pipeline.candidates import NETWORKS, Plan, propose
-from pocketcnn.pipeline.effort import load_effort
+from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.halving import race
@@ -31,7 +31,7 @@ def fit(
     budget: str | Budget,
     out: str | Path,
     *,
-    effort: str = "low",
+    effort: str | Effort = "low",
     seed: int = 0,
     networks: Sequence[str] = NETWORKS,
     recipe: Recipe | None = None,
@@ -48,7 +48,7 @@ def fit(
     Args:
         data: a folder of images, see `pocketcnn.data.scan`.
         budget: limits such as ``size<=60kB, latency<=1ms@onnxruntime-cpu``.
-        effort: ``low``, ``medium`` or ``high``: how much is trained.
+        effort: ``low``, ``medium`` or ``high``, or an `Effort`: how much is trained.
         networks: names of the zoo to choose from.
         recipe: replaces the default recipe of all trainings; epochs, rates of fine-tuning and warm-up follow from the effort.
         progress_for: makes the progress display of a training from its title.
@@ -73,7 +73,7 @@ def fit(
     plans = propose(contract, len(folder.classes), wanted, size.candidates, networks)
     say(f"{len(plans)} candidates: " + ", ".join(plan.name for plan in plans))
     trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
-    settings = {"data": folder.fingerprint, "budget": str(wanted), "effort": effort, "seed": seed}
+    settings = {"data": folder.fingerprint, "budget": str(wanted), "effort": asdict(load_effort(effort)), "seed": seed}
     settings |= {"networks": list(networks), "recipe": trainings.base.model_dump()}
     workspace = Workspace.of(Path(out), settings, progress_for)
     sets = SetsBySize(folder, contract, trainings.base.augmentation)

@@ -24,6 +24,9 @@ from pocketcnn.training import Recipe, evaluate, predict_logits
 FAR = 0.5
 """Pruning to less than this share of the multiply-adds is done in two stages, with recovery between them."""
 
+AGREEMENT = 0.995
+"""Share of the validation images on which an integer network must answer like the float one to need no fine-tuning."""
+
 DEFAULT_MULTIPLE = 8
 """Channel counts are rounded to this where the budget names no target that says what it likes."""
 
@@ -141,22 +144,25 @@ def _recover(name: str, network: GraphNetwork, parent: GraphNetwork, bench: Benc
     recipe = bench.trainings.recovery()
     bench.train(name, network, recipe, parent)
     note = f"{before:.1%} before fine-tuning against the unpruned network"
-    settings = {**asdict(how), "recipe": recipe.model_dump()}
+    settings = {**asdict(how), "keep": list(how.keep), "recipe": recipe.model_dump()}
     bench.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
 
 
 def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
-    """Quantize `network`, and fine-tune with simulated integers where that brings it closer to the float network."""
+    """Quantize `network`, and fine-tune with simulated integers where the integers changed its answers."""
     began = time.monotonic()
     images = bench.sets.calibration()
     quantized = quantize(network, images)
     settings: dict[str, object] = {"method": "mse", "bits": 8, "calibration_images": len(images)}
     bench.record("quantized", quantized, settings=settings, seconds=time.monotonic() - began)
+    first = closeness(quantized, network, bench.sets.val)
+    if first[0] >= accuracy(network, bench.sets.val).top1 and first[1] >= AGREEMENT:
+        return quantized
     began = time.monotonic()
     recipe = bench.trainings.quantized()
     tuned = GraphNetwork(quantized.graph, quantized.info)
     bench.train("quantized, fine-tuned", tuned, recipe, network)
-    if _closeness(tuned, network, bench.sets.val) <= _closeness(quantized, network, bench.sets.val):
+    if closeness(tuned, network, bench.sets.val) <= first:
         bench.say("Fine-tuning with simulated integers brought nothing; the first quantization is kept")
         return quantized
     bench.record(
@@ -169,7 +175,7 @@ def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
     return tuned
 
 
-def _closeness(network: GraphNetwork, reference: GraphNetwork, val: ImageDataset) -> tuple[float, float]:
+def closeness(network: GraphNetwork, reference: GraphNetwork, val: ImageDataset) -> tuple[float, float]:
     """How good a quantized network is on val: its accuracy, and between equals how often it answers like `reference`."""
     same = predict_logits(network, val).argmax(1) == predict_logits(reference, val).argmax(1)
     return accuracy(network, val).top1, float(same.float().mean())
