@@ -36,3 +36,10 @@ def test_parameters_and_multiply_adds_are_the_published_ones(row):
 
 def test_every_network_of_the_zoo_has_a_row():
     assert {row["network"] for row in PUBLISHED} == set(zoo.list_models())
+
+
+def test_the_authors_count_of_shiftresnet_takes_its_stem_for_wider_than_it_is():
+    """count.py of alvinwan/shiftresnet-cifar prints 16,581,248: for the stem it multiplies by the 64 channels of the last
+    stage instead of by 3 · 16. All other layers agree."""
+    row = next(row for row in PUBLISHED if row["network"] == "shiftresnet")
+    assert int(row["madds"]) + 32 * 32 * 9 * (64 - 3 * 16) == 16_581_248

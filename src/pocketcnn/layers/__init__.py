@@ -11,6 +11,9 @@ from .batch_norm import Norm as Norm
 from .batch_norm import batch_norm as batch_norm
 from .batch_norm import set_batch_norm as set_batch_norm
 from .conv_norm_act import ConvNormAct as ConvNormAct
+from .conv_shift import ConvShiftConv as ConvShiftConv
+from .conv_shift import Join as Join
+from .conv_shift import ShiftResidualUnit as ShiftResidualUnit
 from .dense_layer import DenseLayer as DenseLayer
 from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
 from .fire import Fire as Fire
@@ -40,6 +43,7 @@ from .residual_units import BottleneckUnit as BottleneckUnit
 from .rounding import make_divisible as make_divisible
 from .scheduled import Scheduled as Scheduled
 from .scheduled import set_progress as set_progress
+from .shift import Shift as Shift
 from .shuffle_units import ShuffleV1Unit as ShuffleV1Unit
 from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
 from .squeeze_excite import SqueezeExcite as SqueezeExcite
