@@ -9,7 +9,7 @@ from torch import nn
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.layers import make_divisible
-from pocketcnn.models import create
+from pocketcnn.models import create, network_options
 from pocketcnn.pipeline.figures import FORMS, artefact_bytes, counted, in_form, measured
 from pocketcnn.report.result import Candidate
 from pocketcnn.targets import Budget, Limit
@@ -64,7 +64,9 @@ class Plan:
 
     def build(self) -> nn.Module:
         """The network with fresh weights from torch's present random state."""
-        options: dict[str, object] = {"total_stride": self.total_stride}
+        options: dict[str, object] = {}
+        if "total_stride" in network_options(self.network):
+            options["total_stride"] = self.total_stride
         if self.is_small and self.network in HEADS:
             options["head_width"] = make_divisible(HEADS[self.network] * self.width)
         return create(self.network, width=self.width, classes=self.classes, in_channels=self.channels, **options)

@@ -11,6 +11,7 @@ from torch import nn
 
 from pocketcnn.data import ImageDataset
 from pocketcnn.training import Progress, QuietProgress, Recipe, TrainResult, train
+from pocketcnn.training.checkpoint import checkpoints
 
 ProgressFor = Callable[[str], Progress]
 """Makes the progress display of one training from its title."""
@@ -61,14 +62,15 @@ class Workspace:
         teacher: nn.Module | None = None,
     ) -> TrainResult:
         """Train under the name `stage`, or take up what an earlier run of the same command left of it."""
+        out = self.folder / stage
         return train(
             network,
             train_set,
             val_set,
             recipe,
-            out=self.folder / stage,
+            out=out,
             teacher=teacher,
-            resume=True,
+            resume=bool(checkpoints(out / "checkpoints")),
             progress=self.progress_for(stage),
         )
 
