@@ -12,6 +12,8 @@ import pytest
 from cli_support import document, fail, invoke, succeed, write_digits
 
 from pocketcnn.graph.model_file import load
+from pocketcnn.models import network_options
+from pocketcnn.pipeline.candidates import Plan
 
 NETWORK = ("--network", "mobilenet_v2", "--width", "0.1")
 
@@ -98,3 +100,9 @@ def test_nothing_is_lost_by_ctrl_c_or_by_a_full_disk(
     assert [record["epoch"] for record in figures["history"]] == list(range(1, 26))
     assert f"loss {figures['history'][0]['loss']:.4f}" in first
     assert succeed("inspect", out / "model.safetensors").stdout
+
+
+def test_networks_without_the_option_of_a_smaller_stride_are_built_too() -> None:
+    plan = Plan("condensenet_86", 1.0, channels=1, size=(16, 16), classes=3)
+    assert "total_stride" not in network_options(plan.network)
+    assert plan.graph.output_shape == (3,)

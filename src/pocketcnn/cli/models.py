@@ -1,5 +1,6 @@
 """`pocketcnn models`: the networks of the zoo, with their cost."""
 
+import fnmatch
 import importlib
 import inspect
 import re
@@ -19,7 +20,10 @@ _PAPER = re.compile(r'"(?P<title>[^"]+)"\s*\((?P<source>[^)]+)\)')
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Only this network, with the defaults of its options.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Only this network, with the defaults of its options; or a pattern, 'mobilenet*'."),
+    ] = None,
     width: Width = 1.0,
     classes: Classes = 1000,
     input_text: InputText = "3x224x224",
@@ -36,12 +40,15 @@ def models(
     """
     out = Output(as_json)
     shape = parse_input(input_text)
-    if name is not None:
+    if name is not None and "*" not in name:
         network = describe(name, shape, width=width, classes=classes)
         out.json(network)
         _print_one(out, network)
         return
-    networks = [describe(each, shape, width=_width_of(each, width), classes=classes) for each in list_models()]
+    names = fnmatch.filter(list_models(), name or "*")
+    if not names:
+        raise UsageError(f"No network matches '{name}'. The zoo has {', '.join(list_models())}.")
+    networks = [describe(each, shape, width=_width_of(each, width), classes=classes) for each in names]
     out.json({"models": networks})
     out.table(
         ("name", ">parameters", ">MAdds", "options", "paper"),
@@ -78,22 +85,27 @@ def describe(name: str, shape: tuple[int, int, int], *, width: float, classes: i
 def cost_of(name: str, shape: tuple[int, int, int], *, width: float, classes: int) -> tuple[int, int]:
     """Parameters and multiply-adds, by torch's own counter on tensors without contents.
 
-    That takes a tenth of the time that capturing the network would, which matters for a list of the whole zoo.
+    That takes a tenth of the time that capturing the network would, which matters for a list of the whole zoo. Batch
+    norms are counted and then left out: they multiply nothing that counts, and are half of the time.
 
     Raises:
         UsageError: the network does not take images of that shape.
     """
     import torch
+    from torch import nn
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         network = create(name, width=width, classes=classes, in_channels=shape[0]).eval()
+        params = sum(parameter.numel() for parameter in network.parameters())
+        norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            network.set_submodule(norm, nn.Identity())
         try:
             network(torch.empty(1, *shape))
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             raise UsageError(f"{name} does not take images of {format_shape(shape)}: {reason}") from error
-    params = sum(parameter.numel() for parameter in network.parameters())
     return params, counter.get_total_flops() // 2
 
 
