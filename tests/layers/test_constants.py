@@ -7,6 +7,7 @@ from torch import nn
 from pocketcnn.layers import (
     batch_norm,
     fan_out_normal_weights,
+    fan_out_truncated_weights,
     glorot_uniform_weights,
     he_normal_weights,
     normal_weights,
@@ -99,3 +100,12 @@ def test_normal_weights_have_the_deviation_that_is_asked_for():
     normal_weights(conv, std=0.3)
     assert conv.weight.std().item() == pytest.approx(0.3, rel=0.05)
     assert not conv.bias.any()
+
+
+def test_truncated_fan_out_weights_keep_the_variance_of_two_over_the_fan_out():
+    torch.manual_seed(0)
+    depthwise, linear = nn.Conv2d(512, 512, 3, groups=512), nn.Linear(100, 400)
+    fan_out_truncated_weights(nn.Sequential(depthwise, linear))
+    for layer, fan_out in ((depthwise, 9), (linear, 400)):
+        assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)
+        assert layer.weight.abs().max().item() <= 2 * (2.6 / fan_out) ** 0.5

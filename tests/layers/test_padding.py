@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from layer_support import SIDES, STRIDES, steady
 from torch import nn
 
-from pocketcnn.layers import Conv2dSame, ConvNormAct, conv2d, pad_same
+from pocketcnn.layers import AvgPoolSame, Conv2dSame, ConvNormAct, MaxPoolSame, conv2d, pad_same
 
 KERNELS = st.sampled_from([1, 3, 5, 7])
 
@@ -46,3 +46,14 @@ def test_without_stride_both_ways_are_one():
 def test_the_value_of_the_pixels_added_can_be_chosen(size):
     padded = pad_same(torch.zeros(1, 1, size, size), 3, 2, value=-1.0)
     assert padded.min() == -1
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 7), (7, 8), (5, 5), (2, 1)])
+def test_pooling_with_same_padding_ignores_what_is_added(height, width):
+    x = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0)) - 5  # zeros would win
+    padded = pad_same(x, 3, 2, value=float("-inf"))
+    torch.testing.assert_close(MaxPoolSame(3, 2)(x), F.max_pool2d(padded, 3, 2))
+    inside = F.avg_pool2d(pad_same(torch.ones_like(x), 3, 2), 3, 2)
+    counted = F.avg_pool2d(pad_same(x, 3, 2), 3, 2)
+    torch.testing.assert_close(AvgPoolSame(3, 2, count_padding=True)(x), counted)
+    torch.testing.assert_close(AvgPoolSame(3, 2)(x), counted / inside)

@@ -12,6 +12,7 @@ from pocketcnn.models.mobilenet_v1 import MobileNetV1
 from pocketcnn.models.mobilenet_v2 import MobileNetV2
 from pocketcnn.models.mobilenet_v3 import MobileNetV3
 from pocketcnn.models.mobilenet_v4 import MobileNetV4
+from pocketcnn.models.nasnet import NASNet
 from pocketcnn.models.resnet import ResNet
 from pocketcnn.models.vgg import VGG
 from pocketcnn.vision import require_torchvision
@@ -107,6 +108,28 @@ def test_a_network_of_the_zoo_goes_to_its_namesake(namesake, network, randomised
     peer.load_state_dict(zoo.to_timm(network, namesake))  # timm has another eps: the variance makes up for it
     grey = IMAGES[:, :1]
     torch.testing.assert_close(peer(grey), network(grey), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("padding", ["same", ""])
+@torch.no_grad()
+def test_a_narrow_nasnet_agrees_and_the_weights_go_back_unchanged(padding, randomised):
+    peer = timm.models.NASNetALarge(num_classes=10, stem_size=8, num_features=24 * 8, pad_type=padding, drop_rate=0.1)
+    network = zoo.from_timm(randomised(peer))
+    assert type(network) is NASNet
+    for images in (IMAGES, torch.randn(2, 3, 65, 79)):
+        torch.testing.assert_close(network(images), peer(images), atol=1e-4, rtol=0)
+    back = zoo.to_timm(network, peer)
+    assert list(back) == list(peer.state_dict())
+    assert all(torch.equal(value, back[key]) for key, value in peer.state_dict().items())
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_nasnet_large_agrees_and_takes_the_weights_of_its_namesake(randomised):
+    peer = randomised(timm.create_model("nasnetalarge", num_classes=6))
+    torch.testing.assert_close(zoo.from_timm(peer)(IMAGES), peer(IMAGES), atol=1e-4, rtol=0)
+    network = zoo.create("nasnet_large", classes=6, padding="same")
+    peer.load_state_dict(zoo.to_timm(network, "nasnetalarge"))
 
 
 def test_batch_norm_constants_are_read_off():

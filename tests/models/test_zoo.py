@@ -122,6 +122,8 @@ CONSTANTS = {  # eps and momentum of batch norm, as the reference code has them
     "mobilenet_v4_conv_small": (1e-3, 0.01),
     "mnasnet_a1": (1e-3, 0.01),
     "efficientnet_lite0": (1e-3, 0.01),
+    "nasnet_mobile": (1e-3, 3e-4),
+    "condensenet_86": (1e-5, 0.1),
     "resnet18": (1e-5, 0.1),
     "shufflenet_v2": (1e-5, 0.1),
 }

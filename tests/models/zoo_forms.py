@@ -11,7 +11,7 @@ NAMES = zoo.list_models()
 SIBLINGS = frozenset(
     [f"vgg{depth}{form}" for depth in (13, 16, 19) for form in ("", "_bn")]
     + [f"efficientnet_lite{size}" for size in range(1, 5)]
-    + ["resnet34", "resnet101", "mnasnet_b1", "condensenet_74", "condensenet_182", "shiftnet_a"]
+    + ["resnet34", "resnet101", "mnasnet_b1", "condensenet_74", "condensenet_182", "shiftnet_a", "nasnet_large"]
 )
 """Networks of the same class and blocks as another one, only deeper or wider: what is costly is tested on the other."""
 
@@ -28,6 +28,7 @@ SMALLEST_SIDE: dict[str, int] = {
 SMALL_FORM: dict[str, dict[str, object]] = {
     **{name: {"head_width": 16} for name in ["alexnet", *VGGS]},
     "condensenet_86": {"depth": 14},
+    "nasnet_large": {"drop_path": 0.0},
 }
 """Options that make a network without width multiplier smaller."""
 

@@ -16,8 +16,10 @@ from .conv_shift import Join as Join
 from .conv_shift import ShiftResidualUnit as ShiftResidualUnit
 from .dense_layer import DenseLayer as DenseLayer
 from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
+from .drop_path import DropPath as DropPath
 from .fire import Fire as Fire
 from .initialisation import fan_out_normal_weights as fan_out_normal_weights
+from .initialisation import fan_out_truncated_weights as fan_out_truncated_weights
 from .initialisation import glorot_uniform_weights as glorot_uniform_weights
 from .initialisation import he_normal_weights as he_normal_weights
 from .initialisation import normal_weights as normal_weights
@@ -34,7 +36,11 @@ from .learned_group import condensed_layer as condensed_layer
 from .learned_group import condensed_linear as condensed_linear
 from .learned_group import every_nth as every_nth
 from .learned_group import group_lasso as group_lasso
+from .nas_operations import FactorizedReduction as FactorizedReduction
+from .nas_operations import TwiceSeparable as TwiceSeparable
+from .padding import AvgPoolSame as AvgPoolSame
 from .padding import Conv2dSame as Conv2dSame
+from .padding import MaxPoolSame as MaxPoolSame
 from .padding import Padding as Padding
 from .padding import conv2d as conv2d
 from .padding import pad_same as pad_same

@@ -52,3 +52,36 @@ def conv2d(
     if padding == "same" and stride > 1 and kernel > 1:  # otherwise both ways are one
         return Conv2dSame(in_channels, out_channels, kernel, stride, groups=groups, bias=bias)
     return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=bias)
+
+
+class MaxPoolSame(nn.Module):
+    """Max pooling with 'SAME' padding: (N, C, H, W) -> (N, C, ⌈H / stride⌉, ⌈W / stride⌉)."""
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        padding = _pads_before(x, self.kernel, self.stride)  # rounding up adds the odd pixel after
+        return F.max_pool2d(x, self.kernel, self.stride, padding, ceil_mode=True)
+
+
+class AvgPoolSame(nn.Module):
+    """Average pooling with 'SAME' padding; pixels that were added do not count, as in TensorFlow.
+
+    With `count_padding` they count as zeros, as in timm.
+    """
+
+    def __init__(self, kernel: int, stride: int, *, count_padding: bool = False) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.count_padding = kernel, stride, count_padding
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.count_padding:
+            return F.avg_pool2d(pad_same(x, self.kernel, self.stride), self.kernel, self.stride)
+        padding = _pads_before(x, self.kernel, self.stride)
+        return F.avg_pool2d(x, self.kernel, self.stride, padding, ceil_mode=True, count_include_pad=False)
+
+
+def _pads_before(x: torch.Tensor, kernel: int, stride: int) -> tuple[int, int]:
+    return same_pads(x.shape[2], kernel, stride)[0], same_pads(x.shape[3], kernel, stride)[0]

@@ -1,8 +1,9 @@
 """ShiftNet: "Shift: A Zero FLOP, Zero Parameter Alternative to Spatial Convolutions" (Wu et al., 2018).
 
-A, B and C for ImageNet, and ShiftResNet for CIFAR as in the authors' code (alvinwan/shiftresnet-cifar). How a strided module joins its input is not in the paper: for A and B the only way that meets the
-printed parameters and multiply-adds puts the pooled input behind the new channels; C meets its 0.78 million parameters
-without. Convolutions start as in ResNet.
+A, B and C for ImageNet, and ShiftResNet for CIFAR as in the authors' code (alvinwan/shiftresnet-cifar). How a strided
+module of ShiftNet joins its input is not in the paper: for A and B the only way that meets the printed parameters and
+multiply-adds puts the pooled input behind the new channels; C meets its 0.78 million parameters without. Convolutions
+start as in ResNet.
 """
 
 from collections import OrderedDict

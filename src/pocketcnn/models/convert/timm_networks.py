@@ -21,6 +21,10 @@ from ..mobilenet_v1 import MobileNetV1, Separable
 from ..mobilenet_v2 import MobileNetV2
 from ..mobilenet_v3 import MobileNetV3
 from ..mobilenet_v4 import Conv, Fused, MobileNetV4, Universal
+from ..nasnet import LARGE as NASNET_LARGE
+from ..nasnet import NASNet
+from ..nasnet import Plan as NASNetPlan
+from ..nasnet_cells import Style as NASNetStyle
 from ..resnet import ResNet
 from ..vgg import VGG
 from .reading import (
@@ -154,10 +158,29 @@ def _vgg(module: Any) -> VGG:
     return vgg_of(module.features, (module.pre_logits.fc1, module.head.fc), dropout=module.drop_rate)
 
 
+def _nasnet(module: Any) -> NASNet:
+    """timm has the large form, of any width."""
+    plan = NASNetPlan(
+        stem=module.stem_size,
+        filters=module.cell_0.conv_1x1.conv.out_channels,
+        cells=18,
+        skips_reduction_input=True,
+        auxiliary_map=NASNET_LARGE.auxiliary_map,
+    )
+    return NASNet(
+        plan,
+        classes=linear_of(module.last_linear).out_features,
+        in_channels=module.conv0.conv.in_channels,
+        dropout=module.head_drop.p,
+        style=NASNetStyle(padding_of(module), count_padding=True),
+    )
+
+
 READERS: Mapping[str, Callable[[nn.Module], ImageClassifier]] = MappingProxyType(
     {  # class in timm.models -> reader
         "EfficientNet": _efficientnet,
         "MobileNetV3": _mobilenet_v3,
+        "NASNetALarge": _nasnet,
         "ResNet": _resnet,
         "VGG": _vgg,
     }
