@@ -1,20 +1,21 @@
 """Runs ONNX models, and makes graphs of one operation and formats by hand, for the tests of the writer."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from itertools import accumulate
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from op_cases import Case
 from torch import Tensor
 
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat, for_inference
 from pocketcnn.runtimes import get_runtime
-from pocketcnn.runtimes.machine import this_machine
-from pocketcnn.runtimes.onnxruntime_runtime import exact_int8_settings
 
 MOVES = frozenset(
     {"concat", "slice", "channel_shuffle", "gather", "shift", "roll", "pad", "reshape", "permute"}
@@ -22,25 +23,20 @@ MOVES = frozenset(
 )
 
 
-def run(model: onnx.ModelProto, images: Tensor) -> Tensor:
-    """The output of a model with one output, which must pass ONNX's own checks."""
+def run(model: onnx.ModelProto, *batches: Tensor) -> list[Tensor]:
+    """The output of a model, which must pass ONNX's own checks, for each batch of images."""
     onnx.checker.check_model(model, full_check=True)
     with closing(get_runtime("onnxruntime").build(model.SerializeToString(), threads=1)) as session:
-        return torch.from_numpy(session.run(np.ascontiguousarray(images.numpy())))
+        return [torch.from_numpy(session.run(np.ascontiguousarray(images.numpy()))) for images in batches]
 
 
-def optimized(model: onnx.ModelProto, folder) -> list[str]:
-    """The operators that ONNX Runtime really runs, as in the model that it saves after its optimizations."""
-    import onnxruntime
-
+def optimized(model: onnx.ModelProto, folder: Path) -> Counter[str]:
+    """The operators that ONNX Runtime really runs, from the model that it saves after its optimizations."""
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(folder / "optimized.onnx")
-    options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    for key, value in exact_int8_settings(this_machine()).items():
-        options.add_session_config_entry(key, value)
     onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return [node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node]
+    return Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
 
 
 def one_operation(case: Case) -> Graph:

@@ -37,8 +37,8 @@ def test_float(name: str, data: st.DataObject) -> None:
     expected = GraphNetwork(graph).eval()(x)
     assume(bool(expected.isfinite().all()))  # a maximum of padding alone is the runtime's own idea of minus infinity
     model = to_onnx(graph, names=data.draw(names))
-    for batch in (1, 5):
-        torch.testing.assert_close(run(model, x[:batch]), expected[:batch], atol=1e-4, rtol=1e-4)
+    for result in run(model, x[:1], x):
+        torch.testing.assert_close(result, expected[: len(result)], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"div"}))  # next to a divisor of 0, one step is any distance
@@ -53,5 +53,5 @@ def test_integers_agree_within_one_step(name: str, data: st.DataObject, bits: in
     expected = GraphNetwork(quantized).eval()(x)
     step = quantized.numerics.activations[quantized.output].scale
     model = to_onnx(quantized, names=data.draw(names))
-    for batch in (1, 5):
-        assert (run(model, x[:batch]) - expected[:batch]).abs().max() <= 1.01 * step
+    for result in run(model, x[:1], x):
+        assert (result - expected[: len(result)]).abs().max() <= 1.01 * step

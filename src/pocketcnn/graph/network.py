@@ -14,7 +14,7 @@ from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import Numerics
 from pocketcnn.graph.ops import OPS
 
-Observer = Callable[[Node, Tensor], None]
+Observer = Callable[[Node, Tensor], Tensor | None]
 
 MAX_DEPTH = 64
 """Modules within modules: torch walks through them by recursion."""
@@ -81,6 +81,8 @@ class GraphNetwork(nn.Module):
     def run(self, x: Tensor, observe: Observer | None = None) -> Tensor:
         """The forward pass; `observe` is called with every node and its output, as the next nodes will see it.
 
+        If it returns a tensor, they see that instead.
+
         Raises:
             UsageError: the images do not have the shape that the network was captured for.
         """
@@ -92,8 +94,8 @@ class GraphNetwork(nn.Module):
             value = x if node.op == "input" else self._compute(node, [values[name] for name in node.inputs])
             form = self._numerics.activations.get(node.name)
             values[node.name] = value if form is None else fake_quantize_activation(value, form)
-            if observe is not None:
-                observe(node, values[node.name])
+            if observe is not None and (seen := observe(node, values[node.name])) is not None:
+                values[node.name] = seen
             for name in self._last_use[node.name]:
                 del values[name]
         return values[self._output]

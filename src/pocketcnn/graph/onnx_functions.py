@@ -16,9 +16,13 @@ from typing import Any
 import onnx
 from onnx import AttributeProto, FunctionProto, NodeProto, helper
 
+from pocketcnn.graph.onnx_builder import OPSET
 from pocketcnn.graph.onnx_names import short_names
 
 DOMAIN = "f"
+
+_WORTHWHILE = 8
+"""Bytes that a function must save: the first one brings an import with it."""
 
 _VARYING = "group"
 """The attribute that differs from one depthwise convolution to the next: functions take it as an argument."""
@@ -48,7 +52,7 @@ def with_functions(model: onnx.ModelProto) -> None:
         function.name = next(names)
         functions.append(function)
         nodes = _replaced(nodes, pairs, function)
-    functions = _inline_single_uses(nodes, functions, model.opset_import[0])
+    functions = _inline_single_uses(nodes, functions)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     model.functions.extend(functions)
@@ -73,7 +77,7 @@ def _pairs(nodes: Sequence[Any], outputs: Sequence[str], known: dict[tuple[int, 
 
 
 def _best_group(pairs: Iterable[_Pair]) -> list[_Pair]:
-    """The equal pairs whose replacement saves most, none sharing an operator with another; empty if none saves a byte."""
+    """The equal pairs whose replacement saves most, none sharing an operator with another; empty if none is worthwhile."""
     groups: defaultdict[bytes, list[_Pair]] = defaultdict(list)
     used: defaultdict[bytes, set[int]] = defaultdict(set)
     for pair in pairs:
@@ -83,7 +87,7 @@ def _best_group(pairs: Iterable[_Pair]) -> list[_Pair]:
             used[key] |= operators
             groups[key].append(pair)
     best = max(groups.values(), key=_saved, default=[])
-    return best if _saved(best) > 0 else []
+    return best if _saved(best) >= _WORTHWHILE else []
 
 
 def _saved(pairs: Sequence[_Pair]) -> int:
@@ -112,7 +116,14 @@ def _function(first: Any, second: Any) -> Any:
                 attribute = AttributeProto(name=attribute.name, type=attribute.type, ref_attr_name=name)
             copy.attribute.append(attribute)
         function.node.append(copy)
+    function.opset_import.extend(_imports(function.node))
     return function
+
+
+def _imports(nodes: Iterable[Any]) -> list[Any]:
+    """The operator sets that `nodes` are of."""
+    own = [helper.make_opsetid(DOMAIN, 1)] if any(node.domain == DOMAIN for node in nodes) else []
+    return [helper.make_opsetid("", OPSET), *own]
 
 
 def _call(first: Any, second: Any, name: str) -> Any:
@@ -143,7 +154,7 @@ def _replaced(nodes: Iterable[Any], pairs: Iterable[_Pair], function: Any) -> li
     return [calls.get(id(node), node) for node in nodes if id(node) not in gone]
 
 
-def _inline_single_uses(nodes: Iterable[Any], functions: Sequence[Any], opset: Any) -> list[Any]:
+def _inline_single_uses(nodes: Iterable[Any], functions: Sequence[Any]) -> list[Any]:
     """The functions, complete, without those that one other function alone calls: that one has their operators itself."""
     in_functions = Counter(node.op_type for function in functions for node in function.node if node.domain == DOMAIN)
     in_graph = {node.op_type for node in nodes if node.domain == DOMAIN}
@@ -154,8 +165,8 @@ def _inline_single_uses(nodes: Iterable[Any], functions: Sequence[Any], opset: A
         body = [part for node in function.node for part in _expanded(node, inlined, single, taken)]
         del function.node[:]
         function.node.extend(body)
-        domains = {node.domain for node in body}
-        function.opset_import.extend([opset, *[helper.make_opsetid(DOMAIN, 1)] * (DOMAIN in domains)])
+        del function.opset_import[:]
+        function.opset_import.extend(_imports(body))
         inlined[function.name] = function
     return [function for name, function in inlined.items() if name not in single]
 

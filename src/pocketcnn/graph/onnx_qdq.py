@@ -6,14 +6,17 @@ is quantized at once (QuantizeLinear); runtimes fuse such a group into one integ
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from pocketcnn.graph.fake_quantize import fake_quantize_bias, quantize_weight
+from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat, WeightFormat
 from pocketcnn.graph.onnx_builder import OnnxBuilder
+from pocketcnn.graph.onnx_names import numbered
 
 Constant = Callable[[np.ndarray, str], str]
 """Adds a constant, named like the hint, and returns the name of its value."""
@@ -113,6 +116,32 @@ def saturates_alike(node: Node, form: ActivationFormat) -> bool:
         return False
     low, high = (np.rint(np.float32(bound) / np.float32(form.scale)) + form.zero_point for bound in bounds)
     return bool(low <= form.low and high >= form.high)
+
+
+def is_absorbed(graph: Graph, node: Node) -> bool:
+    """Whether the value of `node` is never stored, because its only reader is a clip that storing does anyway."""
+    formats, users = graph.numerics.activations, graph.users(node.name)
+    if len(users) != 1 or node.name in formats or node.name == graph.output:
+        return False
+    form = formats.get(users[0].name)
+    return form is not None and saturates_alike(users[0], form)
+
+
+def with_separate_means(graph: Graph) -> Graph:
+    """The same with every mean over an image's height and width that drops them made two operations: the mean, and a reshape.
+
+    So its integers are made before they are reshaped, which is the group that runtimes know.
+    """
+    nodes: list[Node] = []
+    formats = dict(graph.numerics.activations)
+    for node in graph.nodes:
+        if node.op == "mean" and node.ints("axes") == (1, 2) and not node.flag("keepdim") and node.name in formats:
+            mean = replace(node, name=next(name for name in numbered(f"{node.name}/mean") if name not in graph))
+            nodes.append(replace(mean, attrs={**node.attrs, "keepdim": True}))
+            formats[mean.name] = formats[node.name]
+            node = replace(node, op="reshape", inputs=(mean.name,), attrs={"shape": node.shape})
+        nodes.append(node)
+    return graph.rebuilt(nodes, numerics=graph.numerics.model_copy(update={"activations": formats}))
 
 
 def _integer(form: ActivationFormat) -> type:

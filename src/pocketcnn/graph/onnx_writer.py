@@ -21,7 +21,7 @@ from pocketcnn.graph.onnx_builder import OnnxBuilder
 from pocketcnn.graph.onnx_constants import narrow_constant
 from pocketcnn.graph.onnx_functions import with_functions
 from pocketcnn.graph.onnx_names import numbered, shorten
-from pocketcnn.graph.onnx_qdq import Qdq, saturates_alike
+from pocketcnn.graph.onnx_qdq import Qdq, is_absorbed, saturates_alike, with_separate_means
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.passes.fold import for_inference
 
@@ -73,7 +73,7 @@ def to_onnx(
     Raises:
         UsageError: `outputs` names a node that the graph does not have.
     """
-    graph = graph if graph.numerics else for_inference(graph)
+    graph = with_separate_means(graph) if graph.numerics else for_inference(graph)
     for name in outputs:
         if name not in graph:
             raise UsageError(f"The graph has no node {name!r} after folding, so it cannot be an output.")
@@ -150,12 +150,7 @@ class _GraphWriter:
 
     def _is_integer(self, node: Node) -> bool:
         """Whether `node` goes from integers to integers: the group that runtimes make one integer operator of."""
-        users = self.graph.users(node.name)
-        stored = node.name in self._formats or (
-            len(users) == 1
-            and users[0].name in self._formats
-            and saturates_alike(users[0], self._formats[users[0].name])
-        )
+        stored = node.name in self._formats or is_absorbed(self.graph, node)
         return node.inputs[0] in self._formats and stored
 
     def _is_unsigned_convolution(self, node: Node) -> bool:

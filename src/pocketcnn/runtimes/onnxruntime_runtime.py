@@ -12,6 +12,7 @@ import onnxruntime
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.runtimes.base import FloatArray, SessionInfo
 from pocketcnn.runtimes.machine import Machine, this_machine
+from pocketcnn.runtimes.onnx_unsigned import with_uint8_weights
 
 _FATAL = 4  # ONNX Runtime's log severity; its errors arrive as exceptions, and its warnings are not for users
 
@@ -43,11 +44,7 @@ class OnnxSession:
         self.info = SessionInfo("onnxruntime", onnxruntime.__version__, threads, settings)
         where = "the ONNX model" if isinstance(artefact, bytes) else os.fspath(artefact)
         try:
-            session = onnxruntime.InferenceSession(
-                artefact if isinstance(artefact, bytes) else where,
-                _options(threads, settings),
-                providers=["CPUExecutionProvider"],
-            )
+            session = _inference_session(artefact, threads, settings)
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
             raise PocketcnnError(f"ONNX Runtime cannot load {where}: {_reason(error)}") from error
         self._input, self.input_shape = _image_input(session.get_inputs(), where)
@@ -70,6 +67,20 @@ class OnnxSession:
 
     def close(self) -> None:
         self._session = None
+
+
+def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
+    """Every output, in order, of an ONNX model that shows inner values too, run as `OnnxSession` would run it."""
+    session = _inference_session(model, 1, exact_int8_settings(this_machine()))
+    values: list[FloatArray] = session.run(None, {session.get_inputs()[0].name: batch})
+    return values
+
+
+def _inference_session(artefact: str | os.PathLike[str] | bytes, threads: int, settings: Mapping[str, str]) -> Any:
+    model = artefact if isinstance(artefact, bytes) else os.fspath(artefact)
+    if settings:
+        model = with_uint8_weights(model if isinstance(model, bytes) else Path(model).read_bytes())
+    return onnxruntime.InferenceSession(model, _options(threads, settings), providers=["CPUExecutionProvider"])
 
 
 def exact_int8_settings(machine: Machine) -> Mapping[str, str]:
