@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.pipeline.conftest import BUDGET, NETWORKS, TINY
 
 from pocketcnn.data import ImageDataset, scan
 from pocketcnn.errors import Interrupted, UsageError
@@ -18,7 +19,6 @@ from pocketcnn.pipeline.sidecar import read_sidecar
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.report.result import FitResult
 from pocketcnn.runtimes import get_runtime
-from tests.pipeline.conftest import BUDGET, NETWORKS, TINY
 
 Fitted = tuple[FitResult, Path]
 
@@ -109,7 +109,10 @@ def test_the_sidecar_suffices_to_run_the_file_without_pocketcnn(fitted: Fitted, 
     )
     files = [str(sample.path) for sample in folder.test]
     done = subprocess.run(
-        [sys.executable, script, out / "model.json", out / "model.onnx", *files], capture_output=True, text=True, check=True
+        [sys.executable, script, out / "model.json", out / "model.onnx", *files],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     said = done.stdout.split()
     right = sum(word == folder.classes[sample.label] for word, sample in zip(said, folder.test, strict=True))
@@ -171,5 +174,3 @@ def test_unknown_names_are_refused_before_anything_is_trained(digits: Path, tmp_
     with pytest.raises(UsageError, match="no effort 'huge'"):
         fit(digits, "size<=60kB", tmp_path, effort="huge")
     assert not list(tmp_path.iterdir())
-
-

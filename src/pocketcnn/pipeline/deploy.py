@@ -42,7 +42,9 @@ class Labelled:
 def answers(artefact: Path, images: Tensor) -> tuple[IntArray, FloatArray]:
     """What the file says on ONNX Runtime of images (N, C, H, W): the class (N,), and its probability (N,)."""
     with closing(get_runtime("onnxruntime").build(artefact, threads=1)) as session:
-        logits = np.concatenate([session.run(batch.numpy()) for batch in images.split(BATCH)])
+        logits = np.concatenate(
+            [session.run(images[start : start + BATCH].numpy()) for start in range(0, len(images), BATCH)]
+        )
     probabilities = np.exp(logits - logits.max(1, keepdims=True))
     probabilities /= probabilities.sum(1, keepdims=True)
     return logits.argmax(1), probabilities.max(1)

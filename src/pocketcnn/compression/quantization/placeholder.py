@@ -8,7 +8,8 @@ from pocketcnn.graph import ActivationFormat, Graph, Numerics, for_inference
 def with_placeholder_formats(graph: Graph) -> Graph:
     """`graph` quantized with made-up ranges, all different, as calibrated ones are.
 
-    The result has the bytes and the operations of the quantized network, but not its answers.
+    The result has the operations of the quantized network and, as no two constants are alike and can be shared, at least
+    the bytes of its file; it has not its answers.
     """
     folded = for_inference(graph)
     places = placements(folded)
@@ -16,7 +17,7 @@ def with_placeholder_formats(graph: Graph) -> Graph:
     for place, node in enumerate(folded.nodes):
         kind = places[node.name]
         if kind is Placement.OWN:
-            formats[node.name] = ActivationFormat(scale=2.0 ** (-6 - place / 1024), zero_point=128)
+            formats[node.name] = ActivationFormat(scale=2.0 ** (-6 - place / 1024), zero_point=place % 256)
         elif kind is Placement.SAME and node.inputs[0] in formats:
             formats[node.name] = formats[node.inputs[0]]
     weights, scales = weight_formats(folded, formats)
