@@ -5,6 +5,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import fx
 
 from pocketcnn.graph.capture import Builder, Value
@@ -268,7 +269,9 @@ def _pad(b: Builder) -> Value:
             f"padding {pads} of mode {given.get('mode', 'constant')!r}; only constant padding of rows and columns works"
         )
     pads = (*pads, 0, 0, 0, 0)[:4]
-    return b.add("pad", b.value(given["self"]), pads=pads, value=float(given["value"] or 0))
+    lowest = torch.finfo(given["self"].meta["val"].dtype).min  # for -inf, as before a max pooling: JSON knows no infinity
+    value = min(max(float(given["value"] or 0), lowest), -lowest)
+    return b.add("pad", b.value(given["self"]), pads=pads, value=value)
 
 
 def _pool(op: str, b: Builder) -> Value:

@@ -23,7 +23,7 @@ class GraphError(PocketcnnError):
 
 
 MAX_INT = 2**31 - 1
-MAX_FLOAT = 2.0**127
+MAX_FLOAT = torch.finfo(torch.float32).max
 
 
 class Kind(Enum):
