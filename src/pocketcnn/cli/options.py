@@ -36,7 +36,7 @@ Out = Annotated[
     Path, typer.Option("--out", callback=_writable_folder, help="Folder for the results; made if it is not there.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the split of the images and of all that training draws.")]
-Effort = Annotated[str, typer.Option(help="How much to train: low, medium or high.")]
+Effort = Annotated[str, typer.Option(help="How much to train: quick (to try it out), low, medium or high.")]
 Width = Annotated[float, typer.Option(help="Width multiplier of a network of the zoo.")]
 Classes = Annotated[int, typer.Option(help="Classes of a network of the zoo.")]
 InputText = Annotated[

@@ -39,6 +39,9 @@ class Effort:
 
 EFFORTS: Mapping[str, Effort] = MappingProxyType(
     {
+        "quick": Effort(
+            candidates=2, rounds=(40,), final_steps=80, recovery_steps=60, quantized_steps=20, min_epochs=1
+        ),  # to try a command out
         "low": Effort(candidates=4, rounds=(100, 160), final_steps=600, recovery_steps=320, quantized_steps=100),
         "medium": Effort(
             candidates=8,

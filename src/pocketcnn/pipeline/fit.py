@@ -48,7 +48,7 @@ def fit(
     Args:
         data: a folder of images, see `pocketcnn.data.scan`.
         budget: limits such as ``size<=60kB, latency<=1ms@onnxruntime-cpu``.
-        effort: ``low``, ``medium`` or ``high``, or an `Effort`: how much is trained.
+        effort: ``quick``, ``low``, ``medium`` or ``high``, or an `Effort`: how much is trained.
         networks: names of the zoo to choose from.
         recipe: replaces the default recipe of all trainings; epochs, rates of fine-tuning and warm-up follow from the effort.
         progress_for: makes the progress display of a training from its title.
