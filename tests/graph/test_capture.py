@@ -107,7 +107,9 @@ def _trained(module: nn.Module, x: Tensor) -> Tensor:
     return answer
 
 
-@pytest.mark.parametrize("network", ["torchvision mobilenet_v3_small", "torchvision shufflenet_v2_x1_0", "timm mixnet_s"])
+@pytest.mark.parametrize(
+    "network", ["torchvision mobilenet_v3_small", "torchvision shufflenet_v2_x1_0", "timm mixnet_s"]
+)
 def test_gradients_are_those_of_the_source(network: str) -> None:
     module = created(network)
     graph_network = GraphNetwork(capture(module, (1, 3, 64, 64)))

@@ -162,7 +162,8 @@ def _transpose(b: Builder) -> Value:
     given = b.arguments()
     rank = len(b.shape(given["self"]))
     order = list(range(rank))
-    first, second = b.axis(given["dim0"], rank), b.axis(given["dim1"], rank)
+    named = "dim" if "dim0" in given else "axis"
+    first, second = b.axis(given[f"{named}0"], rank), b.axis(given[f"{named}1"], rank)
     order[first], order[second] = order[second], order[first]
     return b.add("permute", b.value(given["self"]), order=tuple(order))
 
@@ -269,7 +270,9 @@ def _pad(b: Builder) -> Value:
             f"padding {pads} of mode {given.get('mode', 'constant')!r}; only constant padding of rows and columns works"
         )
     pads = (*pads, 0, 0, 0, 0)[:4]
-    lowest = torch.finfo(given["self"].meta["val"].dtype).min  # for -inf, as before a max pooling: JSON knows no infinity
+    lowest = torch.finfo(
+        given["self"].meta["val"].dtype
+    ).min  # for -inf, as before a max pooling: JSON knows no infinity
     value = min(max(float(given["value"] or 0), lowest), -lowest)
     return b.add("pad", b.value(given["self"]), pads=pads, value=value)
 
@@ -315,6 +318,7 @@ def _nothing(b: Builder) -> Value:
 
 _SAME_NAME = ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh")
 _COPIES = ("alias", "contiguous", "clone", "detach", "to", "lift_fresh_copy", "_to_copy")
+_LONG_NAMES = {"subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div"}
 _RESHAPES = ("view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "_unsafe_view")
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -323,9 +327,10 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         **{f"aten.{name}": _same for name in _COPIES},
         **{f"aten.{name}": _reshape for name in _RESHAPES},
         **{f"aten.{name}": partial(_binary, name) for name in ("add", "sub", "mul", "div")},
+        **{f"aten.{name}": partial(_binary, short) for name, short in _LONG_NAMES.items()},
         **{f"aten.{name}": partial(_reduce, name) for name in ("mean", "sum")},
         **{f"aten.{name}": _split for name in ("chunk", "split", "split_with_sizes")},
-        **{f"aten.{name}": _clip for name in ("hardtanh", "clamp", "clamp_min")},
+        **{f"aten.{name}": _clip for name in ("hardtanh", "clamp", "clip", "clamp_min")},
         "aten.leaky_relu": _leaky_relu,
         "aten.elu": _elu,
         "aten.prelu": _prelu,
@@ -336,9 +341,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "aten.linear": _linear,
         "aten.batch_norm": _batch_norm,
         "aten.rsub": _rsub,
-        "aten.transpose": _transpose,
+        **{f"aten.{name}": _transpose for name in ("transpose", "swapaxes", "swapdims")},
         "aten.permute": _permute,
-        "aten.cat": _cat,
+        **{f"aten.{name}": _cat for name in ("cat", "concat", "concatenate")},
         "aten.slice": _slice,
         "aten.select": _select,
         "aten.index": _index,

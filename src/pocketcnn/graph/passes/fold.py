@@ -33,7 +33,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
     for node in graph.nodes:
         if node.op != "batch_norm":
             continue
-        scale, offset = _scale_and_offset(node, tensors)
+        scale, offset = _scale_and_offset(node, graph.tensors)
         source = graph[node.inputs[0]]
         if _absorbs(graph, source):
             changed[source.name] = _absorb(source, scale, offset, tensors)
@@ -45,8 +45,10 @@ def fold_batch_norm(graph: Graph) -> Graph:
 
 
 def _absorbs(graph: Graph, source: Node) -> bool:
-    shared = sum(source.tensors.get("weight") == node.tensors.get("weight") for node in graph.nodes) > 1
-    return source.op in ("conv2d", "linear") and len(graph.users(source.name)) == 1 and not shared
+    if source.op not in ("conv2d", "linear") or len(graph.users(source.name)) != 1:
+        return False
+    held = set(source.tensors.values())
+    return not any(held & set(node.tensors.values()) for node in graph.nodes if node is not source)
 
 
 def _scale_and_offset(node: Node, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -66,14 +68,19 @@ def _absorb(source: Node, scale: Tensor, offset: Tensor, tensors: dict[str, Tens
     rows = scale.reshape(-1, *(1,) * (weight.ndim - 1))
     if "bias" in source.tensors:
         offset = offset + tensors[source.tensors["bias"]].double() * scale
-    bias_name = source.tensors.get("bias") or _bias_name(source)
+    bias_name = source.tensors.get("bias") or _bias_name(source, tensors)
     tensors[source.tensors["weight"]] = (weight.double() * rows).to(weight.dtype)
     tensors[bias_name] = offset.to(weight.dtype)
     return replace(source, tensors={**source.tensors, "bias": bias_name})
 
 
-def _bias_name(source: Node) -> str:
-    return f"{source.tensors['weight'].removesuffix('.weight')}.bias"
+def _bias_name(source: Node, tensors: Mapping[str, Tensor]) -> str:
+    """``path.bias`` beside ``path.weight``, or a longer name if that one is taken."""
+    path, dot, leaf = source.tensors["weight"].rpartition(".")
+    name = f"{path}{dot}bias" if leaf == "weight" else f"{path}{dot}{leaf}_bias"
+    while name in tensors:
+        name += "_"
+    return name
 
 
 def _as_depthwise(node: Node, scale: Tensor, offset: Tensor, tensors: dict[str, Tensor]) -> Node:
