@@ -17,8 +17,10 @@ SLOW = frozenset(
     {"alexnet", "resnet34", "resnet50", "resnet101", "mnasnet_b1", "nasnet_large", "condensenet_86", "condensenet_182"}
     | {f"vgg{depth}{form}" for depth in (11, 13, 16, 19) for form in ("", "_bn")}
     | {f"efficientnet_lite{size}" for size in range(1, 5)}
-    | {"shiftnet_a", "mobilenet_v4_conv_medium", "torchvision densenet121"}
-    | {f"timm {name}" for name in ("nasnetalarge", "hrnet_w18_small", "inception_v3", "dla34")}
+    | {"shiftnet_a", "shiftnet_b", "mobilenet_v4_conv_medium", "mobilenet_v3_large", "mobilenet_v3_large_minimalistic"}
+    | {f"torchvision {name}" for name in ("densenet121", "mobilenet_v3_small", "mnasnet0_5", "squeezenet1_1")}
+    | {f"timm {name}" for name in ("nasnetalarge", "hrnet_w18_small", "inception_v3", "dla34", "tf_efficientnet_lite0")}
+    | {f"timm {name}" for name in ("ghostnet_100", "repvgg_a0")}
 )
 """Siblings of others in the list, and the heaviest."""
 
