@@ -1,4 +1,5 @@
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,18 +13,20 @@ tv = require_torchvision("models")
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
-def narrow(network: nn.Module) -> nn.Module:
-    """An AlexNet or VGG with 16 instead of 4096 hidden units."""
-    linear = [place for place, layer in enumerate(network.classifier) if isinstance(layer, nn.Linear)]
-    for place, (inputs, outputs) in zip(linear, [(None, 16), (16, 16), (16, 10)], strict=True):
-        network.classifier[place] = nn.Linear(inputs or network.classifier[place].in_features, outputs)
-    return network
+def narrow(build: Callable[..., nn.Module], **options: object) -> nn.Module:
+    """An AlexNet or VGG with 16 instead of 4096 hidden units, not initialised."""
+    with torch.device("meta"):
+        network = build(**options)
+        linear = [place for place, layer in enumerate(network.classifier) if isinstance(layer, nn.Linear)]
+        for place, (inputs, outputs) in zip(linear, [(None, 16), (16, 16), (16, 10)], strict=True):
+            network.classifier[place] = nn.Linear(inputs or network.classifier[place].in_features, outputs)
+    return network.to_empty(device="cpu")
 
 
 PEERS = {
-    "alexnet": lambda: narrow(tv.alexnet()),
-    "vgg11": lambda: narrow(tv.vgg11(init_weights=False)),
-    "vgg13_bn": lambda: narrow(tv.vgg13_bn(init_weights=False, dropout=0.2)),
+    "alexnet": lambda: narrow(tv.alexnet),
+    "vgg11": lambda: narrow(tv.vgg11, init_weights=False),
+    "vgg13_bn": lambda: narrow(tv.vgg13_bn, init_weights=False, dropout=0.2),
     "v2": tv.mobilenet_v2,
     "v2 at 0.35, 7 classes": lambda: tv.mobilenet_v2(width_mult=0.35, num_classes=7),
     "v2 at 1.4": lambda: tv.mobilenet_v2(width_mult=1.4, num_classes=2, dropout=0.5),
