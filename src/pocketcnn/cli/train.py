@@ -129,16 +129,17 @@ def run(job: Job, out: Path, *, resume: bool, output: Output) -> tuple["GraphNet
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 
     module = fresh(job.plan, job.recipe.seed)
-    result = training.train(
-        module,
-        job.sets.train,
-        job.sets.val,
-        job.recipe,
-        out=out,
-        teacher=job.teacher.module if job.teacher else None,
-        resume=resume,
-        progress=output.progress(job.plan.name),
-    )
+    with training.threads_for(job.contract.height, job.contract.width):
+        result = training.train(
+            module,
+            job.sets.train,
+            job.sets.val,
+            job.recipe,
+            out=out,
+            teacher=job.teacher.module if job.teacher else None,
+            resume=resume,
+            progress=output.progress(job.plan.name),
+        )
     info = ModelInfo(name=job.plan.name, input=job.contract, classes=job.folder.classes)
     network = GraphNetwork(capture(module, (1, *job.contract.shape)), info)
     test = training.evaluate(network, job.sets.test)

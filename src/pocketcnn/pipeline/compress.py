@@ -15,7 +15,7 @@ from pocketcnn.pipeline.shrink import Bench
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import FitResult
 from pocketcnn.targets import Budget
-from pocketcnn.training import Recipe
+from pocketcnn.training import Recipe, threads_for
 
 
 def compress(
@@ -61,6 +61,7 @@ def compress(
     settings |= {"effort": asdict(load_effort(effort)), "recipe": trainings.base.model_dump()}
     workspace = Workspace.of(Path(out), settings, progress_for)
     sets = datasets(folder, network.info.input, trainings.base.augmentation)
-    bench = Bench(sets, absolute(wanted, network.graph), trainings, workspace, say, folder.fingerprint)
-    bench.record("given", network, settings={}, seconds=0.0)
-    return finish(network, bench, Request(wanted, folder, Path(out), seed, command, started))
+    with threads_for(network.info.input.height, network.info.input.width):
+        bench = Bench(sets, absolute(wanted, network.graph), trainings, workspace, say, folder.fingerprint)
+        bench.record("given", network, settings={}, seconds=0.0)
+        return finish(network, bench, Request(wanted, folder, Path(out), seed, command, started))

@@ -23,7 +23,7 @@ from pocketcnn.pipeline.shrink import Bench
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, quiet, silent
 from pocketcnn.report.result import FitResult
 from pocketcnn.targets import Budget
-from pocketcnn.training import Recipe
+from pocketcnn.training import Recipe, threads_for
 
 
 def fit(
@@ -70,23 +70,29 @@ def fit(
     folder = scan(Path(data), seed=seed)
     contract = infer_contract(folder)
     say(_folder_in_words(folder, contract))
-    plans = propose(contract, len(folder.classes), wanted, size.candidates, networks)
-    say(f"{len(plans)} candidates: " + ", ".join(plan.name for plan in plans))
-    trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
-    settings = {"data": folder.fingerprint, "budget": str(wanted), "effort": asdict(load_effort(effort)), "seed": seed}
-    settings |= {"networks": list(networks), "recipe": trainings.base.model_dump()}
-    workspace = Workspace.of(Path(out), settings, progress_for)
-    sets = SetsBySize(folder, contract, trainings.base.augmentation)
-    winner, candidates = race(plans, sets.of, trainings, workspace, say)
-    chosen = sets.of(winner.plan)
-    say(f"Training {winner.plan.name}, the best of {len(plans)}")
-    workspace.train("final", winner.network, chosen.train, chosen.val, trainings.final())
-    info = ModelInfo(name=winner.plan.name, input=winner.plan.contract(contract), classes=folder.classes)
-    parent = GraphNetwork(capture(winner.network, (1, *info.input.shape)), info)  # type: ignore[union-attr]
-    bench = Bench(chosen, absolute(wanted, parent.graph), trainings, workspace, say, folder.fingerprint)
-    bench.record("trained", parent, settings=trainings.final().model_dump(), seconds=time.monotonic() - started)
-    ask = Request(wanted, folder, Path(out), seed, command, started)
-    return finish(parent, bench, ask, candidates, winner.plan)
+    with threads_for(contract.height, contract.width):
+        plans = propose(contract, len(folder.classes), wanted, size.candidates, networks)
+        say(f"{len(plans)} candidates: " + ", ".join(plan.name for plan in plans))
+        trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
+        settings = {
+            "data": folder.fingerprint,
+            "budget": str(wanted),
+            "effort": asdict(load_effort(effort)),
+            "seed": seed,
+        }
+        settings |= {"networks": list(networks), "recipe": trainings.base.model_dump()}
+        workspace = Workspace.of(Path(out), settings, progress_for)
+        sets = SetsBySize(folder, contract, trainings.base.augmentation)
+        winner, candidates = race(plans, sets.of, trainings, workspace, say)
+        chosen = sets.of(winner.plan)
+        say(f"Training {winner.plan.name}, the best of {len(plans)}")
+        workspace.train("final", winner.network, chosen.train, chosen.val, trainings.final())
+        info = ModelInfo(name=winner.plan.name, input=winner.plan.contract(contract), classes=folder.classes)
+        parent = GraphNetwork(capture(winner.network, (1, *info.input.shape)), info)  # type: ignore[union-attr]
+        bench = Bench(chosen, absolute(wanted, parent.graph), trainings, workspace, say, folder.fingerprint)
+        bench.record("trained", parent, settings=trainings.final().model_dump(), seconds=time.monotonic() - started)
+        ask = Request(wanted, folder, Path(out), seed, command, started)
+        return finish(parent, bench, ask, candidates, winner.plan)
 
 
 @dataclass

@@ -15,6 +15,12 @@ from pocketcnn.report.contract import steps
 FORMAT = "pocketcnn sidecar 1"
 
 
+INT8_NOTE = (
+    "On x86 processors without VNNI (most before 2020) ONNX Runtime multiplies int8 by uint8 in 16 bits, which can overflow: "
+    "set the session option session.x64quantprecision to 1 there (onnxruntime 1.31 or newer). pocketcnn's own runtime sees to it."
+)
+
+
 class Sidecar(BaseModel):
     """The contents of `model.json`. `steps` says in words how an image becomes the input tensor."""
 
@@ -29,6 +35,7 @@ class Sidecar(BaseModel):
     steps: tuple[str, ...]
     output: str = "logits, float32 of shape (N, classes): the largest is the answer, softmax makes probabilities"
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     figures: Mapping[str, float | int | str | bool] = Field(default_factory=dict)
 
 
@@ -54,6 +61,7 @@ def write_sidecar(
         input=contract,
         steps=tuple(steps(contract)),
         classes=classes,
+        notes=() if numerics == "float32" else (INT8_NOTE,),
         figures=dict(figures),
     )
     write_text(sidecar_path(artefact), sidecar.model_dump_json(indent=2) + "\n")

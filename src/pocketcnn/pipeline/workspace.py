@@ -3,20 +3,15 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from pocketcnn.data import ImageDataset
 from pocketcnn.training import Progress, QuietProgress, Recipe, TrainResult, train
 from pocketcnn.training.checkpoint import checkpoints
-
-SMALL_AREA = 48 * 48
-"""Pixels of an image below which a training step is too short to share among threads."""
 
 ProgressFor = Callable[[str], Progress]
 """Makes the progress display of one training from its title."""
@@ -42,19 +37,6 @@ def fingerprint_of(network: nn.Module) -> str:
 def quiet(_title: str) -> Progress:
     """No progress display."""
     return QuietProgress()
-
-
-@contextmanager
-def threads_for(images: ImageDataset) -> Iterator[None]:
-    """One thread for small images, where two were measured to gain nothing on an idle machine and to wait for each other on
-    a busy one; torch's own choice for larger ones."""
-    before = torch.get_num_threads()
-    if images.contract.height * images.contract.width < SMALL_AREA:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -11,5 +11,6 @@ from pocketcnn.training.progress import Progress as Progress
 from pocketcnn.training.progress import QuietProgress as QuietProgress
 from pocketcnn.training.recipe import Recipe as Recipe
 from pocketcnn.training.run import NonFiniteLoss as NonFiniteLoss
+from pocketcnn.training.threads import threads_for as threads_for
 from pocketcnn.training.trainer import distil as distil
 from pocketcnn.training.trainer import train as train

@@ -10,6 +10,9 @@ from pocketcnn.compression.quantization.placement import Placement, placements
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat, for_inference
 
+SCALE_STEPS = 255
+"""The scales of a layer's channels are whole multiples of the largest divided by this."""
+
 WEIGHTED = frozenset({"conv2d", "linear"})
 
 
@@ -79,11 +82,14 @@ def weight_scale(graph: Graph, node: Node, input_scale: float, form: WeightForma
     """One scale per output channel: the largest weight becomes the largest integer.
 
     The int32 bias counts in steps of input scale x weight scale, so the weight scale must not be so small that the bias
-    overflows; channels without any weight need only that.
+    overflows; channels without any weight need only that. Scales are rounded up to whole multiples of 1/255 of the largest,
+    which a file can store in one byte a channel.
     """
     weight = graph.tensors[node.tensors["weight"]].detach()
     scale = weight.abs().reshape(len(weight), -1).amax(dim=1).double() / form.high
     if "bias" in node.tensors:
         bias = graph.tensors[node.tensors["bias"]].detach().abs().double()
         scale = torch.maximum(scale, bias / (input_scale * 2**30))
-    return torch.where(scale > torch.finfo(torch.float32).tiny, scale, 1.0).float()
+    step = (scale.max().float() / SCALE_STEPS).clamp_min(torch.finfo(torch.float32).tiny)
+    steps = torch.ceil(scale / step.double() * (1 - 1e-6)).clamp(1, SCALE_STEPS).float()
+    return steps * step
