@@ -117,7 +117,8 @@ def quantized(graph: Graph, calibration: Tensor, bits: int = 8) -> GraphNetwork:
 
     with torch.no_grad():
         GraphNetwork(graph).eval().run(calibration, calibrate)
-    formats = {name: form for name, form in formats.items() if not OPS[graph[name].op].view}
+    unstored = {node.name for node in graph.nodes if OPS[node.op].view} | {graph.output}  # the answer stays float
+    formats = {name: form for name, form in formats.items() if name not in unstored}
     numerics = Numerics(activations=formats, weights=weights)
     return GraphNetwork(graph.rebuilt(tensors=tensors, numerics=numerics)).eval()
 

@@ -146,8 +146,8 @@ def _rsub(b: Builder) -> Value:
 def _reduce(op: str, b: Builder) -> Value:
     given = b.arguments()
     rank = len(b.shape(given["self"]))
-    axes = tuple(sorted(b.axis(axis, rank) for axis in given["dim"] or range(rank + 1)))
-    return b.add(op, b.value(given["self"]), axes=axes, keepdim=bool(given["keepdim"]))
+    axes = tuple(sorted(b.axis(axis, rank) for axis in given.get("dim") or range(rank + 1)))
+    return b.add(op, b.value(given["self"]), axes=axes, keepdim=bool(given.get("keepdim")))
 
 
 def _reshape(b: Builder) -> Value:

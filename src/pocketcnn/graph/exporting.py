@@ -1,6 +1,7 @@
 """`torch.export` of a module for one image shape, with errors that say where and why a module cannot be exported."""
 
 import logging
+import sysconfig
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -38,8 +39,8 @@ def export(module: nn.Module, image: Shape) -> torch.export.ExportedProgram:
             return torch.export.export(module, (example,))
     except Exception as error:  # the exporter raises many kinds; all mean that the module cannot be traced
         raise CaptureError(
-            f"{type(module).__name__} cannot be captured for images of shape {image}: {_reason(error)}, "
-            f"at {_place(error)}. Check that the network runs on such images."
+            f"{type(module).__name__} cannot be captured for images of shape {image}: {_reason(error)}{_place(error)}. "
+            "Check that the network runs on such images."
         ) from error
     finally:
         for child, training in modes.items():
@@ -67,7 +68,13 @@ def _reason(error: Exception) -> str:
 
 
 def _place(error: Exception) -> str:
-    """The innermost line that is neither torch's nor ours."""
-    outside = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(outside)]
-    return f"{frames[-1].filename}:{frames[-1].lineno} `{frames[-1].line}`" if frames else "unknown line"
+    """The innermost line of a module of neither torch nor this library, if that is where it happened."""
+    ours = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
+    while (
+        frames
+        and frames[-1].filename.startswith(sysconfig.get_path("stdlib"))
+        and "site-packages" not in frames[-1].filename
+    ):
+        frames.pop()
+    return f", at {frames[-1].filename}:{frames[-1].lineno} `{frames[-1].line}`" if frames else ""

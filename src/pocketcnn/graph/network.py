@@ -184,11 +184,10 @@ def _require_free(parent: nn.Module, name: str) -> None:
 
 
 def _has_module(root: nn.Module, path: str) -> bool:
-    try:
-        root.get_submodule(path)
-    except AttributeError:
-        return False
-    return True
+    module: nn.Module | None = root
+    for part in path.split("."):
+        module = module._modules.get(part) if module is not None else None
+    return module is not None
 
 
 def _attach(root: nn.Module, path: str, layer: nn.Module) -> None:
