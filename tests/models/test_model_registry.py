@@ -73,6 +73,23 @@ def test_a_value_out_of_range_is_named(option, value):
         zoo.create("mobilenet_v2", **{option: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("shufflenet_v1", "classifier_bias", 0),
+        ("condensenet_86", "learn_groups", "no"),
+        ("squeezenet1_0", "classifier_padding", -1),
+        ("efficientnet_lite0", "padding", "valid"),
+        ("nasnet_mobile", "drop_path", 1.0),
+        ("shiftresnet", "expansion", 0),
+        ("condensenet_86", "depth", 8.0),
+    ],
+)
+def test_the_options_of_single_networks_are_checked_too(name, option, value):
+    with pytest.raises(UsageError, match=f"{option} must be .*, not {value!r}"):
+        zoo.create(name, **{option: value})
+
+
 def test_a_total_stride_out_of_reach_lists_those_within():
     with pytest.raises(UsageError, match="32, 16, 8, 4, 2, 1"):
         zoo.create("mobilenet_v2", total_stride=12)

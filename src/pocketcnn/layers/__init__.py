@@ -52,6 +52,7 @@ from .scheduled import set_progress as set_progress
 from .shift import Shift as Shift
 from .shuffle_units import ShuffleV1Unit as ShuffleV1Unit
 from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
+from .spatially_separable import SpatiallySeparable as SpatiallySeparable
 from .squeeze_excite import SqueezeExcite as SqueezeExcite
 from .strides import keep_total_stride as keep_total_stride
 from .universal_inverted_bottleneck import FusedInvertedBottleneck as FusedInvertedBottleneck

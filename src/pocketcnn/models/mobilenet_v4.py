@@ -2,7 +2,7 @@
 
 The layer tables of the paper's appendix. Their exact order and batch norm (eps 1e-3, decay 0.99) are those of the authors'
 code (tensorflow/models, official/vision/modeling/backbones/mobilenet.py). The paper says nothing of initial weights: they
-are drawn as for MnasNet and EfficientNet.
+are drawn as for MnasNet and EfficientNet, whose dropout (0.2) is taken over too.
 """
 
 from collections import OrderedDict

@@ -139,6 +139,7 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+_SWITCHES = ("auxiliary_head", "classifier_bias", "learn_groups", "local_response_norm")
 _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
     {
         "width": (lambda value: _is_number(value) and value > 0, "a number above 0"),
@@ -149,6 +150,8 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
         "expansion": (_is_count, "a whole number, 1 or more"),
         "drop_path": (lambda value: _is_number(value) and 0 <= value < 1, "a probability from 0 to below 1"),
         "total_stride": (_is_count, "a whole number, 1 or more"),
+        **{switch: (lambda value: isinstance(value, bool), "True or False") for switch in _SWITCHES},
+        "classifier_padding": (lambda value: value == 0 or _is_count(value), "a whole number, 0 or more"),
         "padding": (lambda value: value in ("symmetric", "same"), "'symmetric' or 'same'"),
         "head_width": (lambda value: value is None or _is_count(value), "a whole number, 1 or more, or None"),
     }
