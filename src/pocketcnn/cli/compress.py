@@ -8,7 +8,7 @@ import typer
 from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Width
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
-from pocketcnn.cli.sources import is_file, load_network, split_seed
+from pocketcnn.cli.sources import is_file, load_network
 from pocketcnn.cli.train import chosen_recipe, prepare, run
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def compress(
             limits,
             out,
             effort=effort,
-            seed=split_seed(parent) if seed is None else seed,
+            seed=parent.info.split_seed if seed is None else seed,
             recipe=Recipe.from_toml(recipe) if recipe else None,
             progress_for=stage_progress,
             say=output.say,

@@ -96,10 +96,11 @@ def load_classifier(path: Path) -> Classifier:
     """
     if kind_of(path, MODEL, ONNX) == ONNX:
         from pocketcnn.cli.onnx_module import OnnxModule
-        from pocketcnn.pipeline.sidecar import read_sidecar
+        from pocketcnn.pipeline.sidecar import SPLIT_SEED, read_sidecar
 
         sidecar = read_sidecar(path)
-        return Classifier(path, OnnxModule(path), sidecar.input, sidecar.classes, 0, None)
+        seed = int(sidecar.figures.get(SPLIT_SEED, 0))
+        return Classifier(path, OnnxModule(path), sidecar.input, sidecar.classes, seed, None)
     network = load_network(path)
     info = network.info
     if info.input is None or not info.classes:
@@ -109,13 +110,7 @@ def load_classifier(path: Path) -> Classifier:
             "Save it with them: pocketcnn.save(path, network, input=..., classes=...)."
         )
     data = next((stage.data for stage in info.lineage if stage.data is not None), None)
-    return Classifier(path, network, info.input, info.classes, split_seed(network), data)
-
-
-def split_seed(network: "GraphNetwork") -> int:
-    """The seed with which the images were split when the network was first trained: its test images are new to it."""
-    seeds = (stage.seed for stage in network.info.lineage if stage.data is not None)
-    return next((seed for seed in seeds if seed is not None), 0)
+    return Classifier(path, network, info.input, info.classes, info.split_seed, data)
 
 
 def check_classes(classifier: Classifier, folder: "ImageFolder") -> None:

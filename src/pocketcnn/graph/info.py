@@ -33,6 +33,12 @@ class ModelInfo(BaseModel):
     classes: tuple[str, ...] = ()
     lineage: tuple[Stage, ...] = ()
 
+    @property
+    def split_seed(self) -> int:
+        """The seed with which the images were split when the network was first trained: its test images are new to it."""
+        seeds = (stage.seed for stage in self.lineage if stage.data is not None)
+        return next((seed for seed in seeds if seed is not None), 0)
+
     def with_stage(self, stage: Stage) -> "ModelInfo":
         """The same, one stage older."""
         return self.model_copy(update={"lineage": (*self.lineage, stage)})

@@ -10,7 +10,7 @@ from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.layers import make_divisible
 from pocketcnn.models import create, network_options
-from pocketcnn.pipeline.figures import FORMS, artefact_bytes, counted, in_form, measured
+from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, measured
 from pocketcnn.report.result import Candidate
 from pocketcnn.targets import Budget, Limit
 
@@ -129,7 +129,10 @@ def worst_miss(graph: Graph, budget: Budget) -> float:
     the counted figures are not hopeless already.
     """
     limits = tuple(limit for limit in budget.limits if not limit.relative)
-    return min(_miss_in(form, graph, limits) for form in FORMS) if limits else 1.0
+    if not limits:
+        return 1.0
+    miss = _miss_in("int8", graph, limits)
+    return miss if miss <= 1 else min(miss, _miss_in("float32", graph, limits))
 
 
 def _miss_in(form: str, graph: Graph, limits: Sequence[Limit]) -> float:

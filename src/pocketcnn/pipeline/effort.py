@@ -42,7 +42,7 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
         "quick": Effort(
             candidates=2, rounds=(40,), final_steps=80, recovery_steps=60, quantized_steps=20, min_epochs=1
         ),  # to try a command out
-        "low": Effort(candidates=4, rounds=(80, 120), final_steps=400, recovery_steps=200, quantized_steps=80),
+        "low": Effort(candidates=4, rounds=(80, 100), final_steps=320, recovery_steps=160, quantized_steps=80),
         "medium": Effort(
             candidates=8,
             rounds=(300, 500, 800),

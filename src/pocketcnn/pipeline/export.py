@@ -7,7 +7,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, for_inference
 from pocketcnn.graph.model_file import load
 from pocketcnn.graph.onnx_writer import write_onnx
-from pocketcnn.pipeline.sidecar import write_sidecar
+from pocketcnn.pipeline.sidecar import SPLIT_SEED, write_sidecar
 
 FORMATS = ("onnx",)
 
@@ -38,7 +38,8 @@ def export(
     graph = network.graph if network.numerics else for_inference(network.graph)
     write_onnx(path, graph)
     if network.info.input is not None:
-        write_sidecar(path, network.info.input, network.info.classes, numerics_name(network), figures or {})
+        told = {SPLIT_SEED: network.info.split_seed, **(figures or {})}
+        write_sidecar(path, network.info.input, network.info.classes, numerics_name(network), told)
     return path
 
 

@@ -12,6 +12,9 @@ from pocketcnn.files import write_text
 from pocketcnn.graph import InputContract
 from pocketcnn.report.contract import steps
 
+SPLIT_SEED = "split_seed"
+"""Name of the figure that says how the images were split, so that an evaluation later finds the same test images."""
+
 FORMAT = "pocketcnn sidecar 1"
 
 
