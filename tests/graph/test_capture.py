@@ -149,3 +149,21 @@ def test_the_batch_axis_is_free_and_the_image_size_is_not_that_of_the_source() -
     x = images(5, (3, 65, 97))
     one_by_one = torch.cat([network(image[None]) for image in x])
     torch.testing.assert_close(network(x), one_by_one)
+
+
+def test_parameters_in_the_shapes_that_networks_give_them() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gain = nn.Parameter(torch.rand(3))
+            self.offset = nn.Parameter(torch.rand(1, 3, 1, 1))
+            self.temperature = nn.Parameter(torch.tensor(0.7))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x * self.gain.view(1, 3, 1, 1) + self.offset + self.gain[:, None, None]
+            return x.mean((2, 3)) * self.gain / self.temperature
+
+    module = Scaled().eval()
+    network = GraphNetwork(capture(module, (1, 3, 8, 8))).eval()
+    assert network.state_dict().keys() == module.state_dict().keys()
+    torch.testing.assert_close(network(images(2, (3, 8, 8))), module(images(2, (3, 8, 8))))

@@ -218,6 +218,8 @@ HOSTILE: list[tuple[Callable[[Json, Tensors], None], str]] = [
     (_set("weights.0.2", 1), "greater than or equal to 2"),
     (_set("weights.0.2", 4), "codes beyond ±7"),
     (_set("weights", []), "not floating point|belongs to no operation"),
+    (_set("buffers", ["absent"]), "no tensor 'absent'"),
+    (_set("buffers", [1]), "valid string"),
     (_set("info.classes", ["a"]), "1 class names"),
     (_set("info.classes", ["a", 2]), "valid string"),
     (_set("info.input.height", 9), "the input contract is for images"),

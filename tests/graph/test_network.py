@@ -2,17 +2,21 @@
 
 import copy
 import io
+from pathlib import Path
 
 import pytest
 import torch
 from small_networks import SHAPE, float_network, images, pruned_network, quantized_network, small_network
 from torch import Tensor, nn
 
+from pocketcnn.cost import count
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.capture import capture
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.model_file import load, save
 from pocketcnn.graph.network import GraphNetwork, predictions
 from pocketcnn.graph.node import Node
+from pocketcnn.graph.passes.fold import for_inference
 
 KINDS = {"float": float_network, "pruned": pruned_network, "quantized": quantized_network}
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -169,19 +173,31 @@ def test_a_layer_with_layers_of_its_own() -> None:
     assert torch.equal(network(images()), module(images()))
 
 
-def test_parameters_that_no_layer_holds_are_trained_and_buffers_are_not() -> None:
-    class Scaled(nn.Module):
+def test_parameters_are_trained_and_buffers_are_not(tmp_path: Path) -> None:
+    """Also where a layer's role would be trained, through passes, and after a file was written and read."""
+
+    class Fixed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.gain = nn.Parameter(torch.full((3, 1, 1), 2.0))
+            self.register_buffer("mean", torch.full((3, 1, 1), 0.5))
+            self.register_buffer("blur", torch.full((3, 1, 2, 2), 0.25))
             self.register_buffer("order", torch.tensor([2, 0, 1]))
+            self.conv = nn.Conv2d(3, 2, 1)
 
         def forward(self, x: Tensor) -> Tensor:
-            return (x * self.gain)[:, self.order]
+            x = nn.functional.conv2d((x - self.mean) * self.gain, self.blur, groups=3)
+            result: Tensor = self.conv(x[:, self.order])
+            return result
 
-    network = GraphNetwork(capture(Scaled(), (1, *SHAPE)))
-    assert dict(network.named_parameters()).keys() == {"gain"}
-    assert dict(network.named_buffers()).keys() == {"order"}
+    module = Fixed().eval()
+    captured = GraphNetwork(capture(module, (1, *SHAPE)))
+    loaded = load(save(tmp_path / "m.safetensors", GraphNetwork(for_inference(captured.graph))))
+    for network in (captured.eval(), loaded.eval(), GraphNetwork(capture(captured, (1, *SHAPE)))):
+        assert dict(network.named_parameters()).keys() == dict(module.named_parameters()).keys()
+        assert dict(network.named_buffers()).keys() == dict(module.named_buffers()).keys()
+        assert torch.equal(network(images()), module(images()))
+    assert count(captured).params == sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_every_value_can_be_observed_as_the_next_layer_sees_it() -> None:

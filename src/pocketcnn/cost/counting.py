@@ -75,7 +75,7 @@ def _layers(graph: Graph) -> tuple[LayerCost, ...]:
                 shape=node.shape,
                 madds=madds[node.name],
                 share=madds[node.name] / total,
-                params=sum(held[name].numel() for name in _learnable(node, held)),
+                params=sum(held[name].numel() for name in _learnable(graph, node, held)),
                 weight_bytes=sum(_stored_bytes(graph, name, tensor) for name, tensor in held.items()),
                 input_bytes=works * sum(sizes[name] for name in set(node.inputs)),
                 output_bytes=works * sizes[node.name],
@@ -92,10 +92,10 @@ def _new_tensors(graph: Graph, node: Node, counted: set[str]) -> dict[str, Tenso
     return {name: graph.tensors[name] for name in names if name not in counted}
 
 
-def _learnable(node: Node, held: Mapping[str, Tensor]) -> set[str]:
+def _learnable(graph: Graph, node: Node, held: Mapping[str, Tensor]) -> set[str]:
     buffers = OPS[node.op].buffers
-    roles = {name for role, name in node.tensors.items() if role not in buffers}
-    return {name for name in roles if name in held and held[name].is_floating_point()}
+    trained = {name for role, name in node.tensors.items() if role not in buffers} - graph.buffers
+    return {name for name in trained if name in held and held[name].is_floating_point()}
 
 
 def _stored_bytes(graph: Graph, name: str, tensor: Tensor) -> int:

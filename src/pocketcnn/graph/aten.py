@@ -152,8 +152,9 @@ def _reduce(op: str, b: Builder) -> Value:
 
 def _reshape(b: Builder) -> Value:
     source = b.fx_node().args[0]
-    if source in b.tensor_of:
-        b.fail("a parameter is reshaped before it is used")
+    if source in b.tensor_of:  # a gain of shape (C,) viewed as (1, C, 1, 1)
+        b.tensor_of[b.fx_node()] = b.tensor_of[source]  # type: ignore[index]
+        return None
     x, before, after = b.value(source), b.shape(source), b.shape(b.fx_node())  # type: ignore[arg-type]
     return x if before == after else b.add("reshape", x, shape=after)
 

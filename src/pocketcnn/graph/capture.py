@@ -16,6 +16,7 @@ from pocketcnn.graph.exporting import BATCH, export
 from pocketcnn.graph.exporting import CaptureError as CaptureError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Attr, Node, Shape
+from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.passes.recognise import recognise
 
 
@@ -55,6 +56,7 @@ class Builder:
     values: dict[fx.Node, Value] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     tensor_of: dict[fx.Node, str] = field(default_factory=dict)
+    constants: dict[tuple[str, Shape], str] = field(default_factory=dict)
     current: fx.Node | None = None
 
     def graph(self) -> Graph:
@@ -75,9 +77,18 @@ class Builder:
                 output = self._output(node)
         if output is None:
             raise CaptureError("The network returns nothing.")
-        graph = Graph(tuple(self.nodes), output, self.tensors).rebuilt()
+        graph = Graph(tuple(self.nodes), output, self.tensors, buffers=self._buffers()).rebuilt()
         self._check_shapes(graph)
         return recognise(graph)
+
+    def _buffers(self) -> frozenset[str]:
+        """Tensors that the source does not train, in roles that are trained."""
+        signature = self.program.graph_signature
+        fixed = {*signature.buffers, *signature.lifted_tensor_constants}
+        trained = {
+            node.tensors[role] for node in self.nodes for role in node.tensors if role not in OPS[node.op].buffers
+        }
+        return frozenset(name for name in fixed & trained if self.tensors[name].is_floating_point())
 
     def _record(self, node: fx.Node, value: Value) -> None:
         self.values[node] = value
@@ -156,7 +167,10 @@ class Builder:
         """The stored tensor that an argument stands for."""
         if argument not in self.tensor_of:
             self.fail(f"{argument} is computed, but must be a parameter or buffer here")
-        return self.tensor_of[argument]
+        name = self.tensor_of[argument]
+        if _full_shape(argument) != tuple(self.tensors[name].shape):
+            self.fail(f"the parameter {name!r} is reshaped before it is used")
+        return name
 
     def optional_tensor(self, argument: Any) -> str | None:
         """The stored tensor that an argument stands for, if it is given."""
@@ -164,7 +178,7 @@ class Builder:
 
     def shape(self, argument: fx.Node) -> Shape:
         """The shape of an exported value, without its batch axis."""
-        full = tuple(int(size) for size in argument.meta["val"].shape)
+        full = _full_shape(argument)
         if not full or full[0] != BATCH:
             self.fail(f"its result has shape {full} for a batch of {BATCH}: it mixes the images of a batch")
         return full[1:]
@@ -200,22 +214,30 @@ class Builder:
         """A stored tensor as a value, with as many axes as the result that it takes part in."""
         name = self.tensor_of[argument]
         rank = len(self.shape(self.fx_node()))
-        full = tuple(self.tensors[name].shape)
+        full = _full_shape(argument)
         shape = full[1:] if len(full) == rank + 1 and full[0] == 1 else (1,) * (rank - len(full)) + full
-        node = f"{name}/constant"
-        if node not in self.names:
-            self._append(Node(node, "constant", (), shape, {"shape": shape}, {"value": name}))
-        return node
+        if (name, shape) not in self.constants:
+            node = Node(self._unused(f"{name}/constant"), "constant", (), shape, {"shape": shape}, {"value": name})
+            self.constants[name, shape] = self._append(node)
+        return self.constants[name, shape]
 
     def _fresh_name(self, op: str) -> str:
         path, _ = _module_of(self.fx_node())
         leaf = bool(path) and not any(True for _ in _submodule(self.module, path).children())
         name = path if leaf else f"{path}/{op}" if path else op
+        return self._unused(name)
+
+    def _unused(self, name: str) -> str:
         count, fresh = 2, name
         while fresh in self.names:
             fresh = f"{name}#{count}"
             count += 1
         return fresh
+
+
+def _full_shape(argument: fx.Node) -> Shape:
+    """The shape of an exported value as it is, with the batch axis if it has one."""
+    return tuple(int(size) for size in argument.meta["val"].shape)
 
 
 def _submodule(module: nn.Module, path: str) -> nn.Module:

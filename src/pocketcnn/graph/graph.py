@@ -23,6 +23,7 @@ class Graph:
 
     `nodes` are in an order in which they can run; the first is the only ``input``, and `output` names the node whose
     value is the network's answer. `tensors` maps names, as in the source's `state_dict`, to values.
+    `buffers` names the tensors that are not trained though their role is (a fixed blur kernel, a mean that is subtracted).
     A graph is not changed: passes return a new one.
     """
 
@@ -30,6 +31,7 @@ class Graph:
     output: str
     tensors: Mapping[str, Tensor]
     numerics: Numerics = field(default_factory=Numerics)
+    buffers: frozenset[str] = frozenset()
 
     @property
     def input_shape(self) -> Shape:
@@ -106,6 +108,7 @@ class Graph:
             nodes=kept,
             tensors={name: tensor for name, tensor in draft.tensors.items() if name in named},
             numerics=Numerics(activations=activations, weights=weights),
+            buffers=self.buffers & named,
         )
         return replace(graph, nodes=infer_shapes(graph.nodes, graph.tensors))
 

@@ -57,6 +57,7 @@ class _Json(BaseModel):
     nodes: Annotated[tuple[NodeRow, ...], Field(min_length=1, max_length=MAX_NODES)]
     activations: tuple[ActivationRow, ...] = ()
     weights: tuple[WeightRow, ...] = ()
+    buffers: tuple[Name, ...] = ()
     info: ModelInfo = Field(default_factory=ModelInfo)
 
 
@@ -67,6 +68,7 @@ class Header:
     nodes: tuple[Node, ...]
     output: str
     numerics: Numerics
+    buffers: frozenset[str]
     info: ModelInfo
 
 
@@ -87,6 +89,7 @@ def encode(graph: Graph, info: ModelInfo) -> str:
             for name, form in graph.numerics.activations.items()
         ],
         "weights": [(name, form.scale, form.bits) for name, form in graph.numerics.weights.items()],
+        "buffers": sorted(graph.buffers),
     }
     try:
         content["info"] = info.model_dump(mode="json", exclude_defaults=True)
@@ -147,7 +150,7 @@ def decode(text: str) -> Header:
     if any(len({row[0] for row in rows}) != len(rows) for rows in (parsed.activations, parsed.weights)):
         raise HeaderError("a value or tensor has two number formats.")
     numerics = Numerics(activations=activations, weights=weights)
-    return Header(nodes, _at(nodes, parsed.output).name, numerics, parsed.info)
+    return Header(nodes, _at(nodes, parsed.output).name, numerics, frozenset(parsed.buffers), parsed.info)
 
 
 def _nodes(parsed: _Json) -> tuple[Node, ...]:

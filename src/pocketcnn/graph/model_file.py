@@ -134,7 +134,8 @@ def _parse(data: bytes) -> tuple[Graph, ModelInfo]:
     header = decode(_header_text(data))
     stored = _stored(data)
     nodes = infer_shapes(header.nodes, stored)
-    graph = Graph(nodes, header.output, restored_tensors(stored, header.numerics), header.numerics)
+    tensors = restored_tensors(stored, header.numerics)
+    graph = Graph(nodes, header.output, tensors, header.numerics, header.buffers)
     _check_graph(graph, header)
     return graph, header.info
 

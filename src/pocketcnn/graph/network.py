@@ -34,6 +34,7 @@ class GraphNetwork(nn.Module):
         self._nodes = graph.nodes
         self._output = graph.output
         self._numerics = graph.numerics
+        self._fixed = graph.buffers
         self._last_use = _last_uses(graph)
         self._layers = _layer_paths(graph)
         self._tensor_names = tuple(graph.tensors)
@@ -48,7 +49,7 @@ class GraphNetwork(nn.Module):
         """Tensors that no ordinary layer holds: constants, index lists, scales, weights that several layers share."""
         held = set(self.state_dict(keep_vars=True))
         buffers = {node.tensors[r] for node in graph.nodes for r in OPS[node.op].buffers if r in node.tensors}
-        buffers |= {form.scale for form in graph.numerics.weights.values()}
+        buffers |= {form.scale for form in graph.numerics.weights.values()} | graph.buffers
         for name, tensor in graph.tensors.items():
             if name not in held:
                 trained = name not in buffers and tensor.is_floating_point()
@@ -67,7 +68,8 @@ class GraphNetwork(nn.Module):
         state = self.state_dict()
         if gone := [name for name in self._tensor_names if name not in state]:
             raise UsageError(f"The network has lost its tensor {gone[0]!r}: a layer was replaced. Capture it again.")
-        return Graph(self._nodes, self._output, {name: state[name] for name in self._tensor_names}, self._numerics)
+        tensors = {name: state[name] for name in self._tensor_names}
+        return Graph(self._nodes, self._output, tensors, self._numerics, self._fixed)
 
     @property
     def numerics(self) -> Numerics:
@@ -138,14 +140,14 @@ def _last_uses(graph: Graph) -> dict[str, tuple[str, ...]]:
 def _layer_paths(graph: Graph) -> dict[str, str]:
     """Node name -> path of the ordinary layer that can hold its tensors.
 
-    That needs tensors named ``path.role``, for roles as `torch.nn` has them, that no layer at another path shares, and no
-    other layers below that path.
+    That needs tensors named ``path.role``, for roles as `torch.nn` has them, that are trained, that no layer at another path
+    shares, and no other layers below that path.
     """
     paths: dict[str, str] = {}
     owners = {name.rpartition(".")[0] for name in graph.tensors}
     containers = {".".join(parts[:depth]) for parts in (o.split(".") for o in owners) for depth in range(len(parts))}
     for node in graph.nodes:
-        if OPS[node.op].module is None or not node.tensors:
+        if OPS[node.op].module is None or not node.tensors or graph.buffers & set(node.tensors.values()):
             continue
         prefixes = {name.removesuffix(f".{role}") for role, name in node.tensors.items() if name.endswith(f".{role}")}
         if len(prefixes) == 1 and all(name.endswith(f".{role}") for role, name in node.tensors.items()):

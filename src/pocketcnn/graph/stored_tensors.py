@@ -67,6 +67,8 @@ def check_tensors(graph: Graph) -> None:
     scales = {form.scale for form in graph.numerics.weights.values()}
     for name in graph.tensors.keys() - used - scales:
         raise GraphError(f"The tensor {name!r} belongs to no operation.")
+    for name in graph.buffers - used:
+        raise GraphError(f"There is no tensor {name!r}, which is said not to be trained.")
     for name, tensor in graph.tensors.items():
         if tensor.numel() == 0:
             raise GraphError(f"The tensor {name!r} is empty.")
