@@ -4,15 +4,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pipeline_support import BUDGET, NETWORKS, TINY
 from sklearn.datasets import load_digits
 
-from pocketcnn.pipeline.effort import Effort
 from pocketcnn.pipeline.fit import fit
 from pocketcnn.report.result import FitResult
-
-TINY = Effort(candidates=2, rounds=(20, 20), final_steps=60, recovery_steps=40, quantized_steps=10, min_epochs=1)
-NETWORKS = ("mobilenet_v3_small", "mobilenet_v1")
-BUDGET = "size<=58kB, latency<=50ms@onnxruntime-cpu, ram<=100kB"
 
 
 @pytest.fixture(scope="session")

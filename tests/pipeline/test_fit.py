@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.pipeline.conftest import BUDGET, NETWORKS, TINY
+from pipeline_support import BUDGET, NETWORKS, TINY
 
 from pocketcnn.data import ImageDataset, scan
 from pocketcnn.errors import Interrupted, UsageError

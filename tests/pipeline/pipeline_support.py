@@ -1,0 +1,7 @@
+"""The small `fit` that the tests of the pipeline look at."""
+
+from pocketcnn.pipeline.effort import Effort
+
+TINY = Effort(candidates=2, rounds=(20, 20), final_steps=60, recovery_steps=40, quantized_steps=10, min_epochs=1)
+NETWORKS = ("mobilenet_v3_small", "mobilenet_v1")
+BUDGET = "size<=58kB, latency<=50ms@onnxruntime-cpu, ram<=100kB"
