@@ -60,7 +60,11 @@ class Sketch:
         attrs: dict[str, Attr] = {"stride": (stride, stride), "padding": pad, "dilation": (1, 1), "groups": groups}
         return self.add("conv2d", x, tensors=tensors, **attrs)
 
-    def norm(self, x: str) -> str:
+    def norm(self, x: str, like: str | None = None) -> str:
+        """Batch normalization with tensors of its own, or with those of the node `like`."""
+        if like is not None:
+            shared = next(node for node in self.nodes if node.name == like)
+            return self.add("batch_norm", x, tensors=dict(shared.tensors), eps=1e-5, momentum=0.1)
         width = self.channels(x)
         tensors = {
             "running_mean": self.store("running_mean", self.normal(width)),
@@ -210,6 +214,13 @@ def channel_mean(s: Sketch, x: str) -> str:
     return s.add("mul", s.add("mean", x, axes=(0,), keepdim=True), conv(s, x))
 
 
+def channel_softmax(s: Sketch, x: str) -> str:
+    """Channels compete, so the logits must all stay; what they weigh goes with them."""
+    pooled = s.add("mean", x, axes=(1, 2), keepdim=True)
+    width = s.width()
+    return s.add("mul", s.add("softmax", s.conv(pooled, width), axis=0), s.conv(x, width))
+
+
 def layer_scale(s: Sketch, x: str) -> str:
     op = s.random.choice(("add", "mul"))
     name = s.store("value", s.normal(s.channels(x)))
@@ -221,6 +232,13 @@ def shared_weight(s: Sketch, x: str) -> str:
     weight = s.store("weight", s.normal(s.channels(x), s.channels(x), 1, 1) / s.channels(x) ** 0.5)
     once = s.act(s.norm(s.conv(x, s.channels(x), weight=weight)))
     return s.act(s.conv(once, s.channels(x), weight=weight))
+
+
+def shared_norm(s: Sketch, x: str) -> str:
+    """One batch normalization for the maps of two layers."""
+    width = s.width()
+    first = s.norm(s.conv(x, width))
+    return s.act(s.add("concat", first, s.norm(s.conv(x, width), like=first), axis=0))
 
 
 def shift(s: Sketch, x: str) -> str:
@@ -259,7 +277,7 @@ BLOCKS: dict[str, Block] = {
     for block in (
         conv, grouped, depthwise, inverted_residual, residual, squeeze_excite, fire, dense, split_and_join, shuffle,
         view_shuffle, shufflenet_v1, shufflenet_v2, learned_group, every_second, split_attention, spatial_attention,
-        channel_mean, layer_scale, shared_weight, shift, rolled, pooled, two_maps, down,
+        channel_mean, channel_softmax, layer_scale, shared_weight, shared_norm, shift, rolled, pooled, two_maps, down,
     )
 }  # fmt: skip
 

@@ -47,60 +47,87 @@ def test_an_unknown_criterion_suggests_the_nearest() -> None:
         criterion("magnitud")
 
 
-def two_layers() -> tuple[Graph, str]:
+def two_layers(normalized: bool = True) -> tuple[Graph, str, str]:
+    """A graph of two convolutions, and their names."""
     s = Sketch(4)
-    x = s.conv_norm_act("input", 6, kernel=3)
-    return s.graph(s.linear(s.add("mean", s.conv(x, 6), axes=(1, 2), keepdim=False), 5)), s.nodes[1].name
+    first = s.conv("input", 6, kernel=3)
+    second = s.conv(s.add("relu", s.norm(first) if normalized else first), 6)
+    graph = s.graph(s.linear(s.add("mean", second, axes=(1, 2), keepdim=False), 5))
+    return graph, first, second
+
+
+def least(graph: Graph, layer: str, name: str, evidence: Evidence) -> int:
+    """The output channel of `layer` with the lowest score."""
+    coupling = couple(graph)
+    scores = criterion(name)(graph, coupling, evidence)
+    return int(np.argmin([scores[item] for item in coupling.values[layer].classes.tolist()]))
 
 
 class TestMagnitude:
-    def test_small_filters_come_first(self) -> None:
-        graph, layer = two_layers()
-        weight = graph.tensors[graph[layer].tensors["weight"]]
-        weight[2] *= 1e-3
-        coupling = couple(graph)
-        scores = criterion("magnitude")(graph, coupling, Evidence())
-        classes = coupling.values[layer].classes.tolist()
-        assert min(classes, key=scores.__getitem__) == classes[2]
+    def test_channels_that_are_hardly_read_come_first(self) -> None:
+        graph, first, second = two_layers()
+        graph.tensors[graph[second].tensors["weight"]][:, 2] *= 1e-3
+        assert least(graph, first, "magnitude", Evidence()) == 2
 
-    def test_the_scale_that_batch_norm_takes_back_does_not_count(self) -> None:
-        """w and 1000 w are one filter when the running statistics follow."""
-        graph, layer = two_layers()
+    def test_normalized_channels_are_as_large_as_their_gamma(self) -> None:
+        graph, first, _ = two_layers()
         coupling = couple(graph)
         before = criterion("magnitude")(graph, coupling, Evidence())
-        (norm,) = graph.users(layer)
-        bias = graph[layer].tensors.get("bias")
-        graph.tensors[graph[layer].tensors["weight"]][2] *= 1e3
-        graph.tensors[norm.tensors["running_var"]][2] *= 1e6
-        graph.tensors[norm.tensors["running_mean"]][2] *= 1e3
-        if bias:
-            graph.tensors[bias][2] *= 1e3
-        after = criterion("magnitude")(graph, coupling, Evidence())
-        item = coupling.values[layer].classes.tolist()[2]
-        assert after[item] == pytest.approx(before[item], rel=1e-3)
+        graph.tensors[graph[first].tensors["weight"]][2] *= 1e-3
+        assert criterion("magnitude")(graph, coupling, Evidence()) == before
+        (norm,) = graph.users(first)
+        graph.tensors[norm.tensors["weight"]][3] = 1e-3
+        assert least(graph, first, "magnitude", Evidence()) == 3
+
+    def test_others_are_as_large_as_their_filter(self) -> None:
+        graph, first, _ = two_layers(normalized=False)
+        graph.tensors[graph[first].tensors["weight"]][4] *= 1e-3
+        assert least(graph, first, "magnitude", Evidence()) == 4
+
+
+class TestEnergy:
+    def test_it_is_the_error_of_the_reading_layer_without_the_channel(self) -> None:
+        """Root mean square of what one channel adds to the outputs of the layer that reads it, measured by leaving it out."""
+        graph, first, second = two_layers()
+        ((images, labels),) = batches(graph, 1)
+        coupling = couple(graph)
+        scores = criterion("energy")(graph, coupling, Evidence(batches=[(images, labels)]))
+        classes = coupling.values[first].classes.tolist()
+        whole = outputs(graph.rebuilt(output=second), images)
+        errors = []
+        for item in classes:
+            without = outputs(mask(graph, [item], coupling).rebuilt(output=second), images)
+            errors.append((whole - without).square().sum(1).mean().sqrt().item())
+        shares = np.array([scores[item] for item in classes])
+        assert shares == pytest.approx(np.array(errors) / np.mean(errors))
+
+    def test_it_needs_images(self, graph: Graph, coupling: Coupling) -> None:
+        with pytest.raises(UsageError, match="'energy' needs batches"):
+            criterion("energy")(graph, coupling, Evidence())
 
 
 class TestTaylor:
     def test_it_needs_images(self, graph: Graph, coupling: Coupling) -> None:
-        with pytest.raises(UsageError, match="needs batches"):
+        with pytest.raises(UsageError, match="'taylor' needs batches"):
             criterion("taylor")(graph, coupling, Evidence())
 
-    def test_it_is_the_derivative_of_the_loss_along_the_removal(self, graph: Graph, coupling: Coupling) -> None:
-        """Masking a class by a small part changes the loss by that part of the score's root."""
+    def test_it_is_the_derivative_of_the_loss_along_the_removal(self) -> None:
+        """What the loss changes by when a small part of a class is masked, in units of the layer's mean."""
+        graph, first, second = two_layers()
         ((images, labels),) = batches(graph, 1)
+        coupling = couple(graph)
         scores = criterion("taylor")(graph, coupling, Evidence(batches=[(images, labels)]))
         whole = F.cross_entropy(outputs(graph, images), labels).item()
         part = 1e-5
-        for item in coupling.removable().tolist()[::7]:
-            masked = mask(graph, [item], coupling)
-            partly = {
-                n: torch.lerp(t, masked.tensors[n], part) for n, t in graph.tensors.items() if t.is_floating_point()
-            }
-            changed = graph.rebuilt(tensors={**graph.tensors, **partly})
-            slope = (F.cross_entropy(outputs(changed, images), labels).item() - whole) / part
-            if any(layer.passes and item in layer.inputs for layer in coupling.layers):
-                continue  # `mask` silences the depthwise layer too, so it moves two factors at once
-            assert slope**2 == pytest.approx(scores[item], rel=1e-2, abs=1e-8)
+        for layer in (first, second):
+            slopes = []
+            for item in coupling.values[layer].classes.tolist():
+                masked = mask(graph, [item], coupling).tensors
+                partly = {name: torch.lerp(value, masked[name], part) for name, value in graph.tensors.items()}
+                changed = outputs(graph.rebuilt(tensors=partly), images)
+                slopes.append(abs(F.cross_entropy(changed, labels).item() - whole) / part)
+            found = [scores[item] for item in coupling.values[layer].classes.tolist()]
+            assert found == pytest.approx(np.array(slopes) / np.mean(slopes), rel=1e-2, abs=1e-4)
 
 
 class TestBatchNormScale:

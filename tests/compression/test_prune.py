@@ -1,6 +1,7 @@
 """Pruning to a bound: kept, close, in the widths that were asked for, and the network lives on."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph.capture import capture
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.info import ModelInfo
+from pocketcnn.graph.model_file import load, save
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 
@@ -113,7 +115,7 @@ class TestSettings:
         with pytest.raises(UsageError):
             PruneSettings(**wrong)  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("name", ["magnitude", "bn_scale", "taylor", "random"])
+    @pytest.mark.parametrize("name", ["magnitude", "bn_scale", "energy", "taylor", "random"])
     def test_every_criterion_meets_the_bound_in_the_same_way_each_time(self, network: GraphNetwork, name: str) -> None:
         settings = PruneSettings(criterion=name, seed=3)
         runs = [prune_with_report(network, macs=0.6, settings=settings, batches=[batch(network)])[1] for _ in range(2)]
@@ -152,6 +154,16 @@ class TestResult:
             optimizer.step()
             losses.append(loss.item())
         assert losses[-1] < losses[0]
+
+    def test_it_comes_back_from_its_file(self, network: GraphNetwork, tmp_path: Path) -> None:
+        shuffled = GraphNetwork(random_graph(["shufflenet_v2", "shufflenet_v1"], 3)).float()
+        for source in (network, shuffled):
+            pruned = prune(source, macs=0.6, settings=PruneSettings(multiple=1, min_channels=1))
+            save(tmp_path / "pruned.safetensors", pruned)
+            images = images_for(pruned.graph)
+            assert torch.equal(
+                outputs(load(tmp_path / "pruned.safetensors").graph, images), outputs(pruned.graph, images)
+            )
 
     def test_it_is_pruned_again(self, network: GraphNetwork) -> None:
         twice = prune(prune(network, macs=0.7), macs=0.7)

@@ -23,7 +23,7 @@ TIMM_SLOW = (
     "resnext50_32x4d", "hrnet_w18_small", "dpn68", "dla34", "selecsls42", "repvgg_a0", "fbnetc_100", "cspresnet50",
     "xception41", "mobilenetv2_100", "mobilenetv3_small_100", "efficientnet_lite0", "tf_efficientnet_lite0",
     "densenet121", "vgg11_bn", "resnet18", "tinynet_e", "regnety_002", "semnasnet_075", "spnasnet_100", "mnasnet_small",
-    "hardcorenas_a", "efficientnet_es", "gernet_s", "skresnet18", "seresnext26d_32x4d", "inception_v4",
+    "hardcorenas_a", "efficientnet_es", "gernet_s", "seresnext26d_32x4d", "inception_v4",
     "inception_resnet_v2", "ese_vovnet19b_dw", "rexnetr_200",
 )  # fmt: skip
 ZOO = {names[0] for file, names in CATALOG.items() if file != "vgg"}

@@ -20,7 +20,7 @@ from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork
-from pocketcnn.graph.passes.fold import for_inference
+from pocketcnn.graph.node import Node
 
 Values = NDArray[np.float64]
 
@@ -41,20 +41,29 @@ Criterion = Callable[[Graph, Coupling, Evidence], dict[int, float]]
 
 
 def magnitude(graph: Graph, coupling: Coupling, evidence: Evidence) -> dict[int, float]:  # noqa: ARG001
-    """Mean L2 norm of the weights that make and read a class, in units of their layer's mean norm.
+    """Without any data, how much a class can bring into the layers that read it: its scale times the norms of the weights.
 
-    Batch normalization is folded in first: before it, the scale of a filter means nothing. (Li et al., "Pruning Filters
-    for Efficient ConvNets", section 3.1, with norms made comparable between layers and summed over all coupled layers.)
+    The norms are L2 norms of the columns that read the class. The scale is |gamma| where the class is normalized: there the
+    norm of its filter, which Li et al. ("Pruning Filters for Efficient ConvNets", section 3.1) rank by, means nothing.
+    Elsewhere it is that norm. All are in units of their layer's mean, which makes layers comparable.
     """
-    folded = for_inference(graph)
-    scores = _ByClass()
+    scales, reads = _ByClass(), _ByClass()
+    for node in graph.nodes:
+        if node.op == "batch_norm" and "weight" in node.tensors:
+            name = node.tensors["weight"]
+            scales.add(coupling.vectors[name], _relative(graph.tensors[name].abs()))
     for layer in coupling.layers:
-        if layer.node in folded:
-            squares = _blocks(folded.node_tensors(folded[layer.node])["weight"], layer).square()
-            scores.add(layer.outputs, _relative(squares.sum((2, 3)).sqrt()))
-            if not layer.passes:
-                scores.add(layer.inputs, _relative(squares.sum((1, 3)).sqrt()))
-    return scores.mean()
+        squares = _blocks(graph.tensors[layer.weight], layer).square()
+        if not _is_normalized(graph, layer):
+            scales.add(layer.outputs, _relative(squares.sum((2, 3)).sqrt()))
+        if not layer.passes:
+            reads.add(layer.inputs, _relative(squares.sum((1, 3)).sqrt()))
+    scale, read = scales.mean(), reads.mean()
+    return {item: scale.get(item, 1.0) * read.get(item, 0.0) for item in coupling.removable().tolist()}
+
+
+def _is_normalized(graph: Graph, layer: Layer) -> bool:
+    return any(node.op == "batch_norm" for node in graph.users(layer.node))
 
 
 def bn_scale(graph: Graph, coupling: Coupling, evidence: Evidence) -> dict[int, float]:  # noqa: ARG001
@@ -67,30 +76,66 @@ def bn_scale(graph: Graph, coupling: Coupling, evidence: Evidence) -> dict[int, 
     for node in graph.nodes:
         if node.op == "batch_norm" and "weight" in node.tensors:
             name = node.tensors["weight"]
-            scores.add(coupling.vectors[name], graph.tensors[name].double().abs())
-    return {item: float("inf") for item in coupling.removable().tolist()} | scores.mean()
+            scores.add(coupling.vectors[name], graph.tensors[name].abs())
+    return dict.fromkeys(coupling.removable().tolist(), float("inf")) | scores.mean()
 
 
-def taylor(graph: Graph, coupling: Coupling, evidence: Evidence) -> dict[int, float]:
-    """Squared first-order estimate of what the loss loses without a class, averaged over the batches, in eval mode.
+def energy(graph: Graph, coupling: Coupling, evidence: Evidence) -> dict[int, float]:
+    """What a class brings into the layers that read it: root mean square of its channel times the norm of the columns.
 
-    Molchanov et al., "Importance Estimation for Neural Network Pruning", section 3.1, equation 8, with the gate of a class
-    at the inputs of the layers that read it: its gradient is the sum of weight x gradient over the columns that read the
-    class, so one backward pass gives it for all classes, and it is exactly the change that removal makes.
+    Without the class, and were channels uncorrelated, the outputs of a layer would miss just that: the error that ThiNet
+    (Luo et al., section 3.2, equation 4) minimizes over sets of channels, here one channel at a time, in units of the
+    layer's mean. The labels of the batches are not used.
 
     Raises:
         UsageError: no batches were given.
     """
-    if not evidence.batches:
-        raise UsageError("The criterion 'taylor' needs batches of labelled images: pass `batches`.")
+    squares = _mean_squares(graph, coupling, _needed(evidence, "energy"))
+    scores = _ByClass()
+    for layer in coupling.layers:
+        if not layer.passes:
+            columns = _blocks(graph.tensors[layer.weight], layer).square().sum((1, 3)).reshape(-1)
+            scores.add(layer.inputs, _relative((columns * squares[graph[layer.node].inputs[0]]).sqrt()))
+    return _with_zeros(coupling, scores)
+
+
+def _mean_squares(graph: Graph, coupling: Coupling, evidence: Evidence) -> dict[str, Tensor]:
+    """For each value that a layer reads, the mean square of each channel, (C,), times the number of batches."""
+    network = GraphNetwork(graph).eval()
+    read = {graph[layer.node].inputs[0] for layer in coupling.layers}
+    squares: dict[str, Tensor] = {}
+
+    def observe(node: Node, value: Tensor) -> None:
+        if node.name in read:
+            axes = [axis for axis in range(value.ndim) if axis != 1]
+            squares[node.name] = squares.get(node.name, torch.zeros(())) + value.double().square().mean(axes).cpu()
+
+    with torch.no_grad():
+        for images, _ in evidence.batches:
+            network.run(images, observe)
+    return squares
+
+
+def taylor(graph: Graph, coupling: Coupling, evidence: Evidence) -> dict[int, float]:
+    """First-order estimate of what the loss changes by without a class, in eval mode: root mean square over the batches.
+
+    Molchanov et al., "Importance Estimation for Neural Network Pruning", section 3.1, equation 8, with the gate of a class
+    at the inputs of the layers that read it: its gradient is the sum of weight x gradient over the columns that read the
+    class, so one backward pass gives it for all classes, and it is exactly the change that removal makes. Scores are in
+    units of their layer's mean: compared as they are, they empty whole layers in one shot. Small batches tell more,
+    because gradients of opposite sign cancel within a batch.
+
+    Raises:
+        UsageError: no batches were given.
+    """
     network = GraphNetwork(graph).eval()
     scores = _ByClass()
-    for images, labels in evidence.batches:
+    for images, labels in _needed(evidence, "taylor").batches:
         network.zero_grad(set_to_none=True)
         evidence.loss(network(images), labels).backward()  # type: ignore[no-untyped-call]
         change = _loss_changes(network, coupling)
         scores.add(np.array(list(change), dtype=np.int64), torch.tensor(list(change.values())).double().square())
-    return dict.fromkeys(coupling.removable().tolist(), 0.0) | scores.mean()  # what nothing reads is worth nothing
+    return _per_layer(coupling, _with_zeros(coupling, scores))
 
 
 def _loss_changes(network: GraphNetwork, coupling: Coupling) -> dict[int, float]:
@@ -112,6 +157,27 @@ def random(graph: Graph, coupling: Coupling, evidence: Evidence) -> dict[int, fl
     classes = coupling.removable().tolist()
     drawn = np.random.default_rng(evidence.seed).random(len(classes))
     return dict(zip(classes, drawn.tolist(), strict=True))
+
+
+def _needed(evidence: Evidence, name: str) -> Evidence:
+    if not evidence.batches:
+        raise UsageError(f"The criterion {name!r} needs batches of labelled images: pass `batches`.")
+    return evidence
+
+
+def _with_zeros(coupling: Coupling, scores: "_ByClass") -> dict[int, float]:
+    """Means by class; what nothing reads is worth nothing."""
+    return dict.fromkeys(coupling.removable().tolist(), 0.0) | scores.mean()
+
+
+def _per_layer(coupling: Coupling, squares: Mapping[int, float]) -> dict[int, float]:
+    """Roots of `squares` in units of the mean of the layers that make a class."""
+    scores = _ByClass()
+    for layer in coupling.layers:
+        if not layer.passes:
+            values = torch.tensor([squares.get(item, 0.0) for item in layer.outputs.tolist()], dtype=torch.float64)
+            scores.add(layer.outputs, _relative(values.sqrt()))
+    return _with_zeros(coupling, scores)
 
 
 class _ByClass:
@@ -153,7 +219,7 @@ def _relative(norms: Tensor) -> Tensor:
 
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(
-    {"magnitude": magnitude, "bn_scale": bn_scale, "taylor": taylor, "random": random}
+    {"magnitude": magnitude, "bn_scale": bn_scale, "energy": energy, "taylor": taylor, "random": random}
 )
 
 

@@ -85,13 +85,11 @@ def _per_channel(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 
 def _binary(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    """Elements at the same place go together. What is repeated along a whole axis must stay, and follows the other."""
-    shapes = trace.graph.input_shapes(node)
-    for axis, (first, second) in enumerate(zip(*shapes, strict=True)):
+    """Elements at the same place go together. A value repeated for every channel has one channel, so it stays anyway."""
+    for axis, (first, second) in enumerate(zip(*trace.graph.input_shapes(node), strict=True)):
         long, short = inputs if first > second else inputs[::-1]
         if first != second and long.shape[axis] > 1:
-            trace.classes.freeze(short, f"it is repeated for every channel by {node.name}")
-            return long if np.broadcast_shapes(long.shape, short.shape) == long.shape else _unknown(trace, node, inputs)
+            return long if short.size == 1 else _unknown(trace, node, inputs)
     trace.classes.unite(inputs[0], inputs[1])
     return np.broadcast_arrays(*inputs)[0]
 
