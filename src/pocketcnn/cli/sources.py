@@ -61,13 +61,11 @@ def named_network(
     Raises:
         UsageError: there is no such network (the nearest name is suggested), or a value is out of range.
     """
-    import torch
-
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
     from pocketcnn.models import create
+    from pocketcnn.training import drawn_from
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawn_from(seed):
         module = create(name, width=width, classes=classes, in_channels=shape[0])
     return GraphNetwork(capture(module, (1, *shape)), ModelInfo(name=name))
 

@@ -16,8 +16,6 @@ from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from pocketcnn.data import ImageFolder
     from pocketcnn.graph import GraphNetwork, InputContract, Stage
     from pocketcnn.pipeline.candidates import Plan
@@ -128,7 +126,7 @@ def run(job: Job, out: Path, *, resume: bool, output: Output) -> tuple["GraphNet
     from pocketcnn import training
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 
-    module = fresh(job.plan, job.recipe.seed)
+    module = job.plan.build(job.recipe.seed)
     with training.threads_for(job.contract.height, job.contract.width):
         result = training.train(
             module,
@@ -156,15 +154,6 @@ def run(job: Job, out: Path, *, resume: bool, output: Output) -> tuple["GraphNet
         **result.as_dict(),
     }
     return network, document
-
-
-def fresh(plan: "Plan", seed: int) -> "nn.Module":
-    """The network with weights drawn from `seed`; torch's own stream is left as it was."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return plan.build()
 
 
 def stage_of(job: Job, result: "TrainResult", test_accuracy: float) -> "Stage":

@@ -25,16 +25,19 @@ class _RoundClamp(torch.autograd.Function):
 
 def quantize_activation(x: Tensor, form: ActivationFormat) -> Tensor:
     """The integers, as floats, that stand for `x`."""
-    low, high = form.low - form.zero_point, form.high - form.zero_point
-    rounded: Tensor = _RoundClamp.apply(x / form.scale, low, high)  # type: ignore[no-untyped-call]
-    return rounded + form.zero_point
+    return _steps(x, form) + form.zero_point
 
 
 def fake_quantize_activation(x: Tensor, form: ActivationFormat) -> Tensor:
     """`x` as it is after being stored in `form`."""
+    return _steps(x, form) * form.scale
+
+
+def _steps(x: Tensor, form: ActivationFormat) -> Tensor:
+    """How many steps of the scale from zero `x` is stored as."""
     low, high = form.low - form.zero_point, form.high - form.zero_point
     rounded: Tensor = _RoundClamp.apply(x / form.scale, low, high)  # type: ignore[no-untyped-call]
-    return rounded * form.scale
+    return rounded
 
 
 def per_channel(scale: Tensor, like: Tensor) -> Tensor:

@@ -11,16 +11,15 @@ from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.layers import make_divisible
 from pocketcnn.models import create, network_options
 from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, measured
+from pocketcnn.pipeline.small_images import is_small
 from pocketcnn.report.result import Candidate
 from pocketcnn.targets import Budget, Limit
+from pocketcnn.training import drawn_from
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 SCALES = (1.0, 0.75, 0.5)
 """Input sizes, as shares of the folder's own; small images are only tried as they are."""
-
-SMALL = 64
-"""Images below this size get the small-image form: fewer strides, and a last convolution that shrinks with the width."""
 
 PRUNABLE = 2.5
 """How far a candidate may overshoot a limit before compression: about what pruning recovers from without much loss."""
@@ -41,8 +40,8 @@ class Plan:
 
     @property
     def is_small(self) -> bool:
-        """Whether the small-image form is used."""
-        return min(self.size) < SMALL
+        """Whether the small-image form is used: fewer strides, and a last convolution that shrinks with the width."""
+        return is_small(self.size)
 
     @property
     def total_stride(self) -> int:
@@ -62,14 +61,15 @@ class Plan:
         """For people: ``mobilenet_v2 0.35x, 8x8``."""
         return f"{self.network} {self.width:g}x, {self.size[0]}x{self.size[1]}"
 
-    def build(self) -> nn.Module:
-        """The network with fresh weights from torch's present random state."""
+    def build(self, seed: int = 0) -> nn.Module:
+        """The network with fresh weights drawn from `seed`; torch's own random stream is left as it was."""
         options: dict[str, object] = {}
         if "total_stride" in network_options(self.network):
             options["total_stride"] = self.total_stride
         if self.is_small and self.network in HEADS:
             options["head_width"] = make_divisible(HEADS[self.network] * self.width)
-        return create(self.network, width=self.width, classes=self.classes, in_channels=self.channels, **options)
+        with drawn_from(seed):
+            return create(self.network, width=self.width, classes=self.classes, in_channels=self.channels, **options)
 
     @cached_property
     def graph(self) -> Graph:
@@ -147,7 +147,7 @@ def _miss_in(form: str, graph: Graph, limits: Sequence[Limit]) -> float:
 
 
 def _sizes(contract: InputContract) -> Iterator[tuple[int, int]]:
-    scales = SCALES if min(contract.height, contract.width) >= SMALL else SCALES[:1]
+    scales = SCALES[:1] if is_small((contract.height, contract.width)) else SCALES
     for scale in scales:
         yield (max(1, round(contract.height * scale)), max(1, round(contract.width * scale)))
 

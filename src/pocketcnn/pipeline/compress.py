@@ -56,9 +56,10 @@ def compress(
             f"The network knows the classes {', '.join(network.info.classes)}, "
             f"the folder {data} has {', '.join(folder.classes)}. Train it on these images first."
         )
-    trainings = Trainings(load_effort(effort), len(folder.train), seed, recipe or RECIPE)
+    size = load_effort(effort)
+    trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
     settings = {"network": fingerprint_of(network), "data": folder.fingerprint, "budget": str(wanted), "seed": seed}
-    settings |= {"effort": asdict(load_effort(effort)), "recipe": trainings.base.model_dump()}
+    settings |= {"effort": asdict(size), "recipe": trainings.base.model_dump()}
     workspace = Workspace.of(Path(out), settings, progress_for)
     sets = datasets(folder, network.info.input, trainings.base.augmentation)
     with threads_for(network.info.input.height, network.info.input.width):

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from pocketcnn.graph import GraphNetwork, InputContract
 from pocketcnn.graph.model_file import save
-from pocketcnn.pipeline.export import export, numerics_name
+from pocketcnn.pipeline.export import describe, export, numerics_name
 from pocketcnn.pipeline.figures import artefact_bytes, figures, in_form
-from pocketcnn.pipeline.shrink import Bench, shrink
+from pocketcnn.pipeline.shrink import Bench, Shrunk, shrink
+from pocketcnn.pipeline.sidecar import Figures
 from pocketcnn.report.result import DEPLOYED, Accuracy, ArtefactRecord, LatencyRecord, LimitRecord, ParityRecord
 from pocketcnn.runtimes import Latency, compare, get_runtime
 from pocketcnn.runtimes.base import FloatArray
@@ -71,15 +72,11 @@ def write_artefact(network: GraphNetwork, path: Path, val: Labelled, test: Label
         file=path.name,
         bytes=path.stat().st_size,
         numerics=numerics_name(network),
-        sha256=_sha256(path),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         accuracy=accuracy,
         validation=validation,
         confusion=confusion,
     )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_parity(network: GraphNetwork, float_network: GraphNetwork, path: Path, images: Tensor) -> ParityRecord:
@@ -115,14 +112,12 @@ def judge(network: GraphNetwork, path: Path, budget: Budget) -> tuple[tuple[Verd
     return verdicts, records
 
 
-def compare_latencies(
-    shrunk: GraphNetwork, float_network: GraphNetwork, parent: GraphNetwork, budget: Budget
-) -> list[LatencyRecord]:
+def compare_latencies(shrunk: Shrunk, parent: GraphNetwork, path: Path, budget: Budget) -> list[LatencyRecord]:
     """The file that is deployed beside what it was made from, in turns on each target, so that noise hits all alike."""
-    forms = {DEPLOYED: artefact_bytes(in_form(shrunk.graph, numerics_name(shrunk)))}
-    if shrunk.numerics:
-        forms["the same in float32"] = artefact_bytes(in_form(float_network.graph, "float32"))
-    if parent is not float_network:
+    forms = {DEPLOYED: path.read_bytes()}
+    if shrunk.network.numerics:
+        forms["the same in float32"] = artefact_bytes(in_form(shrunk.float_network.graph, "float32"))
+    if parent is not shrunk.float_network:
         forms["unpruned parent, float32"] = artefact_bytes(in_form(parent.graph, "float32"))
     records = []
     for name in budget.targets or (DEFAULT_TARGET,):
@@ -200,9 +195,9 @@ def deliver(parent: GraphNetwork, bench: Bench, out: Path) -> Delivered:
         limits=limits,
         closest_miss="; ".join(map(str, missed)),
         parity=checked,
-        latencies=tuple(compare_latencies(shrunk.network, shrunk.float_network, parent, bench.budget)),
+        latencies=tuple(compare_latencies(shrunk, parent, path, bench.budget)),
     )
-    export(shrunk.network, "onnx", path, figures=sidecar_figures(delivered))
+    describe(path, shrunk.network, sidecar_figures(delivered))
     return delivered
 
 
@@ -217,7 +212,7 @@ def _tightened(budget: Budget, missed: list[Verdict]) -> Budget:
     )
 
 
-def sidecar_figures(delivered: Delivered) -> dict[str, float | int | str | bool]:
+def sidecar_figures(delivered: Delivered) -> Figures:
     """The figures that travel with the file."""
     figures: dict[str, float | int | str | bool] = {
         "test_accuracy": delivered.artefact.accuracy.top1,

@@ -1,13 +1,12 @@
 """`export`: a network becomes a deployable file with its sidecar."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, for_inference
 from pocketcnn.graph.model_file import load
 from pocketcnn.graph.onnx_writer import write_onnx
-from pocketcnn.pipeline.sidecar import SPLIT_SEED, write_sidecar
+from pocketcnn.pipeline.sidecar import SPLIT_SEED, Figures, write_sidecar
 
 FORMATS = ("onnx",)
 
@@ -17,7 +16,7 @@ def export(
     to: str = "onnx",
     out: str | Path | None = None,
     *,
-    figures: Mapping[str, float | int | str | bool] | None = None,
+    figures: Figures | None = None,
 ) -> Path:
     """Write a network as `to`, float32 or int8 as its numerics say, with a sidecar where its input contract is known.
 
@@ -37,10 +36,15 @@ def export(
     path = Path(out)
     graph = network.graph if network.numerics else for_inference(network.graph)
     write_onnx(path, graph)
-    if network.info.input is not None:
-        told = {SPLIT_SEED: network.info.split_seed, **(figures or {})}
-        write_sidecar(path, network.info.input, network.info.classes, numerics_name(network), told)
+    describe(path, network, figures or {})
     return path
+
+
+def describe(artefact: Path, network: GraphNetwork, figures: Figures) -> None:
+    """Write the sidecar of an artefact that was exported from `network`, if its input contract is known."""
+    if network.info.input is not None:
+        told = {SPLIT_SEED: network.info.split_seed, **figures}
+        write_sidecar(artefact, network.info.input, network.info.classes, numerics_name(network), told)
 
 
 def numerics_name(network: GraphNetwork) -> str:

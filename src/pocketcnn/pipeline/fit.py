@@ -77,7 +77,7 @@ def fit(
         settings = {
             "data": folder.fingerprint,
             "budget": str(wanted),
-            "effort": asdict(load_effort(effort)),
+            "effort": asdict(size),
             "seed": seed,
         }
         settings |= {"networks": list(networks), "recipe": trainings.base.model_dump()}

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import nn
 
 from pocketcnn.cost import count
@@ -39,30 +38,24 @@ def race(
     say: Callable[[str], None],
 ) -> tuple[Entrant, list[Candidate]]:
     """Train `plans` by successive halving; the winner, and the record of everybody."""
-    entrants = [Entrant(plan, _fresh(plan, trainings.seed)) for plan in plans]
-    field_size = entrants
+    entrants = [Entrant(plan, plan.build(trainings.seed)) for plan in plans]
+    remaining = entrants
     for number in range(len(trainings.effort.rounds)):
         recipe = trainings.round(number)
-        for entrant in field_size:
+        for entrant in remaining:
             sets = sets_for(entrant.plan)
             stage = f"round {number + 1}: {entrant.plan.name}"
             result = workspace.train(stage, entrant.network, sets.train, sets.val, recipe)
             trained = recipe.epochs + (entrant.rounds[-1][0] if entrant.rounds else 0)
             entrant.rounds.append((trained, result.val_accuracy))
-        field_size = sorted(field_size, key=lambda entrant: entrant.score, reverse=True)
-        say(_standing(number, field_size))
-        if len(field_size) == 1:
+        remaining = sorted(remaining, key=lambda entrant: entrant.score, reverse=True)
+        say(_standing(number, remaining))
+        if len(remaining) == 1:
             break
-        field_size = field_size[: math.ceil(len(field_size) / 2)]
-    winner = field_size[0]
+        remaining = remaining[: math.ceil(len(remaining) / 2)]
+    winner = remaining[0]
     records = [entrant.plan.record(entrant.rounds, chosen=entrant is winner) for entrant in entrants]
     return winner, records
-
-
-def _fresh(plan: Plan, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return plan.build()
 
 
 def _standing(number: int, ranked: Sequence[Entrant]) -> str:

@@ -8,20 +8,21 @@ from torch import Tensor
 from pocketcnn.data import ImageDataset, ImageFolder, build_augmentation
 from pocketcnn.graph import InputContract
 from pocketcnn.pipeline.effort import Effort
+from pocketcnn.pipeline.small_images import is_small
 from pocketcnn.training import Recipe
 
 RECIPE = Recipe()
 """The defaults of the library."""
 
-SMALL = 64
-"""Images below this size are mostly glyphs, icons and digits, where a mirrored picture is another one."""
-
 
 def resolve_augmentation(policy: str, contract: InputContract) -> str:
-    """The augmentation policy that ``auto`` stands for: small shifts and turns for small images, crops and flips for large."""
+    """The augmentation policy that ``auto`` stands for: small shifts and turns for small images, crops and flips for large.
+
+    Small images are mostly glyphs, icons and digits, where a mirrored picture is another one.
+    """
     if policy != "auto":
         return policy
-    return "light" if min(contract.height, contract.width) < SMALL else "standard"
+    return "light" if is_small((contract.height, contract.width)) else "standard"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from pocketcnn.files import write_text
 from pocketcnn.graph import InputContract
 from pocketcnn.report.contract import steps
 
+Figures = Mapping[str, float | int | str | bool]
+"""What was measured of an artefact, by name."""
+
 SPLIT_SEED = "split_seed"
 """Name of the figure that says how the images were split, so that an evaluation later finds the same test images."""
 
 FORMAT = "pocketcnn sidecar 1"
-
 
 INT8_NOTE = (
     "On x86 processors without VNNI (most before 2020) ONNX Runtime multiplies int8 by uint8 in 16 bits, which can overflow: "
@@ -39,7 +41,7 @@ class Sidecar(BaseModel):
     output: str = "logits, float32 of shape (N, classes): the largest is the answer, softmax makes probabilities"
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    figures: Mapping[str, float | int | str | bool] = Field(default_factory=dict)
+    figures: Figures = Field(default_factory=dict)
 
 
 def sidecar_path(artefact: Path) -> Path:
@@ -52,7 +54,7 @@ def write_sidecar(
     contract: InputContract,
     classes: tuple[str, ...],
     numerics: str,
-    figures: Mapping[str, float | int | str | bool],
+    figures: Figures,
 ) -> Sidecar:
     """Write the sidecar of an artefact that is there already."""
     data = artefact.read_bytes()

@@ -10,6 +10,7 @@ from pocketcnn.training.progress import ConsoleProgress as ConsoleProgress
 from pocketcnn.training.progress import Progress as Progress
 from pocketcnn.training.progress import QuietProgress as QuietProgress
 from pocketcnn.training.recipe import Recipe as Recipe
+from pocketcnn.training.rng import drawn_from as drawn_from
 from pocketcnn.training.run import NonFiniteLoss as NonFiniteLoss
 from pocketcnn.training.threads import threads_for as threads_for
 from pocketcnn.training.trainer import distil as distil

@@ -78,3 +78,11 @@ def preserved_torch_rng() -> Iterator[None]:
         yield
     finally:
         torch.set_rng_state(state)
+
+
+@contextlib.contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """What is drawn inside, such as the weights of a new network, comes from `seed`; torch's own stream is left as it was."""
+    with preserved_torch_rng():
+        torch.default_generator.manual_seed(seed)
+        yield

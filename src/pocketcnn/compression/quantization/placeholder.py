@@ -1,6 +1,6 @@
 """The integer form of a graph before it is calibrated: for its file size and its time, which no range changes."""
 
-from pocketcnn.compression.quantization.placement import Placement, placements
+from pocketcnn.compression.quantization.placement import own_values, spread
 from pocketcnn.compression.quantization.quantize import weight_formats
 from pocketcnn.graph import ActivationFormat, Graph, Numerics, for_inference
 
@@ -12,14 +12,11 @@ def with_placeholder_formats(graph: Graph) -> Graph:
     the bytes of its file; it has not its answers.
     """
     folded = for_inference(graph)
-    places = placements(folded)
-    formats: dict[str, ActivationFormat] = {}
-    for place, node in enumerate(folded.nodes):
-        kind = places[node.name]
-        if kind is Placement.OWN:
-            formats[node.name] = ActivationFormat(scale=2.0 ** (-6 - place / 1024), zero_point=place % 256)
-        elif kind is Placement.SAME and node.inputs[0] in formats:
-            formats[node.name] = formats[node.inputs[0]]
+    own = {
+        node.name: ActivationFormat(scale=2.0 ** (-6 - place / 1024), zero_point=place % 256)
+        for place, node in enumerate(own_values(folded))
+    }
+    formats = spread(folded, own)
     weights, scales = weight_formats(folded, formats)
     numerics = Numerics(activations=formats, weights=weights)
     return folded.rebuilt(tensors={**folded.tensors, **scales}, numerics=numerics)

@@ -4,9 +4,10 @@ The rules are those under which a runtime computes in integers throughout (ONNX 
 quantized, except what lies inside a fused pair such as convolution + ReLU.
 """
 
+from collections.abc import Mapping
 from enum import Enum, auto
 
-from pocketcnn.graph import Graph, Node
+from pocketcnn.graph import ActivationFormat, Graph, Node
 
 
 class Placement(Enum):
@@ -42,6 +43,24 @@ def placement(graph: Graph, node: Node) -> Placement:
         if len(users) == 1 and users[0].op in FUSABLE and users[0].name != graph.output:
             return Placement.FUSED
     return Placement.OWN
+
+
+def spread(graph: Graph, own: Mapping[str, ActivationFormat]) -> dict[str, ActivationFormat]:
+    """The formats of all values: those in `own`, and for a value that was only moved that of its source."""
+    places = placements(graph)
+    formats: dict[str, ActivationFormat] = {}
+    for node in graph.nodes:
+        if node.name in own:
+            formats[node.name] = own[node.name]
+        elif places[node.name] is Placement.SAME and node.inputs[0] in formats:
+            formats[node.name] = formats[node.inputs[0]]
+    return formats
+
+
+def own_values(graph: Graph) -> list[Node]:
+    """The nodes whose values have a format of their own."""
+    places = placements(graph)
+    return [node for node in graph.nodes if places[node.name] is Placement.OWN]
 
 
 def placements(graph: Graph) -> dict[str, Placement]:

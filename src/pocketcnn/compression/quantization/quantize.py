@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pocketcnn.compression.quantization.calibrate import METHODS, observe
-from pocketcnn.compression.quantization.placement import Placement, placements
+from pocketcnn.compression.quantization.placement import own_values, spread
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat, for_inference
 
@@ -50,16 +50,8 @@ def quantize(
 def _activation_formats(
     graph: Graph, network: GraphNetwork, images: Tensor, method: str, bits: int, skip: frozenset[str]
 ) -> dict[str, ActivationFormat]:
-    places = placements(graph)
-    own = [name for name, place in places.items() if place is Placement.OWN and name not in skip]
-    seen = observe(network, images, own)
-    formats: dict[str, ActivationFormat] = {}
-    for node in graph.nodes:
-        if node.name in seen:
-            formats[node.name] = METHODS[method](seen[node.name], bits)
-        elif places[node.name] is Placement.SAME and node.inputs[0] in formats:
-            formats[node.name] = formats[node.inputs[0]]
-    return formats
+    seen = observe(network, images, [node.name for node in own_values(graph) if node.name not in skip])
+    return spread(graph, {name: METHODS[method](values, bits) for name, values in seen.items()})
 
 
 def weight_formats(

@@ -146,11 +146,6 @@ def require_rank(node: Node, shape: Shape, rank: int) -> None:
     require(len(shape) == rank, node, f"the input has shape {shape}, {layout} is needed")
 
 
-def as_parameter(tensor: Tensor) -> nn.Parameter:
-    """A trainable copy of `tensor`."""
-    return nn.Parameter(tensor.detach().clone())
-
-
 def copy_into(module: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
     """Copy `tensors` (by role) into the parameters and buffers of the same names."""
     with torch.no_grad():

@@ -6,12 +6,15 @@ a conversion that is not exact never gets out.
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 
 import torch
 from torch import nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
+
+from ..image_classifier import ImageClassifier
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 Weighted = nn.Conv2d | nn.Linear | Norm
@@ -105,6 +108,22 @@ def adopt(network: nn.Module, source: nn.Module) -> None:
             f"The converted network does not compute what the original does (relative difference {difference:.1e}): "
             "the original was changed between its layers. Only the network as published can be converted."
         )
+
+
+def converted(
+    module: nn.Module, library: ModuleType, readers: Mapping[str, Callable[[nn.Module], ImageClassifier]]
+) -> ImageClassifier | None:
+    """`module` read by the reader of its class, a class of `library`, and proven equal; None if no reader knows it.
+
+    Raises:
+        UsageError, PocketcnnError: as `adopt`, and as the readers do.
+    """
+    for kind, read in readers.items():
+        if isinstance(module, getattr(library, kind)):
+            network = read(module)
+            adopt(network, module)
+            return network
+    return None
 
 
 def _relative_difference(network: nn.Module, source: nn.Module) -> float:

@@ -10,7 +10,7 @@ from pocketcnn.errors import MissingExtra, UsageError
 from pocketcnn.vision import require_torchvision
 
 from ..image_classifier import ImageClassifier
-from .matching import adopt, translated_state, weighted_layers
+from .matching import converted, translated_state, weighted_layers
 from .timm_networks import READERS
 
 
@@ -22,12 +22,9 @@ def from_timm(module: nn.Module) -> ImageClassifier:
         UsageError: not a timm network that the zoo has, or one whose layers were changed.
         PocketcnnError: one that was changed between its layers: the outputs of both are compared.
     """
-    models = _timm().models
-    for kind, read in READERS.items():
-        if isinstance(module, getattr(models, kind)):
-            network = read(module)
-            adopt(network, module)
-            return network
+    network = converted(module, _timm().models, READERS)
+    if network is not None:
+        return network
     raise UsageError(
         f"from_timm takes networks of timm's classes {', '.join(READERS)}, not {type(module).__name__}. "
         "`pocketcnn.capture` takes any network."

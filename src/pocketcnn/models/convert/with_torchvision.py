@@ -7,7 +7,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.vision import require_torchvision
 
 from ..image_classifier import ImageClassifier
-from .matching import adopt, translated_state, weighted_layers
+from .matching import converted, translated_state, weighted_layers
 from .torchvision_networks import READERS
 
 
@@ -18,12 +18,9 @@ def from_torchvision(module: nn.Module) -> ImageClassifier:
         UsageError: not a torchvision network that the zoo has, or one whose layers were changed.
         PocketcnnError: one that was changed between its layers: the outputs of both are compared.
     """
-    models = require_torchvision("models")
-    for kind, read in READERS.items():
-        if isinstance(module, getattr(models, kind)):
-            network = read(module)
-            adopt(network, module)
-            return network
+    network = converted(module, require_torchvision("models"), READERS)
+    if network is not None:
+        return network
     raise UsageError(
         f"from_torchvision takes torchvision's {', '.join(READERS)}, not {type(module).__name__}. "
         "`pocketcnn.capture` takes any network."
