@@ -19,6 +19,7 @@ from pocketcnn.cli.fit import fit
 from pocketcnn.cli.inspect import inspect
 from pocketcnn.cli.models import models
 from pocketcnn.cli.predict import predict
+from pocketcnn.cli.target import target
 from pocketcnn.cli.train import train
 
 PLAIN_HELP = None
@@ -43,6 +44,7 @@ app.command()(compress)
 app.command()(export)
 app.command()(bench)
 app.command()(inspect)
+app.add_typer(target, name="target")
 app.command()(doctor)
 
 
