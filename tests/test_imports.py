@@ -15,6 +15,7 @@ ORDER = (
     "models",
     "graph",
     "cost",
+    "formats",
     "runtimes",
     "targets",
     "data",

@@ -1,14 +1,21 @@
-"""The contract of a runtime: build a session from an artefact, run batches on it."""
+"""The contract of a runtime: write an artefact, build a session from it, run batches on it."""
 
+import importlib.util
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from pocketcnn.graph.network import GraphNetwork
+
 FloatArray = npt.NDArray[np.float32]
+
+Numerics = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,9 @@ class Session(Protocol):
         ...
 
     def run(self, batch: FloatArray) -> FloatArray:
-        """Outputs (N, classes) for images (N, C, H, W).
+        """Outputs (N, classes) for images (N, C, H, W), whatever order the runtime keeps its axes in.
+
+        Where a runtime takes one image at a time, its session runs the images of a batch one after another.
 
         Raises:
             PocketcnnError: the batch does not fit the network, or the session is closed.
@@ -53,13 +62,54 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """A library or program that executes networks."""
+    """A library or program that executes networks.
+
+    Importing a runtime's module, and building a session, loads the runtime's library and nothing else that is heavy: not
+    torch, not the graph, so that a cold start is the runtime's own. Only `write` may load more.
+    """
 
     @property
     def name(self) -> str: ...
 
+    @property
+    def distribution(self) -> str:
+        """The package that holds it, by its name on PyPI."""
+        ...
+
+    @property
+    def library(self) -> str:
+        """The module that a user of the runtime imports to run a network."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """How the name of its artefact ends, such as ``.onnx``."""
+        ...
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Endings of the files that belong to an artefact beside it under its stem, such as ncnn's ``.bin``."""
+        ...
+
+    @property
+    def numerics(self) -> tuple[Numerics, ...]:
+        """The forms of a network that it computes in, not only simulates."""
+        ...
+
     def available(self) -> str | None:
-        """None if the runtime can be used here, else why not and what installs it."""
+        """None if the runtime can be used here, else why not and what installs it. Imports nothing heavy."""
+        ...
+
+    def write(self, network: "GraphNetwork", path: Path) -> Path:
+        """Write `network` as this runtime's artefact to `path` (and companions), atomically; returns `path`.
+
+        The artefact is float32 or int8 as the network's numerics say; batch normalization is folded.
+
+        Raises:
+            MissingExtra: writing needs a library that is absent.
+            PocketcnnError: the runtime cannot take the network (the layer and its operation are named) or its numerics,
+                or the disk cannot be written.
+        """
         ...
 
     def build(self, artefact: object, *, threads: int) -> Session:
@@ -67,6 +117,21 @@ class Runtime(Protocol):
 
         Raises:
             UsageError: `artefact` is not of that kind, or is a file that does not exist.
+            MissingExtra: the runtime is absent.
             PocketcnnError: the artefact is broken, or does not have one image input and one output.
         """
         ...
+
+
+def why_absent(library: str, extra: str) -> str | None:
+    """None if `library` can be found, else what installs it. It is not imported."""
+    try:
+        found = importlib.util.find_spec(library)
+    except ModuleNotFoundError:  # the package that `library` lies in
+        found = None
+    return None if found else f"it is not installed: pip install 'pocketcnn[{extra}]'"
+
+
+def artefact_files(runtime: Runtime, artefact: Path) -> tuple[Path, ...]:
+    """The files that an artefact of `runtime` consists of, itself first."""
+    return artefact, *(artefact.with_suffix(suffix) for suffix in runtime.companions)

@@ -5,14 +5,17 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.runtimes.base import FloatArray, SessionInfo
+from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo
 from pocketcnn.runtimes.machine import Machine, this_machine
 from pocketcnn.runtimes.onnx_unsigned import with_uint8_weights
+
+if TYPE_CHECKING:
+    from pocketcnn.graph.network import GraphNetwork
 
 _FATAL = 4  # ONNX Runtime's log severity; its errors arrive as exceptions, and its warnings are not for users
 
@@ -21,9 +24,20 @@ class OnnxRuntime:
     """Runs ONNX files, float32 and int8 (QDQ). Artefact: the path of an .onnx file, or its bytes."""
 
     name = "onnxruntime"
+    distribution = "onnxruntime"
+    library = "onnxruntime"
+    suffix = ".onnx"
+    companions: tuple[str, ...] = ()
+    numerics: tuple[Numerics, ...] = ("float32", "int8")
 
     def available(self) -> str | None:
         return None  # onnxruntime is a requirement of the library
+
+    def write(self, network: "GraphNetwork", path: Path) -> Path:
+        from pocketcnn.graph.onnx_writer import write_onnx
+
+        write_onnx(path, network.graph)
+        return path
 
     def build(self, artefact: object, *, threads: int) -> "OnnxSession":
         if not isinstance(artefact, str | os.PathLike | bytes):

@@ -2,29 +2,51 @@
 
 import contextlib
 import copy
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph.network import GraphNetwork
-from pocketcnn.runtimes.base import FloatArray, SessionInfo
+from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo
 
 
 class TorchRuntime:
-    """Runs an `nn.Module` in float32 and inference mode. Artefact: the module."""
+    """Runs an `nn.Module` in float32 and inference mode. Artefact: the module, or a model file (.safetensors).
+
+    PyTorch simulates int8 in float here, slower than float itself, so that is none of its numerics.
+    """
 
     name = "torch"
+    distribution = "torch"
+    library = "torch"
+    suffix = ".safetensors"
+    companions: tuple[str, ...] = ()
+    numerics: tuple[Numerics, ...] = ("float32",)
 
     def available(self) -> str | None:
         return None  # torch is a requirement of the library
 
+    def write(self, network: GraphNetwork, path: Path) -> Path:
+        from pocketcnn.graph.model_file import save
+        from pocketcnn.graph.passes.fold import for_inference
+
+        if network.numerics:
+            raise PocketcnnError("torch only simulates int8, in float. Run int8 networks on another runtime.")
+        return save(path, GraphNetwork(for_inference(network.graph), network.info))
+
     def build(self, artefact: object, *, threads: int) -> "TorchSession":
+        if isinstance(artefact, str | os.PathLike) and Path(artefact).suffix == self.suffix:
+            from pocketcnn.graph.model_file import load
+
+            return TorchSession(load(Path(artefact)), threads)
         if not isinstance(artefact, nn.Module):
             raise UsageError(
-                f"The torch runtime takes a network (torch.nn.Module), not a {type(artefact).__name__}. "
-                "Load a model file with pocketcnn.load, or measure an .onnx file with the runtime onnxruntime."
+                f"The torch runtime takes a network (torch.nn.Module) or a model file (.safetensors), not {_called(artefact)}. "
+                "Measure an .onnx file with the runtime onnxruntime."
             )
         return TorchSession(artefact, threads)
 
@@ -69,3 +91,7 @@ class TorchSession:
 
     def close(self) -> None:
         self._module = None
+
+
+def _called(artefact: object) -> str:
+    return os.fspath(artefact) if isinstance(artefact, str | os.PathLike) else f"a {type(artefact).__name__}"  # type: ignore[return-value]
