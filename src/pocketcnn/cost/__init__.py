@@ -4,12 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 from .cost import Cost as Cost
 from .cost import LayerCost as LayerCost
+from .roofline import LayerBound as LayerBound
+from .roofline import Roofline as Roofline
+from .roofline import roofline as roofline
 
 if TYPE_CHECKING:
     from .counting import count as count
+    from .fusion import fused_layers as fused_layers
     from .liveness import live_bytes as live_bytes
 
-_IMPORT_TORCH = {"count": "counting", "live_bytes": "liveness"}
+_IMPORT_TORCH = {"count": "counting", "fused_layers": "fusion", "live_bytes": "liveness"}
 
 
 def __getattr__(name: str) -> Any:

@@ -40,12 +40,26 @@ def measure(
     count = target.thread_count if threads is None else threads
     if count < 1:
         raise UsageError(f"A network runs on at least one thread, not {count}.")
-    engine = get_runtime(target.runtime)
+    engine = get_runtime(runtime_of(target))
     absent = engine.available()
     if absent is not None:
         raise PocketcnnError(f"The runtime {engine.name} cannot be used here: {absent}")
     with closing(engine.build(network_or_path, threads=count)) as session:
         return time_session(session, example_batch(session, shape), rule=rule)
+
+
+def runtime_of(target: Target) -> str:
+    """The name of the runtime that runs networks of `target` here.
+
+    Raises:
+        UsageError: none does.
+    """
+    if target.runtime is None:
+        raise UsageError(
+            f"Nothing can be measured on {target.name}: that device is not here. "
+            f"What a network costs there at least: pocketcnn target check FILE --target {target.name}"
+        )
+    return target.runtime
 
 
 def example_batch(session: Session, shape: Shape | None = None) -> FloatArray:

@@ -1,42 +1,65 @@
-"""A target: the device and runtime that a latency is measured on, as data (TOML)."""
+"""A target: the device and runtime that a network is made for, as data (TOML)."""
 
 import difflib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pocketcnn.errors import UsageError
 from pocketcnn.runtimes.machine import available_cores
 from pocketcnn.runtimes.registry import runtime_names
+from pocketcnn.targets.capability import Calibration, Fallback, OpPattern, Rate, Size, SlowOp, TargetData
 
 Numerics = Literal["float32", "int8"]
 
 
-class Target(BaseModel):
+class Target(TargetData):
     """Where a network will run.
 
-    `threads` is a number or ``"all"`` (every core that the process may use); `channel_multiple` is what the
-    runtime's kernels like channel counts to be divisible by; `numerics` are the forms of a network it can run.
+    Attributes:
+        runtime: what runs and times it on this machine; None for a device that is not here, where times are estimated.
+        threads: a number or ``"all"`` (every core that the process may use).
+        channel_multiple: what the kernels like channel counts to be divisible by.
+        numerics: the forms of a network that it can run.
+        ram, storage: bytes for the activations at their peak, and for the file; None for no limit worth a word.
+        peak_madds: multiply-adds a second, at best, in each of the numerics; bandwidth: bytes a second of its memory.
+        lacks: what it cannot run; `fallback` runs that instead, or nothing does. slow: what it runs below its rates.
+        calibration: where the rates were measured; None where they come from data sheets.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-    runtime: str
+    runtime: str | None = None
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["all"] = 1
     channel_multiple: Annotated[int, Field(ge=1, le=128)] = 1
     numerics: Annotated[tuple[Numerics, ...], Field(min_length=1, strict=False)] = ("float32",)
+    ram: Size | None = None
+    storage: Size | None = None
+    peak_madds: dict[Numerics, Rate] = Field(default_factory=dict)
+    bandwidth: Rate | None = None
+    lacks: Annotated[tuple[OpPattern, ...], Field(strict=False)] = ()
+    slow: Annotated[tuple[SlowOp, ...], Field(strict=False)] = ()
+    fallback: Fallback | None = None
+    calibration: Calibration | None = None
     note: str = ""
 
     @field_validator("runtime")
     @classmethod
-    def _known_runtime(cls, runtime: str) -> str:
-        if runtime not in runtime_names():
+    def _known_runtime(cls, runtime: str | None) -> str | None:
+        if runtime is not None and runtime not in runtime_names():
             raise ValueError(f"no such runtime; there are {', '.join(runtime_names())}")
         return runtime
+
+    @model_validator(mode="after")
+    def _says_how_fast_it_is(self) -> Self:
+        missing = [form for form in self.numerics if form not in self.peak_madds]
+        if self.runtime is None and (missing or self.bandwidth is None):
+            raise ValueError(
+                "a target that no runtime here runs needs its rates: peak_madds for each of its numerics, and bandwidth"
+            )
+        return self
 
     @property
     def thread_count(self) -> int:

@@ -12,13 +12,15 @@ class Figure:
     """A figure in base units with its spread, ``low <= value <= high``, and how it was come by.
 
     For a latency, `value` is the median, `low` and `high` the 10th and 90th percentile.
-    A figure that is counted has no spread (`Figure.counted`).
+    A figure that is counted has no spread (`Figure.counted`), nor has one that is `estimated`: a time on a device that is
+    not here, which `how` says too.
     """
 
     value: float
     low: float
     high: float
     how: str
+    estimated: bool = False
 
     @classmethod
     def counted(cls, value: float, how: str) -> "Figure":
@@ -41,6 +43,8 @@ class Verdict:
         subject = f"{quantity}@{target}" if target else str(quantity)
         value, bound = (format_quantity(quantity, number) for number in (self.figure.value, self.limit.bound))
         spread = f" (90th percentile {format_quantity(quantity, self.figure.high)})" if target else ""
+        if self.figure.estimated:
+            spread = " (an estimate)"
         outcome = "kept" if self.kept else f"missed by {units.format_percent(self.miss - 1)}"
         return f"{subject} {value}{spread}, limit {bound}: {outcome}"
 

@@ -1,0 +1,187 @@
+"""What a target makes of a network: the layers that fall back, what that costs, and whether its limits hold."""
+
+from dataclasses import dataclass
+
+from pocketcnn.cost import count
+from pocketcnn.graph import Graph, Node, Shape, for_inference
+from pocketcnn.targets.capability import SlowOp
+from pocketcnn.targets.estimate import Estimate, estimate_placed, has_rates, numerics_of
+from pocketcnn.targets.limits import Limit, Quantity
+from pocketcnn.targets.matching import is_depthwise, window
+from pocketcnn.targets.placement import Crossing, Placement, place
+from pocketcnn.targets.target import Numerics, Target
+from pocketcnn.targets.verdict import Figure, Verdict, judge
+
+
+@dataclass(frozen=True)
+class Fallen:
+    """A layer that the target cannot run.
+
+    Attributes:
+        why: what the target says of such layers.
+        share: of the network's multiply-adds. bytes_out, bytes_back: handed to the other processor for it, and back.
+        together_with: activations that are computed inside it, and so fall back with it.
+        seconds: its part of the estimate, with handing over; None without an estimate.
+    """
+
+    name: str
+    op: str
+    shape: Shape
+    why: str
+    madds: int
+    share: float
+    bytes_out: int
+    bytes_back: int
+    together_with: tuple[str, ...]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Slowed:
+    """A layer that the target runs below its rates."""
+
+    name: str
+    op: str
+    shape: Shape
+    why: str
+    factor: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """The answer of `check`.
+
+    Attributes:
+        numerics: the form of the network that was looked at; fallback: what runs the layers in `fallen`, if anything does.
+        partitions: parts in which the device runs the rest, one after the other.
+        transfers, transfer_bytes: values that cross between the two because of it, and their bytes.
+        limits: verdicts on RAM and storage, where the target limits them.
+        estimate: the least time of the network, where the target has rates; not a measurement.
+        odd_channels: convolutions with a channel count that is no multiple of what the target likes.
+    """
+
+    target: str
+    numerics: Numerics
+    runs_numerics: bool
+    fallback: str | None
+    fallen: tuple[Fallen, ...]
+    slowed: tuple[Slowed, ...]
+    partitions: int
+    transfers: int
+    transfer_bytes: int
+    limits: tuple[Verdict, ...]
+    estimate: Estimate | None
+    odd_channels: tuple[str, ...]
+
+    @property
+    def within_limits(self) -> bool:
+        """Whether RAM and storage suffice."""
+        return all(verdict.kept for verdict in self.limits)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the network runs there at all: within the limits, in numerics that there are, and nothing without a place."""
+        return self.within_limits and self.runs_numerics and (not self.fallen or self.fallback is not None)
+
+    @property
+    def passes(self) -> bool:
+        """Whether it runs, and wholly on the device."""
+        return self.runs and not self.fallen
+
+    @property
+    def fallen_share(self) -> float:
+        """The part of the multiply-adds in layers that fall back."""
+        return sum(layer.share for layer in self.fallen)
+
+
+def check(graph: Graph, target: Target, size: int | None = None) -> Check:
+    """What `target` makes of `graph`, in the numerics that it has, with batch normalization folded as it is deployed.
+
+    Args:
+        size: bytes of the file to deploy; the bytes of the weights are taken where it is not given.
+
+    Raises:
+        UsageError: the target speaks of operations that there are not.
+    """
+    folded = for_inference(graph)
+    placement = place(folded, target)
+    form = numerics_of(folded)
+    runnable = not placement.lacking or target.fallback is not None
+    estimated = estimate_placed(placement, target) if runnable and has_rates(target, form) else None
+    crossings = placement.crossings
+    return Check(
+        target=target.name,
+        numerics=form,
+        runs_numerics=form in target.numerics,
+        fallback=target.fallback.device if target.fallback else None,
+        fallen=_fallen(placement, estimated),
+        slowed=tuple(_slowed(folded[name], pattern) for name, pattern in placement.slow.items()),
+        partitions=placement.partitions,
+        transfers=len(crossings),
+        transfer_bytes=sum(crossing.size for crossing in crossings),
+        limits=device_verdicts(folded, target, size),
+        estimate=estimated,
+        odd_channels=_odd_channels(folded, target.channel_multiple),
+    )
+
+
+def device_limits(target: Target) -> tuple[Limit, ...]:
+    """The limits on RAM and on the file's size that the target itself sets."""
+    bounds = ((Quantity.RAM, target.ram), (Quantity.SIZE, target.storage))
+    return tuple(Limit(quantity, bound) for quantity, bound in bounds if bound is not None)
+
+
+def device_verdicts(graph: Graph, target: Target, size: int | None = None) -> tuple[Verdict, ...]:
+    """Whether a folded graph keeps the target's limits; `size` as in `check`."""
+    cost = count(graph)
+    held = Figure.counted(cost.weight_bytes, "bytes of the weights") if size is None else None
+    figures = {
+        Quantity.RAM: Figure.counted(cost.peak_activation_bytes, "activations alive at their peak, by liveness"),
+        Quantity.SIZE: held or Figure.counted(size or 0, "bytes of the file"),
+    }
+    return tuple(judge(limit, figures[limit.quantity]) for limit in device_limits(target))
+
+
+def _fallen(placement: Placement, estimated: Estimate | None) -> tuple[Fallen, ...]:
+    graph = placement.graph
+    madds = {node.name: graph.madds(node) for node in graph.nodes if node.op != "input"}
+    total = sum(madds.values()) or 1
+    seconds = {layer.name: layer.seconds for layer in estimated.layers} if estimated else {}
+    return tuple(
+        Fallen(
+            name=name,
+            op=describe_op(graph, graph[name]),
+            shape=graph[name].shape,
+            why=pattern.why or f"no {pattern.op}",
+            madds=madds[name],
+            share=madds[name] / total,
+            bytes_out=_handed(placement.crossings, name, out=True),
+            bytes_back=_handed(placement.crossings, name, out=False),
+            together_with=tuple(follower for follower, leader in placement.follows.items() if leader == name),
+            seconds=seconds.get(name),
+        )
+        for name, pattern in placement.lacking.items()
+    )
+
+
+def _handed(crossings: tuple[Crossing, ...], layer: str, *, out: bool) -> int:
+    return sum(crossing.size for crossing in crossings if crossing.layer == layer and crossing.out == out)
+
+
+def _slowed(node: Node, pattern: SlowOp) -> Slowed:
+    return Slowed(node.name, node.op, node.shape, pattern.why, pattern.factor)
+
+
+def _odd_channels(graph: Graph, multiple: int) -> tuple[str, ...]:
+    return tuple(node.name for node in graph.nodes if node.op == "conv2d" and node.shape[0] % multiple)
+
+
+def describe_op(graph: Graph, node: Node) -> str:
+    """``conv2d 5x5 depthwise``, ``hardswish``: an operation in words."""
+    kernel = window(graph, node)
+    words = [node.op]
+    if kernel is not None:
+        words.append(f"{kernel[0]}x{kernel[1]}")
+    if is_depthwise(graph, node):
+        words.append("depthwise")
+    return " ".join(words)

@@ -1,0 +1,118 @@
+"""How long a network takes at least on a target that is not here, from its rates: an estimate, never a measurement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pocketcnn.cost import count, fused_layers, roofline
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import Graph, for_inference
+from pocketcnn.targets.capability import Fallback
+from pocketcnn.targets.placement import Placement, place
+from pocketcnn.targets.target import Numerics, Target
+from pocketcnn.targets.verdict import Figure
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """Seconds of one layer: at its roofline bound on the processor that runs it, times its slow factor, with `transfers`.
+
+    `transfers` are the seconds in which values are handed over because of it.
+    """
+
+    name: str
+    op: str
+    seconds: float
+    transfers: float
+    bound_by: str
+    falls_back: bool
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The sum over the layers of a network, for one image."""
+
+    target: str
+    numerics: Numerics
+    layers: tuple[LayerEstimate, ...]
+
+    @property
+    def seconds(self) -> float:
+        """All layers one after the other."""
+        return sum(layer.seconds for layer in self.layers)
+
+    @property
+    def fallback_seconds(self) -> float:
+        """The part of the layers that fall back, with handing values over."""
+        return sum(layer.seconds for layer in self.layers if layer.falls_back)
+
+    def figure(self) -> Figure:
+        """As the figure that a budget judges, marked as an estimate."""
+        how = (
+            f"not measured: estimated for {self.target} in {self.numerics} from its peak rate and bandwidth "
+            "(roofline, layer by layer); real times are longer"
+        )
+        return Figure(self.seconds, self.seconds, self.seconds, how, estimated=True)
+
+
+def numerics_of(graph: Graph) -> Numerics:
+    """The form that a graph is in."""
+    return "int8" if graph.numerics else "float32"
+
+
+def estimate(graph: Graph, target: Target) -> Estimate:
+    """What `graph`, in the numerics that it has, takes on `target` at least.
+
+    Raises:
+        UsageError: the target has no rates for these numerics, or lacks an operation that nothing else runs.
+    """
+    folded = for_inference(graph)
+    return estimate_placed(place(folded, target), target)
+
+
+def has_rates(target: Target, numerics: Numerics) -> bool:
+    """Whether times can be estimated in `numerics`."""
+    return numerics in target.peak_madds and target.bandwidth is not None
+
+
+def estimate_placed(placement: Placement, target: Target) -> Estimate:
+    """The estimate for layers whose place is known. Raises as `estimate` does."""
+    graph = placement.graph
+    form = numerics_of(graph)
+    bandwidth = target.bandwidth
+    if form not in target.peak_madds or bandwidth is None:
+        raise UsageError(_no_rates(target, form))
+    fallback = target.fallback
+    if placement.lacking and fallback is None:
+        name, pattern = next(iter(placement.lacking.items()))
+        raise UsageError(f"{target.name} cannot run {name} ({pattern.why or pattern.op}), and nothing runs it instead.")
+    cost, fused = count(graph), frozenset(filter(placement.runs_beside_its_source, fused_layers(graph)))
+    here = roofline(cost, target.peak_madds[form], bandwidth, fused)
+    there = roofline(cost, fallback.peak_madds, fallback.bandwidth, fused) if fallback else here
+    transfers = _transfers(placement, fallback)
+    layers = []
+    for on_device, elsewhere in zip(here.layers, there.layers, strict=True):
+        away = placement.falls_back(on_device.name)
+        bound = elsewhere if away else on_device
+        slow = placement.slow.get(bound.name)
+        handed = transfers.get(bound.name, 0.0)
+        seconds = bound.seconds * (slow.factor if slow else 1.0) + handed
+        layers.append(LayerEstimate(bound.name, bound.op, seconds, handed, bound.bound_by, away))
+    return Estimate(target.name, form, tuple(layers))
+
+
+def _transfers(placement: Placement, fallback: Fallback | None) -> Mapping[str, float]:
+    """Seconds of handing over, by the layer that falls back."""
+    seconds: dict[str, float] = {}
+    for crossing in placement.crossings if fallback else ():
+        cost = fallback.transfer_seconds + crossing.size / fallback.transfer_bandwidth  # type: ignore[union-attr]
+        seconds[crossing.layer] = seconds.get(crossing.layer, 0.0) + cost
+    return seconds
+
+
+def _no_rates(target: Target, form: Numerics) -> str:
+    if form not in target.numerics:
+        return f"{target.name} runs networks in {', '.join(target.numerics)}, and this one is in {form}."
+    return (
+        f"{target.name} has no rates to estimate with in {form}. Measure them: "
+        f"pocketcnn target calibrate {target.name} --out {target.name}.toml"
+    )

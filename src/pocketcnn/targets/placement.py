@@ -1,0 +1,110 @@
+"""Which layers a target runs itself, which fall back to another processor, and what crosses between the two."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from pocketcnn.cost.fusion import is_fused
+from pocketcnn.cost.liveness import value_bytes
+from pocketcnn.graph import OPS, Graph, Node
+from pocketcnn.targets.capability import OpPattern, SlowOp
+from pocketcnn.targets.matching import check_patterns, first_match
+from pocketcnn.targets.target import Target
+
+NOWHERE = frozenset({"input", "constant"})
+"""Operations that are not run: the image and constants lie where they are needed."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One value that is handed from the device to the fallback (`out`) or back, and the layer that falls back for it."""
+
+    value: str
+    layer: str
+    size: int
+    out: bool
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the layers of a network run.
+
+    Attributes:
+        lacking: layer -> the pattern of the target that says that it cannot run it.
+        slow: layer -> the pattern that says that it runs below the target's rates; only layers that it runs.
+        follows: layer that is computed inside one that falls back, and falls back with it -> that layer.
+    """
+
+    graph: Graph
+    lacking: Mapping[str, OpPattern]
+    slow: Mapping[str, SlowOp]
+    follows: Mapping[str, str]
+
+    def falls_back(self, name: str) -> bool:
+        """Whether the layer runs elsewhere."""
+        return name in self.lacking or name in self.follows
+
+    def runs_beside_its_source(self, name: str) -> bool:
+        """Whether the layer runs where its first input is made."""
+        return self.falls_back(name) == self.falls_back(self.graph[name].inputs[0])
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """Every value that crosses because layers fall back, once for each direction and value.
+
+        The image and the answer are not among them: they cross whatever the network is.
+        """
+        sizes, found = value_bytes(self.graph), []
+        for node in self.graph.nodes:
+            if OPS[node.op].view or node.op in NOWHERE:
+                continue
+            away = self.falls_back(node.name)
+            reader = next((user for user in self._readers(node.name) if self.falls_back(user.name) != away), None)
+            if reader is not None:
+                layer = node.name if away else reader.name
+                found.append(Crossing(node.name, self.follows.get(layer, layer), sizes[node.name], out=not away))
+        return tuple(found)
+
+    def _readers(self, name: str) -> list[Node]:
+        """Who works on the value, also through views."""
+        found = []
+        for user in self.graph.users(name):
+            found += self._readers(user.name) if OPS[user.op].view else [user]
+        return found
+
+    @property
+    def partitions(self) -> int:
+        """Runs of layers, in their order, that the device executes without an interruption."""
+        steps = [
+            self.falls_back(node.name) for node in self.graph.nodes if node.op not in NOWHERE and not OPS[node.op].view
+        ]
+        return sum(not away and (index == 0 or steps[index - 1]) for index, away in enumerate(steps))
+
+
+def place(graph: Graph, target: Target) -> Placement:
+    """The layers of `graph` on `target`.
+
+    An activation inside a convolution is no layer of its own: it falls back with it, and runs where it runs.
+
+    Raises:
+        UsageError: the target speaks of operations that there are not.
+    """
+    check_patterns((*target.lacks, *target.slow), target.name)
+    lacking: dict[str, OpPattern] = {}
+    slow: dict[str, SlowOp] = {}
+    follows: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.op in NOWHERE:
+            continue
+        pattern = first_match(target.lacks, graph, node)
+        if pattern is not None:
+            lacking[node.name] = pattern
+            continue
+        source = node.inputs[0]
+        if (source in lacking or source in follows) and (OPS[node.op].view or is_fused(graph, node)):
+            follows[node.name] = follows.get(source, source)
+            continue
+        hindered = first_match(target.slow, graph, node)
+        if hindered is not None:
+            slow[node.name] = hindered
+    return Placement(graph, lacking, slow, follows)
