@@ -5,6 +5,7 @@ from torch import nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import GraphNetwork, capture
+from pocketcnn.graph.model_file import load
 from pocketcnn.runtimes.torch_runtime import TorchRuntime
 
 RUNTIME = TorchRuntime()
@@ -100,7 +101,9 @@ def test_a_network_with_two_outputs_is_refused():
 
 
 def test_a_file_is_not_for_torch():
-    with pytest.raises(UsageError, match=r"takes a network \(torch\.nn\.Module\), not a str"):
+    with pytest.raises(
+        UsageError, match=r"takes a network \(torch\.nn\.Module\) or a model file \(\.safetensors\), not net\.onnx"
+    ):
         RUNTIME.build("net.onnx", threads=1)
 
 
@@ -110,3 +113,12 @@ def test_a_closed_session_says_so():
     session.close()
     with pytest.raises(PocketcnnError, match="closed"):
         session.run(IMAGES)
+
+
+def test_a_model_file_is_written_folded_and_run(tmp_path):
+    graph = capture(network().eval(), IMAGES.shape)
+    path = RUNTIME.write(GraphNetwork(graph), tmp_path / "net.safetensors")
+    with torch.no_grad():
+        expected = network().eval()(torch.from_numpy(IMAGES)).numpy()
+    np.testing.assert_allclose(RUNTIME.build(path, threads=1).run(IMAGES), expected, atol=1e-5)
+    assert not any("running_mean" in name for name in load(path).graph.tensors)

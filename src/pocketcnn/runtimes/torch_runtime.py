@@ -94,4 +94,4 @@ class TorchSession:
 
 
 def _called(artefact: object) -> str:
-    return os.fspath(artefact) if isinstance(artefact, str | os.PathLike) else f"a {type(artefact).__name__}"  # type: ignore[return-value]
+    return os.fspath(artefact) if isinstance(artefact, str | os.PathLike) else f"a {type(artefact).__name__}"
