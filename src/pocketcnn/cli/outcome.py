@@ -62,7 +62,8 @@ def _limit_row(limit: "LimitRecord") -> tuple[str, str, str, str]:
 
     quantity = Quantity(limit.quantity)
     low, value, high = (format_quantity(quantity, number) for number in (limit.low, limit.value, limit.high))
-    return limit.limit, value, "" if limit.low == limit.high else f"{low} to {high}", "yes" if limit.kept else "NO"
+    spread = "" if limit.low == limit.high else f"{low} to {high}"
+    return limit.limit, value, "an estimate" if limit.estimated else spread, "yes" if limit.kept else "NO"
 
 
 def _accuracy(accuracy: "Accuracy") -> str:

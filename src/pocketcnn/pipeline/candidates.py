@@ -10,7 +10,7 @@ from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.layers import make_divisible
 from pocketcnn.models import create, network_options
-from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, measured
+from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, latency
 from pocketcnn.pipeline.small_images import is_small
 from pocketcnn.report.result import Candidate
 from pocketcnn.targets import Budget, Limit
@@ -142,7 +142,7 @@ def _miss_in(form: str, graph: Graph, limits: Sequence[Limit]) -> float:
     miss = max((found[limit.quantity].value / limit.bound for limit in limits if limit.target is None), default=0.0)
     if miss > PRUNABLE:
         return miss
-    latencies = [measured(data, limit.target).value / limit.bound for limit in limits if limit.target is not None]
+    latencies = [latency(deployed, data, limit.target).value / limit.bound for limit in limits if limit.target is not None]
     return max([miss, *latencies])
 
 

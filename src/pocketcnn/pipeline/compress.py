@@ -45,7 +45,7 @@ def compress(
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
-    wanted = budget if isinstance(budget, Budget) else Budget.parse(budget)
+    wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
     if network.numerics:
         raise UsageError("This network is quantized already. Compress the float network that it was made from.")
     if network.info.input is None:

@@ -1,7 +1,7 @@
 """The last mile of a `fit`: write the artefact, run it beside PyTorch, measure it, judge it by the budget."""
 
 import hashlib
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pocketcnn.graph import GraphNetwork, InputContract
+from pocketcnn.graph import Graph, GraphNetwork, InputContract
 from pocketcnn.graph.model_file import save
 from pocketcnn.pipeline.export import describe, export, numerics_name
-from pocketcnn.pipeline.figures import artefact_bytes, figures, in_form
+from pocketcnn.pipeline.figures import artefact_bytes, figures, in_form, opened
 from pocketcnn.pipeline.shrink import Bench, Shrunk, shrink
 from pocketcnn.pipeline.sidecar import Figures
 from pocketcnn.report.result import DEPLOYED, Accuracy, ArtefactRecord, LatencyRecord, LimitRecord, ParityRecord
@@ -106,6 +106,7 @@ def judge(network: GraphNetwork, path: Path, budget: Budget) -> tuple[tuple[Verd
             high=verdict.figure.high,
             kept=verdict.kept,
             how=verdict.figure.how,
+            estimated=verdict.figure.estimated,
         )
         for verdict in verdicts
     )
@@ -113,27 +114,32 @@ def judge(network: GraphNetwork, path: Path, budget: Budget) -> tuple[tuple[Verd
 
 
 def compare_latencies(shrunk: Shrunk, parent: GraphNetwork, path: Path, budget: Budget) -> list[LatencyRecord]:
-    """The file that is deployed beside what it was made from, in turns on each target, so that noise hits all alike."""
-    forms = {DEPLOYED: path.read_bytes()}
+    """The file that is deployed beside what it was made from, in turns on each target, so that noise hits all alike.
+
+    Targets that are not here are left out, and the default one is taken where there is no other.
+    """
+    forms = {DEPLOYED: (shrunk.network.graph, path.read_bytes())}
     if shrunk.network.numerics:
-        forms["the same in float32"] = artefact_bytes(in_form(shrunk.float_network.graph, "float32"))
+        forms["the same in float32"] = _in_float(shrunk.float_network)
     if parent is not shrunk.float_network:
-        forms["unpruned parent, float32"] = artefact_bytes(in_form(parent.graph, "float32"))
+        forms["unpruned parent, float32"] = _in_float(parent)
     records = []
-    for name in budget.targets or (DEFAULT_TARGET,):
+    present = [name for name in budget.targets if load_target(name).runtime is not None]
+    for name in present or (DEFAULT_TARGET,):
         target = load_target(name)
-        runtime = get_runtime(target.runtime)
-        sessions = [runtime.build(data, threads=target.thread_count) for data in forms.values()]
-        try:
+        with ExitStack() as stack:
+            sessions = [stack.enter_context(opened(graph, data, target)) for graph, data in forms.values()]
             found = compare(sessions, [example_batch(session) for session in sessions])
-        finally:
-            for session in sessions:
-                session.close()
         records += [
             _latency_record(artefact, name, target.thread_count, latency)
             for artefact, latency in zip(forms, found.latencies, strict=True)
         ]
     return records
+
+
+def _in_float(network: GraphNetwork) -> tuple[Graph, bytes]:
+    graph = in_form(network.graph, "float32")
+    return graph, artefact_bytes(graph)
 
 
 def _latency_record(artefact: str, target: str, threads: int, latency: Latency) -> LatencyRecord:

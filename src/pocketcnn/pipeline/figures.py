@@ -1,16 +1,24 @@
-"""A network's figures for a budget, in the numerics that it would be deployed in: counted, written out, or measured."""
+"""A network's figures for a budget, in the numerics that it would be deployed in: counted, written out, or measured.
 
-from contextlib import closing
+A latency on a target that no runtime here runs is estimated instead, and its figure says so.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
 
 from pocketcnn.compression.quantization import with_placeholder_formats
 from pocketcnn.cost import count
-from pocketcnn.graph import Graph, for_inference
+from pocketcnn.graph import Graph, GraphNetwork, for_inference
 from pocketcnn.graph.onnx_writer import to_onnx
-from pocketcnn.runtimes import StopRule, get_runtime, measure
-from pocketcnn.targets import Budget, Figure, Limit, Quantity, latency_figure, load_target
+from pocketcnn.runtimes import Session, StopRule, get_runtime, measure
+from pocketcnn.targets import Budget, Figure, Limit, Quantity, Target, latency_figure, load_target
+from pocketcnn.targets.estimate import estimate, numerics_of
 from pocketcnn.targets.limits import Subject
-from pocketcnn.targets.measuring import example_batch
+from pocketcnn.targets.measuring import example_batch, runtime_of
 
 QUICK = StopRule(max_seconds=0.4, min_seconds=0.1)
 """For choosing: good enough to rank. The figures of a report are measured under the default rule."""
@@ -46,11 +54,36 @@ def counted(graph: Graph, artefact: bytes) -> dict[Subject, Figure]:
     }
 
 
-def measured(artefact: bytes, target_name: str, rule: StopRule = QUICK) -> Figure:
-    """The latency of one image on a target, measured now."""
+def latency(graph: Graph, artefact: bytes, target_name: str, rule: StopRule = QUICK) -> Figure:
+    """The latency of one image on a target: measured now, or estimated where the target is not here.
+
+    `graph` is as it would be deployed, and `artefact` the ONNX file of it.
+    """
     target = load_target(target_name)
-    with closing(get_runtime(target.runtime).build(artefact, threads=target.thread_count)) as session:
+    if target.runtime is None:
+        return estimated(graph, target)
+    with opened(graph, artefact, target) as session:
         return latency_figure(measure(session, example_batch(session), rule=rule))
+
+
+def estimated(graph: Graph, target: Target) -> Figure:
+    """The least latency on a target that is not here; no time at all will do in numerics that it does not run."""
+    form = numerics_of(graph)
+    if form not in target.numerics:
+        return Figure(inf, inf, inf, f"{target.name} does not run {form}", estimated=True)
+    return estimate(graph, target).figure()
+
+
+@contextmanager
+def opened(graph: Graph, artefact: bytes, target: Target) -> Iterator[Session]:
+    """A session of a deployed graph on the runtime of `target`: of `artefact`, its ONNX file, or of what that runtime takes."""
+    runtime = get_runtime(runtime_of(target))
+    with tempfile.TemporaryDirectory() as folder:
+        ready: object = artefact
+        if runtime.suffix != ".onnx":
+            ready = runtime.write(GraphNetwork(graph), Path(folder) / f"network{runtime.suffix}")
+        with closing(runtime.build(ready, threads=target.thread_count)) as session:
+            yield session
 
 
 def figures(
@@ -59,16 +92,29 @@ def figures(
     """All figures that `budget` asks for, of a graph as it would be deployed (see `in_form`)."""
     data = artefact_bytes(graph) if artefact is None else artefact
     found = counted(graph, data)
-    found.update({(Quantity.LATENCY, name): measured(data, name, rule) for name in budget.targets})
+    found.update({(Quantity.LATENCY, name): latency(graph, data, name, rule) for name in budget.targets})
     return found
 
 
 def absolute(budget: Budget, parent: Graph) -> Budget:
-    """`budget` with its percentages made absolute by the float parent's figures."""
+    """`budget` with its percentages made absolute by the float parent's figures.
+
+    A latency is that of the parent in float32, or in int8 where the target runs nothing else.
+    """
     if not any(limit.relative for limit in budget.limits):
         return budget
-    found = figures(in_form(parent, "float32"), budget)
+    deployed = in_form(parent, "float32")
+    found = counted(deployed, artefact_bytes(deployed))
+    for limit in budget.limits_on(Quantity.LATENCY):
+        if limit.relative:
+            form = in_form(parent, first_form(load_target(str(limit.target))))
+            found[Quantity.LATENCY, str(limit.target)] = latency(form, artefact_bytes(form), str(limit.target))
     return budget.resolve({subject: figure.value for subject, figure in found.items()})
+
+
+def first_form(target: Target) -> str:
+    """The most exact numerics that `target` runs."""
+    return next(form for form in FORMS if form in target.numerics)
 
 
 @dataclass
@@ -92,15 +138,17 @@ class Judge:
         if any(found[limit.quantity].value > limit.bound for limit in bounds):
             return False
         madds = int(found[Quantity.MACS].value)
-        return all(self._is_fast(limit, form, madds, data) for limit in self.budget.limits_on(Quantity.LATENCY))
+        return all(
+            self._is_fast(limit, form, madds, deployed, data) for limit in self.budget.limits_on(Quantity.LATENCY)
+        )
 
-    def _is_fast(self, limit: Limit, form: str, madds: int, data: bytes) -> bool:
+    def _is_fast(self, limit: Limit, form: str, madds: int, graph: Graph, data: bytes) -> bool:
         if madds <= self.fast_enough.get((form, limit), -1):
             return True
-        latency = measured(data, str(limit.target)).value
-        if latency <= CLEAR * limit.bound:
+        seconds = latency(graph, data, str(limit.target)).value
+        if seconds <= CLEAR * limit.bound:
             self.fast_enough[form, limit] = madds
-        return latency <= limit.bound
+        return seconds <= limit.bound
 
     def form(self, graph: Graph, forms: tuple[str, ...] = FORMS) -> str | None:
         """The first of `forms` in which the network keeps the budget, or None."""

@@ -64,7 +64,7 @@ def fit(
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
-    wanted = budget if isinstance(budget, Budget) else Budget.parse(budget)
+    wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
     size = load_effort(effort)
     _check_networks(networks)
     folder = scan(Path(data), seed=seed)

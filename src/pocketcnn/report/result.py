@@ -25,7 +25,8 @@ class LimitRecord(Record):
     """One limit of the budget and the figure that was measured against it.
 
     `bound`, `value`, `low` and `high` are in base units: bytes, seconds, multiply-adds, parameters. `low` and `high` are the
-    spread: the 10th and 90th percentile of a latency, the value itself where nothing varies.
+    spread: the 10th and 90th percentile of a latency, the value itself where nothing varies. A latency that is `estimated`
+    was not measured: its target is not here.
     """
 
     limit: str
@@ -37,6 +38,7 @@ class LimitRecord(Record):
     high: float
     kept: bool
     how: str
+    estimated: bool = False
 
 
 DEPLOYED = "deployed"

@@ -11,9 +11,16 @@ from typing import TypeVar
 from pocketcnn.errors import UsageError
 from pocketcnn.targets.grammar import parse_limits
 from pocketcnn.targets.limits import Limit, Quantity, Subject
+from pocketcnn.targets.target import Target, load_target
 from pocketcnn.targets.verdict import Figure, Verdict, judge
 
 Value = TypeVar("Value")
+
+
+def device_limits(target: Target) -> tuple[Limit, ...]:
+    """The limits on RAM and on the file's size that a target itself sets."""
+    bounds = ((Quantity.RAM, target.ram), (Quantity.SIZE, target.storage))
+    return tuple(Limit(quantity, bound) for quantity, bound in bounds if bound is not None)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,26 @@ class Budget:
     def targets(self) -> tuple[str, ...]:
         """The targets on which latency is limited."""
         return tuple(limit.target for limit in self.limits if limit.target is not None)
+
+    def with_device_limits(self) -> "Budget":
+        """The same budget, with the RAM and storage of its targets as limits on ``ram`` and ``size`` that it does not set.
+
+        Of several targets the smallest counts.
+
+        Raises:
+            UsageError: no one file can run on all of its targets.
+        """
+        targets = [load_target(name) for name in self.targets]
+        if targets and not set.intersection(*(set(target.numerics) for target in targets)):
+            able = "; ".join(f"{target.name} runs {', '.join(target.numerics)}" for target in targets)
+            raise UsageError(f"No one file runs on all targets of this budget: {able}.")
+        found = [limit for target in targets for limit in device_limits(target)]
+        added = []
+        for quantity in (Quantity.SIZE, Quantity.RAM):
+            bounds = [limit.bound for limit in found if limit.quantity is quantity]
+            if bounds and not self.limits_on(quantity):
+                added.append(Limit(quantity, min(bounds)))
+        return Budget((*self.limits, *added))
 
     def resolve(self, parent: Mapping[Subject, float]) -> "Budget":
         """The same budget with each relative limit made absolute by the unpruned parent's figures, in base units.

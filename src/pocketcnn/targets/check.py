@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, Node, Shape, for_inference
+from pocketcnn.targets.budget import device_limits
 from pocketcnn.targets.capability import SlowOp
 from pocketcnn.targets.estimate import Estimate, estimate_placed, has_rates, numerics_of
-from pocketcnn.targets.limits import Limit, Quantity
+from pocketcnn.targets.limits import Quantity
 from pocketcnn.targets.matching import is_depthwise, window
 from pocketcnn.targets.placement import Crossing, Placement, place
 from pocketcnn.targets.target import Numerics, Target
@@ -123,12 +124,6 @@ def check(graph: Graph, target: Target, size: int | None = None) -> Check:
         estimate=estimated,
         odd_channels=_odd_channels(folded, target.channel_multiple),
     )
-
-
-def device_limits(target: Target) -> tuple[Limit, ...]:
-    """The limits on RAM and on the file's size that the target itself sets."""
-    bounds = ((Quantity.RAM, target.ram), (Quantity.SIZE, target.storage))
-    return tuple(Limit(quantity, bound) for quantity, bound in bounds if bound is not None)
 
 
 def device_verdicts(graph: Graph, target: Target, size: int | None = None) -> tuple[Verdict, ...]:
