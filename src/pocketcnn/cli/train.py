@@ -125,8 +125,9 @@ def run(job: Job, out: Path, *, resume: bool, output: Output) -> tuple["GraphNet
     """
     from pocketcnn import training
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+    from pocketcnn.layers import inference_form
 
-    module = job.plan.build(job.recipe.seed)
+    module = job.plan.build(job.recipe.seed, for_training=True)
     with training.threads_for(job.contract.height, job.contract.width):
         result = training.train(
             module,
@@ -139,7 +140,7 @@ def run(job: Job, out: Path, *, resume: bool, output: Output) -> tuple["GraphNet
             progress=output.progress(job.plan.name),
         )
     info = ModelInfo(name=job.plan.name, input=job.contract, classes=job.folder.classes)
-    network = GraphNetwork(capture(module, (1, *job.contract.shape)), info)
+    network = GraphNetwork(capture(inference_form(module), (1, *job.contract.shape)), info)
     test = training.evaluate(network, job.sets.test)
     network.info = info.with_stage(stage_of(job, result, test.top1))
     document = {

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .scheduled import Scheduled
+from .training_protocol import Scheduled
 
 
 class DropPath(nn.Module, Scheduled):

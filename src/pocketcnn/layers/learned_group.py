@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pocketcnn.errors import UsageError
 
-from .scheduled import Scheduled
+from .training_protocol import Penalized, Scheduled, TrainingForm
 
 
 class LearnedGroups(nn.Module, Scheduled):
@@ -32,6 +32,10 @@ class LearnedGroups(nn.Module, Scheduled):
         self.learned_groups, self.condense_factor = groups, condense_factor
         self.register_buffer("alive", torch.ones(groups, inputs, dtype=torch.bool))
         self.register_buffer("stage", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def is_settled(self) -> bool:
+        return self.is_condensed
 
     @property
     def is_condensed(self) -> bool:
@@ -82,7 +86,11 @@ class LearnedGroups(nn.Module, Scheduled):
         return super().train(mode)
 
 
-class LearnedGroupConv(nn.Conv2d, LearnedGroups):
+GROUP_LASSO_WEIGHT = 1e-5
+"""Of the group lasso in the loss, as the authors train on ImageNet."""
+
+
+class LearnedGroupConv(nn.Conv2d, LearnedGroups, Penalized):
     """A pointwise convolution without bias; (N, M, H, W) -> (N, out_channels, H, W).
 
     MAdds in training H·W·N·M, condensed H·W·N·M / C.
@@ -95,8 +103,11 @@ class LearnedGroupConv(nn.Conv2d, LearnedGroups):
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self._present_weight())
 
+    def penalty(self) -> Tensor:
+        return GROUP_LASSO_WEIGHT * self.group_lasso()
 
-class LearnedGroupLinear(nn.Linear, LearnedGroups):
+
+class LearnedGroupLinear(nn.Linear, LearnedGroups, TrainingForm):
     """A linear layer in one group that loses half of its inputs in the middle of the training; (N, M) -> (N, classes)."""
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -105,6 +116,10 @@ class LearnedGroupLinear(nn.Linear, LearnedGroups):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self._present_weight(), self.bias)
+
+    def inference_form(self) -> nn.Module:
+        select, linear = condensed_linear(self)
+        return nn.Sequential(OrderedDict(select=select, linear=linear))
 
 
 class SelectChannels(nn.Module):
@@ -125,7 +140,7 @@ def every_nth(inputs: int, groups: int, condense_factor: int) -> Tensor:
     return torch.cat([torch.arange(group % condense_factor, inputs, condense_factor) for group in range(groups)])
 
 
-class LearnedGroupLayer(nn.Sequential):
+class LearnedGroupLayer(nn.Sequential, TrainingForm):
     """Norm, ReLU, learned group convolution: the training form."""
 
     norm: nn.BatchNorm2d
@@ -134,6 +149,9 @@ class LearnedGroupLayer(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int, *, groups: int, condense_factor: int) -> None:
         conv = LearnedGroupConv(in_channels, out_channels, groups=groups, condense_factor=condense_factor)
         super().__init__(OrderedDict(norm=nn.BatchNorm2d(in_channels), act=nn.ReLU(), conv=conv))
+
+    def inference_form(self) -> nn.Module:
+        return condensed_layer(self)
 
 
 class CondensedGroupLayer(nn.Sequential):
@@ -202,6 +220,6 @@ def kept_inputs(layer: LearnedGroups) -> Tensor:
 
 
 def group_lasso(network: nn.Module) -> Tensor:
-    """Sum of the group lasso of all learned group convolutions; the paper adds it to the loss with a factor of 1e-5."""
+    """Sum of the group lasso of all learned group convolutions; each adds it to the loss as its penalty."""
     terms = [module.group_lasso() for module in network.modules() if isinstance(module, LearnedGroupConv)]
     return torch.stack(terms).sum() if terms else torch.zeros(())

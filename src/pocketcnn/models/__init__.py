@@ -6,6 +6,7 @@ from .registry import create as create
 from .registry import list_models as list_models
 from .registry import network_options as network_options
 from .registry import register as register
+from .registry import training_options as training_options
 
 if TYPE_CHECKING:
     from .convert import from_timm as from_timm

@@ -5,16 +5,15 @@ weights come too. As in the paper, and other than in that code, the classifier l
 the training and not at the end: so the network for inference computes what the trained one does.
 
     network = create("condensenet_74", learn_groups=True)
-    for step in range(steps):
-        set_progress(network, step / steps)  # condenses when it is time
-        loss = cross_entropy(network(images), labels) + 1e-5 * group_lasso(network)
-        ...
+    train(network, train_set, val_set)  # condenses when it is time, with the group lasso in the loss
     network = network.condensed()
 """
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from torch import nn
 
@@ -24,6 +23,7 @@ from pocketcnn.layers import (
     LearnedGroupLayer,
     LearnedGroupLinear,
     SelectChannels,
+    TrainingForm,
     condensed_layer,
     condensed_linear,
     every_nth,
@@ -76,7 +76,7 @@ def cifar_plan(depth: int, growth: int) -> Plan:
     return Plan(tuple(Block(repeats, growth * widening) for widening in (1, 2, 4)), groups=4)  # 32, 16, 8
 
 
-class CondenseNet(ImageClassifier):
+class CondenseNet(ImageClassifier, TrainingForm):
     """Stem, dense blocks with average pooling between them, norm, ReLU, mean over the map, one linear layer.
 
     With `learn_groups` in the form for training, else in that for inference, which can be trained too but learns no groups.
@@ -108,6 +108,9 @@ class CondenseNet(ImageClassifier):
         if isinstance(last, LearnedGroupLinear):
             network.classifier = nn.Sequential(dropout, *condensed_linear(last))
         return network
+
+    def inference_form(self) -> "CondenseNet":
+        return self.condensed()
 
     def reset_classifier(self, classes: int) -> None:
         """Replace the last linear layer by a fresh one for `classes` classes; everything else keeps its weights."""
@@ -141,7 +144,10 @@ def _dense_layer(channels: int, growth: int, groups: int, learn_groups: bool) ->
     return DenseLayer(channels, growth, groups=groups, condense_factor=groups, learn_groups=learn_groups)
 
 
-@register("condensenet_74")
+LEARNS: Mapping[str, object] = MappingProxyType({"learn_groups": True})
+
+
+@register("condensenet_74", training=LEARNS)
 def condensenet_74(
     *,
     groups: int = 4,
@@ -162,7 +168,7 @@ def condensenet_74(
     )
 
 
-@register("condensenet_86")
+@register("condensenet_86", training=LEARNS)
 def condensenet_86(
     *,
     depth: int = 86,
@@ -180,7 +186,7 @@ def condensenet_86(
     )
 
 
-@register("condensenet_182")
+@register("condensenet_182", training=LEARNS)
 def condensenet_182(
     *, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0, learn_groups: bool = False
 ) -> CondenseNet:

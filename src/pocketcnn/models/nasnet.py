@@ -5,12 +5,14 @@ the auxiliary head are those of the authors' code (TensorFlow-Slim, nets/nasnet)
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
-from pocketcnn.layers import Padding, fan_out_truncated_weights
+from pocketcnn.layers import AuxiliaryClassifier, Padding, fan_out_truncated_weights
 
 from .image_classifier import ImageClassifier, reset_last_layer
 from .nasnet_cells import NORM, NORMAL, REDUCTION, Cell, CellPlan, Map, Style
@@ -87,14 +89,18 @@ def _order(plan: Plan) -> list[tuple[str, CellPlan, int, int]]:
     return cells
 
 
+AUXILIARY_WEIGHT = 0.4
+"""Of the auxiliary head's loss (appendix A.7)."""
+
+
 class AuxiliaryHead(nn.Sequential):
-    """A second classifier in the middle of the network, whose loss the paper adds with a weight of 0.4."""
+    """A second classifier in the middle of the network."""
 
     def __init__(self, channels: int, side: int, classes: int) -> None:
         super().__init__(
             OrderedDict(
                 act=nn.ReLU(),
-                pool=nn.AvgPool2d(5, stride=3),
+                pool=AuxiliaryPool(5, stride=3),
                 resize=nn.AdaptiveAvgPool2d(side),  # nothing to do at the paper's image size
                 project=nn.Conv2d(channels, 128, 1, bias=False),
                 norm1=NORM(128),
@@ -108,7 +114,14 @@ class AuxiliaryHead(nn.Sequential):
         )
 
 
-class NASNet(ImageClassifier):
+class AuxiliaryPool(nn.AvgPool2d):
+    """The average pooling of the auxiliary head; a map smaller than its window, of a small image, is left as it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if min(x.shape[2:]) >= self.kernel_size else x  # type: ignore[operator]
+
+
+class NASNet(ImageClassifier, AuxiliaryClassifier):
     """Cells by plan, mean over the map, dropout, one linear layer; `auxiliary` is the auxiliary head, if there is one."""
 
     features: Features
@@ -131,6 +144,10 @@ class NASNet(ImageClassifier):
             self.auxiliary = AuxiliaryHead(features.auxiliary_channels, plan.auxiliary_map, classes)
         fan_out_truncated_weights(self)
 
+    @property
+    def auxiliary_weight(self) -> float:
+        return 0.0 if self.auxiliary is None else AUXILIARY_WEIGHT
+
     def forward_with_auxiliary(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """For training: the logits, and those of the auxiliary head, each (N, classes).
 
@@ -149,7 +166,10 @@ class NASNet(ImageClassifier):
             reset_last_layer(self.auxiliary, len(self.auxiliary) - 1, classes)
 
 
-@register("nasnet_mobile")
+WITH_AUXILIARY: Mapping[str, object] = MappingProxyType({"auxiliary_head": True})
+
+
+@register("nasnet_mobile", training=WITH_AUXILIARY)
 def nasnet_mobile(
     *,
     classes: int = 1000,
@@ -168,7 +188,7 @@ def nasnet_mobile(
     return _build(MOBILE, classes, in_channels, dropout, drop_path, padding, auxiliary_head)
 
 
-@register("nasnet_large")
+@register("nasnet_large", training=WITH_AUXILIARY)
 def nasnet_large(
     *,
     classes: int = 1000,

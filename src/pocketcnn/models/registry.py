@@ -51,8 +51,13 @@ Builder = TypeVar("Builder", bound="Callable[..., nn.Module]")
 _builders: dict[str, Callable[..., "nn.Module"]] = {}  # filled by `register`, read by `create`
 
 
-def register(name: str) -> Callable[[Builder], Builder]:
+_training: dict[str, Mapping[str, object]] = {}  # filled by `register`, read by `training_options`
+
+
+def register(name: str, *, training: Mapping[str, object] = MappingProxyType({})) -> Callable[[Builder], Builder]:
     """Make the decorated builder the network `name` of `create`.
+
+    `training` are the options with which the paper trains the network, where they differ from those of the deployed one.
 
     Raises:
         ValueError: the name is taken, or the builder lacks one of the keywords `classes` and `in_channels`.
@@ -65,6 +70,7 @@ def register(name: str) -> Callable[[Builder], Builder]:
         if missing:
             raise ValueError(f"The builder of '{name}' lacks the keyword {' and '.join(sorted(missing))}.")
         _builders[name] = builder
+        _training[name] = training
         return builder
 
     return decorate
@@ -109,6 +115,18 @@ def network_options(name: str) -> dict[str, Any]:
         UsageError: an unknown name.
     """
     return {key: parameter.default for key, parameter in inspect.signature(_builder(name)).parameters.items()}
+
+
+def training_options(name: str) -> dict[str, object]:
+    """The options of `create(name, ...)` that give the form in which the paper trains it; {} if there is only one form.
+
+    After the training `pocketcnn.layers.inference_form` makes the network of it that is deployed.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    _builder(name)
+    return dict(_training[name])
 
 
 def _builder(name: str) -> Callable[..., "nn.Module"]:

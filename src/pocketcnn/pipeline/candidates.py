@@ -9,7 +9,7 @@ from torch import nn
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.layers import make_divisible
-from pocketcnn.models import create, network_options
+from pocketcnn.models import create, network_options, training_options
 from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, latency
 from pocketcnn.pipeline.small_images import is_small
 from pocketcnn.report.result import Candidate
@@ -61,9 +61,12 @@ class Plan:
         """For people: ``mobilenet_v2 0.35x, 8x8``."""
         return f"{self.network} {self.width:g}x, {self.size[0]}x{self.size[1]}"
 
-    def build(self, seed: int = 0) -> nn.Module:
-        """The network with fresh weights drawn from `seed`; torch's own random stream is left as it was."""
-        options: dict[str, object] = {}
+    def build(self, seed: int = 0, *, for_training: bool = False) -> nn.Module:
+        """The network with fresh weights drawn from `seed`; torch's own random stream is left as it was.
+
+        `for_training` gives the form in which its paper trains it; `pocketcnn.layers.inference_form` undoes that.
+        """
+        options: dict[str, object] = training_options(self.network) if for_training else {}
         if "total_stride" in network_options(self.network):
             options["total_stride"] = self.total_stride
         if self.is_small and self.network in HEADS:

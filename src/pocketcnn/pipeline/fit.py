@@ -12,6 +12,7 @@ from pathlib import Path
 from pocketcnn.data import ImageFolder, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
+from pocketcnn.layers import inference_form
 from pocketcnn.models import list_models
 from pocketcnn.pipeline.candidates import NETWORKS, Plan, propose
 from pocketcnn.pipeline.effort import Effort, load_effort
@@ -88,7 +89,7 @@ def fit(
         say(f"Training {winner.plan.name}, the best of {len(plans)}")
         workspace.train("final", winner.network, chosen.train, chosen.val, trainings.final())
         info = ModelInfo(name=winner.plan.name, input=winner.plan.contract(contract), classes=folder.classes)
-        parent = GraphNetwork(capture(winner.network, (1, *info.input.shape)), info)  # type: ignore[union-attr]
+        parent = GraphNetwork(capture(inference_form(winner.network), (1, *info.input.shape)), info)  # type: ignore[union-attr]
         bench = Bench(chosen, absolute(wanted, parent.graph), trainings, workspace, say, folder.fingerprint)
         bench.record("trained", parent, settings=trainings.final().model_dump(), seconds=time.monotonic() - started)
         ask = Request(wanted, folder, Path(out), seed, command, started)

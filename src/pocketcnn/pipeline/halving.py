@@ -38,7 +38,7 @@ def race(
     say: Callable[[str], None],
 ) -> tuple[Entrant, list[Candidate]]:
     """Train `plans` by successive halving; the winner, and the record of everybody."""
-    entrants = [Entrant(plan, plan.build(trainings.seed)) for plan in plans]
+    entrants = [Entrant(plan, plan.build(trainings.seed, for_training=True)) for plan in plans]
     remaining = entrants
     for number in range(len(trainings.effort.rounds)):
         recipe = trainings.round(number)

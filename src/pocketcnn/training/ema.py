@@ -1,7 +1,8 @@
 """The exponential moving average of a network's weights, which is what is validated and kept.
 
 Batch-norm statistics are averaged with the weights that produced them: statistics of the raw network do not fit the
-averaged filters. Integer buffers (batch norm's counter of batches) cannot be averaged and are copied.
+averaged filters. Integer buffers (batch norm's counter of batches, which inputs a learned group still reads) cannot
+be averaged and are copied.
 """
 
 import torch
@@ -39,9 +40,14 @@ class NetworkAverage(AveragedModel):
         """Take in the network's present weights."""
         decay = decay_at(int(self.n_averaged), self.decay)
         get_ema_multi_avg_fn(decay)(self._averaged, self._current, None)  # type: ignore[no-untyped-call]
+        self.copy_counters()
+        self.n_averaged += 1
+
+    @torch.no_grad()
+    def copy_counters(self) -> None:
+        """Take over what is not averaged."""
         for mine, theirs in self._counters:
             mine.copy_(theirs)
-        self.n_averaged += 1
 
 
 def _tensors(network: nn.Module) -> list[torch.Tensor]:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketcnn.errors import UsageError
+from pocketcnn.layers import AuxiliaryClassifier
 from pocketcnn.training.distil import distillation_loss
 from pocketcnn.training.recipe import Recipe
 from pocketcnn.vision import require_torchvision
@@ -17,7 +18,10 @@ Mixer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch: w · T²·KL(teacher ‖ student) + (1 - w) · cross-entropy; w = 0 without a teacher."""
+    """The loss of a batch: w · T²·KL(teacher ‖ student) + (1 - w) · cross-entropy; w = 0 without a teacher.
+
+    The cross-entropy of a network's auxiliary classifier is added to its own with the weight that the network names.
+    """
 
     recipe: Recipe
     mixer: Mixer | None = None
@@ -31,19 +35,31 @@ class Objective:
         """
         if self.mixer is not None:
             images, labels = self.mixer(images, labels)
-        logits = network(images)
+        logits, auxiliary, share = _answers(network, images)
         if not isinstance(logits, Tensor):
             raise UsageError(
                 f"In training the network returns {type(logits).__name__} instead of logits. "
                 "Build it without auxiliary classifiers (aux_logits=False), or capture it first."
             )
-        hard = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        hard = self._cross_entropy(logits, labels)
+        if auxiliary is not None:
+            hard = hard + share * self._cross_entropy(auxiliary, labels)
         if self.teacher is None:
             return hard
         with torch.no_grad():
             target = self.teacher(images)
         weight = self.recipe.distillation_weight
         return weight * distillation_loss(logits, target, self.recipe.distillation_temperature) + (1 - weight) * hard
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+
+
+def _answers(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None, float]:
+    """The logits, and those of the auxiliary classifier with its weight in the loss, if there is one."""
+    if isinstance(network, AuxiliaryClassifier) and network.auxiliary_weight:
+        return *network.forward_with_auxiliary(images), network.auxiliary_weight
+    return network(images), None, 0.0
 
 
 def build_mixer(recipe: Recipe, classes: int) -> Mixer | None:

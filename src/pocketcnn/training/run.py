@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.training.batch_norm import StatisticsWarmup
 from pocketcnn.training.batches import evaluation_loader, size_of, training_loader
+from pocketcnn.training.demands import Demands
 from pocketcnn.training.devices import Precision
 from pocketcnn.training.ema import NetworkAverage
 from pocketcnn.training.evaluate import check_labels, score
@@ -50,6 +51,7 @@ class TrainingRun:
         memory_format: torch.memory_format,
     ) -> None:
         self.network, self.recipe, self.objective, self.classes = network, recipe, objective, classes
+        self.demands = Demands(network)
         self.statistics, self.device, self.memory_format = statistics, device, memory_format
         on_gpu = device.type == "cuda"
         self.loader, self.sampler = training_loader(
@@ -80,15 +82,21 @@ class TrainingRun:
         """The network whose weights are validated and kept."""
         return self.network if self.average is None else self.average.module
 
+    @property
+    def progress(self) -> float:
+        """The share of the recipe's steps that are done."""
+        return self.step / (self.recipe.epochs * len(self.sampler))
+
     def advance(self, images: Tensor, labels: Tensor) -> Tensor:
         """One optimizer step on images (N, C, H, W) and labels (N,); returns the mean loss, a detached scalar."""
         check_labels(labels, self.classes)
         images = images.to(self.device, non_blocking=True, memory_format=self.memory_format)
         labels = labels.to(self.device, non_blocking=True)
         self.statistics.set_for(self.step)
+        self.demands.set_progress(self.progress)
         self.optimizer.zero_grad()
         with self.precision.autocast():
-            loss = self.objective(self.network, images, labels)
+            loss = self.demands.added_to(self.objective(self.network, images, labels))
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._update()
         if self.average is not None:
@@ -113,8 +121,14 @@ class TrainingRun:
             self.schedule.step()
 
     def finish_epoch(self, interrupts: Interrupts) -> EpochRecord:
-        """Validate, note the figures, keep the weights if they are the best so far, and go to the next epoch."""
+        """Validate, note the figures, keep the weights if they are the best so far, and go to the next epoch.
+
+        Weights of a network that is still to change its form (see `Scheduled.is_settled`) are kept only until it has changed.
+        """
         self.check_loss(float(self.loss_sum))
+        self.demands.set_progress(self.progress)
+        if self.average is not None:
+            self.average.copy_counters()
         began = time.perf_counter()
         batches = (
             (images.to(self.device, memory_format=self.memory_format), labels.to(self.device))
@@ -131,8 +145,9 @@ class TrainingRun:
             seconds=self.seconds + time.perf_counter() - began,
         )
         self.history.append(record)
-        if self._rank(record) >= max(self._rank(earlier) for earlier in self.history):
-            self.best = {"epoch": record.epoch, "network": deepcopy(self.kept.state_dict())}
+        settled = self.demands.are_settled
+        if not self.best or (settled, *self._rank(record)) >= self._best_rank():
+            self.best = {"epoch": record.epoch, "settled": settled, "network": deepcopy(self.kept.state_dict())}
         self.epoch, self.batch, self.samples, self.seconds = self.epoch + 1, 0, 0, 0.0
         self.loss_sum.zero_()
         return record
@@ -141,6 +156,9 @@ class TrainingRun:
     def _rank(record: EpochRecord) -> tuple[float, float]:
         """Small validation sets tie often; the loss then decides."""
         return record.val_accuracy, -record.val_loss
+
+    def _best_rank(self) -> tuple[bool, float, float]:
+        return (self.best.get("settled", True), *self._rank(self.history[self.best["epoch"] - 1]))
 
     def check_loss(self, loss: float) -> None:
         """Raise `NonFiniteLoss` when the training has diverged."""
