@@ -12,7 +12,6 @@ import onnxruntime
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo
 from pocketcnn.runtimes.machine import Machine, this_machine
-from pocketcnn.runtimes.onnx_unsigned import with_uint8_weights
 
 if TYPE_CHECKING:
     from pocketcnn.graph.network import GraphNetwork
@@ -92,9 +91,16 @@ def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
 
 def _inference_session(artefact: str | os.PathLike[str] | bytes, threads: int, settings: Mapping[str, str]) -> Any:
     model = artefact if isinstance(artefact, bytes) else os.fspath(artefact)
-    if settings:
-        model = with_uint8_weights(model if isinstance(model, bytes) else Path(model).read_bytes())
+    if settings and _is_quantized(artefact):
+        from pocketcnn.runtimes.onnx_unsigned import with_uint8_weights  # imports onnx, a part of any cold start
+
+        model = with_uint8_weights(artefact if isinstance(artefact, bytes) else Path(artefact).read_bytes())
     return onnxruntime.InferenceSession(model, _options(threads, settings), providers=["CPUExecutionProvider"])
+
+
+def _is_quantized(artefact: str | os.PathLike[str] | bytes) -> bool:
+    """Whether the model holds integers, by the name of the operator that reads them."""
+    return b"DequantizeLinear" in (artefact if isinstance(artefact, bytes) else Path(artefact).read_bytes())
 
 
 def exact_int8_settings(machine: Machine) -> Mapping[str, str]:

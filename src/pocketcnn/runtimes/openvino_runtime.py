@@ -44,22 +44,22 @@ class OpenVinoRuntime:
             raise UsageError(f"There is no file {os.fspath(artefact)}.")
         if self.available() is not None:
             raise MissingExtra("The runtime openvino", "openvino")
-        where = "the ONNX model" if isinstance(artefact, bytes) else os.fspath(artefact)
-        return OpenVinoSession(artefact if isinstance(artefact, bytes) else Path(artefact).read_bytes(), threads, where)
+        return OpenVinoSession(artefact if isinstance(artefact, bytes) else Path(artefact), threads)
 
 
 class OpenVinoSession:
     """One compiled model with one stream, so that all threads work on one image after another."""
 
-    def __init__(self, model: bytes, threads: int, where: str) -> None:
+    def __init__(self, artefact: Path | bytes, threads: int) -> None:
         import openvino
 
+        where = "the ONNX model" if isinstance(artefact, bytes) else str(artefact)
         settings = session_settings(this_machine())
         version = openvino.__version__.partition("-")[0]
         self.info = SessionInfo("openvino", version, threads, settings)
         core = openvino.Core()
         try:
-            network = _read(core, model)
+            network = _read(core, artefact)
             self.input_shape = _image_input(network.inputs, where)
             _only(network.outputs, "output", where)
             compiled = core.compile_model(network, "CPU", {**settings, "INFERENCE_NUM_THREADS": threads})
@@ -105,16 +105,17 @@ def session_settings(machine: Machine) -> Mapping[str, str]:
     }
 
 
-def _read(core: Any, model: bytes) -> Any:
+def _read(core: Any, artefact: Path | bytes) -> Any:
     """The model, with its functions written out if it has any: OpenVINO does not know them."""
     try:
-        return core.read_model(model)
+        return core.read_model(artefact)
     except RuntimeError:
         import onnx  # seldom needed: `OpenVinoRuntime.write` leaves no functions
         import onnx.inliner
 
         try:
-            proto = onnx.ModelProto.FromString(model)
+            data = artefact if isinstance(artefact, bytes) else artefact.read_bytes()
+            proto = onnx.ModelProto.FromString(data)
         except Exception:  # protobuf's error has no stable place; OpenVINO says better what is wrong with the file
             proto = None
         if proto is None or not proto.functions:

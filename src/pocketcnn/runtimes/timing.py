@@ -108,7 +108,8 @@ def compare(
     """Time several sessions in turns (A B C A B C …), each on its own example, so that noise and drift hit all alike.
 
     A turn begins with calls that are not timed (`SETTLE`): they bring back what the others drove out of the caches.
-    Where a session has several threads these calls go on until the idle threads of the one before sleep (`SPIN`).
+    Where the session before has several threads these calls go on until its idle threads sleep (`SPIN`); no runtime is
+    kept from spinning, because that is how it runs alone. The quickest order is therefore that of the numbers of threads.
 
     Raises:
         ValueError: no session, or not one example for each.
@@ -121,10 +122,11 @@ def compare(
         for session, example in zip(sessions, examples, strict=True):
             with session.active():
                 stopwatches.append(_Stopwatch.warmed_up(session, example, rule, clock))
-        settle = SETTLE if max(session.info.threads for session in sessions) == 1 else SPIN
+        befores = (sessions[-1], *sessions[:-1])
+        settle = [SETTLE if before.info.threads == 1 else SPIN for before in befores]
         block = max(1, math.ceil(TURN / max(stopwatch.seconds for stopwatch in stopwatches)))
         samples = _rounds(
-            lambda: np.array([stopwatch.turn(settle, block) for stopwatch in stopwatches]).T,
+            lambda: np.array([watch.turn(calls, block) for watch, calls in zip(stopwatches, settle, strict=True)]).T,
             rule,
             clock,
             cap=rule.max_seconds * len(sessions),
