@@ -1,0 +1,108 @@
+"""Activations that a target lacks, replaced by the nearest that it has, and scaled to be as large on the average."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from pocketcnn.compression.substitution.change import Change
+from pocketcnn.compression.substitution.evidence import look_at
+from pocketcnn.compression.substitution.scaling import normal_values, scaled_readers, with_tensors
+from pocketcnn.compression.substitution.table import STAND_INS, Chain
+from pocketcnn.graph import OPS, Graph, Node
+
+Lacks = Callable[[Graph, Node], bool]
+LEAST = 1e-30
+
+
+def stand_in(graph: Graph, node: Node, lacks: Lacks) -> Chain | None:
+    """The nearest stand-in for `node` that the target has, or None."""
+    for chain in STAND_INS.get(node.op, ()):
+        made = _links(node, chain)
+        trial = _replaced(graph, node, made)
+        if not any(lacks(trial, trial[link.name]) for link in made):
+            return chain
+    return None
+
+
+def replace_activations(graph: Graph, chosen: Mapping[str, Chain], images: Tensor | None) -> tuple[Graph, list[Change]]:
+    """Each node of `chosen` becomes its chain.
+
+    The chain's result is brought to the old one's size by the least-squares factor of each channel over `images`
+    (N, C, H, W), or over a standard normal distribution where there are none. The factor goes into the weights that read it;
+    where it cannot, there is none.
+    """
+    wanted = {name: chain for name, chain in chosen.items() if not _is_same_function(graph[name], chain)}
+    factors = _factors(graph, wanted, images)
+    changes = []
+    for name, chain in chosen.items():
+        node = graph[name]
+        links = _links(node, chain)
+        scaled = scaled_readers(graph, name, factors[name]) if name in factors else None
+        graph = _replaced(graph, node, links)
+        if scaled is not None:
+            graph = graph.rebuilt(tensors=with_tensors(graph, scaled))
+        now = " + ".join(link.op for link in links)
+        size = f", times {float(factors[name].mean()):.2f} in the next weights" if scaled is not None else ""
+        changes.append(Change(name, node.op, now + size))
+    return graph, changes
+
+
+def _is_same_function(node: Node, chain: Chain) -> bool:
+    return node.op in ("hardsigmoid", "relu6") and chain[-1][0] == "clip"
+
+
+def _links(node: Node, chain: Chain) -> list[Node]:
+    """The nodes of the chain; the last has the name of the old node, so that its readers need not change."""
+    names = [f"{node.name}/{op}" for op, _ in chain[:-1]] + [node.name]
+    sources = [node.inputs[0], *names[:-1]]
+    return [
+        Node(name, op, (source,), node.shape, dict(attrs))
+        for name, source, (op, attrs) in zip(names, sources, chain, strict=True)
+    ]
+
+
+def _replaced(graph: Graph, node: Node, links: Sequence[Node]) -> Graph:
+    nodes = [link for other in graph.nodes for link in (links if other.name == node.name else [other])]
+    return graph.rebuilt(nodes)
+
+
+def _run(links: Sequence[Node], value: Tensor) -> Tensor:
+    for link in links:
+        value = OPS[link.op].run(link, [value], {}, False)
+    return value
+
+
+def _factors(graph: Graph, chosen: Mapping[str, Chain], images: Tensor | None) -> dict[str, Tensor]:
+    """For each activation the factor (C,) that brings its stand-in nearest to it."""
+    links = {name: _links(graph[name], chain) for name, chain in chosen.items()}
+    if images is None:
+        return {name: _factor_without_images(graph, graph[name], made) for name, made in links.items()}
+    products: dict[str, Tensor] = {}
+    squares: dict[str, Tensor] = {}
+
+    def add(seen: Mapping[str, Tensor]) -> None:
+        for name, made in links.items():
+            old, new = seen[name], _run(made, seen[graph[name].inputs[0]])
+            axes = [axis for axis in range(old.ndim) if axis != 1]
+            products[name] = products.get(name, torch.zeros(())) + (old * new).sum(axes)
+            squares[name] = squares.get(name, torch.zeros(())) + (new * new).sum(axes)
+
+    if links:
+        look_at(graph, images, frozenset(links) | {graph[name].inputs[0] for name in links}, add)
+    return {name: _ratio(products[name], squares[name]) for name in links}
+
+
+def _factor_without_images(graph: Graph, node: Node, links: Sequence[Node]) -> Tensor:
+    values = normal_values()[:, None]
+    if node.tensors:  # the slopes of PReLU belong to channels
+        values = values.expand(-1, node.shape[0])
+    old = OPS[node.op].run(node, [values], graph.node_tensors(node), False)
+    new = _run(links, values)
+    return _ratio((old * new).sum(0), (new * new).sum(0)).expand(node.shape[0])
+
+
+def _ratio(products: Tensor, squares: Tensor) -> Tensor:
+    """product / square, and 1 for a channel that is never active or would turn its sign."""
+    ratio = products / squares.clamp_min(LEAST)
+    return torch.where((squares > LEAST) & (ratio > 0), ratio, torch.ones_like(ratio))

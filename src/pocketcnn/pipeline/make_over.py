@@ -1,0 +1,170 @@
+"""`make_over`: a trained network in, the same network in operations that a target has out, with its accuracy recovered."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pocketcnn.compression.substitution import Change, KernelForm, Substitution, substitute
+from pocketcnn.data import ImageFolder, scan
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import GraphNetwork, Stage
+from pocketcnn.graph.model_file import save
+from pocketcnn.pipeline.checking import check_target
+from pocketcnn.pipeline.recipes import RECIPE, Sets, datasets
+from pocketcnn.pipeline.shrink import accuracy
+from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
+from pocketcnn.report.result import Accuracy
+from pocketcnn.targets import Target, load_target
+from pocketcnn.targets.check import Check
+from pocketcnn.training import Recipe, threads_for
+
+EPOCHS = 10
+SMALLEST_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Top-1 on the test images: of the network as it was given, right after the substitution, and after recovery."""
+
+    given: Accuracy
+    substituted: Accuracy
+    recovered: Accuracy
+
+
+@dataclass(frozen=True)
+class MadeOver:
+    """The network made over and what became of it.
+
+    `check` is the target's view of it; `accuracies` is None without images, when nothing was trained.
+    """
+
+    network: GraphNetwork
+    changes: tuple[Change, ...]
+    left: tuple[tuple[str, str], ...]
+    check: Check
+    accuracies: Accuracies | None
+
+
+def make_over(
+    network: GraphNetwork,
+    target: str | Target,
+    out: str | Path,
+    data: str | Path | None = None,
+    *,
+    epochs: int = EPOCHS,
+    seed: int | None = None,
+    kernels: KernelForm = "pair",
+    recipe: Recipe | None = None,
+    progress_for: ProgressFor = quiet,
+    say: Say = silent,
+) -> MadeOver:
+    """Replace in `network` what `target` lacks, train the result against `network`, and save it as the model file `out`.
+
+    Without `data` nothing is trained: the file has the operations of the target and weights that want training. The same
+    call goes on where an earlier one was stopped.
+
+    Args:
+        network: a float network; with `data`, with its input contract and classes in `info`, as `load` gives it.
+        data: a folder of images with the same classes.
+        epochs: of recovery.
+        seed: of the split of the images: that of the network's training if not given.
+        recipe: replaces the default recipe; epochs, batch, rate and warm-up follow from the recovery.
+
+    Raises:
+        UsageError: the network is quantized, lacks its contract, or was trained for other classes.
+        Interrupted: Ctrl-C; the work so far is kept.
+    """
+    wanted = target if isinstance(target, Target) else load_target(target)
+    chosen = network.info.split_seed if seed is None else seed
+    if data is None:
+        made = substitute(network, wanted, kernels=kernels)
+        made.network.info = network.info.with_stage(_stage("substituted", wanted, made, kernels, chosen))
+        return _saved(made, wanted, Path(out), None)
+    folder = _folder(network, Path(data), chosen)
+    base = recipe or RECIPE
+    sets = datasets(folder, network.info.input, base.augmentation)  # type: ignore[arg-type]
+    with threads_for(*network.graph.input_shape[1:]):
+        made = substitute(network, wanted, sets.calibration(), kernels=kernels)
+        given, substituted = accuracy(network, sets.test), accuracy(made.network, sets.test)
+        say(
+            f"{len(made.changes)} layers substituted: test accuracy {given.top1:.2%} before, {substituted.top1:.2%} after"
+        )
+        stage = _stage("substituted", wanted, made, kernels, chosen)
+        figures = {"test_accuracy_before": given.top1, "test_accuracy": substituted.top1}
+        info = network.info.with_stage(stage.model_copy(update={"data": folder.fingerprint, "figures": figures}))
+        tuned = _recovery(base, epochs, len(folder.train), chosen)
+        workspace = _workspace(Path(out), network, wanted, folder, tuned, kernels, progress_for)
+        began = time.monotonic()
+        if made.changes:
+            workspace.train("recovered", made.network, sets.train, sets.val, tuned, network)
+        recovered = accuracy(made.network, sets.test)
+        say(f"recovered: test accuracy {recovered.top1:.2%}, in {time.monotonic() - began:.0f} s")
+        made.network.info = info.with_stage(_recovered(tuned, folder, made.network, sets, substituted, recovered))
+        result = _saved(made, wanted, Path(out), Accuracies(given, substituted, recovered))
+        workspace.clear()
+        return result
+
+
+def _saved(made: Substitution, target: Target, out: Path, accuracies: Accuracies | None) -> MadeOver:
+    save(out, made.network)
+    return MadeOver(made.network, made.changes, made.left, check_target(made.network, target), accuracies)
+
+
+def _folder(network: GraphNetwork, data: Path, seed: int) -> ImageFolder:
+    if network.info.input is None:
+        raise UsageError("This network does not say how images become its input. Save it with an input contract.")
+    folder = scan(data, seed=seed)
+    if folder.classes != network.info.classes:
+        raise UsageError(
+            f"The network knows the classes {', '.join(network.info.classes)}, "
+            f"the folder {data} has {', '.join(folder.classes)}. Train it on these images first."
+        )
+    return folder
+
+
+def _recovery(base: Recipe, epochs: int, images: int, seed: int) -> Recipe:
+    """Half the usual rate, since most weights are as good as they were."""
+    return base.with_(
+        epochs=epochs,
+        batch_size=min(base.batch_size, max(SMALLEST_BATCH, images // 8)),
+        learning_rate=base.learning_rate / 2,
+        warmup_epochs=min(1.0, epochs / 10),
+        seed=seed,
+    )
+
+
+def _workspace(
+    out: Path,
+    network: GraphNetwork,
+    target: Target,
+    folder: ImageFolder,
+    recipe: Recipe,
+    kernels: KernelForm,
+    progress_for: ProgressFor,
+) -> Workspace:
+    settings: dict[str, object] = {"network": fingerprint_of(network), "data": folder.fingerprint, "kernels": kernels}
+    settings |= {"target": target.model_dump(mode="json"), "recipe": recipe.model_dump()}
+    return Workspace.of(out.parent, settings, progress_for)
+
+
+def _stage(name: str, target: Target, made: Substitution, kernels: KernelForm, seed: int) -> Stage:
+    changes = [asdict(change) for change in made.changes]
+    settings = {
+        "target": target.name,
+        "kernels": kernels,
+        "changes": changes,
+        "left": [list(pair) for pair in made.left],
+    }
+    return Stage(name=name, settings=settings, seed=seed)
+
+
+def _recovered(
+    recipe: Recipe, folder: ImageFolder, network: GraphNetwork, sets: Sets, before: Accuracy, after: Accuracy
+) -> Stage:
+    figures: dict[str, float | int | str] = {
+        "test_accuracy_before": before.top1,
+        "test_accuracy": after.top1,
+        "val_accuracy": accuracy(network, sets.val).top1,
+    }
+    settings = {**recipe.model_dump(), "teacher": "the network before the substitution"}
+    return Stage(name="recovered", settings=settings, seed=recipe.seed, data=folder.fingerprint, figures=figures)
