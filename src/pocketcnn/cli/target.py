@@ -6,10 +6,13 @@ import typer
 
 from pocketcnn.cli.options import Json
 from pocketcnn.cli.output import Output
+from pocketcnn.cli.target_check import check
 
 target = typer.Typer(
     help="Devices: what there are, what a network would cost on one, and measuring one.", no_args_is_help=True
 )
+
+target.command()(check)
 
 TargetName = Annotated[str, typer.Argument(metavar="TARGET", help="Name of a target, or its .toml file.")]
 
@@ -27,7 +30,10 @@ def list_all(as_json: Json = False) -> None:
     output = Output(as_json)
     targets = [load_target(name) for name in list_targets()]
     output.json({"targets": targets})
-    rows = [(found.name, found.runtime, found.threads, ", ".join(found.numerics), found.note) for found in targets]
+    rows = [
+        (found.name, found.runtime or "not here: estimated", found.threads, ", ".join(found.numerics), found.note)
+        for found in targets
+    ]
     output.table(("target", "runtime", ">threads", "numerics", "note"), rows)
 
 
