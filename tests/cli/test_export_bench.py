@@ -10,7 +10,7 @@ from pocketcnn.cli.bench import parse_threads
 from pocketcnn.errors import UsageError
 from pocketcnn.pipeline.sidecar import read_sidecar
 
-QUICK = ("--seconds", "0.05")
+QUICK = ("--seconds", "0.05", "--launches", "1")
 
 
 def test_an_exported_file_is_valid_and_has_its_sidecar(model: Path, tmp_path: Path) -> None:
@@ -52,19 +52,61 @@ def test_files_are_timed_side_by_side(model: Path, onnx_file: Path) -> None:
         assert entry["ratio"] == pytest.approx(latency["median"] / entries[0]["latency"]["median"])
 
 
+def test_a_line_holds_all_that_is_measured(model: Path, digits: Path, tmp_path: Path) -> None:
+    page = tmp_path / "out.html"
+    options = ("--numerics", "float32,int8", "--images", digits, "--batch", 4, "--html", page)
+    found = document("bench", model, "--runtime", "onnxruntime,openvino", *options, *QUICK)
+    lines = {(line["numerics"], line["runtime"]): line for line in found["entries"]}
+    assert list(lines) == [(form, name) for form in ("float32", "int8") for name in ("onnxruntime", "openvino")]
+    for line in lines.values():
+        assert line["reason"] == ""
+        assert line["images_per_second"] > 0
+        assert 0 < line["cold_start"]["import_bytes"] < line["cold_start"]["peak_bytes"]
+        assert line["cold_start"]["launches"] == 1
+        assert line["parity"]["images"] == 30
+        assert line["parity"]["agreement"] >= 0.9
+        assert line["parity"]["first_difference"] is None
+    assert lines["int8", "onnxruntime"]["parity"]["float_agreement"] >= 0.5
+    assert lines["int8", "onnxruntime"]["bytes"] < lines["float32", "onnxruntime"]["bytes"]
+    text = page.read_text()
+    assert "openvino" in text
+    assert "<script" not in text
+    assert not any("images are random" in note for note in found["notes"])
+
+
+def test_a_network_of_the_zoo_is_timed_with_fresh_weights() -> None:
+    found = document("bench", "mobilenet_v2", "--input", "1x16x16", "--width", "0.1", "--classes", 3, *QUICK)
+    assert found["entries"][0]["latency"]["shape"] == [1, 1, 16, 16]
+    assert any("images are random" in note for note in found["notes"])
+    assert any("fresh weights" in note for note in found["notes"])
+
+
+def test_what_a_runtime_cannot_do_is_a_line_with_the_reason(model: Path) -> None:
+    options = ("--runtime", "onnxruntime,torch", "--numerics", "int8", *QUICK)
+    done, refused = document("bench", model, *options)["entries"]
+    assert (done["runtime"], done["reason"]) == ("onnxruntime", "")
+    assert (refused["runtime"], refused["latency"]) == ("torch", None)
+    assert "torch only simulates int8" in refused["reason"]
+    assert "Not measured" in succeed("bench", model, *options).stdout
+
+
 def test_torch_runs_model_files(model: Path, onnx_file: Path) -> None:
     (entry,) = document("bench", model, "--runtime", "torch", "--batch", 4, *QUICK)["entries"]
     assert entry["latency"]["session"]["runtime"] == "torch"
-    assert entry["latency"]["shape"] == [4, 1, 8, 8]
-    assert "is an ONNX file (.onnx); a model file" in fail(2, "bench", onnx_file, "--runtime", "torch")
+    assert entry["latency"]["shape"] == [1, 1, 8, 8]
+    assert entry["batch"] == 4
+    assert "is not a file for torch" in fail(2, "bench", onnx_file, "--runtime", "torch")
     shown = invoke("bench", model, "--runtime", "torch", *QUICK).stdout
-    assert "one image a call" in shown
     assert "1.000 to 1.000" in shown
 
 
 def test_bench_explains_mistakes(model: Path, tmp_path: Path) -> None:
     assert "Did you mean torch?" in fail(2, "bench", model, "--runtime", "tourch")
     assert "such as 1,2; not '1;2'" in fail(2, "bench", model, "--threads", "1;2")
+    assert "no numerics 'int4'" in fail(2, "bench", model, "--numerics", "int4")
+    assert "There is no folder" in fail(2, "bench", model, "--images", tmp_path / "absent")
+    assert "no images in" in fail(2, "bench", model, "--images", tmp_path)
+    assert "Did you mean mobilenet_v2 or" in fail(2, "bench", "mobilenetv2")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"no network")
     assert f"ONNX Runtime cannot load {broken}" in fail(1, "bench", broken)
@@ -77,7 +119,7 @@ def test_numbers_of_threads_that_make_no_sense_are_refused(text: str) -> None:
 
 
 def test_numbers_of_threads_are_taken_once() -> None:
-    assert parse_threads("2, 1,2") == [2, 1]
+    assert parse_threads("2, 1,2") == (2, 1)
 
 
 def test_the_doctor_knows_what_is_installed() -> None:

@@ -1,59 +1,77 @@
-"""`pocketcnn bench`: how long networks take, side by side."""
+"""`pocketcnn bench`: networks on runtimes, side by side."""
 
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pocketcnn.cli.options import Json
+from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
-from pocketcnn.cli.sources import MODEL, ONNX, kind_of, load_network
-from pocketcnn.errors import UsageError
+from pocketcnn.cli.shapes import parse_input
+from pocketcnn.cli.sources import MODEL, is_file, kind_of, load_network, named_network
+from pocketcnn.errors import PocketcnnError, UsageError
 
 if TYPE_CHECKING:
-    from pocketcnn.runtimes import Comparison, Latency, Runtime
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the comparison."""
-
-    file: Path
-    threads: int
+    from pocketcnn.pipeline.bench import BenchResult, Subject
+    from pocketcnn.runtimes.side_by_side import Line
 
 
 def bench(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Model files (.safetensors) or ONNX files.")],
-    runtime: Annotated[str, typer.Option(help="What runs the networks: onnxruntime or torch.")] = "onnxruntime",
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE_OR_NAME...", help="Model files, files of a runtime, or networks of the zoo."),
+    ],
+    runtime: Annotated[
+        str | None, typer.Option(help="What runs them: names with commas between, or all. The default suits each file.")
+    ] = None,
     threads: Annotated[str, typer.Option(help="Numbers of threads to try: 1, or 1,2.")] = "1",
-    batch: Annotated[int, typer.Option(min=1, help="Images in one call.")] = 1,
+    numerics: Annotated[
+        str | None,
+        typer.Option(help="float32, int8 or both; float networks are quantized. Without it, as the file is."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images in one call, for the throughput.")] = 1,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images: for the ranges of int8, and to compare answers on.")
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="The longest time to measure each.")] = 3.0,
+    launches: Annotated[int, typer.Option(min=1, help="Processes started for each file, for the cold start.")] = 5,
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as a page, too.")] = None,
+    input_text: InputText = "3x224x224",
+    width: Width = 1.0,
+    classes: Classes = 1000,
     as_json: Json = False,
 ) -> None:
-    """Time networks side by side.
+    """Measure networks on runtimes, side by side: latency, throughput, cold start, memory, size, agreement with PyTorch.
 
-    They take turns, so that whatever else the machine does hits all alike. A model file runs on onnxruntime as
-    `pocketcnn export` would write it. The ratio is to the first line, with its 95 % interval.
+    They take turns, so that whatever else the machine does hits all alike. A model file is written as the file of each
+    runtime. The ratio is to the first line that could be timed, with its 95 % interval.
 
     \b
-    Example:
+    Examples:
       pocketcnn bench trained/model.safetensors fitted/model.onnx --threads 1,2
+      pocketcnn bench trained/model.safetensors --runtime all --numerics float32,int8 --images photos --html out.html
     """
-    from pocketcnn.runtimes import get_runtime
+    from pocketcnn.pipeline import bench as pipeline
+    from pocketcnn.runtimes import StopRule
+    from pocketcnn.runtimes.side_by_side import Plan
 
-    engine = get_runtime(runtime)
-    entries = [Entry(file, count) for count in parse_threads(threads) for file in files]
-    for file in files:
-        kind_of(file, *((MODEL,) if engine.name == "torch" else (MODEL, ONNX)))
-    comparison = compared(entries, engine, batch, seconds)
     output = Output(as_json)
-    output.json(_document(entries, comparison))
-    _print(output, entries, comparison)
+    rule = StopRule(max_seconds=seconds, min_seconds=min(seconds, StopRule().min_seconds))
+    plan = Plan(parse_threads(threads), batch, launches, rule)
+    runtimes, forms, pictures = _names(runtime), _names(numerics), _pictures(images)
+    subjects = [_subject(file, input_text, width, classes) for file in files]
+    found = pipeline.bench(subjects, runtimes=runtimes, numerics=forms, images=pictures, plan=plan, say=output.say)
+    if not any(line.latency for line in found.lines):
+        raise PocketcnnError("\n".join(dict.fromkeys(line.reason for line in found.lines)))
+    if html is not None:
+        from pocketcnn.report.bench import write_bench_page
+
+        write_bench_page(found.lines, found.notes, found.machine, html)
+    output.json(document(found))
+    show(output, found)
 
 
-def parse_threads(text: str) -> list[int]:
+def parse_threads(text: str) -> tuple[int, ...]:
     """The numbers of ``1,2``.
 
     Raises:
@@ -62,81 +80,67 @@ def parse_threads(text: str) -> list[int]:
     parts = text.split(",")
     if not all(part.strip().isdecimal() and 1 <= int(part) <= 1024 for part in parts):
         raise UsageError(f"--threads takes numbers from 1 to 1024 with commas between them, such as 1,2; not '{text}'.")
-    return list(dict.fromkeys(int(part) for part in parts))
+    return tuple(dict.fromkeys(int(part) for part in parts))
 
 
-def compared(entries: list[Entry], engine: "Runtime", batch: int, seconds: float) -> "Comparison":
-    """All entries timed in turns on random images.
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(","))) if text else ()
+
+
+def _pictures(folder: Path | None) -> list[Path]:
+    from pocketcnn.pipeline.bench_images import image_files
+
+    return image_files(folder) if folder else []
+
+
+def _subject(name: str, input_text: str, width: float, classes: int) -> "Subject":
+    """What a word on the command line means.
 
     Raises:
-        PocketcnnError: a file is damaged, or the runtime cannot run it.
+        UsageError: there is no such file or network, or no runtime reads such files.
+        PocketcnnError: a model file is damaged.
     """
-    from pocketcnn.runtimes import StopRule, compare
-    from pocketcnn.targets.measuring import example_batch
+    from pocketcnn.pipeline.bench import Subject
+    from pocketcnn.runtimes import get_runtime, runtime_names
 
-    artefacts = {entry.file: _artefact(entry.file, engine.name) for entry in entries}
-    rule = StopRule(max_seconds=seconds, min_seconds=min(seconds, StopRule().min_seconds))
-    with ExitStack() as stack:
-        sessions = [
-            stack.enter_context(closing(engine.build(artefacts[entry.file], threads=entry.threads)))
-            for entry in entries
-        ]
-        shapes = [session.input_shape or () for session in sessions]
-        examples = [
-            example_batch(session, (batch, *(axis or 0 for axis in shape[1:])))
-            for session, shape in zip(sessions, shapes, strict=True)
-        ]
-        return compare(sessions, examples, rule=rule)
+    path = Path(name)
+    if not is_file(name):
+        network = named_network(name, parse_input(input_text), width=width, classes=classes)
+        return Subject(name, network, fresh=True)
+    kinds = {get_runtime(each).suffix for each in runtime_names()} - {MODEL}
+    if kind_of(path, MODEL, *sorted(kinds)) == MODEL:
+        return Subject(name, load_network(path))
+    return Subject(name, artefact=path)
 
 
-def _artefact(file: Path, runtime: str) -> object:
-    """What `runtime` takes: a module for torch, ONNX bytes or a path for onnxruntime."""
-    if kind_of(file, MODEL, ONNX) == ONNX:
-        return file
-    network = load_network(file)
-    if runtime == "torch":
-        return network
-    from pocketcnn.graph.onnx_writer import to_onnx
-
-    return to_onnx(network.graph).SerializeToString()
-
-
-def _document(entries: list[Entry], comparison: "Comparison") -> dict[str, Any]:
+def document(found: "BenchResult") -> dict[str, Any]:
     """The comparison for JSON; times in seconds."""
-    return {
-        "entries": [
-            {
-                "file": entry.file,
-                "threads": entry.threads,
-                "ratio": ratio,
-                "ratio_interval": interval,
-                "latency": latency,
-            }
-            for entry, latency, ratio, interval in zip(
-                entries, comparison.latencies, comparison.ratios, comparison.intervals, strict=True
-            )
-        ]
-    }
+    return {"entries": found.lines, "notes": found.notes, "machine": found.machine}
 
 
-def _print(output: Output, entries: list[Entry], comparison: "Comparison") -> None:
-    headings = ("file", ">threads", ">median", ">10th percentile", ">90th percentile", ">ratio", ">95 % interval")
-    rows = [
-        (entry.file, entry.threads, *_times(latency), f"{ratio:.3f}", f"{low:.3f} to {high:.3f}")
-        for entry, latency, ratio, (low, high) in zip(
-            entries, comparison.latencies, comparison.ratios, comparison.intervals, strict=True
-        )
-    ]
-    output.table(headings, rows)
-    first = comparison.latencies[0]
-    images = "one image" if first.shape[0] == 1 else f"{first.shape[0]} images"
-    output.print(f"\n{first.session.runtime} {first.session.version}, {images} a call, {first.machine.cpu}")
-    for entry, latency in zip(entries, comparison.latencies, strict=True):
-        if not latency.converged:
-            output.say(f"{entry.file}: the time was up before the median was known to 3 %; give it more --seconds.")
+def show(output: Output, found: "BenchResult") -> None:
+    """The comparison for people: one table, what failed, and the notes."""
+    headings = (
+        *("file", "numerics", "runtime", ">threads", ">median", ">p10 to p90", ">ratio", ">95 % interval"),
+        *(">images/s", ">cold start", ">peak memory", ">of it import", ">size", ">agreement", ">worst error"),
+    )
+    output.table(headings, [_row(line) for line in found.lines if line.latency])
+    failed = dict.fromkeys((line.file, line.numerics, line.runtime, line.reason) for line in found.lines if line.reason)
+    if failed:
+        output.table(("file", "numerics", "runtime", "why not"), list(failed), title="Not measured")
+    differing = [line for line in found.lines if line.parity and line.parity.first_difference]
+    for file, runtime, layer in dict.fromkeys((x.file, x.runtime, _first_difference(x)) for x in differing):
+        output.print(f"\n{file} on {runtime} differs from PyTorch first at: {layer}")
+    output.print(f"\n{found.machine.cpu}, {found.machine.cores} cores")
+    for note in found.notes:
+        output.say(note)
 
 
-def _times(latency: "Latency") -> tuple[str, str, str]:
-    from pocketcnn.targets.units import format_seconds
+def _first_difference(line: "Line") -> str:
+    return (line.parity and line.parity.first_difference) or ""
 
-    return format_seconds(latency.median), format_seconds(latency.p10), format_seconds(latency.p90)
+
+def _row(line: "Line") -> tuple[object, ...]:
+    from pocketcnn.report.bench import cells
+
+    return (line.file, line.numerics, line.runtime, line.threads, *cells(line))

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 NAMES_SHOWN = 10
 MODEL, ONNX = ".safetensors", ".onnx"
-_CALLED = {MODEL: "a model file (.safetensors)", ONNX: "an ONNX file (.onnx)"}
+_CALLED = {
+    MODEL: "a model file (.safetensors)",
+    ONNX: "an ONNX file (.onnx)",
+    ".tflite": "a TensorFlow Lite file (.tflite)",
+    ".param": "an ncnn file (.param)",
+    ".pte": "an ExecuTorch file (.pte)",
+}
 
 
 def is_file(name: str) -> bool:
@@ -23,12 +29,12 @@ def is_file(name: str) -> bool:
 
 
 def kind_of(path: Path, *kinds: str) -> str:
-    """Which of `kinds`, `MODEL` and `ONNX`, an existing file is, by its name.
+    """Which of `kinds`, such as `MODEL` and `ONNX`, an existing file is, by its name.
 
     Raises:
         UsageError: there is no such file, or it is of another kind.
     """
-    needed = " or ".join(_CALLED[kind] for kind in kinds)
+    needed = " or ".join(_CALLED.get(kind, kind) for kind in kinds)
     if path.is_dir():
         inside = ", ".join(sorted(child.name for child in path.iterdir() if child.suffix.lower() in kinds))
         raise UsageError(f"{path} is a folder; {needed} is needed." + (f" In it there is {inside}." if inside else ""))

@@ -34,7 +34,7 @@ def render_report(result: FitResult, *, images: Sequence[Example] | None = None)
     """The report as HTML text."""
     sidecar = Path(result.artefact.file).with_suffix(".json").name
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             result=result,
@@ -82,8 +82,9 @@ def _errors(result: FitResult) -> dict[str, Any]:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Of all pages: their templates, and how they write numbers."""
+    found = Environment(
         loader=PackageLoader("pocketcnn.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -92,12 +93,12 @@ def _environment() -> Environment:
     )
     writers = (numbers.size, numbers.time, numbers.amount, numbers.grouped, numbers.percent, numbers.accuracy)
     words = (numbers.duration, numbers.plain, findings.margin, findings.spread_warning)
-    environment.filters |= {function.__name__: function for function in (*writers, *words)}
-    environment.globals |= {
+    found.filters |= {function.__name__: function for function in (*writers, *words)}
+    found.globals |= {
         "figure": numbers.figure,
         "exact": numbers.exact,
         "interval": numbers.interval,
         "time_span": partial(numbers.span, write=numbers.time),
         "spread": lambda limit: numbers.span(limit.low, limit.high, partial(numbers.figure, limit.quantity)),
     }
-    return environment
+    return found

@@ -1,0 +1,186 @@
+"""`bench`: networks and files on runtimes, side by side. What is measured, and how, is in `runtimes/side_by_side.py`."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketcnn.compression.quantization.quantize import quantize
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.graph import GraphNetwork
+from pocketcnn.pipeline.bench_images import BenchImages, bench_images, settle_statistics
+from pocketcnn.pipeline.export import numerics_name
+from pocketcnn.runtimes.base import Runtime
+from pocketcnn.runtimes.machine import Machine, this_machine
+from pocketcnn.runtimes.registry import get_runtime, runtime_names
+from pocketcnn.runtimes.side_by_side import Case, Line, Plan, Reference, Say, side_by_side
+
+ALL = "all"
+DEFAULT_RUNTIME = "onnxruntime"
+AS_STORED = "as stored"
+"""Numerics of a file that holds no `Graph`: whatever is in it."""
+
+FORMS = ("float32", "int8")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is compared: a network, or a file that a runtime reads. `fresh` is a network that was never trained."""
+
+    name: str
+    network: GraphNetwork | None = None
+    artefact: Path | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """The lines of the comparison, what is to know about them, and the machine."""
+
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    machine: Machine
+
+
+def bench(
+    subjects: Sequence[Subject],
+    *,
+    runtimes: Sequence[str] = (),
+    numerics: Sequence[str] = (),
+    images: Sequence[Path] = (),
+    plan: Plan | None = None,
+    say: Say = lambda _: None,
+) -> BenchResult:
+    """Measure `subjects` on `runtimes`, all in one run.
+
+    Args:
+        subjects: networks are written as the file of each runtime; files run on the runtimes that read them.
+        runtimes: names, or ``("all",)``; none is onnxruntime for a network, and whatever reads it for a file.
+        numerics: ``float32``, ``int8`` or both: a float network is quantized for int8. None is each as it is.
+        images: image files for calibration and for the comparison of the answers; random ones if none are given.
+        plan: threads, batch, launches and the rule of the timing.
+        say: told what goes on.
+
+    Raises:
+        UsageError: an unknown runtime or numerics, or a file that none of the runtimes reads.
+        PocketcnnError: an image cannot be read.
+    """
+    if unknown := [form for form in numerics if form not in FORMS]:
+        raise UsageError(f"There are no numerics {unknown[0]!r}; choose from {', '.join(FORMS)}.")
+    with tempfile.TemporaryDirectory(prefix="pocketcnn-bench-") as folder:
+        cases: list[Case] = []
+        for index, subject in enumerate(subjects):
+            say(f"Preparing {subject.name}")
+            chosen = chosen_runtimes(subject, runtimes)
+            if subject.network is None:
+                cases += [_stored(subject, runtime) for runtime in chosen]
+            else:
+                place = Path(folder) / str(index)
+                place.mkdir()
+                cases += _written(subject, subject.network, chosen, numerics, images, place)
+        lines = side_by_side(cases, plan or Plan(), say)
+    return BenchResult(lines, _notes(subjects, lines, bool(images)), this_machine())
+
+
+def chosen_runtimes(subject: Subject, names: Sequence[str]) -> list[Runtime]:
+    """The runtimes among `names` that a subject can be given to: all for a network, those that read its kind for a file.
+
+    Raises:
+        UsageError: there is no such runtime, or none of them reads the file.
+    """
+    wanted = runtime_names() if tuple(names) == (ALL,) else tuple(names)
+    if subject.artefact is None:
+        return [get_runtime(name) for name in wanted or (DEFAULT_RUNTIME,)]
+    suffix = subject.artefact.suffix.lower()
+    readers = [runtime for runtime in map(get_runtime, wanted or runtime_names()) if runtime.suffix == suffix]
+    if not readers:
+        known = ", ".join(sorted({get_runtime(name).suffix for name in runtime_names()}))
+        asked = ", ".join(wanted) or "any runtime"
+        raise UsageError(
+            f"{subject.artefact} is not a file for {asked}; files end in {known}, and model files run on all."
+        )
+    if wanted:
+        return readers
+    preferred = [runtime for runtime in readers if runtime.name == DEFAULT_RUNTIME]
+    return preferred or readers[:1]
+
+
+def _stored(subject: Subject, runtime: Runtime) -> Case:
+    reason = runtime.available() or ""
+    return Case(subject.name, AS_STORED, runtime.name, None if reason else subject.artefact, reason=reason)
+
+
+def _written(
+    subject: Subject,
+    network: GraphNetwork,
+    runtimes: Sequence[Runtime],
+    numerics: Sequence[str],
+    images: Sequence[Path],
+    folder: Path,
+) -> list[Case]:
+    """A case for each form of the network and each runtime."""
+    shown = bench_images(network, images)
+    if subject.fresh:
+        settle_statistics(network, shown.calibration)
+    cases = []
+    for numeric in numerics or (numerics_name(network),):
+        try:
+            form = in_numerics(network, numeric, shown)
+        except PocketcnnError as error:
+            cases += [Case(subject.name, numeric, runtime.name, None, reason=str(error)) for runtime in runtimes]
+            continue
+        reference = Reference(form, shown.comparison, network if form.numerics and not network.numerics else None)
+        cases += [_artefact(subject.name, numeric, runtime, reference, folder) for runtime in runtimes]
+    return cases
+
+
+def in_numerics(network: GraphNetwork, numerics: str, images: BenchImages) -> GraphNetwork:
+    """The network as it is, or quantized.
+
+    Raises:
+        PocketcnnError: it is quantized already, and its float form is asked for.
+    """
+    if numerics == numerics_name(network):
+        return network
+    if network.numerics:
+        raise PocketcnnError(f"the file holds its network in {numerics_name(network)} only")
+    return quantize(network, images.calibration)
+
+
+def _artefact(name: str, numerics: str, runtime: Runtime, reference: Reference, folder: Path) -> Case:
+    if reason := runtime.available():
+        return Case(name, numerics, runtime.name, None, reason=reason)
+    path = folder / f"{numerics}-{runtime.name}{runtime.suffix}"
+    channels, height, width = reference.network.graph.input_shape
+    try:
+        runtime.write(reference.network, path)
+    except PocketcnnError as error:
+        return Case(name, numerics, runtime.name, None, reason=str(error))
+    return Case(name, numerics, runtime.name, path, (channels, height, width), reference)
+
+
+def _notes(subjects: Sequence[Subject], lines: Sequence[Line], real: bool) -> tuple[str, ...]:
+    """What a reader of the table must know."""
+    notes = []
+    compared = any(line.parity for line in lines)
+    if compared and not real:
+        notes.append(
+            "The images are random, so that agreement says little and int8 ranges suit no photograph: give --images FOLDER."
+        )
+    if any(subject.fresh for subject in subjects):
+        notes.append(
+            "Networks of the zoo have fresh weights here: their times are those of trained ones, "
+            "but their answers lie close together, so that the worst error says more than the agreement."
+        )
+    if any(line.latency and not line.latency.converged for line in lines):
+        notes.append("For some lines the time was up before the median was known to 3 %: give it more --seconds.")
+    exact = {
+        line.runtime: line.latency.session.settings.get("LP_TRANSFORMS_MODE")
+        for line in lines
+        if line.latency and line.numerics != "float32"
+    }
+    if exact.get("openvino") == "NO":
+        notes.append(
+            "OpenVINO computes int8 networks in float arithmetic here: its integer kernels saturate on this processor (no VNNI)."
+        )
+    return tuple(notes)

@@ -1,0 +1,102 @@
+"""Images for a comparison of runtimes: some to calibrate int8 and settle statistics on, others to compare answers on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pocketcnn.data.images import SUFFIXES, load_image
+from pocketcnn.data.preprocess import preprocess
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import GraphNetwork, InputContract
+
+CALIBRATION, COMPARISON = 64, 32
+"""Images at most for each."""
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet, for networks that do not say what they expect of an image."""
+
+
+@dataclass(frozen=True)
+class BenchImages:
+    """Two disjoint sets (N, C, H, W), preprocessed for one network; `real` if they come from files."""
+
+    calibration: Tensor
+    comparison: Tensor
+    real: bool
+
+
+def bench_images(network: GraphNetwork, files: Sequence[Path]) -> BenchImages:
+    """Two sets from image `files`, spread evenly over them; random ones (mean 0, deviation 1) if there are no files.
+
+    Every third image is for the comparison.
+
+    Raises:
+        UsageError: there are fewer than 3 files.
+        PocketcnnError: a file cannot be read.
+    """
+    shape = network.graph.input_shape
+    if not files:
+        random = torch.Generator().manual_seed(0)
+        images = torch.randn(CALIBRATION + COMPARISON, *shape, generator=random)
+        return BenchImages(images[:CALIBRATION], images[CALIBRATION:], real=False)
+    if len(files) < 3:
+        raise UsageError(f"{len(files)} images are too few: some are for calibration, others to compare answers on.")
+    contract = network.info.input or _usual_contract(shape)
+    chosen = [load(path, contract) for path in _evenly(files, CALIBRATION + COMPARISON)]
+    calibration = [image for index, image in enumerate(chosen) if index % 3 != 2]
+    return BenchImages(torch.stack(calibration), torch.stack(chosen[2::3]), real=True)
+
+
+def load(path: Path, contract: InputContract) -> Tensor:
+    """One image file as the input (C, H, W) of a network."""
+    return preprocess(load_image(path, contract.channels), contract)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All image files in a folder and the folders in it, in sorted order.
+
+    Raises:
+        UsageError: it is no folder, or there are none.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.")
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise UsageError(f"There are no images in {folder}.")
+    return files
+
+
+def settle_statistics(network: nn.Module, images: Tensor, batch: int = 16) -> None:
+    """Give the batch normalizations of a network with fresh weights the statistics of `images` (N, C, H, W).
+
+    With those that they begin with, the values of a deep network fade or overflow, and its int8 form says nothing.
+    """
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    momenta = [module.momentum for module in norms]
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None  # the plain mean over all batches
+    network.train()
+    with torch.no_grad():
+        for part in torch.split(images, batch):
+            network(part)
+    for module, momentum in zip(norms, momenta, strict=True):
+        module.momentum = momentum
+    network.eval()
+
+
+def _usual_contract(shape: tuple[int, ...]) -> InputContract:
+    channels, height, width = shape
+    read_as: Literal[1, 3] = 1 if channels == 1 else 3
+    mean, std = ((0.5,), (0.25,)) if read_as == 1 else (MEAN, STD)
+    return InputContract(channels=read_as, height=height, width=width, resize="crop", mean=mean, std=std)
+
+
+def _evenly(files: Sequence[Path], most: int) -> list[Path]:
+    count = min(most, len(files))
+    return [files[index * len(files) // count] for index in range(count)]

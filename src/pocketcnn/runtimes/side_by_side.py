@@ -1,0 +1,215 @@
+"""Many networks on many runtimes, measured in one run: cold start, memory, agreement, latency, throughput, size.
+
+What a runtime cannot do becomes the `reason` of its line. A file is first run in a process of its own, so that a library
+that crashes on it takes nothing else along.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pocketcnn.errors import PocketcnnError
+from pocketcnn.runtimes.base import Session, artefact_files
+from pocketcnn.runtimes.cold_start import ColdStart, Launch, cold_start, launch
+from pocketcnn.runtimes.registry import get_runtime
+from pocketcnn.runtimes.timing import DEFAULT_RULE, Comparison, Latency, StopRule, compare
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pocketcnn.graph.network import GraphNetwork
+    from pocketcnn.runtimes.parity import Parity
+
+Say = Callable[[str], None]
+
+BATCHES = 5
+"""Samples of the throughput, at least; a sample is a whole batch."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a file must agree with: its network in PyTorch on `images` (N, C, H, W), and the float network it stands for."""
+
+    network: "GraphNetwork"
+    images: "Tensor"
+    float_network: "GraphNetwork | None" = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One file on one runtime, or the reason why there is none. `shape` is an image's (C, H, W), if it is known."""
+
+    file: str
+    numerics: str
+    runtime: str
+    artefact: Path | None
+    shape: tuple[int, int, int] | None = None
+    reference: Reference | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One file on one runtime with one number of threads, and all that was measured of it.
+
+    `bytes` are those of all files of the artefact. `latency` is of one image; `ratio` is its median by that of the first line
+    that could be timed, with a 95 % interval. `images_per_second` are for `batch` images a call. The cold start is
+    measured with the first number of threads only, and stands in the lines of the others too. `parity` holds for all.
+    """
+
+    file: str
+    numerics: str
+    runtime: str
+    threads: int
+    bytes: int | None = None
+    latency: Latency | None = None
+    ratio: float | None = None
+    ratio_interval: tuple[float, float] | None = None
+    batch: int = 1
+    images_per_second: float | None = None
+    cold_start: ColdStart | None = None
+    parity: "Parity | None" = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured. `launches` are processes a file (at least one); `batch` images a call for the throughput."""
+
+    threads: tuple[int, ...] = (1,)
+    batch: int = 1
+    launches: int = 5
+    rule: StopRule = field(default=DEFAULT_RULE)
+
+    @property
+    def throughput_rule(self) -> StopRule:
+        """Fewer and longer samples for whole batches, in a third of the time."""
+        return replace(self.rule, max_seconds=self.rule.max_seconds / 3, min_seconds=0.0, min_repeats=BATCHES)
+
+
+def side_by_side(cases: Sequence[Case], plan: Plan, say: Say = lambda _: None) -> tuple[Line, ...]:
+    """A line for every case and number of threads, those of one number of threads together; `say` is told what goes on."""
+    launches = _launched(cases, plan, say)
+    say("Comparing the answers with PyTorch's")
+    checked = [_checked(case, found) for case, found in zip(cases, launches, strict=True)]
+    with ExitStack() as stack:
+        lines = [_opened(each, threads, plan, stack) for threads in plan.threads for each in checked]
+        ready = [line for line in lines if line.session is not None]
+        if ready:
+            say(f"Timing {len(ready)} sessions in turns")
+            timed = _compared(ready, 1, plan.rule)
+            batched = _compared(ready, plan.batch, plan.throughput_rule) if plan.batch > 1 else timed
+            return tuple(_filled(lines, timed, batched, plan.batch))
+    return tuple(line.line for line in lines)
+
+
+def _launched(cases: Sequence[Case], plan: Plan, say: Say) -> list[list[Launch] | str]:
+    """The launches of each case, taken in turns, or the reason why there are none."""
+    found: list[list[Launch] | str] = [[] if case.artefact else case.reason for case in cases]
+    for turn in range(max(1, plan.launches)):
+        say(f"Cold starts, {turn + 1} of {max(1, plan.launches)}")
+        for index, case in enumerate(cases):
+            so_far = found[index]
+            if not isinstance(so_far, str) and case.artefact is not None:
+                shape = (1, *case.shape) if case.shape else None
+                try:
+                    so_far.append(launch(case.runtime, case.artefact, threads=plan.threads[0], shape=shape))
+                except PocketcnnError as error:
+                    found[index] = str(error)
+    return found
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A case after its launches; with a `reason` if it cannot run."""
+
+    case: Case
+    shape: tuple[int, ...] = ()
+    bytes: int | None = None
+    cold_start: ColdStart | None = None
+    parity: "Parity | None" = None
+    reason: str = ""
+
+
+def _checked(case: Case, launches: list[Launch] | str) -> _Checked:
+    if case.artefact is None:
+        return _Checked(case, reason=case.reason)
+    files = artefact_files(get_runtime(case.runtime), case.artefact)
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if isinstance(launches, str):
+        return _Checked(case, bytes=size, reason=launches)
+    start, shape = cold_start(launches), launches[0].shape[1:]
+    try:
+        found = _parity(case.reference, case.artefact, case.runtime) if case.reference else None
+    except PocketcnnError as error:
+        return _Checked(case, shape, size, start, reason=str(error))
+    return _Checked(case, shape, size, start, found)
+
+
+def _parity(reference: Reference, artefact: Path, runtime: str) -> "Parity":
+    from pocketcnn.runtimes.parity import parity  # imports torch
+
+    network, images = reference.network, reference.images
+    return parity(network, artefact, images, float_network=reference.float_network, runtime=runtime)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A line that is still to be timed, and its session if it has one."""
+
+    line: Line
+    session: Session | None
+    shape: tuple[int, ...] = ()
+
+
+def _opened(checked: _Checked, threads: int, plan: Plan, stack: ExitStack) -> _Opened:
+    case = checked.case
+    line = Line(
+        file=case.file,
+        numerics=case.numerics,
+        runtime=case.runtime,
+        threads=threads,
+        bytes=checked.bytes,
+        cold_start=checked.cold_start,
+        parity=checked.parity,
+        batch=plan.batch,
+        reason=checked.reason,
+    )
+    if checked.reason:
+        return _Opened(line, None)
+    try:
+        session = stack.enter_context(closing(get_runtime(case.runtime).build(case.artefact, threads=threads)))
+        session.run(_example(checked.shape, plan.batch))
+    except PocketcnnError as error:
+        return _Opened(replace(line, reason=str(error)), None)
+    return _Opened(line, session, checked.shape)
+
+
+def _example(shape: tuple[int, ...], batch: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((batch, *shape), dtype=np.float32)
+
+
+def _compared(ready: Sequence[_Opened], batch: int, rule: StopRule) -> Comparison:
+    sessions = [each.session for each in ready if each.session is not None]
+    return compare(sessions, [_example(each.shape, batch) for each in ready], rule=rule)
+
+
+def _filled(lines: Sequence[_Opened], timed: Comparison, batched: Comparison, batch: int) -> Iterator[Line]:
+    """The lines, those with a session with what was timed of them."""
+    results = zip(timed.latencies, timed.ratios, timed.intervals, batched.latencies, strict=True)
+    for each in lines:
+        if each.session is None:
+            yield each.line
+            continue
+        latency, ratio, interval, whole = next(results)
+        yield replace(
+            each.line,
+            latency=latency,
+            ratio=ratio,
+            ratio_interval=interval,
+            images_per_second=batch / whole.median,
+        )
