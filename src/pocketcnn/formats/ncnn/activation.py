@@ -1,0 +1,63 @@
+"""Activations in ncnn: as layers, and as the last step of a convolution or linear layer."""
+
+from pocketcnn.formats.ncnn.emitter import Emitter, Form
+from pocketcnn.formats.ncnn.layer import Params, untagged
+from pocketcnn.graph.node import Node
+
+SIXTH = 1 / 6
+
+
+def _layer(type: str, params: Params | None = None) -> Form:
+    return lambda node, emit: emit.layer(type, emit.inputs[0], params=params)
+
+
+def _softmax(node: Node, emit: Emitter) -> str:
+    axis = node.integer("axis")
+    value = emit.inputs[0] if axis == 0 else emit.whole()
+    softmax = emit.layer("Softmax", value, params={0: axis, 1: 1})  # 1: the axis counts from the outermost
+    return softmax if axis == 0 else emit.kept(softmax)
+
+
+def _prelu(node: Node, emit: Emitter) -> str:
+    slopes = emit.array("weight").reshape(-1)
+    return emit.layer("PReLU", emit.inputs[0], params={0: len(slopes)}, weights=(untagged(slopes),))
+
+
+ACTIVATIONS: dict[str, Form] = {
+    "relu": _layer("ReLU"),
+    "relu6": _layer("Clip", {0: 0.0, 1: 6.0}),
+    "hardswish": _layer("HardSwish", {0: SIXTH, 1: 0.5}),
+    "hardsigmoid": _layer("HardSigmoid", {0: SIXTH, 1: 0.5}),
+    "sigmoid": _layer("Sigmoid"),
+    "silu": _layer("Swish"),
+    "tanh": _layer("TanH"),
+    "clip": lambda node, emit: emit.layer(
+        "Clip", emit.inputs[0], params={0: node.number("min"), 1: node.number("max")}
+    ),
+    "leaky_relu": lambda node, emit: emit.layer("ReLU", emit.inputs[0], params={0: node.number("slope")}),
+    "elu": lambda node, emit: emit.layer("ELU", emit.inputs[0], params={0: node.number("alpha")}),
+    "prelu": _prelu,
+    "softmax": _softmax,
+    "dropout": lambda node, emit: emit.inputs[0],
+}
+
+
+def fused_params(activation: Node | None) -> dict[int, int | tuple[float, ...]]:
+    """The parameters activation_type (9) and activation_params (10) of a layer that computes `activation` too."""
+    if activation is None:
+        return {}
+    kind, values = _fused(activation) or (0, ())
+    return {9: kind, 10: values} if values else {9: kind}
+
+
+def is_fusable(node: Node) -> bool:
+    """Whether a convolution or linear layer of ncnn can compute `node` as its last step."""
+    return _fused(node) is not None
+
+
+def _fused(node: Node) -> tuple[int, tuple[float, ...]] | None:
+    if node.op == "clip":
+        return 3, (node.number("min"), node.number("max"))
+    if node.op == "leaky_relu":
+        return 2, (node.number("slope"),)
+    return {"relu": (1, ()), "relu6": (3, (0.0, 6.0)), "sigmoid": (4, ()), "hardswish": (6, (SIXTH, 0.5))}.get(node.op)
