@@ -88,6 +88,13 @@ def batch_norm(draw: Draw) -> Case:
 
 
 @st.composite
+def local_response_norm(draw: Draw) -> Case:
+    attrs = {name: draw(st.floats(0.125, 2, width=32)) for name in ("alpha", "beta", "k")}
+    attrs["size"] = draw(st.sampled_from([1, 3, 5]))
+    return Case("local_response_norm", (draw(maps),), attrs)
+
+
+@st.composite
 def prelu(draw: Draw) -> Case:
     shape = draw(any_shape)
     return Case("prelu", (shape,), {}, {"weight": random_tensor(draw(st.sampled_from([1, shape[0]])))})
@@ -234,6 +241,7 @@ CASES: Mapping[str, st.SearchStrategy[Case]] = MappingProxyType(
         "clip": clip(),
         "leaky_relu": _unary("leaky_relu", slope=floats),
         "elu": _unary("elu", alpha=floats),
+        "local_response_norm": local_response_norm(),
         "prelu": prelu(),
         "softmax": softmax(),
         "dropout": _unary("dropout", p=st.floats(0, 1), whole_channels=st.just(False))

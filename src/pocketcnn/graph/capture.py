@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, fx, nn
 
+from pocketcnn.graph.compositions import compositions
 from pocketcnn.graph.exporting import BATCH, export
 from pocketcnn.graph.exporting import CaptureError as CaptureError
 from pocketcnn.graph.graph import Graph
@@ -64,10 +65,17 @@ class Builder:
         from pocketcnn.graph.aten import RULES  # the table's rules are written with this class
 
         output: str | None = None
+        composed = compositions(self.program.graph)
+        inside = frozenset[fx.Node]().union(*(composition.inside for composition in composed.values()))
         for node in self.program.graph.nodes:
             self.current = node
+            if node in inside:
+                continue
             if node.op == "placeholder":
                 self._placeholder(node)
+            elif node in composed:
+                whole = composed[node]
+                self._record(node, self.add(whole.op, self.value(whole.source), **whole.attrs))
             elif node.op == "call_function":
                 rule = RULES.get(rule_name(node.target))
                 if rule is None:

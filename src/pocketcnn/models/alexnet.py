@@ -112,8 +112,8 @@ def alexnet(
 ) -> AlexNet:
     """AlexNet in its one-tower (groups=1) or two-group (groups=2) form, for images of at least 67 pixels a side.
 
-    `local_response_norm` adds the normalisation of the 2012 paper after the first two convolutions. It has no weights,
-    later work found it of no use, and no other network here needs it: `pocketcnn.capture` does not know it.
+    `local_response_norm` adds the normalisation of the 2012 paper after the first two convolutions. It has no weights, and
+    later work found it of no use.
     `head_width` sets the width of the two hidden linear layers, 4096 in the papers.
     """
     if groups not in ROWS:

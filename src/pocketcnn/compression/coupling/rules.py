@@ -153,6 +153,12 @@ def _gather(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
     return _map(channels[trace.graph.tensors[node.tensors["index"]].cpu().numpy()], node)
 
 
+def _local_response_norm(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
+    """Each channel is divided by the energy of its neighbours: without one of them, others would move next to it."""
+    trace.classes.freeze(inputs[0], f"{node.name} reads neighbouring channels")
+    return inputs[0]
+
+
 def _roll(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
     return _unknown(trace, node, inputs) if 0 in node.ints("axes") else _spatial(trace, node, inputs)
 
@@ -187,6 +193,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "slice": _slice,
         "channel_shuffle": _channel_shuffle,
         "gather": _gather,
+        "local_response_norm": _local_response_norm,
         "roll": _roll,
         "reshape": _reshape,
         "permute": _permute,

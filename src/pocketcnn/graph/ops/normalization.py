@@ -1,4 +1,6 @@
-"""Batch normalization (Ioffe and Szegedy, "Batch Normalization", Algorithm 1 and 2), alone or waiting to be folded."""
+"""Batch normalization (Ioffe and Szegedy, "Batch Normalization", Algorithm 1 and 2), alone or waiting to be folded, and
+local response normalization (Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks",
+section 3.3), across channels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketcnn.graph.node import Node, Shape
-from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, copy_into, require
+from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, copy_into, require, require_rank
 
 _ROLES = ("weight", "bias", "running_mean", "running_var")
 
@@ -74,4 +76,35 @@ BATCH_NORM = Op(
     inplace=True,
 )
 
-NORMALIZATION_OPS = (BATCH_NORM,)
+
+def _window_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
+    require_rank(node, inputs[0], 3)
+    size = node.integer("size")
+    require(size > 0 and size % 2 == 1, node, f"it looks at {size} channels; an odd number above 0 is needed")
+    for name in ("alpha", "beta", "k"):  # else it may divide by zero
+        require(node.number(name) > 0, node, f"{name} is {node.number(name)}, a number above 0 is needed")
+    return inputs[0]
+
+
+def _run_local(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
+    """x / (k + alpha / size · Σ of the squares of `size` channels around)^beta."""
+    alpha, beta, k = (node.number(name) for name in ("alpha", "beta", "k"))
+    return F.local_response_norm(inputs[0], node.integer("size"), alpha, beta, k)
+
+
+LOCAL_RESPONSE_NORM = Op(
+    name="local_response_norm",
+    attrs={"size": Kind.INT, "alpha": Kind.FLOAT, "beta": Kind.FLOAT, "k": Kind.FLOAT},
+    shape=_window_shape,
+    run=_run_local,
+    onnx=lambda node, emit: emit.op(
+        "LRN",
+        emit.inputs[0],
+        size=node.integer("size"),
+        alpha=float(node.number("alpha")),
+        beta=float(node.number("beta")),
+        bias=float(node.number("k")),
+    ),
+)
+
+NORMALIZATION_OPS = (BATCH_NORM, LOCAL_RESPONSE_NORM)

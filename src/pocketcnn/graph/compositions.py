@@ -1,0 +1,68 @@
+"""Functions that torch exports as several operations of which the IR has only their composition: found before translation.
+
+The search walks from the last operation of a composition back to its first, and takes a match only if nothing else
+reads what lies between.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import fx
+
+from pocketcnn.graph.node import Attr
+
+
+@dataclass(frozen=True)
+class Composition:
+    """One operation of the IR in place of several exported ones."""
+
+    op: str
+    source: fx.Node
+    attrs: dict[str, Attr]
+    inside: frozenset[fx.Node]
+    """The exported operations that it stands for, but for the last one, whose value it makes."""
+
+
+def compositions(graph: fx.Graph) -> dict[fx.Node, Composition]:
+    """All of them, by the exported operation that makes their value."""
+    found = {node: _local_response_norm(node) for node in graph.nodes}
+    return {node: composition for node, composition in found.items() if composition is not None}
+
+
+def _local_response_norm(last: fx.Node) -> Composition | None:
+    """x / (k + alpha · mean of squares over channels)^beta, as `torch.nn.functional.local_response_norm` is written."""
+    if not _is(last, "div"):
+        return None
+    x, divisor = last.args[:2]
+    chain = _chain(divisor, ("pow", "add", "mul", "view", "squeeze", "avg_pool3d", "pad", "view", "mul"))
+    if chain is None:
+        return None
+    power, plus, times, _, _, pool, pad, _, square = chain
+    size, *rest = pool.args[1]  # type: ignore[misc]
+    numbers = [node.args[1] for node in (power, plus, times)]
+    matches = (
+        square.args == (x, x)
+        and rest == [1, 1]
+        and list(pad.args[1]) == [0, 0, 0, 0, size // 2, (size - 1) // 2]  # type: ignore[arg-type]
+        and all(isinstance(number, int | float) for number in numbers)
+    )
+    if not matches or not isinstance(x, fx.Node):
+        return None
+    beta, k, alpha = map(float, numbers)  # type: ignore[arg-type]
+    attrs: dict[str, Attr] = {"size": int(size), "alpha": alpha, "beta": beta, "k": k}  # type: ignore[call-overload]
+    return Composition("local_response_norm", x, attrs, frozenset(chain))
+
+
+def _chain(last: object, names: Sequence[str]) -> list[fx.Node] | None:
+    """The operations `names`, the last one first, each the first argument of the one before and read by it alone."""
+    found: list[fx.Node] = []
+    for name in names:
+        if not isinstance(last, fx.Node) or not _is(last, name) or len(last.users) != 1:
+            return None
+        found.append(last)
+        last = last.args[0]
+    return found
+
+
+def _is(node: fx.Node, name: str) -> bool:
+    return node.op == "call_function" and str(node.target).startswith(f"aten.{name}.")

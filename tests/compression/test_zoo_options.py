@@ -1,0 +1,83 @@
+"""Every option of every network of the zoo, grey and oblong images too: captured, run from ONNX, pruned."""
+
+from typing import Any
+
+import pytest
+import torch
+from removal_support import images_for, randomise, removal_error, some_classes
+
+from pocketcnn.compression.coupling import couple
+from pocketcnn.graph import GraphNetwork, capture
+from pocketcnn.graph.onnx_writer import to_onnx
+from pocketcnn.layers import inference_form, set_progress
+from pocketcnn.models import create, list_models, network_options, training_options
+from pocketcnn.models.registry import CATALOG
+from pocketcnn.runtimes import get_runtime
+
+Shape = tuple[int, int, int]
+GREY, OBLONG, SMALL = (1, 33, 47), (3, 97, 131), (3, 32, 32)
+NARROW: dict[str, Any] = {"width": 0.25}
+
+QUICK: list[tuple[str, dict[str, Any], Shape]] = [
+    ("alexnet", {"groups": 2, "local_response_norm": True, "head_width": 32}, (1, 97, 131)),
+    ("squeezenet1_0", {"classifier_padding": 1, "total_stride": 8}, GREY),
+    ("mobilenet_v1", {**NARROW, "total_stride": 4}, GREY),
+    ("shiftresnet", {"depth": 14, "expansion": 1}, GREY),
+]
+LONG: list[tuple[str, dict[str, Any], Shape]] = [
+    ("squeezenet1_1", {"total_stride": 4}, OBLONG),
+    ("resnet18", {"total_stride": 8}, GREY),
+    ("mobilenet_v2", {**NARROW, "head_width": 64, "total_stride": 16}, OBLONG),
+    ("mobilenet_v3_small", {**NARROW, "head_width": 64, "total_stride": 8}, GREY),
+    ("mobilenet_v4_conv_small", {**NARROW, "head_width": 64, "total_stride": 16}, GREY),
+    ("mnasnet_a1", {**NARROW, "head_width": 64, "total_stride": 16}, GREY),
+    ("efficientnet_lite0", {**NARROW, "padding": "same", "head_width": 64, "total_stride": 8}, OBLONG),
+    ("shufflenet_v1", {**NARROW, "groups": 8, "classifier_bias": False}, OBLONG),
+    ("shufflenet_v2", {**NARROW, "head_width": 64, "total_stride": 8}, GREY),
+    ("condensenet_86", {"depth": 14, "learn_groups": True}, GREY),
+    ("shiftnet_c", {"total_stride": 8}, GREY),
+    *(("alexnet", {"groups": groups, "local_response_norm": True, "head_width": 64}, (3, 71, 97)) for groups in (1, 2)),
+    *(("resnet50", {"version": version}, SMALL) for version in ("v1", "v1.5")),
+    *(("shufflenet_v1", {"groups": groups, "classifier_bias": groups > 1}, OBLONG) for groups in (1, 2, 3, 4, 8)),
+    ("condensenet_74", {"groups": 8}, OBLONG),
+    ("condensenet_74", {"groups": 4, "learn_groups": True}, SMALL),
+    ("condensenet_182", {"learn_groups": True}, GREY),
+    ("nasnet_mobile", {"padding": "same", "auxiliary_head": True, "drop_path": 0.3}, (1, 65, 79)),
+    ("vgg11", {"head_width": 32}, GREY),
+    *((name, {}, (1, 97, 131)) for name in list_models()),
+]
+"""All with their default options on grey oblong images, and what is too long for every change."""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shape"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in LONG)]
+)
+@torch.no_grad()
+def test_it_is_captured_written_and_pruned(name: str, options: dict[str, Any], shape: Shape) -> None:
+    torch.manual_seed(0)
+    module = randomise(create(name, classes=10, in_channels=shape[0], **options))
+    set_progress(module, 0.5)
+    module = inference_form(module)
+    graph = capture(module, (1, *shape))
+    images = images_for(graph)
+    expected = module(images)
+    scale = float(expected.abs().max())
+    captured = GraphNetwork(graph).eval()
+    assert (captured(images) - expected).abs().max() < 1e-5 * scale
+    session = get_runtime("onnxruntime").build(to_onnx(graph).SerializeToString(), threads=1)
+    assert (torch.from_numpy(session.run(images.numpy())) - expected).abs().max() < 1e-4 * scale
+    session.close()
+    assert module.features(images).shape[0] == 2
+    coupling = couple(graph)
+    classes = some_classes(coupling, seed=1, share=0.5)
+    assert classes
+    assert removal_error(graph, classes, coupling) < 1e-5
+
+
+def test_no_option_is_left_out() -> None:
+    common = {"classes", "in_channels", "dropout", "width", "depth"}  # of these every test of the zoo has some value
+    cases = [*QUICK, *LONG]
+    for names in CATALOG.values():
+        tried = {option for name, options, _ in cases if name in names for option in options}
+        options = {option for name in names for option in (*network_options(name), *training_options(name))}
+        assert options - common <= tried
