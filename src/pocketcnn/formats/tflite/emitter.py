@@ -1,0 +1,191 @@
+"""What one operation is written with: its inputs as tensors of the file, and ways to add operators and constants."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import numpy as np
+
+from pocketcnn.formats.tflite.builder import TfliteBuilder
+from pocketcnn.formats.tflite.layout import stored_shape
+from pocketcnn.formats.tflite.values import Quantization, Value
+from pocketcnn.graph.node import Node, Shape
+
+MAX_INT32 = 2**31 - 1
+
+Arrange = Callable[[np.ndarray], np.ndarray]
+
+
+class Integers(Enum):
+    """What an operation's form can do with int8 inputs."""
+
+    NONE = auto()
+    """Nothing: it works in float between a DEQUANTIZE and a QUANTIZE."""
+    MOVES = auto()
+    """It moves or selects integers, which keep their scale and zero point."""
+    COMPUTES = auto()
+    """Its kernels go from the scales of the inputs to that of the result."""
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A weight as the network computes with it; in integers where it has a format."""
+
+    array: np.ndarray
+    """(outputs, …): float32, or int8 beside `scales`."""
+    scales: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Emitter:
+    """See the attributes.
+
+    Attributes:
+        node: the operation, and `shapes` its inputs' shapes per image.
+        inputs: tensors of the file, all of float32 or all of int8.
+        result: what the result shall be stored as; None for float32.
+        activation: the activation that the operator must apply at its end, as TensorFlow Lite names it.
+        weight: the node's weight, if it has one; bias: its values in float.
+        flattened: for a linear layer, the shape of the feature map that its input was, still in that order.
+        nonnegative: whether the first input is known to hold no number below zero.
+        array: role of a tensor -> its values in float.
+    """
+
+    builder: TfliteBuilder
+    node: Node
+    shapes: Sequence[Shape]
+    inputs: Sequence[Value]
+    result: Quantization | None
+    activation: str
+    weight: StoredWeight | None
+    bias: np.ndarray | None
+    flattened: Shape | None
+    nonnegative: bool
+    array: Callable[[str], np.ndarray]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the inputs are integers."""
+        return all(value.quantization is not None for value in self.inputs)
+
+    @property
+    def fused(self) -> Mapping[str, object]:
+        """The option that applies `activation`."""
+        code = getattr(self.builder.activations, self.activation)
+        return {} if code == 0 else {"fusedActivationFunction": code}
+
+    def compute(self, builtin: str, *inputs: Value, **options: object) -> Value:
+        """Add the operator that makes the node's result."""
+        shape = stored_shape(self.node.shape)
+        return self.builder.op(builtin, inputs, shape, self.result, options, self.node.name)
+
+    def step(self, builtin: str, *inputs: Value, shape: Sequence[int] | None = None, **options: object) -> Value:
+        """Add an operator on the way: its result has the scale of the first input, and its shape if none is given."""
+        first = inputs[0]
+        shape = first.shape if shape is None else tuple(shape)
+        return self.builder.op(builtin, inputs, shape, first.quantization, options, self.node.name)
+
+    def floats(self, array: np.ndarray) -> Value:
+        """A constant of float32."""
+        return self.builder.constant(np.asarray(array, np.float32), f"{self.node.name}/constant")
+
+    def ints(self, numbers: Sequence[int] | np.ndarray) -> Value:
+        """A constant list of int32: shapes, axes, paddings."""
+        return self.builder.constant(np.asarray(numbers, np.int32), f"{self.node.name}/shape")
+
+    def filter(self, arrange: Arrange, axis: int) -> Value:
+        """The weight, its axes moved by `arrange` so that the outputs lie along `axis`.
+
+        Beside float inputs integers are dequantized by an operator of their own, which runs once, when the file is loaded.
+        """
+        weight = self.weight
+        if weight is None:
+            raise ValueError(f"{self.node.name!r} has no weight")
+        array, name = np.ascontiguousarray(arrange(weight.array)), self.node.tensors["weight"]
+        if weight.scales is None:
+            return self.builder.constant(array.astype(np.float32), name)
+        scales = Quantization(tuple(map(float, weight.scales)), axis=axis)
+        stored = self.builder.constant(array, name, scales)
+        return stored if self.is_integer else self.builder.op("DEQUANTIZE", [stored], array.shape, None, {}, name)
+
+    def offset(self) -> Value:
+        """The bias, zeros if the node has none: some devices insist on one. An int32 where the layer computes in integers."""
+        weight, source = self.weight, self.inputs[0].quantization
+        if weight is None:
+            raise ValueError(f"{self.node.name!r} has no weight")
+        bias = np.zeros(len(weight.array), np.float32) if self.bias is None else self.bias
+        name = self.node.tensors.get("bias", f"{self.node.name}/bias")
+        if source is None or weight.scales is None:
+            return self.builder.constant(bias.astype(np.float32), name)
+        steps = weight.scales.astype(np.float64) * source.scale
+        integers = np.clip(np.rint(bias.astype(np.float64) / steps), -MAX_INT32, MAX_INT32).astype(np.int32)
+        return self.builder.constant(integers, name, Quantization(tuple(map(float, steps))))
+
+    def number(self, value: float, like: Value) -> Value:
+        """A constant of one number that goes with `like`: an integer of its scale where it has one."""
+        if like.quantization is None:
+            return self.floats(np.asarray([value]))
+        stored = np.asarray([like.quantization.stored(value)], np.int8)
+        return self.builder.constant(stored, f"{self.node.name}/number", like.quantization)
+
+    def rescaled(self, value: Value, activation: str = "NONE") -> Value:
+        """The same numbers as integers of the scale `result`, see `rescaled`."""
+        return rescaled(self.builder, value, self.result, self.node.name, activation)
+
+    def reshaped(self, value: Value, shape: Sequence[int]) -> Value:
+        """The value under another shape, whose first axis is whatever the others leave."""
+        if tuple(shape) == value.shape:
+            return value
+        return self.step("RESHAPE", value, self.ints((-1, *shape[1:])), shape=shape)
+
+    def transposed(self, value: Value, order: Sequence[int] | None) -> Value:
+        """The value with its axes in `order`; None leaves them."""
+        if order is None:
+            return value
+        return self.step("TRANSPOSE", value, self.ints(order), shape=[value.shape[axis] for axis in order])
+
+    def padded(self, value: Value, before: Sequence[int], after: Sequence[int], number: float = 0.0) -> Value:
+        """(N, H, W, C) with `number` around it; pairs are (vertical, horizontal)."""
+        pads = self.ints(np.asarray([(0, 0), (before[0], after[0]), (before[1], after[1]), (0, 0)]))
+        batch, height, width, channels = value.shape
+        shape = (batch, height + before[0] + after[0], width + before[1] + after[1], channels)
+        if number == 0:
+            return self.step("PAD", value, pads, shape=shape)
+        return self.step("PADV2", value, pads, self.number(number, value), shape=shape)
+
+
+def rescaled(
+    builder: TfliteBuilder, value: Value, result: Quantization | None, name: str, activation: str = "NONE"
+) -> Value:
+    """`value` as integers of another scale, rounded once: zero is added to it.
+
+    QUANTIZE is meant for that, but rounds twice (XNNPACK keeps 8 bits of the ratio of the scales, the other kernels
+    round before they shift): 7 % of the integers come out one step off. The kernels of ADD keep 20 bits more.
+    """
+    form = value.quantization
+    if form is None or result is None:
+        raise ValueError(f"{name!r}: only integers have a scale that can change")
+    zero = builder.constant(np.asarray([form.zero_point], np.int8), "zero", form)
+    code = getattr(builder.activations, activation)
+    options = {"fusedActivationFunction": code} if code else {}
+    return builder.op("ADD", [value, zero], value.shape, result, options, name)
+
+
+Emit = Callable[[Emitter], Value]
+Accepts = Callable[[Emitter], bool]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How an operation is written.
+
+    Attributes:
+        emit: adds its operators; it must apply `Emitter.activation` if the form is `fusing`.
+        integers: what it can do with int8 inputs, where `accepts` agrees.
+        fusing: whether its operator can apply an activation at its end.
+    """
+
+    emit: Emit
+    integers: Integers = Integers.NONE
+    accepts: Accepts = lambda emitter: True
+    fusing: bool = False

@@ -1,0 +1,196 @@
+"""A `Graph` as a TensorFlow Lite file, in float32 or in the int8 integers that its numerics describe."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from pocketcnn.errors import PocketcnnError
+from pocketcnn.files import write_bytes
+from pocketcnn.formats.tflite.builder import TfliteBuilder
+from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers, StoredWeight, rescaled
+from pocketcnn.formats.tflite.forms import FORMS
+from pocketcnn.formats.tflite.forms.activation import clamped
+from pocketcnn.formats.tflite.layout import is_one_line, stored_shape
+from pocketcnn.formats.tflite.values import INT8_HIGH, Quantization, Value, as_int8
+from pocketcnn.graph.fake_quantize import fake_quantize_bias, fake_quantize_weight, quantize_weight
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.node import Node
+from pocketcnn.graph.passes.fold import for_inference
+
+INPUT_NAME = "input"
+OUTPUT_NAME = "output"
+
+NONNEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hardsigmoid", "softmax"})
+
+BOUNDS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
+
+
+def to_tflite(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a file with one float32 input (N, H, W, C) and one float32 output, (N, classes) for a classifier.
+
+    N is 1 until someone resizes the input. Batch normalization is folded first. Values that have a format are int8: their
+    scales are the graph's, their zero points 128 lower than those of its uint8.
+
+    Raises:
+        MissingExtra: LiteRT, whose wheel has the schema, is absent.
+        PocketcnnError: an operation has no form in TensorFlow Lite.
+    """
+    graph = graph if graph.numerics else for_inference(graph)
+    writer = _Writer(graph)
+    output = writer.as_float(writer.values[graph.output])
+    return writer.builder.finish(INPUT_NAME, OUTPUT_NAME, output, dict(metadata or {}))
+
+
+def write_tflite(path: Path, graph: Graph, *, metadata: Mapping[str, str] | None = None) -> None:
+    """Write `graph` as a .tflite file, see `to_tflite`."""
+    write_bytes(path, to_tflite(graph, metadata=metadata))
+
+
+class _Writer:
+    """Writes every node; `values` maps a node to its tensor, an int8 one where the value is stored."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.builder = TfliteBuilder()
+        self.values: dict[str, Value] = {}
+        self._formats = graph.numerics.activations
+        for node in graph.nodes:
+            if node.name not in self.values:
+                self._write(node)
+
+    def as_float(self, value: Value) -> Value:
+        """The real numbers that a tensor stands for."""
+        if value.quantization is None:
+            return value
+        return self.builder.op("DEQUANTIZE", [value], value.shape, None, {}, "dequantized")
+
+    def _write(self, node: Node) -> None:
+        form = FORMS.get(node.op)
+        if node.op == "input":
+            value = self.builder.input(INPUT_NAME, stored_shape(node.shape))
+            self.values[node.name] = self._stored(value, node.name, self._quantization(node))
+            return
+        if form is None:
+            raise PocketcnnError(
+                f"The layer {node.name!r} ({node.op}) has no form in TensorFlow Lite. Export to onnx, or replace the layer."
+            )
+        last = self._absorbed(node, form) or node
+        result = self._quantization(last)
+        value = self._computed(node, form, last, result)
+        moved = form.integers is Integers.MOVES and value.quantization == result
+        self.values[last.name] = value if moved else self._stored(value, last.name, result)
+
+    def _computed(self, node: Node, form: Form, last: Node, result: Quantization | None) -> Value:
+        """The value of `node`, and of the clip `last` behind it if that is another, before it is stored as `result`."""
+        inputs = [self.values[name] for name in node.inputs]
+        emitter = self._emitter(node, last, inputs, result)
+        if not self._stays_integer(form, emitter):
+            emitter = self._emitter(node, last, [self.as_float(value) for value in inputs], None)
+        value = form.emit(emitter)
+        if last is node or emitter.activation != "NONE":
+            return value
+        return clamped(emitter, value, *_bounds(last))
+
+    def _stays_integer(self, form: Form, emitter: Emitter) -> bool:
+        """Whether the kernels of a form take these integers and give those."""
+        if not emitter.is_integer or form.integers is Integers.NONE:
+            return False
+        return (form.integers is Integers.MOVES or emitter.result is not None) and form.accepts(emitter)
+
+    def _stored(self, value: Value, name: str, result: Quantization | None) -> Value:
+        """`value` in the integers `result`; they saturate by themselves, those of fewer than 8 bits by a comparison."""
+        if result is None:
+            return value
+        if value.quantization is None:
+            value = self.builder.op("QUANTIZE", [value], value.shape, result, {}, name)
+        elif value.quantization != result:
+            value = rescaled(self.builder, value, result, name)
+        if result.high == INT8_HIGH:
+            return value
+        bound = self.builder.constant(np.asarray([result.high], np.int8), "bound", result)
+        return self.builder.op("MINIMUM", [value, bound], value.shape, result, {}, name)
+
+    def _quantization(self, node: Node) -> Quantization | None:
+        form = self._formats.get(node.name)
+        return None if form is None else as_int8(form)
+
+    def _absorbed(self, node: Node, form: Form) -> Node | None:
+        """The clip behind `node` that is applied before anything is stored, if there is one."""
+        users = self.graph.users(node.name)
+        if not form.fusing or len(users) != 1 or node.name in self._formats or node.name == self.graph.output:
+            return None
+        return users[0] if users[0].op in ("relu", "relu6", "clip") else None
+
+    def _emitter(self, node: Node, last: Node, inputs: list[Value], result: Quantization | None) -> Emitter:
+        return Emitter(
+            builder=self.builder,
+            node=node,
+            shapes=self.graph.input_shapes(node),
+            inputs=inputs,
+            result=result,
+            activation="NONE" if last is node else _activation(last),
+            weight=self._weight(node),
+            bias=self._bias(node, inputs),
+            flattened=self._flattened(node),
+            nonnegative=bool(node.inputs) and _is_nonnegative(self.graph[node.inputs[0]]),
+            array=lambda role: _array(self._tensor(node, role)),
+        )
+
+    def _tensor(self, node: Node, role: str) -> Tensor:
+        """A tensor as the network computes with it."""
+        name = node.tensors[role]
+        tensor, form = self.graph.tensors[name], self.graph.numerics.weights.get(name)
+        return tensor if form is None else fake_quantize_weight(tensor, self.graph.tensors[form.scale], form)
+
+    def _weight(self, node: Node) -> StoredWeight | None:
+        if node.op not in ("conv2d", "linear"):
+            return None
+        name = node.tensors["weight"]
+        tensor, form = self.graph.tensors[name].detach(), self.graph.numerics.weights.get(name)
+        if form is None:
+            return StoredWeight(_array(tensor))
+        scale = self.graph.tensors[form.scale].detach()
+        return StoredWeight(_array(quantize_weight(tensor, scale, form)).astype(np.int8), _array(scale))
+
+    def _bias(self, node: Node, inputs: list[Value]) -> np.ndarray | None:
+        """In float; for a layer of integers that answers in float, what the int32 would be."""
+        if node.op not in ("conv2d", "linear") or "bias" not in node.tensors:
+            return None
+        bias = self.graph.tensors[node.tensors["bias"]].detach()
+        weight = self.graph.numerics.weights.get(node.tensors["weight"])
+        source = self._formats.get(node.inputs[0])
+        if weight is None or source is None or inputs[0].quantization is not None:
+            return _array(bias)
+        return _array(fake_quantize_bias(bias, source.scale, self.graph.tensors[weight.scale]))
+
+    def _flattened(self, node: Node) -> tuple[int, ...] | None:
+        """The shape of the feature map that `node` flattens, or reads flattened, in the order in which it is stored."""
+        flat = self.graph[node.inputs[0]] if node.op == "linear" else node
+        if flat.op != "reshape" or len(flat.shape) != 1:
+            return None
+        source = self.graph[flat.inputs[0]].shape
+        readers = self.graph.users(flat.name)
+        known = bool(readers) and flat.name != self.graph.output and all(user.op == "linear" for user in readers)
+        return source if known and len(source) == 3 and not is_one_line(source) else None
+
+
+def _is_nonnegative(node: Node) -> bool:
+    """Whether the values of `node` are never below zero, as far as its operation alone says."""
+    return node.op in NONNEGATIVE or (node.op == "clip" and node.number("min") >= 0)
+
+
+def _bounds(node: Node) -> tuple[float, float]:
+    return BOUNDS[node.op] if node.op in BOUNDS else (node.number("min"), node.number("max"))
+
+
+def _activation(node: Node) -> str:
+    """The name of a clip as part of another operator; NONE if its bounds have none."""
+    names = {(0.0, float("inf")): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1"}
+    return names.get(_bounds(node), "NONE")
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.detach().float().cpu().numpy() if tensor.is_floating_point() else tensor.cpu().numpy()
+    return array
