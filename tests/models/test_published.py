@@ -1,126 +1,178 @@
-"""Parameters and multiply-adds equal the published networks', recounted exactly from the papers' layer lists.
+"""Parameters and multiply-adds equal the published networks', recounted exactly from the papers' layer lists."""
 
-Counted are all learnable tensors, and the multiply-adds of convolutions and linear layers for one image. The table holds
-beside them what the papers print, in millions, and why, where both do not agree.
-"""
-
-import ast
 import csv
-from functools import cache
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import pocketcnn.models as zoo
-from pocketcnn.models.bottleneck_plan import Bottleneck, BottleneckPlan
-from pocketcnn.models.mobilenet_v1 import MobileNetV1, Separable
-from pocketcnn.models.mobilenet_v2 import MobileNetV2
+from pocketcnn.models.counting import Count
+from pocketcnn.models.published import (
+    Checked,
+    Doubt,
+    Verdict,
+    builder,
+    check,
+    difference,
+    misses,
+    read_published,
+    within_rounding,
+    within_tolerance,
+)
+from pocketcnn.vision import require_torchvision
 
-with Path(__file__).with_name("published.csv").open(encoding="utf-8") as table:
-    PUBLISHED = list(csv.DictReader(table))
+PUBLISHED = read_published()
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "papers.csv"
 
 
-def keywords(options: str) -> dict[str, object]:
-    """`groups=3 classifier_bias=False` as keywords."""
-    pairs = (option.split("=") for option in options.split())
-    return {key: ast.literal_eval(value) for key, value in pairs}
+def name(row) -> str:
+    return f"{row.paper}-{row.variant}-{row.input}"
 
 
-@cache
+@pytest.fixture(scope="module")
+def checked() -> dict[str, Checked]:
+    """Every row counted once: several share a network, which is then built once."""
+    return {name(each.row): each for each in check(PUBLISHED)}
+
+
+@pytest.mark.parametrize("row", PUBLISHED, ids=name)
+def test_parameters_and_multiply_adds_are_the_published_ones(row, checked):
+    found = checked[name(row)]
+    assert not found.misses
+    assert (found.verdict is Verdict.NOT_COUNTED) is (row.network == "")
+    if row.params is not None:
+        assert found.count == (row.params, row.madds)
+
+
+def test_every_network_of_the_zoo_has_a_recounted_row():
+    recounted = {row.network for row in PUBLISHED if row.params is not None and row.madds is not None}
+    assert recounted >= set(zoo.list_models())
+
+
+def test_no_row_stands_there_twice():
+    assert len({name(row) for row in PUBLISHED}) == len(PUBLISHED)
+
+
+@pytest.mark.parametrize("row", random.Random(0).sample([row for row in PUBLISHED if row.params], 8), ids=name)
 @torch.no_grad()
-def counted(network: str, width: float, options: str, side: int) -> tuple[int, int]:
-    """Parameters and multiply-adds; several papers print the same network."""
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:  # shapes only: nothing is computed
-        built = zoo.create(network, width=width, **keywords(options)).eval()
-        built(torch.empty(1, 3, side, side))
-    return sum(parameter.numel() for parameter in built.parameters()), counter.get_total_flops() // 2
-
-
-@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['network']}-{row['variant']}-{row['input']}")
-def test_parameters_and_multiply_adds_are_the_published_ones(row):
-    found = counted(row["network"], float(row["width"]), row["options"], int(row["input"]))
-    assert found == (int(row["params"]), int(row["madds"]))
-
-
-def agrees(count: str, printed: str) -> bool:
-    """Within 3 %, or within one unit of the last digit, as some tables round and others truncate."""
-    unit = 10 ** -len(printed.partition(".")[2])
-    return not printed or abs(int(count) / 1e6 - float(printed)) <= max(0.03 * float(printed), unit)
-
-
-@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row['network']}-{row['variant']}-{row['input']}")
-def test_the_print_is_met_unless_the_table_says_why_not(row):
-    met = agrees(row["params"], row["printed_params"]) and agrees(row["madds"], row["printed_madds"])
-    assert met is (row["disagreement"] == ""), row["disagreement"]
-
-
-def pruned_mobilenet_v1(stem: int, widths: list[int]) -> nn.Module:
-    strides = [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1]
-    blocks = [Separable(out, stride) for out, stride in zip(widths, strides, strict=True)]
-    return MobileNetV1(stem, blocks, classes=1000, in_channels=3, dropout=0.0)
-
-
-def pruned_mobilenet_v2(stem: int, first: int, pairs: list[tuple[int, int]], last: int) -> nn.Module:
-    """`pairs` are expanded width and output of every block after the first."""
-    strides = [1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1]
-    widths = [(stem, first), *pairs]
-    blocks = [Bottleneck(*width, stride=stride) for width, stride in zip(widths, strides, strict=True)]
-    plan = BottleneckPlan(stem, tuple(blocks), last, activation="relu6")
-    return MobileNetV2(plan, classes=1000, in_channels=3, dropout=0.0)
-
-
-AMC_BEFORE_14 = [(72, 24), (104, 24), (104, 32), (136, 32), (136, 32), (136, 64)]
-AMC_FROM_14 = [
-    (272, 64),
-    (272, 64),
-    (272, 64),
-    (272, 96),
-    (408, 96),
-    (400, 96),
-    (400, 160),
-    (712, 160),
-    (720, 160),
-    (712, 248),
-]
-PRUNED = {  # channel lists of "AMC: AutoML for Model Compression" (mit-han-lab/amc-models), params, madds
-    "mobilenet_v1 50% FLOPs": (
-        lambda: pruned_mobilenet_v1(24, [48, 96, 80, 192, 200, 328, 352, 368, 360, 328, 400, 736, 752]),
-        (2408232, 293870000),
-    ),
-    "mobilenet_v1 50% latency": (
-        lambda: pruned_mobilenet_v1(16, [48, 88, 80, 192, 168, 336, 360, 360, 352, 352, 368, 768, 680]),
-        (2279816, 273976912),
-    ),
-    "mobilenet_v2 70% FLOPs": (
-        lambda: pruned_mobilenet_v2(
-            24,
-            16,
-            [*AMC_BEFORE_14, *AMC_FROM_14],
-            848,
-        ),
-        (2330272, 210620528),
-    ),
-}
-
-
-@pytest.mark.parametrize(("build", "expected"), PRUNED.values(), ids=PRUNED.keys())
-@torch.no_grad()
-def test_pruned_networks_of_others_are_built_from_their_channel_lists(build, expected):
+def test_the_quick_count_is_that_of_torch(row, checked):
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        network = build().eval()
-        network(torch.empty(1, 3, 224, 224))
-    assert (sum(parameter.numel() for parameter in network.parameters()), counter.get_total_flops() // 2) == expected
+        network = builder(row.network, row.width, row.options)().eval()
+        network(torch.empty(1, 3, row.side, row.side))
+    assert checked[name(row)].count == (
+        sum(parameter.numel() for parameter in network.parameters()),
+        counter.get_total_flops() // 2,
+    )
 
 
-def test_every_network_of_the_zoo_has_a_row():
-    assert {row["network"] for row in PUBLISHED} == set(zoo.list_models())
+PLAIN = next(row for row in PUBLISHED if (row.paper, row.variant) == ("MobileNetV1", "alpha=1 (paper)"))
+TRUE = Count(PLAIN.params, PLAIN.madds)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"params": TRUE.params + 1}, "parameters are counted"),
+        ({"madds": TRUE.madds - 1}, "multiply-adds are counted"),
+        ({"printed_params": "9.9"}, "9.9 M are printed"),
+        ({"printed_madds": "1"}, "1 M are printed"),
+        ({"doubt": Doubt.WRONG, "reason": "of old"}, "the print is met"),
+        ({"doubt": Doubt.WRONG}, "without a reason"),
+        ({"reason": "none"}, "without a doubt"),
+        ({"doubt": Doubt.FITTED, "reason": "chosen", "printed_madds": "1"}, "1 M are printed"),
+    ],
+)
+def test_a_wrong_figure_is_a_miss(change, complaint):
+    assert list(misses(PLAIN, TRUE)) == []
+    wrong = replace(PLAIN, **change)
+    found = tuple(misses(wrong, TRUE))
+    assert complaint in "\n".join(found)
+    assert Checked(wrong, TRUE, found).verdict is Verdict.MISSED
+
+
+def test_a_stated_reason_excuses_the_print_but_not_the_recount():
+    excused = replace(PLAIN, printed_madds="1", doubt=Doubt.WRONG, reason="a slip")
+    assert list(misses(excused, TRUE)) == []
+    assert Checked(excused, TRUE, ()).verdict is Verdict.EXPLAINED
+    assert list(misses(replace(excused, madds=1), TRUE)) != []
+
+
+def test_a_row_without_a_network_says_why():
+    assert list(misses(replace(PLAIN, network=""), None)) == ["names no network and does not say why"]
+    absent = replace(PLAIN, network="", doubt=Doubt.NOT_IN_THE_ZOO, reason="found by a search")
+    assert list(misses(absent, None)) == []
+
+
+def test_prints_are_met_within_three_percent_or_their_last_digit():
+    assert within_tolerance(103_000_000, "100")
+    assert not within_tolerance(104_000_000, "100")
+    assert within_tolerance(1_180_000, "1.1")  # truncated
+    assert not within_rounding(103_000_000, "100")
+    assert difference(103_000_000, "100") == pytest.approx(0.03)
+    assert difference(1, "") is None
 
 
 def test_the_authors_count_of_shiftresnet_takes_its_stem_for_wider_than_it_is():
     """count.py of alvinwan/shiftresnet-cifar prints 16,581,248: for the stem it multiplies by the 64 channels of the last
     stage instead of by 3 · 16. All other layers agree."""
-    row = next(row for row in PUBLISHED if row["network"] == "shiftresnet")
-    assert int(row["madds"]) + 32 * 32 * 9 * (64 - 3 * 16) == 16_581_248
+    (row,) = [row for row in PUBLISHED if row.network == "shiftresnet" and row.madds]
+    assert row.madds + 32 * 32 * 9 * (64 - 3 * 16) == 16_581_248
+
+
+@torch.no_grad()
+def test_the_authors_count_of_efficientnet_lite_has_three_more_for_each_output_of_a_convolution():
+    for row in (row for row in PUBLISHED if row.paper == "EfficientNet-Lite"):
+        outputs = 0
+
+        def count(_module, _inputs, output):
+            nonlocal outputs
+            outputs += output.numel()
+
+        with torch.device("meta"):
+            network = zoo.create(row.network).eval()
+            for module in network.modules():
+                if isinstance(module, torch.nn.Conv2d):
+                    module.register_forward_hook(count)
+            network(torch.empty(1, 3, row.side, row.side))
+        assert within_rounding(row.madds + 3 * outputs, row.printed_madds) or row.network == "efficientnet_lite0"
+        assert abs((row.madds + 3 * outputs) / 1e6 / float(row.printed_madds) - 1) < 0.005
+
+
+def test_figures_that_are_torchvisions_are_those_of_its_weights():
+    torchvision = require_torchvision("models")
+    rows = [row for row in PUBLISHED if "IMAGENET1K_V1" in row.source]
+    assert len(rows) > 8
+    for row in rows:
+        meta = torchvision.get_model_weights(row.network)["IMAGENET1K_V1"].meta
+        assert row.params == meta["num_params"]
+        assert row.madds == pytest.approx(meta["_ops"] * 1e9, rel=2e-3)
+        assert row.top1 == meta["_metrics"]["ImageNet-1K"]["acc@1"]
+
+
+REMADE = {("ShiftResNet", "20 e=3 CIFAR-10")}  # the reference has the authors' count, with its slip
+
+
+@pytest.mark.skipif(not REFERENCE.is_file(), reason="the reference is not part of the package")
+def test_every_row_of_the_reference_is_covered():
+    with REFERENCE.open(encoding="utf-8", newline="") as table:
+        reference = list(csv.DictReader(table))
+    assert len(reference) == 181
+    rows = {(row.paper, row.variant, row.input): row for row in PUBLISHED}
+    for expected in reference:
+        row = rows[expected["network"], expected["variant"], expected["input"]]
+        assert row.network or row.reason
+        assert row.top1 == (float(expected["top1_percent"]) if expected["top1_percent"] else None)
+        assert row.confidence == expected["confidence"]
+        if (row.paper, row.variant) not in REMADE:
+            assert (row.params, row.madds) == tuple(
+                int(expected[column]) if expected[column] else None for column in ("measured_params", "measured_madds")
+            )
+        assert row.printed_madds == expected["madds_millions"]
+        if "params = measured" not in expected["note"] and "params column = measured" not in expected["note"]:
+            assert row.printed_params == expected["params_millions"]
+        else:
+            assert row.printed_params == ""

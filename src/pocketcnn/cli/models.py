@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pocketcnn.cli.models_check import check_published
 from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import format_shape, parse_input
@@ -27,18 +28,31 @@ def models(
     width: Width = 1.0,
     classes: Classes = 1000,
     input_text: InputText = "3x224x224",
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Count the networks as published, beside the figures that their papers print."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the networks of the zoo with their cost.
 
-    Parameters and multiply-adds (MAdds) are those of one image at the given width, classes and input.
+    Parameters and multiply-adds (MAdds) are those of one image at the given width, classes and input. With --check they
+    are those of every published variant, and a figure that is missed without a stated reason ends with exit code 1.
 
     \b
     Examples:
       pocketcnn models
       pocketcnn models mobilenet_v2 --width 0.5 --input 3x96x96
+      pocketcnn models 'shufflenet*' --check
     """
     out = Output(as_json)
+    if check:
+        if (width, classes, input_text) != (1.0, 1000, "3x224x224"):
+            raise UsageError(
+                "--check counts each network as it was published: leave --width, --classes and --input out."
+            )
+        check_published(out, name)
+        return
     shape = parse_input(input_text)
     if name is not None and "*" not in name:
         network = describe(name, shape, width=width, classes=classes)
@@ -83,30 +97,19 @@ def describe(name: str, shape: tuple[int, int, int], *, width: float, classes: i
 
 
 def cost_of(name: str, shape: tuple[int, int, int], *, width: float, classes: int) -> tuple[int, int]:
-    """Parameters and multiply-adds, by torch's own counter on tensors without contents.
-
-    That takes a tenth of the time that capturing the network would, which matters for a list of the whole zoo. Batch
-    norms are counted and then left out: they multiply nothing that counts, and are half of the time.
+    """Parameters and multiply-adds.
 
     Raises:
         UsageError: the network does not take images of that shape.
     """
-    import torch
-    from torch import nn
-    from torch.utils.flop_counter import FlopCounterMode
+    from pocketcnn.models.counting import build_without_data, count_without_data
 
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network = create(name, width=width, classes=classes, in_channels=shape[0]).eval()
-        params = sum(parameter.numel() for parameter in network.parameters())
-        norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
-        for norm in norms:
-            network.set_submodule(norm, nn.Identity())
-        try:
-            network(torch.empty(1, *shape))
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{name} does not take images of {format_shape(shape)}: {reason}") from error
-    return params, counter.get_total_flops() // 2
+    network = build_without_data(lambda: create(name, width=width, classes=classes, in_channels=shape[0]))
+    try:
+        return count_without_data(network, shape)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{name} does not take images of {format_shape(shape)}: {reason}") from error
 
 
 def paper_of(name: str) -> str:

@@ -1,0 +1,137 @@
+"""`pocketcnn models --check`: what is counted beside what is published."""
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
+from typing import Any
+
+from pocketcnn.cli.output import Output
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.models.published import Checked, Verdict, check, difference, read_published
+
+SAY_EVERY = 40
+"""Rows between two words of progress."""
+
+NOTHING = "-"
+"""A cell without a figure."""
+
+
+def check_published(out: Output, pattern: str | None) -> None:
+    """Count every network with published figures (or those that match `pattern`), and print both.
+
+    Raises:
+        UsageError: no published network matches.
+        PocketcnnError: a count misses its published figure and nothing explains why.
+    """
+    rows = [row for row in read_published() if pattern is None or fnmatch(row.network, pattern)]
+    if not rows:
+        raise UsageError(f"No network with published figures matches '{pattern}'.")
+    checked = list(_with_progress(out, check(rows), len(rows)))
+    missed = [each for each in checked if each.misses]
+    out.json({"rows": [document(each) for each in checked], "missed": len(missed)})
+    _print(out, checked)
+    if missed:
+        raise PocketcnnError("\n".join([_verdict(checked), *map(_complaint, missed)]))
+
+
+def document(checked: Checked) -> dict[str, Any]:
+    """One row for JSON: the published figures, the counts, their relative differences and the verdict."""
+    row, count = checked.row, checked.count
+    return {
+        "paper": row.paper,
+        "variant": row.variant,
+        "input": row.input,
+        "network": row.network or None,
+        "width": row.width,
+        "options": dict(row.options),
+        "params": _figures(count and count.params, row.params, row.printed_params),
+        "madds": _figures(count and count.madds, row.madds, row.printed_madds),
+        "top1": row.top1,
+        "verdict": checked.verdict.value,
+        "misses": list(checked.misses),
+        "doubt": row.doubt.value or None,
+        "reason": row.reason or None,
+        "confidence": row.confidence,
+        "source": row.source,
+    }
+
+
+def _figures(counted: int | None, recounted: int | None, printed: str) -> dict[str, float | None]:
+    return {
+        "counted": counted,
+        "recounted": recounted,
+        "printed_millions": float(printed) if printed else None,
+        "difference": None if counted is None else difference(counted, printed),
+    }
+
+
+def _with_progress(out: Output, checked: Iterator[Checked], total: int) -> Iterator[Checked]:
+    for number, each in enumerate(checked):
+        if number and number % SAY_EVERY == 0:
+            out.say(f"{number} of {total} rows counted")
+        yield each
+
+
+def _print(out: Output, checked: Sequence[Checked]) -> None:
+    reasons = list(dict.fromkeys(_reason(each) for each in checked if each.row.reason))
+    counted = [each for each in checked if each.count is not None]
+    out.table(
+        ("network", "as published", "input", *_heading("parameters"), *_heading("MAdds"), "verdict"),
+        [_cells(each, reasons) for each in counted],
+    )
+    if len(counted) < len(checked):
+        rest = [each for each in checked if each.count is None]
+        title = "Published beside them; not counted here:"
+        out.table(("as published", "reason"), [(_name(each), _note(each, reasons)) for each in rest], title=title)
+    if reasons:
+        out.table((">", ""), [(f"[{number}]", text) for number, text in enumerate(reasons, 1)], title="Reasons:")
+    out.print(f"\n{_verdict(checked)}")
+
+
+def _heading(what: str) -> tuple[str, ...]:
+    return (f">{what}", ">recounted", ">printed", ">off by")
+
+
+def _cells(checked: Checked, reasons: Sequence[str]) -> tuple[str, ...]:
+    row, count = checked.row, checked.count
+    assert count is not None  # the caller has sorted out the others
+    verdict = f"{checked.verdict} {_note(checked, reasons)}".rstrip()
+    return (
+        row.network,
+        _name(checked),
+        row.input,
+        *_columns(count.params, row.params, row.printed_params),
+        *_columns(count.madds, row.madds, row.printed_madds),
+        verdict,
+    )
+
+
+def _columns(counted: int, recounted: int | None, printed: str) -> tuple[str, ...]:
+    """The count, the recount of the published layers (`=` where both agree), the print, and how far off it is."""
+    exact = NOTHING if recounted is None else "=" if recounted == counted else f"{recounted:,}"
+    off = difference(counted, printed)
+    return (f"{counted:,}", exact, f"{printed} M" if printed else NOTHING, NOTHING if off is None else f"{off:+.1%}")
+
+
+def _name(checked: Checked) -> str:
+    return f"{checked.row.paper} {checked.row.variant}"
+
+
+def _reason(checked: Checked) -> str:
+    return f"{checked.row.doubt}: {checked.row.reason}"
+
+
+def _note(checked: Checked, reasons: Sequence[str]) -> str:
+    return f"[{reasons.index(_reason(checked)) + 1}]" if checked.row.reason else ""
+
+
+def _verdict(checked: Sequence[Checked]) -> str:
+    numbers = {verdict: sum(each.verdict is verdict for each in checked) for verdict in Verdict}
+    counted = len(checked) - numbers[Verdict.NOT_COUNTED]
+    return (
+        f"{counted} published rows counted: {numbers[Verdict.AGREES]} agree, {numbers[Verdict.EXPLAINED]} differ for a"
+        f" stated reason, {numbers[Verdict.MISSED]} are missed. {numbers[Verdict.NOT_COUNTED]} name no network of the zoo."
+    )
+
+
+def _complaint(checked: Checked) -> str:
+    return f"  {checked.row.network} ({_name(checked)}, {checked.row.input}): {'; '.join(checked.misses)}."
