@@ -6,6 +6,7 @@ import typer
 
 from pocketcnn.cli.options import Json
 from pocketcnn.cli.output import Output
+from pocketcnn.cli.target_calibrate import calibrate
 from pocketcnn.cli.target_check import check
 
 target = typer.Typer(
@@ -13,6 +14,7 @@ target = typer.Typer(
 )
 
 target.command()(check)
+target.command()(calibrate)
 
 TargetName = Annotated[str, typer.Argument(metavar="TARGET", help="Name of a target, or its .toml file.")]
 
