@@ -4,11 +4,16 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 from cli_support import document, fail, invoke, succeed
 
 from pocketcnn.cli.bench import parse_threads
-from pocketcnn.errors import UsageError
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.graph.model_file import load
+from pocketcnn.pipeline.export import FORMATS, runtime_of_format
 from pocketcnn.pipeline.sidecar import read_sidecar
+from pocketcnn.runtimes import runtime_names
+from pocketcnn.runtimes.parity import parity
 
 QUICK = ("--seconds", "0.05", "--launches", "1")
 
@@ -19,11 +24,31 @@ def test_an_exported_file_is_valid_and_has_its_sidecar(model: Path, tmp_path: Pa
     onnx.checker.check_model(onnx.load(path), full_check=True)
     assert written == {
         "file": str(path),
+        "files": [str(path)],
         "bytes": path.stat().st_size,
         "numerics": "float32",
         "sidecar": str(path.with_suffix(".json")),
     }
     assert read_sidecar(path).classes == ("one", "two", "zero")
+
+
+@pytest.mark.parametrize("to", [to for to, form in FORMATS.items() if form.runtime in runtime_names()])
+def test_each_format_is_the_file_of_its_runtime(to: str, model: Path, tmp_path: Path) -> None:
+    runtime = runtime_of_format(to)
+    path = tmp_path / f"net{runtime.suffix}"
+    written = document("export", model, "--to", to, "--out", path)
+    assert [Path(file).suffix for file in written["files"]] == [runtime.suffix, *runtime.companions]
+    sidecar = read_sidecar(path)
+    assert sidecar.bytes == written["bytes"] == sum(Path(file).stat().st_size for file in written["files"])
+    assert ("(1, 8, 8, 1)" if to == "litert" else "(1, 1, 8, 8)") in sidecar.steps[-1]
+    found = parity(load(model), path, torch.randn(4, 1, 8, 8, generator=torch.Generator()), runtime=runtime.name)
+    assert found.worst_error < 1e-3
+    for file in written["files"]:
+        data = Path(file).read_bytes()
+        Path(file).write_bytes(data + b" ")
+        with pytest.raises(PocketcnnError, match=f"another file than {Path(file).name}"):
+            read_sidecar(path)
+        Path(file).write_bytes(data)
 
 
 def test_it_lies_beside_the_model_file_if_no_place_is_given(model: Path, tmp_path: Path) -> None:
@@ -34,7 +59,7 @@ def test_it_lies_beside_the_model_file_if_no_place_is_given(model: Path, tmp_pat
 
 
 def test_export_explains_mistakes(model: Path, onnx_file: Path) -> None:
-    assert "There is no export to 'tflite'" in fail(2, "export", model, "--to", "tflite")
+    assert "There is no export to 'tflite'; choose one of onnx, openvino" in fail(2, "export", model, "--to", "tflite")
     assert "is an ONNX file (.onnx); a model file" in fail(2, "export", onnx_file)
 
 
@@ -126,6 +151,8 @@ def test_the_doctor_knows_what_is_installed() -> None:
     found = document("doctor")
     assert found["packages"]["torch"]
     assert found["runtimes"]["onnxruntime"]["usable"]
+    assert found["runtimes"]["openvino"]["version"].startswith("20")
+    assert found["runtimes"]["openvino"]["numerics"] == ["float32", "int8"]
     assert found["extras"]["samples"] == {"installed": True, "missing": []}
     assert isinstance(found["machine"]["has_vnni"], bool)
     assert "runtime onnxruntime" in succeed("doctor").stdout

@@ -2,11 +2,16 @@
 
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import pocketcnn
 from pocketcnn.cli.options import Json
 from pocketcnn.cli.output import Output
+
+if TYPE_CHECKING:
+    from pocketcnn.runtimes import Runtime
 
 _PACKAGE = re.compile(r"[\w.-]+")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
@@ -32,14 +37,14 @@ def doctor(as_json: Json = False) -> None:
         for extra, names in required.items()
         if extra not in _FOR_DEVELOPERS
     }
-    runtimes = {name: get_runtime(name).available() for name in runtime_names()}
+    runtimes = {name: _runtime(get_runtime(name)) for name in runtime_names()}
     out.json(
         {
             "pocketcnn": pocketcnn.__version__,
             "python": platform.python_version(),
             "packages": packages,
             "machine": {**asdict(machine), "has_vnni": machine.has_vnni},
-            "runtimes": {name: {"usable": reason is None, "reason": reason} for name, reason in runtimes.items()},
+            "runtimes": runtimes,
             "extras": {extra: {"installed": not names, "missing": names} for extra, names in missing.items()},
         }
     )
@@ -53,10 +58,21 @@ def doctor(as_json: Json = False) -> None:
             ("processor", f"{machine.cpu}, {machine.cores} cores for this process"),
             ("instructions", ", ".join(machine.flags) or "unknown"),
             ("int8", "VNNI: fast and exact" if machine.has_vnni else "no VNNI known: exact by a slower setting on x86"),
-            *((f"runtime {name}", reason or "usable") for name, reason in runtimes.items()),
+            *((f"runtime {name}", _usability(found)) for name, found in runtimes.items()),
             *((f"extra {extra}", _installation(extra, names)) for extra, names in missing.items()),
         ],
     )
+
+
+def _runtime(runtime: "Runtime") -> dict[str, Any]:
+    """Whether a runtime can be used, its version, and the numerics that it computes in."""
+    reason = runtime.available()
+    version = installed_version(runtime.distribution)
+    return {"usable": reason is None, "reason": reason, "version": version, "numerics": runtime.numerics}
+
+
+def _usability(found: Mapping[str, Any]) -> str:
+    return found["reason"] or f"{found['version']}, {' and '.join(found['numerics'])}"
 
 
 def requirements() -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from pocketcnn.cli.sources import load_network
 
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file (.safetensors).")],
-    to: Annotated[str, typer.Option("--to", help="The format: onnx.")] = "onnx",
+    to: Annotated[str, typer.Option("--to", help="The format: onnx, openvino, litert, ncnn or executorch.")] = "onnx",
     out: Annotated[Path | None, typer.Option("--out", help="The file to write; beside FILE if not given.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -21,21 +21,24 @@ def export(
     The file is float32 or int8, as the numerics of the network say.
 
     \b
-    Example:
+    Examples:
       pocketcnn export fitted/model.safetensors --to onnx --out model.onnx
+      pocketcnn export fitted/model.safetensors --to litert --out model.tflite
     """
     output = Output(as_json)
     network = load_network(file)
+    from pocketcnn.pipeline.export import default_path, numerics_name, runtime_of_format
     from pocketcnn.pipeline.export import export as export_network
-    from pocketcnn.pipeline.export import numerics_name
     from pocketcnn.pipeline.sidecar import sidecar_path
+    from pocketcnn.runtimes.base import artefact_files
     from pocketcnn.targets.units import format_bytes
 
-    path = export_network(network, to, out or file.with_suffix(f".{to}"))
-    size, numerics = path.stat().st_size, numerics_name(network)
+    path = export_network(network, to, out or default_path(file, to))
+    files = artefact_files(runtime_of_format(to), path)
+    size, numerics = sum(each.stat().st_size for each in files), numerics_name(network)
     sidecar = sidecar_path(path) if network.info.input is not None else None
-    output.json({"file": path, "bytes": size, "numerics": numerics, "sidecar": sidecar})
-    output.print(f"{path}: {format_bytes(size)}, {numerics}")
+    output.json({"file": path, "files": files, "bytes": size, "numerics": numerics, "sidecar": sidecar})
+    output.print(f"{', '.join(map(str, files))}: {format_bytes(size)}, {numerics}")
     if sidecar is not None:
         output.print(f"{sidecar}: how to prepare an image, and the names of the classes")
     else:

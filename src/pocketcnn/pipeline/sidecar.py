@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,14 +20,12 @@ SPLIT_SEED = "split_seed"
 
 FORMAT = "pocketcnn sidecar 1"
 
-INT8_NOTE = (
-    "On x86 processors without VNNI (most before 2020) ONNX Runtime multiplies int8 by uint8 in 16 bits, which can overflow: "
-    "set the session option session.x64quantprecision to 1 there (onnxruntime 1.31 or newer). pocketcnn's own runtime sees to it."
-)
-
 
 class Sidecar(BaseModel):
-    """The contents of `model.json`. `steps` says in words how an image becomes the input tensor."""
+    """The contents of `model.json`. `steps` says in words how an image becomes the input tensor.
+
+    `companions` are the checksums (SHA-256) of the other files that the artefact needs beside it, by name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +33,7 @@ class Sidecar(BaseModel):
     file: str
     sha256: str
     bytes: int
+    companions: Mapping[str, str] = Field(default_factory=dict)
     numerics: str
     input: InputContract
     steps: tuple[str, ...]
@@ -55,18 +54,22 @@ def write_sidecar(
     classes: tuple[str, ...],
     numerics: str,
     figures: Figures,
+    *,
+    companions: Sequence[Path] = (),
+    notes: Sequence[str] = (),
+    channels_last: bool = False,
 ) -> Sidecar:
-    """Write the sidecar of an artefact that is there already."""
-    data = artefact.read_bytes()
+    """Write the sidecar of an artefact that is there already, with its `companions`; it takes (N, H, W, C) if `channels_last`."""
     sidecar = Sidecar(
         file=artefact.name,
-        sha256=hashlib.sha256(data).hexdigest(),
-        bytes=len(data),
+        sha256=_checksum(artefact),
+        bytes=sum(path.stat().st_size for path in (artefact, *companions)),
         numerics=numerics,
         input=contract,
-        steps=tuple(steps(contract)),
+        companions={path.name: _checksum(path) for path in companions},
+        steps=tuple(steps(contract, channels_last=channels_last)),
         classes=classes,
-        notes=() if numerics == "float32" else (INT8_NOTE,),
+        notes=tuple(notes),
         figures=dict(figures),
     )
     write_text(sidecar_path(artefact), sidecar.model_dump_json(indent=2) + "\n")
@@ -89,8 +92,19 @@ def read_sidecar(artefact: Path) -> Sidecar:
         ) from error
     except (ValidationError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PocketcnnError(f"{path} is not a sidecar of pocketcnn: {str(error).splitlines()[0]}.") from error
-    if hashlib.sha256(artefact.read_bytes()).hexdigest() != sidecar.sha256:
-        raise PocketcnnError(
-            f"{path} describes another file than {artefact.name}: the checksums differ. Export it again."
-        )
+    for name, checksum in {artefact.name: sidecar.sha256, **sidecar.companions}.items():
+        if _checksum(artefact.with_name(name)) != checksum:
+            raise PocketcnnError(f"{path} describes another file than {name}: the checksums differ. Export it again.")
     return sidecar
+
+
+def _checksum(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        PocketcnnError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PocketcnnError(f"Cannot read {path}: {error.strerror}.") from error

@@ -8,8 +8,8 @@ from pocketcnn.graph.contract import InputContract
 INLINE_CLASSES = 20  # more names than this are read from the sidecar file
 
 
-def steps(contract: InputContract) -> list[str]:
-    """What to do to an image file, one sentence a step."""
+def steps(contract: InputContract, *, channels_last: bool = False) -> list[str]:
+    """What to do to an image file, one sentence a step; `channels_last` is for files that take (N, H, W, C)."""
     height, width = contract.height, contract.width
     resize = {
         "stretch": f"stretch it to {width} x {height} pixels (width x height), whatever its shape",
@@ -22,7 +22,9 @@ def steps(contract: InputContract) -> list[str]:
         f"{resize}, with {contract.interpolation} interpolation",
         "divide by 255",
         f"subtract {mean} and divide by {std}" + (" (red, green, blue)" if contract.channels == 3 else ""),
-        f"arrange as float32 of shape (1, {contract.channels}, {height}, {width}): image, channels, height, width",
+        f"arrange as float32 of shape (1, {height}, {width}, {contract.channels}): image, height, width, channels"
+        if channels_last
+        else f"arrange as float32 of shape (1, {contract.channels}, {height}, {width}): image, channels, height, width",
     ]
 
 
