@@ -1,0 +1,104 @@
+"""Equal blocks one after the other, drawn once; and blocks drawn as one box each."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pocketcnn.report.diagram import words
+from pocketcnn.report.diagram.boxes import Box, cost_line
+from pocketcnn.report.diagram.units import unit_path
+
+LONGEST = 44
+"""Letters of the line that says what is in a block."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A block of a drawing, which stands for `count` equal ones in a row; `label` names it, or them."""
+
+    boxes: tuple[Box, ...]
+    label: str
+    count: int = 1
+
+
+def collapsed(blocks: Sequence[Sequence[Box]]) -> list[Unit]:
+    """The blocks with those left out that equal the one before and continue it; readers then read the one that is drawn."""
+    place = {  # counted from the end, where blocks of different insides are alike
+        box.name: (number, index - len(block)) for number, block in enumerate(blocks) for index, box in enumerate(block)
+    }
+    forms = [_form(number, block, place) for number, block in enumerate(blocks)]
+    runs: list[list[int]] = []
+    for number in range(len(blocks)):
+        if runs and forms[number] is not None and forms[number] == forms[number - 1]:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    drawn = {
+        box.name: blocks[run[0]][index].name
+        for run in runs
+        for number in run
+        for index, box in enumerate(blocks[number])
+    }
+    return [_unit([blocks[number] for number in run], drawn) for run in runs]
+
+
+def _form(number: int, block: Sequence[Box], place: Mapping[str, tuple[int, int]]) -> object:
+    """What makes two blocks equal: their boxes, and where each reads, counted from its own block. None for what never repeats."""
+    if any(box.kind == "end" for box in block):
+        return None
+    return tuple(
+        (box.lines, box.kind, box.shape, tuple((number - place[name][0], place[name][1]) for name in box.inputs))
+        for box in block
+    )
+
+
+def _unit(run: Sequence[Sequence[Box]], drawn: Mapping[str, str]) -> Unit:
+    boxes = [replace(box, inputs=tuple(dict.fromkeys(drawn[name] for name in box.inputs))) for box in run[0]]
+    first, last = unit_path(run[0]), unit_path(run[-1])
+    label = first if len(run) == 1 else f"{first} … {last.rpartition('.')[2]}"
+    return Unit(tuple(boxes), label, len(run))
+
+
+def as_boxes(blocks: Sequence[Sequence[Box]]) -> list[list[Box]]:
+    """Each block as one box that says what is in it, what comes in and out, and what it costs."""
+    name_of = {box.name: block[0].name for block in blocks for box in block}
+    shape_of = {box.name: box.shape for block in blocks for box in block}
+    return [[_one_box(block, name_of, shape_of)] for block in blocks]
+
+
+def _one_box(block: Sequence[Box], name_of: Mapping[str, str], shape_of: Mapping[str, tuple[int, ...]]) -> Box:
+    if len(block) == 1:
+        box = block[0]
+        return replace(box, inputs=tuple(dict.fromkeys(name_of[name] for name in box.inputs)))
+    inner = {box.name for box in block}
+    sources = [name for box in block for name in box.inputs if name not in inner]
+    madds, share = sum(box.madds for box in block), sum(box.share for box in block)
+    path, last = unit_path(block), block[-1]
+    shapes = f"{' and '.join(dict.fromkeys(words.size(shape_of[name]) for name in sources))} → {words.size(last.shape)}"
+    heaviest = max(block, key=lambda box: box.madds)
+    return Box(
+        name=block[0].name,
+        inputs=tuple(dict.fromkeys(name_of[name] for name in sources)),
+        path=path,
+        own=False,
+        kind=heaviest.kind if madds else last.kind,
+        lines=(_contents(block), shapes, cost_line(madds, share)),
+        tooltip=path,
+        shape=last.shape,
+        madds=madds,
+        share=share,
+    )
+
+
+def _contents(block: Sequence[Box]) -> str:
+    """``conv 1×1, depthwise 3×3, conv 1×1, add``; where that is long, the most frequent first: ``10 × conv 1×1, …``."""
+    heads = [box.lines[0].partition(" · ")[0] for box in block if box.kind != "other"] or [block[0].lines[0]]
+    text = ", ".join(heads)
+    if len(text) <= LONGEST:
+        return text
+    counts = [f"{count} {words.TIMES} {head}" if count > 1 else head for head, count in Counter(heads).most_common()]
+    kept = counts
+    while len(text := ", ".join(kept)) > LONGEST and len(counts) > 1:
+        counts.pop()
+        kept = [*counts, "…"]
+    return text

@@ -1,0 +1,114 @@
+"""Blocks of a network, found from the paths of its modules: what its source calls ``features.3`` or ``layer1.0``.
+
+A module is a block unless it only lines up others: then its parts are the blocks. Lining up shows in the names, since
+frameworks and authors number the parts of a sequence (``0``, ``block1``, ``stage2``), and in what the module does itself, which
+is nothing, while a block adds, concatenates or multiplies.
+"""
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pocketcnn.report.diagram.boxes import Box
+
+_NUMBERED = re.compile(r".*\d")
+MOST_OF_IT = 0.5
+"""A module with a larger part of all boxes is never one block, whatever it does itself."""
+
+
+@dataclass
+class _Module:
+    """A module with the number of boxes in it, of which `own` come from its own code."""
+
+    name: str
+    boxes: int = 0
+    own: int = 0
+    parts: dict[str, "_Module"] = field(default_factory=dict)
+
+    @property
+    def numbered(self) -> bool:
+        return bool(_NUMBERED.fullmatch(self.name))
+
+    def composite(self) -> list["_Module"]:
+        """The numbered parts of more than one box."""
+        return [part for part in self.parts.values() if part.numbered and part.boxes > 1]
+
+
+def units(boxes: Sequence[Box], root: str = "") -> list[list[Box]]:
+    """The boxes below module `root` block by block, in order; a box outside any block is one alone.
+
+    A `root` that is a block itself is the only one.
+    """
+    inner = [box for box in boxes if box.kind != "end"]
+    tree = _tree(root.rpartition(".")[2], [(_below(box.path, root), box.own) for box in inner])
+    whole = bool(root) and not _lines_up(tree, sys.maxsize)
+    result: list[list[Box]] = []
+    current: tuple[str, ...] | None = None
+    for box in boxes:
+        unit = None if box.kind == "end" else () if whole else _unit(tree, _below(box.path, root), len(inner))
+        if unit is None or unit != current:
+            result.append([])
+        result[-1].append(box)
+        current = unit
+    return result
+
+
+def unit_path(unit: Sequence[Box]) -> str:
+    """The module that holds all boxes of a block."""
+    if len(unit) == 1:
+        return unit[0].path
+    common: list[str] = []
+    for parts in zip(*(_segments(box) for box in unit), strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return ".".join(common)
+
+
+def _segments(box: Box) -> list[str]:
+    """The modules around a box."""
+    parts = box.path.split(".")
+    return parts if box.own else parts[:-1]
+
+
+def _below(path: str, root: str) -> tuple[str, ...]:
+    inner = path.removeprefix(root).removeprefix(".") if root else path
+    return tuple(inner.split(".")) if inner else ()
+
+
+def _tree(name: str, paths: Sequence[tuple[tuple[str, ...], bool]]) -> _Module:
+    tree = _Module(name)
+    for path, own in paths:
+        module = tree
+        module.boxes += 1
+        for name in path:
+            module = module.parts.setdefault(name, _Module(name))
+            module.boxes += 1
+        module.own += own
+    return tree
+
+
+def _unit(tree: _Module, path: tuple[str, ...], total: int) -> tuple[str, ...] | None:
+    """The path of the block that a box at `path` belongs to; None if it belongs to none."""
+    module = tree
+    for depth, name in enumerate(path, start=1):
+        module = module.parts[name]
+        if not module.parts:
+            return None
+        if not _lines_up(module, total):
+            return path[:depth]
+    return None
+
+
+def _lines_up(module: _Module, total: int) -> bool:
+    """Whether the module only runs its parts one after the other."""
+    if module.boxes > MOST_OF_IT * total and total > 12:
+        return True
+    if module.own:
+        return False
+    if len(module.composite()) >= 2:
+        return True
+    if module.numbered:
+        return any(not part.numbered and not part.own and len(part.composite()) >= 2 for part in module.parts.values())
+    return len(module.parts) == 1 or sum(part.numbered for part in module.parts.values()) >= 2
