@@ -12,6 +12,8 @@ from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numeric
 from pocketcnn.graph.onnx_writer import to_onnx, write_onnx
 from pocketcnn.graph.ops import OPS
 from pocketcnn.runtimes import divergence as divergence_module
+from pocketcnn.runtimes import get_runtime, runtime_names
+from pocketcnn.runtimes.inner_values import cut_after
 from pocketcnn.runtimes.parity import parity
 
 SHAPE = (3, 12, 12)
@@ -124,14 +126,64 @@ class _Replacing:
     [("hardswish", "HardSwish", "Relu", "gate"), ("mean", "GlobalAveragePool", "GlobalMaxPool", "mean")],
 )
 @pytest.mark.parametrize("quantized", [False, True], ids=["float32", "int8"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("at_once", [True, False], ids=["all values", "cut by cut"])
 def test_the_first_wrong_layer_is_found(
-    op: str, old: str, new: str, blamed: str, quantized: bool, monkeypatch: pytest.MonkeyPatch
+    op: str,
+    old: str,
+    new: str,
+    blamed: str,
+    quantized: bool,
+    runtime: str,
+    at_once: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(divergence_module, "shows_all", lambda _: at_once)
     network = int8_network() if quantized else float_network()
     real = OPS[op]
     broken = replace(real, onnx=lambda node, emit: real.onnx(node, _Replacing(emit, old, new)))
     monkeypatch.setattr("pocketcnn.graph.onnx_writer.OPS", {**OPS, op: broken})
-    assert parity(network, exported(network), images()).first_difference == blamed
+    data = to_onnx(network.graph, names="full").SerializeToString()
+    assert parity(network, data, images(), runtime=runtime).first_difference == blamed
+
+
+@pytest.mark.parametrize("name", [name for name in runtime_names() if name != "torch"])
+@pytest.mark.parametrize("quantized", [False, True], ids=["float32", "int8"])
+def test_a_right_file_is_right_cut_by_cut(
+    name: str, quantized: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(divergence_module, "shows_all", lambda _: False)
+    network, runtime = int8_network() if quantized else float_network(), get_runtime(name)
+    path = runtime.write(network, tmp_path / f"model{runtime.suffix}")
+    assert parity(network, path, images(8), runtime=name, search=True).first_difference is None
+
+
+def test_a_file_of_another_network_is_told_by_cuts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(divergence_module, "shows_all", lambda _: False)
+    found = parity(float_network(), exported(float_network(3)), images())
+    assert found.first_difference == "the file as a whole: this network exports to another one"
+
+
+def test_a_network_that_cannot_be_cut_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self, network: GraphNetwork, path: Path) -> Path:
+        raise PocketcnnError("no reshape here")
+
+    monkeypatch.setattr(divergence_module, "shows_all", lambda _: False)
+    monkeypatch.setattr("pocketcnn.runtimes.onnxruntime_runtime.OnnxRuntime.write", refuse)
+    found = parity(float_network(), exported(float_network()), images(), search=True)
+    assert found.first_difference is not None
+    assert found.first_difference.endswith("no reshape here")
+
+
+def test_a_network_is_cut_after_any_node() -> None:
+    """The part gives, as one row, what the whole computes there."""
+    whole = float_network()
+    seen: dict[str, Tensor] = {}
+    with torch.no_grad():
+        whole.run(images(2), lambda node, value: seen.__setitem__(node.name, value))
+        for node in whole.graph.nodes[1:]:
+            part = GraphNetwork(cut_after(whole.graph, node.name)).eval()
+            torch.testing.assert_close(part(images(2)), seen[node.name].flatten(1))
 
 
 def test_a_folded_layer_that_differs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

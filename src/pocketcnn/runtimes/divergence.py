@@ -5,17 +5,22 @@ what follows, and in a deep network half of the last values are a step apart alt
 layer is computed in PyTorch from the values that the runtime gave to it, and only its own result is compared.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from pocketcnn.errors import PocketcnnError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.onnx_qdq import is_absorbed
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.passes.fold import for_inference
-from pocketcnn.runtimes.onnxruntime_runtime import all_outputs
+from pocketcnn.runtimes.inner_values import CutValues, all_values, shows_all
+
+OTHER_NETWORK = "the file as a whole: this network exports to another one"
 
 FLOAT_TOLERANCE = 1e-3
 """Share of a value's range."""
@@ -29,27 +34,101 @@ TIES = 0.25
 BATCH = 8
 """Images at a time: every value of the network is kept for them."""
 
+ADDED_UP = 0.5
+"""Mean difference in steps from which integers are apart by more than the roundings before them, where they add up."""
 
-def divergence(network: GraphNetwork, images: Tensor, outputs: Tensor) -> str | None:
-    """The first difference between `network` and the file that gave `outputs` for `images`, or None.
+BEFORE = 3
+"""Nodes before the first that is apart that are looked at too, should that one itself be right."""
+
+
+def divergence(network: GraphNetwork, images: Tensor, outputs: Tensor, runtime: str = "onnxruntime") -> str | None:
+    """The first difference between `network` and the file of `runtime` that gave `outputs` for `images`, or None.
 
     It is the first node, in the order of the graph, whose value differs from what PyTorch computes from the same
     inputs: in integers by more than one step anywhere or by one step at more than a quarter of its elements (`TIES`),
-    in float by more than 1e-3 of its range. The values come from a second file, the same network with every value as
-    an output; if its answers are others than `outputs`, or those of the folded network others than `network`'s, that is said.
+    in float by more than 1e-3 of its range. The values come from other files: the same network with every value as
+    an output, or, where a runtime cannot show them, cut off after one node and the next, until the first one that is
+    apart is found by bisection. If such a file answers otherwise than `outputs`, or the folded network otherwise than
+    `network`, that is said.
     """
     graph = network.graph if network.numerics else for_inference(network.graph)
     if not network.numerics and _far(_answers(graph, images), _answers(network.graph, images)):
         return "folding of batch normalization"
-    shown = [node.name for node in graph.nodes if _is_shown(graph, node)]
-    model: bytes = to_onnx(graph, outputs=shown).SerializeToString()
+    if not shows_all(runtime):
+        return _by_cuts(graph, images[:BATCH].cpu(), outputs[:BATCH].cpu(), runtime)
+    shown = _shown(graph)
     replay, places = GraphNetwork(graph).eval(), []
     for batch, expected in zip(_batches(images), _batches(outputs), strict=True):
-        answers, *values = map(torch.from_numpy, all_outputs(model, batch.numpy()))
-        if _far(answers, expected, OTHER_FILE if network.numerics else FLOAT_TOLERANCE):
-            return "the file as a whole: this network exports to another one"
-        places += [shown.index(name) for name in _differing(replay, batch, dict(zip(shown, values, strict=True)))[:1]]
+        answers, values = all_values(graph, shown, batch, runtime)
+        if _is_other(answers, expected, graph):
+            return OTHER_NETWORK
+        places += [shown.index(name) for name in _differing(replay, batch, values)[:1]]
     return shown[min(places)] if places else None
+
+
+def _by_cuts(graph: Graph, images: Tensor, outputs: Tensor, runtime: str) -> str | None:
+    """The same by bisection; the reason why there is no answer where the runtime takes the network only as a whole."""
+    shown, replay = _shown(graph), GraphNetwork(graph).eval()
+    expected = _values(replay, images)
+    found = CutValues(graph, images, runtime)
+
+    def is_apart(name: str) -> bool:
+        return _is_apart(found[name], expected[name], graph.numerics.activations.get(name))
+
+    def is_wrong(name: str) -> bool:
+        given = {each: found[each] for each in (*_sources(graph, name, shown), name)}
+        return name in _differing(replay, images, given)
+
+    try:
+        if _is_other(found[graph.output], outputs, graph):
+            return OTHER_NETWORK
+        if not is_apart(graph.output):
+            return None
+        first = bisect_left(shown, True, key=is_apart)
+        nearby = shown[max(0, first - BEFORE) : first + 1]
+        return next((name for name in reversed(nearby) if is_wrong(name)), None)
+    except PocketcnnError as error:
+        return f"not located, because {runtime} does not run the network cut off there: {error}"
+
+
+def _shown(graph: Graph) -> list[str]:
+    return [node.name for node in graph.nodes if _is_shown(graph, node)]
+
+
+def _sources(graph: Graph, name: str, shown: Sequence[str]) -> list[str]:
+    """The values that are shown and that node `name` is computed from, through nodes that are not."""
+    found: dict[str, None] = {}
+    waiting = list(graph[name].inputs)
+    while waiting:
+        source = waiting.pop()
+        if source in shown or graph[source].op == "input":
+            found[source] = None
+        else:
+            waiting += graph[source].inputs
+    return list(found)
+
+
+def _values(network: GraphNetwork, images: Tensor) -> dict[str, Tensor]:
+    """Every value of the network in PyTorch."""
+    found: dict[str, Tensor] = {}
+
+    def keep(node: Node, value: Tensor) -> None:
+        found[node.name] = value
+
+    with torch.inference_mode():
+        network.run(images, keep)
+    return found
+
+
+def _is_apart(given: Tensor, expected: Tensor, form: ActivationFormat | None) -> bool:
+    """Whether a value is another one, in integers by more than roundings that add up."""
+    if form is None:
+        return _far(given, expected)
+    return not bool(((given - expected) / form.scale).abs().mean() <= ADDED_UP)
+
+
+def _is_other(answers: Tensor, expected: Tensor, graph: Graph) -> bool:
+    return _far(answers, expected, OTHER_FILE if graph.numerics else FLOAT_TOLERANCE)
 
 
 def _batches(values: Tensor) -> tuple[Tensor, ...]:

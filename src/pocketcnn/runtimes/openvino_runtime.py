@@ -55,19 +55,17 @@ class OpenVinoSession:
 
         where = "the ONNX model" if isinstance(artefact, bytes) else str(artefact)
         settings = session_settings(this_machine())
-        version = openvino.__version__.partition("-")[0]
-        self.info = SessionInfo("openvino", version, threads, settings)
+        self.info = SessionInfo("openvino", openvino.__version__.partition("-")[0], threads, settings)
         core = openvino.Core()
         try:
             network = _read(core, artefact)
             self.input_shape = _image_input(network.inputs, where)
             _only(network.outputs, "output", where)
-            compiled = core.compile_model(network, "CPU", {**settings, "INFERENCE_NUM_THREADS": threads})
+            self._model: Any = _compiled(core, network, threads)
         except PocketcnnError:
             raise
         except Exception as error:  # RuntimeError and what pybind11 makes of C++ exceptions
             raise PocketcnnError(f"OpenVINO cannot load {where}: {_reason(error)}") from error
-        self._model: Any = compiled
 
     def run(self, batch: FloatArray) -> FloatArray:
         if self._model is None:
@@ -85,6 +83,19 @@ class OpenVinoSession:
 
     def close(self) -> None:
         self._model = None
+
+
+def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
+    """Every output, in order, of an ONNX model that shows inner values too, run as `OpenVinoSession` would run it."""
+    import openvino
+
+    core = openvino.Core()
+    results = _compiled(core, _read(core, model), 1)(batch)
+    return [results[index] for index in range(len(results))]
+
+
+def _compiled(core: Any, network: Any, threads: int) -> Any:
+    return core.compile_model(network, "CPU", {**session_settings(this_machine()), "INFERENCE_NUM_THREADS": threads})
 
 
 def session_settings(machine: Machine) -> Mapping[str, str]:

@@ -87,7 +87,7 @@ def parity(
         float_agreement=_agreement(found, predictions(float_network, images, BATCH).cpu()) if float_network else None,
         worst_error=float(error.max()),
         mean_error=float(error.mean()),
-        first_difference=divergence(network, images[worst_first], found[worst_first]) if wanted else None,
+        first_difference=divergence(network, images[worst_first], found[worst_first], runtime) if wanted else None,
     )
 
 
