@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pocketcnn.compression.prune import prune as prune
     from pocketcnn.compression.quantization.quantize import quantize as quantize
+    from pocketcnn.compression.substitution.substitute import substitute as substitute
     from pocketcnn.cost.cost import Cost as Cost
     from pocketcnn.cost.counting import count as count
     from pocketcnn.errors import BudgetNotMet as BudgetNotMet
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
     from pocketcnn.models.convert.with_torchvision import to_torchvision as to_torchvision
     from pocketcnn.models.registry import create as create
     from pocketcnn.models.registry import list_models as list_models
+    from pocketcnn.pipeline.checking import check_target as check_target
     from pocketcnn.pipeline.compress import compress as compress
     from pocketcnn.pipeline.export import export as export
     from pocketcnn.pipeline.fit import fit as fit
+    from pocketcnn.pipeline.make_over import make_over as make_over
     from pocketcnn.targets.budget import Budget as Budget
     from pocketcnn.targets.measuring import measure as measure
     from pocketcnn.targets.target import Target as Target
@@ -53,6 +56,7 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {  # module -> the public names that it defines; the imports above say the same to type checkers
         "pocketcnn.compression.prune": ("prune",),
         "pocketcnn.compression.quantization.quantize": ("quantize",),
+        "pocketcnn.compression.substitution.substitute": ("substitute",),
         "pocketcnn.cost.cost": ("Cost",),
         "pocketcnn.cost.counting": ("count",),
         "pocketcnn.errors": ("BudgetNotMet", "PocketcnnError", "UsageError"),
@@ -66,9 +70,11 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pocketcnn.models.convert.with_timm": ("from_timm", "to_timm"),
         "pocketcnn.models.convert.with_torchvision": ("from_torchvision", "to_torchvision"),
         "pocketcnn.models.registry": ("create", "list_models"),
+        "pocketcnn.pipeline.checking": ("check_target",),
         "pocketcnn.pipeline.compress": ("compress",),
         "pocketcnn.pipeline.export": ("export",),
         "pocketcnn.pipeline.fit": ("fit",),
+        "pocketcnn.pipeline.make_over": ("make_over",),
         "pocketcnn.targets.budget": ("Budget",),
         "pocketcnn.targets.measuring": ("measure",),
         "pocketcnn.targets.target": ("Target",),
