@@ -15,6 +15,8 @@ APART = 7  # between marks that would hide each other
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
+FRAME: Box = (LEFT, TOP - LINE, WIDTH, BOTTOM)
+"""Where labels may stand."""
 
 
 @dataclass(frozen=True)
@@ -102,28 +104,28 @@ def beside_each_other(positions: Sequence[float]) -> list[float]:
     return [x + APART * sum(abs(x - other) < APART for other in positions[:index]) for index, x in enumerate(positions)]
 
 
-def with_labels(marks: Sequence[Mark], lines: Sequence[Line] = ()) -> tuple[Mark, ...]:
-    """The marks with their `text` placed beside them: in the plot, and off marks, lines and each other where it can be."""
+def with_labels(marks: Sequence[Mark], lines: Sequence[Line] = (), *, within: Box = FRAME) -> tuple[Mark, ...]:
+    """The marks with their `text` placed beside them: `within`, and off marks, lines and each other where it can be."""
     taken = [_around((mark.x, mark.y), 5) for mark in marks]
     taken += [_around(point, 1) for line in lines for point in _along(line)]
     placed = []
     for mark in marks:
         if mark.text:
-            label = _free_place(mark, taken)
+            label = _free_place(mark, taken, within)
             taken.append(_box(label))
             mark = replace(mark, label=label)
         placed.append(mark)
     return tuple(placed)
 
 
-def _free_place(mark: Mark, taken: Sequence[Box]) -> Label:
-    inside = [label for label in _places(mark) if _is_inside(_box(label))] or list(_places(mark))
+def _free_place(mark: Mark, taken: Sequence[Box], within: Box) -> Label:
+    inside = [label for label in _places(mark) if _is_inside(_box(label), within)] or list(_places(mark))
     return next((label for label in inside if not any(_overlap(_box(label), box) for box in taken)), inside[0])
 
 
 def _places(mark: Mark) -> Iterator[Label]:
     """Right, left, above, below, and the corners; then the same further away."""
-    for reach in (REACH, 2.5 * REACH):
+    for reach in (REACH, 2.5 * REACH, 5 * REACH):
         yield Label(mark.x + reach, mark.y + 4, "start", mark.text)
         yield Label(mark.x - reach, mark.y + 4, "end", mark.text)
         yield Label(mark.x, mark.y - reach, "middle", mark.text)
@@ -150,9 +152,9 @@ def _box(label: Label) -> Box:
     return (left, label.y - LINE + 3, left + width, label.y + 3)
 
 
-def _is_inside(box: Box) -> bool:
+def _is_inside(box: Box, frame: Box) -> bool:
     left, top, right, bottom = box
-    return left >= LEFT and right <= WIDTH and top >= TOP - LINE and bottom <= BOTTOM
+    return left >= frame[0] and top >= frame[1] and right <= frame[2] and bottom <= frame[3]
 
 
 def _overlap(a: Box, b: Box) -> bool:

@@ -1,0 +1,1 @@
+"""What `benchmarks/networks.py` measures and writes into `docs/networks/`."""

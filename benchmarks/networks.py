@@ -1,0 +1,50 @@
+"""Measure every network of the zoo on this machine and write the pages of docs/networks anew.
+
+    python benchmarks/networks.py                     # measure all, then write the pages: some 6 minutes
+    python benchmarks/networks.py --only 'mobilenet*' # measure some, keep the other figures
+    python benchmarks/networks.py --pages             # only write the pages, from the figures that are there
+
+Run it on a machine that does nothing else. Times go to docs/networks/latency.json with their spread.
+"""
+
+import argparse
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+
+from network_pages.nominal import nominal_rows
+from network_pages.pages import write_pages
+from network_pages.timing import measured
+from pocketcnn.files import write_text
+from pocketcnn.runtimes import StopRule
+
+PAGES = Path(__file__).parents[1] / "docs" / "networks"
+LATENCY = PAGES / "latency.json"
+
+
+def main() -> None:
+    options = arguments()
+    if not options.pages:
+        rule = StopRule(
+            warmup_seconds=min(0.1, options.seconds), min_seconds=min(0.2, options.seconds), max_seconds=options.seconds
+        )
+        rows = [row for name, row in nominal_rows().items() if fnmatch(name, options.only)]
+        found = measured(rows, rule, print)
+        if options.only != "*" and LATENCY.is_file():
+            kept = json.loads(LATENCY.read_text(encoding="utf-8"))
+            found["networks"] = dict(sorted({**kept["networks"], **found["networks"]}.items()))
+        write_text(LATENCY, json.dumps(found, indent=1) + "\n")
+    for page in write_pages(PAGES, json.loads(LATENCY.read_text(encoding="utf-8"))):
+        print(f"wrote {page}")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="*", help="measure only networks whose names match")
+    parser.add_argument("--seconds", type=float, default=1.5, help="the longest time to measure each form of a network")
+    parser.add_argument("--pages", action="store_true", help="measure nothing, write the pages")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
