@@ -12,7 +12,7 @@ from pocketcnn.report.diagram.boxes import boxes, module_path
 from pocketcnn.report.diagram.layout import Item, arrange
 from pocketcnn.report.diagram.repeats import Unit, as_boxes, collapsed
 from pocketcnn.report.diagram.svg import box_size, label_size, render
-from pocketcnn.report.diagram.units import unit_path, units
+from pocketcnn.report.diagram.units import units
 
 DETAILS = ("layers", "blocks")
 NAMES_SHOWN = 12
@@ -62,7 +62,7 @@ def is_below(name: str, path: str) -> bool:
 def block_paths(graph: Graph) -> list[str]:
     """The paths of the blocks of a network, in order."""
     blocks = units(boxes(graph, graph.nodes, 0))
-    return list(dict.fromkeys(unit_path(block) for block in blocks if block[0].kind != "end" and len(block) > 1))
+    return list(dict.fromkeys(block.path for block in blocks if len(block.boxes) > 1))
 
 
 def _all_paths(graph: Graph) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pocketcnn.report.diagram import words
 from pocketcnn.report.diagram.boxes import Box, cost_line
-from pocketcnn.report.diagram.units import unit_path
+from pocketcnn.report.diagram.units import Block
 
 LONGEST = 44
 """Letters of the line that says what is in a block."""
@@ -21,12 +21,14 @@ class Unit:
     count: int = 1
 
 
-def collapsed(blocks: Sequence[Sequence[Box]]) -> list[Unit]:
+def collapsed(blocks: Sequence[Block]) -> list[Unit]:
     """The blocks with those left out that equal the one before and continue it; readers then read the one that is drawn."""
     place = {  # counted from the end, where blocks of different insides are alike
-        box.name: (number, index - len(block)) for number, block in enumerate(blocks) for index, box in enumerate(block)
+        box.name: (number, index - len(block.boxes))
+        for number, block in enumerate(blocks)
+        for index, box in enumerate(block.boxes)
     }
-    forms = [_form(number, block, place) for number, block in enumerate(blocks)]
+    forms = [_form(number, block.boxes, place) for number, block in enumerate(blocks)]
     runs: list[list[int]] = []
     for number in range(len(blocks)):
         if runs and forms[number] is not None and forms[number] == forms[number - 1]:
@@ -34,10 +36,10 @@ def collapsed(blocks: Sequence[Sequence[Box]]) -> list[Unit]:
         else:
             runs.append([number])
     drawn = {
-        box.name: blocks[run[0]][index].name
+        box.name: blocks[run[0]].boxes[index].name
         for run in runs
         for number in run
-        for index, box in enumerate(blocks[number])
+        for index, box in enumerate(blocks[number].boxes)
     }
     return [_unit([blocks[number] for number in run], drawn) for run in runs]
 
@@ -52,38 +54,38 @@ def _form(number: int, block: Sequence[Box], place: Mapping[str, tuple[int, int]
     )
 
 
-def _unit(run: Sequence[Sequence[Box]], drawn: Mapping[str, str]) -> Unit:
-    boxes = [replace(box, inputs=tuple(dict.fromkeys(drawn[name] for name in box.inputs))) for box in run[0]]
-    first, last = unit_path(run[0]), unit_path(run[-1])
-    label = first if len(run) == 1 else f"{first} … {last.rpartition('.')[2]}"
+def _unit(run: Sequence[Block], drawn: Mapping[str, str]) -> Unit:
+    boxes = [replace(box, inputs=tuple(dict.fromkeys(drawn[name] for name in box.inputs))) for box in run[0].boxes]
+    label = run[0].path if len(run) == 1 else f"{run[0].path} … {run[-1].path.rpartition('.')[2]}"
     return Unit(tuple(boxes), label, len(run))
 
 
-def as_boxes(blocks: Sequence[Sequence[Box]]) -> list[list[Box]]:
+def as_boxes(blocks: Sequence[Block]) -> list[Block]:
     """Each block as one box that says what is in it, what comes in and out, and what it costs."""
-    name_of = {box.name: block[0].name for block in blocks for box in block}
-    shape_of = {box.name: box.shape for block in blocks for box in block}
-    return [[_one_box(block, name_of, shape_of)] for block in blocks]
+    name_of = {box.name: block.boxes[0].name for block in blocks for box in block.boxes}
+    shape_of = {box.name: box.shape for block in blocks for box in block.boxes}
+    return [Block(block.path, (_one_box(block, name_of, shape_of),)) for block in blocks]
 
 
-def _one_box(block: Sequence[Box], name_of: Mapping[str, str], shape_of: Mapping[str, tuple[int, ...]]) -> Box:
+def _one_box(whole: Block, name_of: Mapping[str, str], shape_of: Mapping[str, tuple[int, ...]]) -> Box:
+    block = whole.boxes
     if len(block) == 1:
         box = block[0]
         return replace(box, inputs=tuple(dict.fromkeys(name_of[name] for name in box.inputs)))
     inner = {box.name for box in block}
     sources = [name for box in block for name in box.inputs if name not in inner]
     madds, share = sum(box.madds for box in block), sum(box.share for box in block)
-    path, last = unit_path(block), block[-1]
+    last = block[-1]
     shapes = f"{' and '.join(dict.fromkeys(words.size(shape_of[name]) for name in sources))} → {words.size(last.shape)}"
     heaviest = max(block, key=lambda box: box.madds)
     return Box(
         name=block[0].name,
         inputs=tuple(dict.fromkeys(name_of[name] for name in sources)),
-        path=path,
+        path=whole.path,
         own=False,
         kind=heaviest.kind if madds else last.kind,
         lines=(_contents(block), shapes, cost_line(madds, share)),
-        tooltip=path,
+        tooltip=whole.path,
         shape=last.shape,
         madds=madds,
         share=share,

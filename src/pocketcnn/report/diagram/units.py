@@ -35,7 +35,15 @@ class _Module:
         return [part for part in self.parts.values() if part.numbered and part.boxes > 1]
 
 
-def units(boxes: Sequence[Box], root: str = "") -> list[list[Box]]:
+@dataclass(frozen=True)
+class Block:
+    """Boxes that belong together, and the path of their module."""
+
+    path: str
+    boxes: tuple[Box, ...]
+
+
+def units(boxes: Sequence[Box], root: str = "") -> list[Block]:
     """The boxes below module `root` block by block, in order; a box outside any block is one alone.
 
     A `root` that is a block itself is the only one.
@@ -43,33 +51,16 @@ def units(boxes: Sequence[Box], root: str = "") -> list[list[Box]]:
     inner = [box for box in boxes if box.kind != "end"]
     tree = _tree(root.rpartition(".")[2], [(_below(box.path, root), box.own) for box in inner])
     whole = bool(root) and not _lines_up(tree, sys.maxsize)
-    result: list[list[Box]] = []
-    current: tuple[str, ...] | None = None
+    result: list[Block] = []
+    current: str | None = None
     for box in boxes:
-        unit = None if box.kind == "end" else () if whole else _unit(tree, _below(box.path, root), len(inner))
-        if unit is None or unit != current:
-            result.append([])
-        result[-1].append(box)
-        current = unit
+        path = None if box.kind == "end" else root if whole else _unit(tree, root, _below(box.path, root), len(inner))
+        if path is not None and path == current:
+            result[-1] = Block(path, (*result[-1].boxes, box))
+        else:
+            result.append(Block(box.path if path is None else path, (box,)))
+        current = path
     return result
-
-
-def unit_path(unit: Sequence[Box]) -> str:
-    """The module that holds all boxes of a block."""
-    if len(unit) == 1:
-        return unit[0].path
-    common: list[str] = []
-    for parts in zip(*(_segments(box) for box in unit), strict=False):
-        if len(set(parts)) > 1:
-            break
-        common.append(parts[0])
-    return ".".join(common)
-
-
-def _segments(box: Box) -> list[str]:
-    """The modules around a box."""
-    parts = box.path.split(".")
-    return parts if box.own else parts[:-1]
 
 
 def _below(path: str, root: str) -> tuple[str, ...]:
@@ -89,15 +80,15 @@ def _tree(name: str, paths: Sequence[tuple[tuple[str, ...], bool]]) -> _Module:
     return tree
 
 
-def _unit(tree: _Module, path: tuple[str, ...], total: int) -> tuple[str, ...] | None:
-    """The path of the block that a box at `path` belongs to; None if it belongs to none."""
+def _unit(tree: _Module, root: str, path: tuple[str, ...], total: int) -> str | None:
+    """The path of the block that a box at `path` below `root` belongs to; None if it belongs to none."""
     module = tree
     for depth, name in enumerate(path, start=1):
         module = module.parts[name]
         if not module.parts:
             return None
         if not _lines_up(module, total):
-            return path[:depth]
+            return ".".join((root, *path[:depth]) if root else path[:depth])
     return None
 
 
