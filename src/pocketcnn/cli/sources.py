@@ -1,9 +1,10 @@
-"""What a verb was given: a model file, an ONNX file with its sidecar, or the name of a network of the zoo."""
+"""What a verb was given: a model file, an ONNX file with its sidecar, or the name of a network, ours or of another library."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pocketcnn.cli.libraries import is_library_name, library_module
 from pocketcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _CALLED = {
 
 def is_file(name: str) -> bool:
     """Whether `name` means a file: it is one, or it is written like one."""
+    if is_library_name(name):
+        return False
     return Path(name).exists() or bool(Path(name).suffix) or "/" in name or "\\" in name
 
 
@@ -59,20 +62,44 @@ def load_network(path: Path) -> "GraphNetwork":
     return load(path)
 
 
+def file_network(path: Path) -> "GraphNetwork":
+    """The network in a model file or in an ONNX file.
+
+    Raises:
+        UsageError: there is no such file, or it is of another kind.
+        PocketcnnError: the file is damaged, or has an operator that the graph does not have.
+    """
+    if kind_of(path, MODEL, ONNX) == MODEL:
+        return load_network(path)
+    from pocketcnn.graph import GraphNetwork, ModelInfo
+    from pocketcnn.graph.onnx_reader import read_onnx
+
+    return GraphNetwork(read_onnx(path), ModelInfo(name=path.stem))
+
+
 def named_network(
     name: str, shape: tuple[int, int, int], *, width: float, classes: int, seed: int = 0
 ) -> "GraphNetwork":
-    """A network of the zoo with fresh weights, captured for images of `shape` (channels, height, width).
+    """A network of the zoo, or of timm or torchvision (``timm:NAME``), with fresh weights.
+
+    It is captured for images of `shape` (channels, height, width).
 
     Raises:
         UsageError: there is no such network (the nearest name is suggested), or a value is out of range.
+        MissingExtra: timm is not installed.
+        CaptureError: a network of another library has operations that the graph does not have.
     """
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
     from pocketcnn.models import create
     from pocketcnn.training import drawn_from
 
+    if is_library_name(name) and width != 1.0:
+        raise UsageError(f"--width is for networks of the zoo; {name} is what its name says.")
     with drawn_from(seed):
-        module = create(name, width=width, classes=classes, in_channels=shape[0])
+        if is_library_name(name):
+            module = library_module(name, shape[0], classes)
+        else:
+            module = create(name, width=width, classes=classes, in_channels=shape[0])
     return GraphNetwork(capture(module, (1, *shape)), ModelInfo(name=name))
 
 
