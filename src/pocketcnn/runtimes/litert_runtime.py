@@ -30,7 +30,7 @@ class LiteRtRuntime:
     numerics: tuple[Numerics, ...] = ("float32", "int8")
 
     def available(self) -> str | None:
-        return why_absent(self.library, "litert")
+        return why_absent(self.library.partition(".")[0], "litert")  # looking for a sub-module imports what holds it
 
     def write(self, network: "GraphNetwork", path: Path) -> Path:
         from pocketcnn.formats.tflite import write_tflite

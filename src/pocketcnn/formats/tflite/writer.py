@@ -22,6 +22,9 @@ from pocketcnn.graph.passes.fold import for_inference
 INPUT_NAME = "input"
 OUTPUT_NAME = "output"
 
+LAYOUT = "NHWC"
+"""What users of TensorFlow Lite expect of images: channels last."""
+
 NONNEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hardsigmoid", "softmax"})
 
 BOUNDS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
@@ -30,7 +33,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6
 def to_tflite(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> bytes:
     """The bytes of a file with one float32 input (N, H, W, C) and one float32 output, (N, classes) for a classifier.
 
-    N is 1 until someone resizes the input. Batch normalization is folded first. Values that have a format are int8: their
+    N is 1 until someone resizes the input. The file's metadata say so too (``layout``). Batch normalization is folded first. Values that have a format are int8: their
     scales are the graph's, their zero points 128 lower than those of its uint8.
 
     Raises:
@@ -40,7 +43,7 @@ def to_tflite(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> byt
     graph = graph if graph.numerics else for_inference(graph)
     writer = _Writer(graph)
     output = writer.as_float(writer.values[graph.output])
-    return writer.builder.finish(INPUT_NAME, OUTPUT_NAME, output, dict(metadata or {}))
+    return writer.builder.finish(INPUT_NAME, OUTPUT_NAME, output, {"layout": LAYOUT, **(metadata or {})})
 
 
 def write_tflite(path: Path, graph: Graph, *, metadata: Mapping[str, str] | None = None) -> None:
