@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pocketcnn.graph.model_file import load as load
     from pocketcnn.graph.model_file import save as save
     from pocketcnn.graph.network import GraphNetwork as GraphNetwork
+    from pocketcnn.graph.onnx_reader import read_onnx as read_onnx
     from pocketcnn.layers.training_protocol import inference_form as inference_form
     from pocketcnn.models.convert.with_timm import from_timm as from_timm
     from pocketcnn.models.convert.with_timm import to_timm as to_timm
@@ -66,6 +67,7 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pocketcnn.graph.info": ("ModelInfo",),
         "pocketcnn.graph.model_file": ("load", "save"),
         "pocketcnn.graph.network": ("GraphNetwork",),
+        "pocketcnn.graph.onnx_reader": ("read_onnx",),
         "pocketcnn.layers.training_protocol": ("inference_form",),
         "pocketcnn.models.convert.with_timm": ("from_timm", "to_timm"),
         "pocketcnn.models.convert.with_torchvision": ("from_torchvision", "to_torchvision"),

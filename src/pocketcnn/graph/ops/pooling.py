@@ -31,7 +31,7 @@ def _pool_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape
     return (inputs[0][0], *out)
 
 
-def _reach(node: Node, shape: Shape) -> tuple[int, int]:
+def window_reach(node: Node, shape: Shape) -> tuple[int, int]:
     """How many rows and columns beyond its input the last window ends; with `ceil` that may be more than the padding."""
     kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
     dilation = node.pair("dilation") if "dilation" in node.attrs else (1, 1)
@@ -44,7 +44,7 @@ def _reach(node: Node, shape: Shape) -> tuple[int, int]:
 
 def _window(node: Node, shape: Shape) -> dict[str, object]:
     """Explicit padding up to the end of the last window: readers of ONNX differ in how they take its ``ceil_mode``."""
-    pads = (*node.pair("padding"), *_reach(node, shape))
+    pads = (*node.pair("padding"), *window_reach(node, shape))
     return {"kernel_shape": node.pair("kernel"), "strides": node.pair("stride"), "pads": pads}
 
 
@@ -56,7 +56,7 @@ def _run_max(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]
 def _max_onnx(node: Node, emit: OnnxEmitter) -> str:
     """Runtimes take no padding of a kernel's length or more, which a dilated window may reach: there it is made real."""
     value, window, (top, left) = emit.inputs[0], _window(node, emit.shapes[0]), node.pair("padding")
-    down, right = _reach(node, emit.shapes[0])
+    down, right = window_reach(node, emit.shapes[0])
     if down >= node.pair("kernel")[0] or right >= node.pair("kernel")[1]:
         value = _padded(emit, value, (0, 0, down - top, right - left), float("-inf"))
         window["pads"] = (top, left, top, left)
@@ -86,7 +86,7 @@ def _run_avg(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]
 def _avg_onnx(node: Node, emit: OnnxEmitter) -> str:
     """torch counts the padding but never what lies beyond it, so where a window reaches further the padding is made real."""
     value, window = emit.inputs[0], _window(node, emit.shapes[0])
-    counted, (top, left), (down, right) = node.flag("count_padding"), node.pair("padding"), _reach(node, emit.shapes[0])
+    counted, (top, left), (down, right) = node.flag("count_padding"), node.pair("padding"), window_reach(node, emit.shapes[0])
     if counted and (down, right) != (top, left) and (top, left) != (0, 0):
         value = _padded(emit, value, (top, left, top, left), 0.0)
         window["pads"], counted = (0, 0, down - top, right - left), False
@@ -126,11 +126,12 @@ def _adaptive_onnx(node: Node, emit: OnnxEmitter) -> str:
     if height % rows == 0 and width % columns == 0:
         kernel = (height // rows, width // columns)
         return emit.op("AveragePool", emit.inputs[0], kernel_shape=kernel, strides=kernel)
-    down = emit.op("MatMul", emit.constant(_averaging(height, rows)), emit.inputs[0])
-    return emit.op("MatMul", down, emit.constant(_averaging(width, columns).T.copy()))
+    down = emit.op("MatMul", emit.constant(averaging_matrix(height, rows)), emit.inputs[0])
+    return emit.op("MatMul", down, emit.constant(averaging_matrix(width, columns).T.copy()))
 
 
-def _averaging(size: int, bins: int) -> np.ndarray:
+def averaging_matrix(size: int, bins: int) -> np.ndarray:
+    """(bins, size): row by row the average over one adaptive bin."""
     matrix = np.zeros((bins, size), dtype=np.float32)
     for row, (start, stop) in enumerate(_bins(size, bins)):
         matrix[row, start:stop] = 1 / (stop - start)
