@@ -45,6 +45,22 @@ class Parity:
     first_difference: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The logits (N, classes) of a network in PyTorch, and those of the float network that it stands for, if there is one."""
+
+    logits: Tensor
+    float_logits: Tensor | None = None
+
+
+def pytorch_answers(network: GraphNetwork, images: Tensor, float_network: GraphNetwork | None = None) -> Answers:
+    """What artefacts of `network` are compared with on `images` (N, C, H, W)."""
+    return Answers(
+        predictions(network, images, BATCH).cpu(),
+        predictions(float_network, images, BATCH).cpu() if float_network else None,
+    )
+
+
 def parity(
     network: GraphNetwork,
     artefact: Path | bytes,
@@ -53,6 +69,7 @@ def parity(
     float_network: GraphNetwork | None = None,
     runtime: str = "onnxruntime",
     search: bool | None = None,
+    answers: Answers | None = None,
 ) -> Parity:
     """Run `artefact` on `runtime` and `network` in PyTorch on the same images and compare their logits.
 
@@ -62,6 +79,7 @@ def parity(
         images: (N, C, H, W), preprocessed; real ones, because random images seldom come near a decision.
         float_network: the network before quantization.
         search: look for the first layer that differs; None: if the worst error is above `TOLERANCE`.
+        answers: those of PyTorch to `images`, for whoever compares several artefacts with them.
 
     Raises:
         UsageError: there are no images.
@@ -69,7 +87,8 @@ def parity(
     """
     if len(images) == 0:
         raise UsageError("Parity needs at least one image.")
-    found, expected = _outputs(artefact, images, runtime), predictions(network, images, BATCH).cpu()
+    found, known = _outputs(artefact, images, runtime), answers or pytorch_answers(network, images, float_network)
+    expected = known.logits
     if found.shape != expected.shape:
         raise PocketcnnError(
             f"The artefact gives outputs of shape {tuple(found.shape)} where the network gives {tuple(expected.shape)}: "
@@ -84,7 +103,7 @@ def parity(
     return Parity(
         images=len(images),
         agreement=_agreement(found, expected),
-        float_agreement=_agreement(found, predictions(float_network, images, BATCH).cpu()) if float_network else None,
+        float_agreement=None if known.float_logits is None else _agreement(found, known.float_logits),
         worst_error=float(error.max()),
         mean_error=float(error.mean()),
         first_difference=divergence(network, images[worst_first], found[worst_first], runtime) if wanted else None,

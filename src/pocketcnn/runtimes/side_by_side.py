@@ -7,6 +7,7 @@ that crashes on it takes nothing else along.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketcnn.graph.network import GraphNetwork
-    from pocketcnn.runtimes.parity import Parity
+    from pocketcnn.runtimes.parity import Answers, Parity
 
 Say = Callable[[str], None]
 
@@ -37,6 +38,13 @@ class Reference:
     network: "GraphNetwork"
     images: "Tensor"
     float_network: "GraphNetwork | None" = None
+
+    @cached_property
+    def answers(self) -> "Answers":
+        """PyTorch's answers, computed once for all runtimes."""
+        from pocketcnn.runtimes.parity import pytorch_answers  # imports torch
+
+        return pytorch_answers(self.network, self.images, self.float_network)
 
 
 @dataclass(frozen=True)
@@ -153,8 +161,7 @@ def _checked(case: Case, launches: list[Launch] | str) -> _Checked:
 def _parity(reference: Reference, artefact: Path, runtime: str) -> "Parity":
     from pocketcnn.runtimes.parity import parity  # imports torch
 
-    network, images = reference.network, reference.images
-    return parity(network, artefact, images, float_network=reference.float_network, runtime=runtime)
+    return parity(reference.network, artefact, reference.images, runtime=runtime, answers=reference.answers)
 
 
 @dataclass(frozen=True)
