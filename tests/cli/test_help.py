@@ -10,6 +10,7 @@ import pocketcnn
 
 VERBS = ("fit", "models", "train", "eval", "predict", "compress", "export", "bench", "inspect", "doctor")
 DATA_VERBS = ("digits", "check")
+TARGET_VERBS = ("list", "show", "check", "calibrate")
 HEAVY = ("torch", "torchvision", "numpy", "rich", "onnx", "onnxruntime", "PIL", "plotly")
 
 
@@ -43,21 +44,27 @@ def test_the_program_itself_adds_less_to_the_start_than_typer_does() -> None:
     assert "typer.rich_utils" not in total
 
 
-@pytest.mark.parametrize("verb", [(verb,) for verb in VERBS] + [("data", verb) for verb in DATA_VERBS])
+@pytest.mark.parametrize(
+    "verb",
+    [(verb,) for verb in VERBS] + [("data", verb) for verb in DATA_VERBS] + [("target", verb) for verb in TARGET_VERBS],
+)
 def test_every_verb_has_help_with_an_example_of_itself(verb: tuple[str, ...]) -> None:
     help_text = succeed(*verb, "--help").stdout
     assert "Example" in help_text
     assert f"  pocketcnn {' '.join(verb)} " in help_text or f"  pocketcnn {' '.join(verb)}\n" in help_text
 
 
-@pytest.mark.parametrize("verb", [(verb,) for verb in VERBS] + [("data", verb) for verb in DATA_VERBS])
+@pytest.mark.parametrize(
+    "verb",
+    [(verb,) for verb in VERBS] + [("data", verb) for verb in DATA_VERBS] + [("target", verb) for verb in TARGET_VERBS],
+)
 def test_every_verb_reports_as_json_if_asked(verb: tuple[str, ...]) -> None:
     assert "--json" in succeed(*verb, "--help").stdout
 
 
 def test_the_list_of_verbs_is_complete_and_none_is_cut_short() -> None:
     listed = succeed("--help").stdout.split("Commands:")[1]
-    assert {line.split()[0] for line in listed.splitlines() if line.strip()} == {*VERBS, "data"}
+    assert {line.split()[0] for line in listed.splitlines() if line.strip()} == {*VERBS, "data", "target"}
     assert "..." not in listed
 
 

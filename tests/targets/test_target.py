@@ -4,23 +4,26 @@ import pytest
 from pydantic import ValidationError
 
 from pocketcnn.errors import UsageError
-from pocketcnn.runtimes import get_runtime
+from pocketcnn.runtimes import get_runtime, runtime_names
 from pocketcnn.runtimes.machine import available_cores
-from pocketcnn.targets import Target, list_targets, load_target
+from pocketcnn.targets import Budget, Target, list_targets, load_target, measure
 from pocketcnn.targets.limits import DEFAULT_TARGET
+from pocketcnn.targets.toml_text import target_toml
 
 
 @pytest.mark.parametrize("name", list_targets())
 def test_every_shipped_target_is_complete(name):
     target = load_target(name)
     assert target.name == name
-    assert get_runtime(target.runtime).name == target.runtime
+    assert target.runtime is None or get_runtime(target.runtime).name == target.runtime
     assert target.note
     assert target.thread_count >= 1
 
 
 def test_the_shipped_targets():
-    assert list_targets() == ("onnxruntime-cpu", "onnxruntime-cpu-all", "torch-cpu", "torch-cpu-all")
+    here = {f"{runtime}-cpu{threads}" for runtime in runtime_names() for threads in ("", "-all")}
+    elsewhere = {"cortex-m4", "cortex-m7", "cortex-m55", "cortex-a53", "cortex-a76", "dsp-npu"}
+    assert set(list_targets()) == here | elsewhere
     assert DEFAULT_TARGET in list_targets()
 
 
@@ -42,7 +45,7 @@ def test_a_target_from_a_file(tmp_path):
 
 
 def test_an_unknown_name_gets_the_list_and_a_suggestion():
-    with pytest.raises(UsageError, match=r"named 'onxruntime-cpu'\. Did you mean onnxruntime-cpu\? Targets: onnx"):
+    with pytest.raises(UsageError, match=r"named 'onxruntime-cpu'\. Did you mean onnxruntime-cpu\? Targets: cortex-a53"):
         load_target("onxruntime-cpu")
 
 
@@ -51,7 +54,10 @@ BAD_FILES = {
     "not TOML": ("name = ", "not valid TOML"),
     "unknown key": (GOOD + "speed = 3\n", "speed: Extra inputs are not permitted.*Its fields are name, runtime"),
     "no name": ('runtime = "torch"\n', "name: Field required"),
-    "no such runtime": ('name = "x"\nruntime = "tvm"\n', "runtime: .*no such runtime; there are onnxruntime, torch"),
+    "no such runtime": (
+        'name = "x"\nruntime = "tvm"\n',
+        "runtime: .*no such runtime; there are .*onnxruntime.*, torch",
+    ),
     "no thread": (GOOD + "threads = 0\n", "threads"),
     "half a thread": (GOOD + "threads = 1.5\n", "threads"),
     "some threads": (GOOD + 'threads = "some"\n', "threads"),
@@ -59,6 +65,11 @@ BAD_FILES = {
     "no numerics": (GOOD + "numerics = []\n", "numerics"),
     "odd numerics": (GOOD + 'numerics = ["int3"]\n', "numerics"),
     "no multiple": (GOOD + "channel_multiple = 0\n", "channel_multiple"),
+    "not here and no rates": ('name = "x"\n', "needs its rates: peak_madds for each of its numerics, and bandwidth"),
+    "no size": (GOOD + 'ram = "many"\n', "ram: .*write it like 256kB"),
+    "a slow op without a factor": (GOOD + '[[slow]]\nop = "conv2d"\n', "slow.0.factor: Field required"),
+    "an op with an odd property": (GOOD + '[[lacks]]\nop = "conv2d"\ncolour = 3\n', "lacks.0.colour"),
+    "a rate of nothing": (GOOD + "bandwidth = 0.0\n", "bandwidth"),
     "odd name": ('name = "a b"\nruntime = "torch"\n', "name"),
 }
 
@@ -89,3 +100,52 @@ def test_a_target_does_not_change():
 
 def test_a_target_in_code():
     assert Target(name="mine", runtime="torch", threads="all").thread_count == available_cores()
+
+
+DEVICE = """
+name = "board"
+numerics = ["int8"]
+ram = "256 KiB"
+storage = 1000000
+bandwidth = 1e9
+peak_madds = { int8 = 2e9 }
+lacks = [{ op = "conv2d", kernel = 5, depthwise = true, why = "too large" }]
+slow = [{ op = "add", factor = 2 }]
+[fallback]
+device = "host"
+peak_madds = 1e9
+bandwidth = 1e9
+transfer_bandwidth = 1e8
+"""
+
+
+def test_a_device_that_is_not_here(tmp_path):
+    path = tmp_path / "board.toml"
+    path.write_text(DEVICE)
+    target = load_target(path)
+    assert (target.runtime, target.ram, target.storage) == (None, 262144, 1000000)
+    assert (target.lacks[0].kernel, target.lacks[0].depthwise, target.lacks[0].grouped) == (5, True, None)
+    assert target.fallback.transfer_seconds == 0
+    with pytest.raises(UsageError, match="Nothing can be measured on board: that device is not here"):
+        measure(b"", target)
+
+
+@pytest.mark.parametrize("name", list_targets())
+def test_a_target_written_as_toml_reads_back_equal(name, tmp_path):
+    target = load_target(name)
+    path = tmp_path / "copy.toml"
+    path.write_text(target_toml(target, "two\nlines"))
+    assert load_target(path) == target
+
+
+def test_the_limits_of_a_device_are_those_of_a_budget_that_sets_none():
+    assert str(Budget.parse("latency<=9ms@cortex-m7").with_device_limits()) == (
+        "latency<=9ms@cortex-m7, size<=1MB, ram<=320kB"
+    )
+    own = Budget.parse("latency<=9ms@cortex-m7, ram<=64kB, latency<=9ms@cortex-m4")
+    assert str(own.with_device_limits()) == f"{own}, size<=1MB"
+    assert Budget.parse("latency<=9ms").with_device_limits() == Budget.parse("latency<=9ms")
+    with pytest.raises(
+        UsageError, match=r"No one file runs on all targets.*torch-cpu runs float32; cortex-m7 runs int8"
+    ):
+        Budget.parse("latency<=9ms@torch-cpu, latency<=9ms@cortex-m7").with_device_limits()

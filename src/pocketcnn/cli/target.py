@@ -1,6 +1,6 @@
 """`pocketcnn target`: the devices that a network can be made for."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +8,10 @@ from pocketcnn.cli.options import Json
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.target_calibrate import calibrate
 from pocketcnn.cli.target_check import check
+
+if TYPE_CHECKING:
+    from pocketcnn.targets import Target
+    from pocketcnn.targets.capability import OpPattern
 
 target = typer.Typer(
     help="Devices: what there are, what a network would cost on one, and measuring one.", no_args_is_help=True
@@ -52,4 +56,40 @@ def show(target: TargetName, as_json: Json = False) -> None:
     output = Output(as_json)
     found = load_target(target)
     output.json(found)
-    output.table(("", ""), [(name, value) for name, value in found.model_dump(mode="json").items()])
+    output.table(("", ""), _facts(found))
+    for title, patterns in (("Cannot run", found.lacks), ("Runs below its rates", found.slow)):
+        if patterns:
+            output.table(
+                ("operations", "why"), [(_in_words(pattern), pattern.why) for pattern in patterns], title=title
+            )
+
+
+def _facts(found: "Target") -> list[tuple[str, str]]:
+    from pocketcnn.targets.units import format_bytes, format_count
+
+    rows = [
+        ("name", found.name),
+        ("runtime", found.runtime or "not here: times are estimated"),
+        ("threads", str(found.threads)),
+        ("numerics", ", ".join(found.numerics)),
+        ("channels", f"multiples of {found.channel_multiple}"),
+    ]
+    rows += [(name, format_bytes(size)) for name, size in (("RAM", found.ram), ("storage", found.storage)) if size]
+    rows += [(f"peak, {form}", f"{format_count(rate)} multiply-adds/s") for form, rate in found.peak_madds.items()]
+    if found.bandwidth is not None:
+        rows.append(("bandwidth", f"{format_bytes(found.bandwidth)}/s"))
+    if found.fallback is not None:
+        rows.append(("falls back to", found.fallback.device))
+    if found.calibration is not None:
+        rows.append(("measured with", f"{found.calibration.runtime} on {found.calibration.cpu}"))
+    return [*rows, ("note", found.note)]
+
+
+def _in_words(pattern: "OpPattern") -> str:
+    """``conv2d, kernel over 3, depthwise``."""
+    words = [pattern.op]
+    for name, value in pattern.model_dump(exclude={"op", "why", "factor"}, exclude_none=True).items():
+        plain = name.replace("_", " ")
+        words.append(f"{plain} {value}" if not isinstance(value, bool) else plain if value else f"not {plain}")
+    factor = pattern.model_dump().get("factor")
+    return ", ".join([*words, f"{factor:g} times as long"] if factor else words)

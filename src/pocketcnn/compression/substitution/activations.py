@@ -1,6 +1,7 @@
-"""Activations that a target lacks, replaced by the nearest that it has, and scaled to be as large on the average."""
+"""Activations and norms that a target lacks, replaced by the nearest that it has, and scaled to be as large as they were."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ def replace_activations(graph: Graph, chosen: Mapping[str, Chain], images: Tenso
     (N, C, H, W), or over a standard normal distribution where there are none. The factor goes into the weights that read it;
     where it cannot, there is none.
     """
-    wanted = {name: chain for name, chain in chosen.items() if not _is_same_function(graph[name], chain)}
+    wanted = {name: chain for name, chain in chosen.items() if _wants_a_factor(graph[name], chain, images)}
     factors = _factors(graph, wanted, images)
     changes = []
     for name, chain in chosen.items():
@@ -42,29 +43,44 @@ def replace_activations(graph: Graph, chosen: Mapping[str, Chain], images: Tenso
         graph = _replaced(graph, node, links)
         if scaled is not None:
             graph = graph.rebuilt(tensors=with_tensors(graph, scaled))
-        now = " + ".join(link.op for link in links)
+        now = " + ".join(link.op for link in links) or "left out"
         size = f", times {float(factors[name].mean()):.2f} in the next weights" if scaled is not None else ""
         changes.append(Change(name, node.op, now + size))
     return graph, changes
 
 
-def _is_same_function(node: Node, chain: Chain) -> bool:
-    return node.op in ("hardsigmoid", "relu6") and chain[-1][0] == "clip"
+def _wants_a_factor(node: Node, chain: Chain, images: Tensor | None) -> bool:
+    """Not where the stand-in is the very same function, nor where only images could tell."""
+    same = node.op in ("hardsigmoid", "relu6") and chain[-1:] != () and chain[-1][0] == "clip"
+    return not same and (bool(chain) or images is not None)
 
 
 def _links(node: Node, chain: Chain) -> list[Node]:
     """The nodes of the chain; the last has the name of the old node, so that its readers need not change."""
-    names = [f"{node.name}/{op}" for op, _ in chain[:-1]] + [node.name]
+    names = [f"{node.name}/{op}" for op, _ in chain[:-1]] + [node.name] * bool(chain)
     sources = [node.inputs[0], *names[:-1]]
     return [
         Node(name, op, (source,), node.shape, dict(attrs))
-        for name, source, (op, attrs) in zip(names, sources, chain, strict=True)
+        for name, source, (op, attrs) in zip(names, sources, chain, strict=False)
     ]
 
 
 def _replaced(graph: Graph, node: Node, links: Sequence[Node]) -> Graph:
+    if not links:
+        return _left_out(graph, node)
     nodes = [link for other in graph.nodes for link in (links if other.name == node.name else [other])]
     return graph.rebuilt(nodes)
+
+
+def _left_out(graph: Graph, node: Node) -> Graph:
+    """Readers of `node` read its input."""
+    source = node.inputs[0]
+    nodes = [
+        replace(other, inputs=tuple(source if name == node.name else name for name in other.inputs))
+        for other in graph.nodes
+        if other.name != node.name
+    ]
+    return graph.rebuilt(nodes, output=source if graph.output == node.name else graph.output)
 
 
 def _run(links: Sequence[Node], value: Tensor) -> Tensor:
@@ -81,7 +97,7 @@ def _factors(graph: Graph, chosen: Mapping[str, Chain], images: Tensor | None) -
     products: dict[str, Tensor] = {}
     squares: dict[str, Tensor] = {}
 
-    def add(seen: Mapping[str, Tensor]) -> None:
+    def add(seen: Mapping[str, Tensor], _count: int) -> None:
         for name, made in links.items():
             old, new = seen[name], _run(made, seen[graph[name].inputs[0]])
             axes = [axis for axis in range(old.ndim) if axis != 1]

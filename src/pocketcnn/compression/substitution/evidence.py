@@ -11,8 +11,8 @@ from pocketcnn.graph import Graph, GraphNetwork, Node
 BATCH = 8
 """Images at a time: patches of large maps take much memory."""
 
-Look = Callable[[Mapping[str, Tensor]], None]
-"""Is shown the values that were asked for, by name, of one batch (N, …)."""
+Look = Callable[[Mapping[str, Tensor], int], None]
+"""Is shown the values that were asked for, by name, of one batch (N, …), and N: a constant has a batch axis of 1."""
 
 
 def look_at(graph: Graph, images: Tensor, names: frozenset[str], look: Look) -> None:
@@ -27,16 +27,16 @@ def look_at(graph: Graph, images: Tensor, names: frozenset[str], look: Look) -> 
                     seen[node.name] = value
 
             network.run(batch, keep)
-            look(seen)
+            look(seen, len(batch))
 
 
 def mean_of(graph: Graph, images: Tensor, names: frozenset[str]) -> dict[str, Tensor]:
     """The mean over images of each value."""
     sums: dict[str, Tensor] = {}
 
-    def add(seen: Mapping[str, Tensor]) -> None:
+    def add(seen: Mapping[str, Tensor], count: int) -> None:
         for name, value in seen.items():
-            sums[name] = sums.get(name, torch.zeros(())) + value.sum(0)
+            sums[name] = sums.get(name, torch.zeros(())) + value.mean(0) * count
 
     look_at(graph, images, names, add)
     return {name: total / len(images) for name, total in sums.items()}

@@ -13,6 +13,7 @@ from pocketcnn.compression.substitution.change import Change
 from pocketcnn.compression.substitution.evidence import mean_of
 from pocketcnn.compression.substitution.scaling import scaled_readers, with_tensors
 from pocketcnn.graph import Graph, Node
+from pocketcnn.graph.node import Attr
 
 
 def gate_of(graph: Graph, node: Node) -> tuple[str, str] | None:
@@ -72,7 +73,7 @@ def _dropped(graph: Graph, node: Node, value: str, factors: Tensor) -> Graph:
 
 def _as_convolution(graph: Graph, node: Node, value: str, factors: Tensor) -> Graph:
     name = f"{node.name.replace('/', '_')}.weight"
-    attrs = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": node.shape[0]}
+    attrs: dict[str, Attr] = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": node.shape[0]}
     layer = replace(node, op="conv2d", inputs=(value,), attrs=attrs, tensors={"weight": name})
     nodes = [layer if other.name == node.name else other for other in graph.nodes]
     return graph.rebuilt(nodes, tensors=with_tensors(graph, {name: factors.reshape(-1, 1, 1, 1)}))

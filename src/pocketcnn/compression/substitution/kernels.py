@@ -79,7 +79,7 @@ def _patch_moments(graph: Graph, plans: Sequence[Plan], images: Tensor) -> dict[
     """Second moments (C, K·K, K·K) of the patches that each kernel sees, scaled to a mean diagonal of 1."""
     sums: dict[str, Tensor] = {}
 
-    def add(seen: Mapping[str, Tensor]) -> None:
+    def add(seen: Mapping[str, Tensor], _count: int) -> None:
         for plan in plans:
             node, value = plan.node, seen[plan.node.inputs[0]]
             patches = F.unfold(value, plan.size, padding=node.pair("padding"), stride=node.pair("stride"))
@@ -108,7 +108,8 @@ def crop(kernels: Tensor, moment: Tensor, size: int) -> Tensor:
     chosen = inside.flatten()
     normal = moment[:, chosen][:, :, chosen]
     wanted = moment[:, chosen] @ kernels[:, :, None]
-    return torch.linalg.solve(normal, wanted).reshape(-1, 1, SMALL, SMALL)
+    found: Tensor = torch.linalg.solve(normal, wanted)
+    return found.reshape(-1, 1, SMALL, SMALL)
 
 
 def factor_pair(kernels: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,7 +140,8 @@ def _best_partner(known: Tensor, kernels: Tensor, moment: Tensor) -> Tensor:
     normal = weighted @ composed
     size = normal.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp_min(1e-12)
     normal = normal + 1e-9 * size * torch.eye(SMALL**2, dtype=normal.dtype)
-    return torch.linalg.solve(normal, weighted @ kernels[:, :, None])[:, :, 0]
+    found: Tensor = torch.linalg.solve(normal, weighted @ kernels[:, :, None])
+    return found[:, :, 0]
 
 
 def composition(known: Tensor) -> Tensor:
@@ -154,7 +156,8 @@ def composition(known: Tensor) -> Tensor:
 
 def _miss(first: Tensor, second: Tensor, kernels: Tensor, moment: Tensor) -> Tensor:
     error = (composition(first) @ second[:, :, None])[:, :, 0] - kernels
-    return torch.einsum("ni,nij,nj->n", error, moment, error)
+    squares: Tensor = torch.einsum("ni,nij,nj->n", error, moment, error)
+    return squares
 
 
 def _balanced(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -69,4 +69,5 @@ def with_tensors(graph: Graph, changed: Mapping[str, Tensor]) -> dict[str, Tenso
 def normal_values(count: int = 4096) -> Tensor:
     """Values (count,) spread like a standard normal distribution, without chance: what a batch norm gives, roughly."""
     places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    return torch.special.ndtri(places).float()
+    values: Tensor = torch.special.ndtri(places)
+    return values.float()

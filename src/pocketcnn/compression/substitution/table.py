@@ -1,4 +1,4 @@
-"""What may stand in for an activation, nearest first. Each stand-in is a chain of operations."""
+"""What may stand in for an activation, nearest first. Each stand-in is a chain of operations; an empty one leaves it out."""
 
 from collections.abc import Mapping
 
@@ -25,4 +25,5 @@ STAND_INS: Mapping[str, tuple[Chain, ...]] = {
     "leaky_relu": (RELU,),
     "prelu": (RELU,),
     "elu": (RELU,),
+    "local_response_norm": ((),),  # VGG paper, section 4.1: it brings nothing
 }
