@@ -142,6 +142,33 @@ def test_the_authors_count_of_efficientnet_lite_has_three_more_for_each_output_o
         assert abs((row.madds + 3 * outputs) / 1e6 / float(row.printed_madds) - 1) < 0.005
 
 
+AUTHORS_COUNT = {  # by the count that the authors' code of CondenseNet does
+    ("condensenet_74", 224): 529_328_264,
+    ("condensenet_86", 32): 65_812_394,
+    ("condensenet_182", 32): 512_658_874,
+}
+
+
+@pytest.mark.parametrize("network", ["condensenet_74", "condensenet_86", "condensenet_182"])
+@torch.no_grad()
+def test_the_authors_count_of_condensenet_has_relus_pooling_and_biases_too(network):
+    row = next(row for row in PUBLISHED if row.network == network and row.options in ({"groups": 4}, {"classes": 10}))
+    more = row.options.get("classes", 1000)
+
+    def read(module, inputs, output):
+        nonlocal more
+        shrunk = inputs[0].numel() if isinstance(module, torch.nn.AdaptiveAvgPool2d | torch.nn.AvgPool2d) else 0
+        more += shrunk or output.numel()
+
+    with torch.device("meta"):
+        built = builder(row.network, row.width, row.options)().eval()
+        for module in built.modules():
+            if isinstance(module, torch.nn.ReLU | torch.nn.AvgPool2d | torch.nn.AdaptiveAvgPool2d):
+                module.register_forward_hook(read)
+        built(torch.empty(1, 3, row.side, row.side))
+    assert row.madds + more == AUTHORS_COUNT[row.network, row.side]
+
+
 def test_figures_that_are_torchvisions_are_those_of_its_weights():
     torchvision = require_torchvision("models")
     rows = [row for row in PUBLISHED if "IMAGENET1K_V1" in row.source]
