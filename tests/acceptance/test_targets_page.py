@@ -1,0 +1,59 @@
+"""Every command of docs/targets.md runs as it stands there, its own target included; what it says of the shipped ones is so."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pocketcnn.targets import Target, list_targets, load_target
+from pocketcnn.targets.units import format_bytes
+
+PAGE = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
+QUICKER = {("train",): ["--epochs", "2"], ("target", "calibrate"): ["--seconds", "0.1"]}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+@pytest.mark.timeout(900)
+def test_every_command_works_in_the_order_of_the_page(tmp_path: Path) -> None:
+    (own,) = blocks("toml")
+    (tmp_path / "my-board.toml").write_text(own)
+    for line in "".join(blocks("sh")).splitlines():
+        words = shlex.split(line)[1:]
+        for verb, more in QUICKER.items():
+            if tuple(words[: len(verb)]) == verb:
+                words += more
+        run = [sys.executable, "-W", "error", "-m", "pocketcnn", *words]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    assert (tmp_path / "made_over.safetensors").is_file()
+
+
+def rows() -> dict[str, list[str]]:
+    """The cells of the table of shipped targets, by name."""
+    found = {}
+    for line in PAGE.partition("## What is shipped")[2].partition("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for name in re.findall(r"`([\w-]+)`", cells[0]):
+            found[name] = cells
+    return found
+
+
+def memory(target: Target) -> str:
+    sizes = [format_bytes(size) for size in (target.ram, target.storage) if size]
+    return ", ".join(sizes) or "not limited"
+
+
+def test_the_table_tells_what_the_files_say() -> None:
+    table = {name: cells for name, cells in rows().items() if name != "-all"}
+    assert set(table) == set(list_targets())
+    for name, cells in table.items():
+        target = load_target(name)
+        assert (cells[1] == "no") == (target.runtime is None)
+        assert cells[2] == ", ".join(target.numerics)
+        assert cells[3] == memory(target)
