@@ -22,14 +22,16 @@ class _Buffer:
     end: int
 
 
-def live_bytes(graph: Graph) -> dict[str, int]:
+def live_bytes(graph: Graph, sizes: Mapping[str, int] | None = None) -> dict[str, int]:
     """Bytes of activations in memory while each node runs: its inputs, its output, and what is still needed later.
+
+    `sizes` are the bytes of each value, where they are not those of the whole maps (see `value_bytes`).
 
     The image is an activation; constants are not, they are weights. Element-wise operations (`Op.inplace`) overwrite an
     input of their output's shape that nobody needs any more, and views (`Op.view`) take no memory. Scratch memory of
     kernels (im2col, accumulators) is the runtime's own affair and not counted.
     """
-    size, last = value_bytes(graph), _last_uses(graph)
+    size, last = value_bytes(graph) if sizes is None else sizes, _last_uses(graph)
     buffers: list[_Buffer] = []
     holds: dict[str, _Buffer] = {}
     for index, node in enumerate(graph.nodes):
