@@ -1,0 +1,124 @@
+"""A graph as the PyTorch module that ExecuTorch lowers: float, or integers in the convention of quantized_decomposed.
+
+As in ONNX QDQ, every operator stays a float operator between values that were just dequantized and a result that is
+quantized at once; XNNPACK makes one integer operator of such a group. Scales and integers are those of the graph: nothing is
+calibrated again. XNNPACK's activations are int8, so zero points lie 128 lower than in uint8.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pocketcnn.formats.executorch.operations import FORMS
+from pocketcnn.graph.fake_quantize import fake_quantize_bias, fake_quantize_weight, quantize_weight
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.node import Node
+from pocketcnn.graph.numerics import ActivationFormat
+from pocketcnn.graph.ops import OPS
+
+LOW, HIGH = -128, 127
+UNSIGNED_OFFSET = 128
+SMALLEST_SCALE = torch.finfo(torch.float32).eps
+
+
+class LoweredNetwork(nn.Module):
+    """Runs the nodes of a graph at inference in forms that XNNPACK knows; images are (1, C, H, W)."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+        self._held: dict[str, dict[str, str]] = {}
+        for place, node in enumerate(graph.nodes):
+            for role, tensor in _tensors(graph, node).items():
+                self._held.setdefault(node.name, {})[role] = f"{role}{place}"
+                self.register_buffer(f"{role}{place}", tensor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, H, W) -> (1, classes) for a classifier."""
+        values: dict[str, Tensor] = {}
+        for node in self._graph.nodes:
+            form = self._graph.numerics.activations.get(node.name)
+            value = x if node.op == "input" else self._computed(node, self._inputs(values, node, form))
+            values[node.name] = value if form is None else _stored(value, form)
+        return self._read(values, self._graph.output)
+
+    def _inputs(self, values: Mapping[str, Tensor], node: Node, form: ActivationFormat | None) -> list[Tensor]:
+        """The values that `node` reads; those of a concat in its own format, as the backend wants them."""
+        inputs = [self._read(values, name) for name in node.inputs]
+        if node.op != "concat" or form is None:
+            return inputs
+        formats = [self._graph.numerics.activations.get(name) for name in node.inputs]
+        return [
+            value if own == form else _dequantized(_stored(value, form), form)
+            for value, own in zip(inputs, formats, strict=True)
+        ]
+
+    def _read(self, values: Mapping[str, Tensor], name: str) -> Tensor:
+        """A value as one reader sees it; each dequantizes for itself, so that each is a group of its own to the backend."""
+        form = self._graph.numerics.activations.get(name)
+        return values[name] if form is None else _dequantized(values[name], form)
+
+    def _computed(self, node: Node, inputs: list[Tensor]) -> Tensor:
+        tensors = {role: getattr(self, held) for role, held in self._held.get(node.name, {}).items()}
+        if "integers" in tensors:
+            if not _is_stored(self._graph, node):
+                inputs = [_quantized_as_it_comes(inputs[0])]
+            tensors["weight"] = torch.ops.quantized_decomposed.dequantize_per_channel(
+                tensors.pop("integers"), tensors.pop("scales"), tensors.pop("zeros"), 0, LOW + 1, HIGH, torch.int8
+            )
+        if node.op in FORMS:
+            return FORMS[node.op](node, inputs, tensors)
+        return OPS[node.op].run(node, inputs, tensors, False)
+
+
+def _tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
+    tensors = {role: tensor.detach().clone() for role, tensor in graph.node_tensors(node).items()}
+    form = graph.numerics.weights.get(node.tensors.get("weight", ""))
+    if form is None:
+        return tensors
+    scale = graph.tensors[form.scale].detach()
+    source = graph.numerics.activations.get(node.inputs[0])
+    if source is None or not (_is_stored(graph, node) or node.op == "linear"):  # a layer that computes in float
+        return {**tensors, "weight": fake_quantize_weight(tensors["weight"], scale, form)}
+    tensors["integers"] = quantize_weight(tensors.pop("weight"), scale, form).to(torch.int8)
+    tensors["scales"], tensors["zeros"] = scale.clone(), torch.zeros(len(scale), dtype=torch.int64)
+    if "bias" in tensors:
+        tensors["bias"] = fake_quantize_bias(tensors["bias"], source.scale, scale)
+    return tensors
+
+
+def _is_stored(graph: Graph, node: Node) -> bool:
+    """Whether integers are made of the value of `node`, at once or after an activation that the backend fuses."""
+    formats, users = graph.numerics.activations, graph.users(node.name)
+    fused = len(users) == 1 and users[0].op in ("relu", "relu6", "clip") and users[0].name in formats
+    return node.name != graph.output and (node.name in formats or fused)
+
+
+def _quantized_as_it_comes(value: Tensor) -> Tensor:
+    """`value` through integers whose scale is found when the network runs.
+
+    XNNPACK has integer layers with a float result, which a classifier's answer is, only for such an input.
+    """
+    quantized = torch.ops.quantized_decomposed
+    affine = (*quantized.choose_qparams(value, LOW, HIGH, SMALLEST_SCALE, torch.int8), LOW, HIGH, torch.int8)
+    found: Tensor = quantized.dequantize_per_tensor(quantized.quantize_per_tensor(value, *affine), *affine)
+    return found
+
+
+def _stored(value: Tensor, form: ActivationFormat) -> Tensor:
+    """The integers that stand for `value`."""
+    if form.bits < 8:  # they live in 8 bits, and must be made to saturate
+        value = value.clamp((form.low - form.zero_point) * form.scale, (form.high - form.zero_point) * form.scale)
+    stored: Tensor = torch.ops.quantized_decomposed.quantize_per_tensor(value, *_affine(form))
+    return stored
+
+
+def _dequantized(stored: Tensor, form: ActivationFormat) -> Tensor:
+    found: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(stored, *_affine(form))
+    return found
+
+
+def _affine(form: ActivationFormat) -> tuple[float, int, int, int, torch.dtype]:
+    offset = 0 if form.signed else UNSIGNED_OFFSET
+    return form.scale, form.zero_point - offset, LOW, HIGH, torch.int8
