@@ -32,7 +32,7 @@ LONG: list[tuple[str, dict[str, Any], Shape]] = [
     ("mobilenet_v4_conv_small", {**NARROW, "head_width": 64, "total_stride": 16}, GREY),
     ("mnasnet_a1", {**NARROW, "head_width": 64, "total_stride": 16}, GREY),
     ("efficientnet_lite0", {**NARROW, "padding": "same", "head_width": 64, "total_stride": 8}, OBLONG),
-    ("shufflenet_v1", {**NARROW, "groups": 8, "classifier_bias": False}, OBLONG),
+    ("shufflenet_v1", {**NARROW, "groups": 8, "classifier_bias": False, "total_stride": 8}, OBLONG),
     ("shufflenet_v2", {**NARROW, "head_width": 64, "total_stride": 8}, GREY),
     ("condensenet_86", {"depth": 14, "learn_groups": True}, GREY),
     ("shiftnet_c", {"total_stride": 8}, GREY),

@@ -1,0 +1,46 @@
+"""Every network of the zoo, trained, in 8-bit integers: it answers as in float, simulated and in ONNX Runtime."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from trained_zoo import trained
+
+from pocketcnn.compression.quantization import quantize
+from pocketcnn.graph.network import predictions
+from pocketcnn.graph.onnx_writer import to_onnx
+from pocketcnn.models import list_models
+from pocketcnn.runtimes import get_runtime
+
+QUICK = ("condensenet_86", "mobilenet_v3_small", "shufflenet_v1")
+"""Learned groups and channel choice; squeeze-and-excite and h-swish; grouped convolution, shuffle and concatenation."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in list_models()]
+)
+def test_a_quantized_network_answers_as_in_float(name: str, record_property: Callable[[str, object], None]) -> None:
+    """The figures go to the report of `pytest --junit-xml` and from there to docs/checks.md."""
+    ready = trained(name)
+    images, labels = ready.held_out.images, ready.held_out.labels
+    quantized = quantize(ready.network, ready.calibration).eval()
+    session = get_runtime("onnxruntime").build(to_onnx(quantized.graph).SerializeToString(), threads=1)
+    exact, simulated = (predictions(network, images, 64).argmax(1) for network in (ready.network, quantized))
+    exported = torch.from_numpy(session.run(images.numpy())).argmax(1)
+    session.close()
+    figures = {
+        "float accuracy": share(exact == labels),
+        "int8 accuracy": share(exported == labels),
+        "agreement, simulated": share(simulated == exact),
+        "agreement, ONNX Runtime": share(exported == exact),
+    }
+    for title, figure in figures.items():
+        record_property(title, f"{figure:.1%}")
+    assert figures["float accuracy"] >= 0.9, "it must be trained for the rest to mean anything"
+    assert figures["agreement, simulated"] >= 0.95
+    assert figures["agreement, ONNX Runtime"] >= 0.95
+    assert share(simulated == exported) >= 0.98
+
+
+def share(hits: torch.Tensor) -> float:
+    return hits.float().mean().item()
