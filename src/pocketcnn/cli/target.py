@@ -8,6 +8,7 @@ from pocketcnn.cli.options import Json
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.target_calibrate import calibrate
 from pocketcnn.cli.target_check import check
+from pocketcnn.cli.target_profile import predict, profile
 
 if TYPE_CHECKING:
     from pocketcnn.targets import Target
@@ -19,6 +20,8 @@ target = typer.Typer(
 
 target.command()(check)
 target.command()(calibrate)
+target.command()(profile)
+target.command()(predict)
 
 TargetName = Annotated[str, typer.Argument(metavar="TARGET", help="Name of a target, or its .toml file.")]
 

@@ -1,5 +1,7 @@
 """Targets and budgets: where a network will run, and what it may cost there."""
 
+from typing import TYPE_CHECKING, Any
+
 from pocketcnn.targets.budget import Budget as Budget
 from pocketcnn.targets.limits import Limit as Limit
 from pocketcnn.targets.limits import Quantity as Quantity
@@ -12,3 +14,18 @@ from pocketcnn.targets.target import load_target as load_target
 from pocketcnn.targets.verdict import Figure as Figure
 from pocketcnn.targets.verdict import Verdict as Verdict
 from pocketcnn.targets.verdict import closest_miss as closest_miss
+
+if TYPE_CHECKING:
+    from pocketcnn.targets.latency import LatencyTable as LatencyTable
+    from pocketcnn.targets.latency import Prediction as Prediction
+    from pocketcnn.targets.latency import predict_latency as predict_latency
+
+_IMPORT_TORCH = frozenset({"LatencyTable", "Prediction", "predict_latency"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _IMPORT_TORCH:
+        import importlib
+
+        return getattr(importlib.import_module(f"{__name__}.latency"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,194 @@
+"""`profile`: measure the building blocks of networks on a target, for its latency table.
+
+The machine is not equally fast all the time, so a small reference network is timed again and again in between; the
+table keeps its times, by which a slow phase is told from a slow block. A profile that is stopped, by its time or by a
+kill, goes on where it was; the blocks come in the same order whenever they are measured.
+"""
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.pipeline.figures import in_form
+from pocketcnn.runtimes import Runtime, Session, get_runtime
+from pocketcnn.runtimes.base import FloatArray, Numerics
+from pocketcnn.runtimes.timing import Clock
+from pocketcnn.targets import Target
+from pocketcnn.targets.latency.blocks import PooledWeights, build
+from pocketcnn.targets.latency.predictor import circumstances
+from pocketcnn.targets.latency.sampling import plan
+from pocketcnn.targets.latency.table import MOST_POINTS, LatencyTable, Point
+from pocketcnn.targets.measuring import example_batch, runtime_of
+
+SECONDS = 300.0
+"""Enough for some thousand blocks on a usual machine."""
+
+REFERENCE = (
+    "3x160x160 conv:3,2,16,6 sep:3,1,32,6 sep:3,2,64,6 ir:3,2,192,32,0,6 ir:3,1,192,32,0,6 basic:2,96 pool fc:1000,0"
+)
+REFERENCE_EVERY = 1.0
+"""Seconds between two timings of the reference."""
+
+SAMPLING = 0.025
+"""Seconds of calls of one block; at least `FEWEST` calls, at most `LONGEST` seconds."""
+
+FEWEST = 7
+LONGEST = 0.5
+SAVED_EVERY = 15.0
+
+Progress = Callable[[float, float, int], None]
+"""Told seconds spent, seconds there are, and measurements in the table."""
+
+
+def no_progress(spent: float, budget: float, points: int) -> None:
+    """Says nothing."""
+
+
+def profile(
+    target: Target,
+    path: Path,
+    *,
+    seconds: float = SECONDS,
+    numerics: Sequence[Numerics] = (),
+    fresh: bool = False,
+    seed: int = 0,
+    progress: Progress = no_progress,
+    clock: Clock = time.perf_counter_ns,
+) -> LatencyTable:
+    """Measure until the table at `path` has taken `seconds` in all, and return it.
+
+    A table that is there is gone on with; the file is written every some seconds, so that a kill loses no more.
+
+    Args:
+        target: runs on this machine.
+        path: where the table is, or will be.
+        seconds: in all, with what the table that is there has taken.
+        numerics: forms to measure; all that the target and its runtime have unless given.
+        fresh: begin anew, whatever there is.
+        seed: of the plan of blocks, for a new table.
+        progress: called now and then.
+        clock: in nanoseconds.
+
+    Raises:
+        UsageError: nothing here runs networks of the target; a numerics that it lacks; or a table of other circumstances.
+        PocketcnnError: the runtime is absent, or the table cannot be written.
+    """
+    runtime = get_runtime(runtime_of(target))
+    forms = _forms(target, runtime, numerics)
+    here = circumstances(target)
+    table = LatencyTable(target.name, here, seed)
+    if path.is_file() and not fresh:
+        table = LatencyTable.load(path)
+        table.check(here)
+    with TemporaryDirectory() as folder, _no_garbage_collection():
+        return _Profile(runtime, target.thread_count, forms, Path(folder), clock).run(table, path, seconds, progress)
+
+
+def _forms(target: Target, runtime: Runtime, wanted: Sequence[Numerics]) -> tuple[Numerics, ...]:
+    there = tuple(form for form in target.numerics if form in runtime.numerics)
+    for form in wanted:
+        if form not in there:
+            raise UsageError(f"{target.name} runs {', '.join(there)} on {runtime.name}, not {form}.")
+    return tuple(wanted) or there
+
+
+@dataclass
+class _Profile:
+    """The measuring of one target: sessions of blocks, one after the other, and one of the reference that stays."""
+
+    runtime: Runtime
+    threads: int
+    forms: tuple[Numerics, ...]
+    folder: Path
+    clock: Clock
+    _reference: list[tuple[Session, FloatArray]] = field(default_factory=list)
+
+    def run(self, table: LatencyTable, path: Path, seconds: float, progress: Progress) -> LatencyTable:
+        """`table` with more points, saved at `path`."""
+        session = self._session(build(REFERENCE, PooledWeights()))
+        with closing(session):
+            self._reference = [(session, example_batch(session))]
+            begun = self.clock()
+            saved, before, fresh = 0.0, table.seconds, list[Point]()
+            try:
+                for point in self._points(table):
+                    fresh.append(point)
+                    spent = (self.clock() - begun) / 1e9
+                    progress(before + spent, seconds, len(table.points) + len(fresh))
+                    if spent - saved > SAVED_EVERY:
+                        table.extended(fresh, spent).save(path)
+                        saved = spent
+                    if before + spent >= seconds:
+                        break
+            finally:
+                if fresh:
+                    table = table.extended(fresh, (self.clock() - begun) / 1e9)
+                    table.save(path)
+        return table
+
+    def _points(self, table: LatencyTable) -> Iterator[Point]:
+        """The points that the table does not have, in the order of the plan."""
+        done = {(point.blocks, point.numerics) for point in table.points}
+        reference, timed = 0.0, -REFERENCE_EVERY
+        for blocks in islice(plan(table.seed), MOST_POINTS):
+            for form in self.forms:
+                if (blocks, form) in done:
+                    continue
+                if len(done) >= MOST_POINTS:
+                    return
+                if (now := self.clock() / 1e9) - timed > REFERENCE_EVERY:
+                    reference, timed = float(np.median(self._samples(*self._reference[0]))), now
+                done.add((blocks, form))
+                yield self._point(blocks, form, reference)
+
+    def _point(self, blocks: str, form: Numerics, reference: float) -> Point:
+        try:
+            session = self._session(in_form(build(blocks, PooledWeights()), form))
+        except PocketcnnError:  # this runtime cannot take it; other blocks have the kernels that it can
+            return Point(blocks, form, 0.0, 0.0, 0.0, 0, reference)
+        with closing(session):
+            samples = self._samples(session, example_batch(session))
+        p10, median, p90 = (float(value) for value in np.percentile(samples, [10, 50, 90]))
+        return Point(blocks, form, median, p10, p90, len(samples), reference)
+
+    def _session(self, graph: Graph) -> Session:
+        path = self.runtime.write(GraphNetwork(graph), self.folder / f"blocks{self.runtime.suffix}")
+        return self.runtime.build(path, threads=self.threads)
+
+    def _samples(self, session: Session, batch: FloatArray) -> list[float]:
+        """Seconds of calls, after two that are not counted."""
+        samples: list[float] = []
+        with session.active():
+            session.run(batch)
+            session.run(batch)
+            start = self.clock()
+            while True:
+                before = self.clock()
+                session.run(batch)
+                after = self.clock()
+                samples.append((after - before) / 1e9)
+                spent = (after - start) / 1e9
+                if spent >= LONGEST or (spent >= SAMPLING and len(samples) >= FEWEST):
+                    return samples
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Keep Python's collector from running inside a sample; it runs between them when memory asks for it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,11 @@
+"""How long a network takes on a target, predicted from what its building blocks were measured to take."""
+
+from pocketcnn.targets.latency.predictor import KernelTime as KernelTime
+from pocketcnn.targets.latency.predictor import LatencyPredictor as LatencyPredictor
+from pocketcnn.targets.latency.predictor import Prediction as Prediction
+from pocketcnn.targets.latency.predictor import load_predictor as load_predictor
+from pocketcnn.targets.latency.predictor import predict_latency as predict_latency
+from pocketcnn.targets.latency.table import Circumstances as Circumstances
+from pocketcnn.targets.latency.table import LatencyTable as LatencyTable
+from pocketcnn.targets.latency.table import Point as Point
+from pocketcnn.targets.latency.table import default_path as default_path

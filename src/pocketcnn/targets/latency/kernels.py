@@ -1,0 +1,190 @@
+"""Kernels: what a runtime executes as one piece, found in a graph by rules of fusion.
+
+The unit of latency is not the layer: a runtime computes a convolution, the addition that follows it and the activation in
+one pass (Zhang et al., "nn-Meter: Towards Accurate Latency Prediction of Deep-Learning Model Inference on Diverse Edge
+Devices", MobiSys 2021, section 3). A kernel is one operation, the anchor, with the element-wise operations that follow it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from pocketcnn.graph import Graph, Node
+from pocketcnn.graph.node import Shape
+from pocketcnn.graph.ops import OPS
+
+ACTIVATIONS = frozenset(
+    {"relu", "relu6", "clip", "leaky_relu", "prelu", "elu", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh"}
+)
+ABSORBS: Mapping[str, frozenset[str]] = {
+    "conv2d": ACTIVATIONS | {"add"},
+    "shift": ACTIVATIONS,
+    "linear": ACTIVATIONS,
+    "batch_norm": ACTIVATIONS,
+    "add": ACTIVATIONS,
+    "mul": ACTIVATIONS,
+    "affine": ACTIVATIONS,
+}
+"""Anchor -> the operations that may join it, in the order in which they come."""
+
+MOST_FUSED = 3
+"""An addition and an activation after a convolution; an activation spelled in two operations."""
+
+FREE = frozenset({"dropout", "reshape", "constant"})
+"""Operations that do no work of their own at inference."""
+
+
+MULTIPLYING = frozenset({"conv", "pointwise", "depthwise", "grouped", "vector", "linear", "shift"})
+"""Kinds whose anchor multiplies and adds."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One piece of work for one image; equal kernels of one numerics cost the same.
+
+    Attributes:
+        kind: of the anchor: ``conv``, ``pointwise``, ``depthwise``, ``grouped``, ``vector`` (a pointwise convolution of
+            one pixel), ``linear``, or the name of the operation; ``input`` is what a runtime does to take an image in.
+        fused: the operations that joined the anchor.
+        inputs, output: shapes of the anchor's inputs and of the last result.
+        window, stride, groups: of convolutions and pools, else (1, 1), (1, 1), 1.
+        weights: number of elements of the anchor's weight.
+    """
+
+    kind: str
+    fused: tuple[str, ...]
+    inputs: tuple[Shape, ...]
+    output: Shape
+    window: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    groups: int = 1
+    weights: int = 0
+
+    @cached_property
+    def madds(self) -> int:
+        """Multiply-adds of the anchor."""
+        return self.weights * prod(self.output[1:]) if self.kind in MULTIPLYING else 0
+
+    @cached_property
+    def read(self) -> int:
+        """Elements of the inputs."""
+        return sum(map(prod, self.inputs))
+
+    @cached_property
+    def written(self) -> int:
+        """Elements of the output."""
+        return prod(self.output)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.kind, self.fused, self.inputs, self.output, self.window, self.stride, self.groups))
+
+    def __hash__(self) -> int:
+        return self._hash  # kernels are looked up far more often than made
+
+    def __str__(self) -> str:
+        """``depthwise 3x3/2 + relu6, 96x112x112 -> 96x56x56``."""
+        window = f" {self.window[0]}x{self.window[1]}" if self.window != (1, 1) else ""
+        stride = f"/{self.stride[0]}" if self.stride != (1, 1) else ""
+        shapes = " and ".join("x".join(map(str, shape)) for shape in self.inputs)
+        name = " + ".join((self.kind + window + stride, *self.fused))
+        return f"{name}, {shapes} -> {'x'.join(map(str, self.output))}"
+
+
+@dataclass(frozen=True)
+class KernelGroup:
+    """A kernel of a graph, and the names of the nodes that it computes; the anchor's comes first."""
+
+    kernel: Kernel
+    nodes: tuple[str, ...]
+
+
+def split(graph: Graph) -> tuple[KernelGroup, ...]:
+    """The kernels of a graph at inference (see `for_inference`), in the order in which their anchors run."""
+    taken: set[str] = set()
+    groups: list[KernelGroup] = []
+    order = {node.name: place for place, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        if node.name in taken or node.op in FREE:
+            continue
+        members = _members(graph, node, order)
+        taken.update(member.name for member in members)
+        groups.append(KernelGroup(_kernel(graph, members), tuple(member.name for member in members)))
+    return tuple(groups)
+
+
+def _members(graph: Graph, anchor: Node, order: Mapping[str, int]) -> list[Node]:
+    """The anchor and what joins it: the only reader of the value so far, if its kind may join and all else it reads is there."""
+    members, allowed = [anchor], ABSORBS.get(anchor.op, frozenset())
+    while len(members) < MOST_FUSED:
+        last = members[-1]
+        users = graph.users(last.name)
+        if len(users) != 1 or last.name == graph.output or users[0].op not in allowed:
+            break
+        follower = users[0]
+        if follower.op == "add":
+            other = next((name for name in follower.inputs if name != last.name), last.name)
+            if order[other] > order[anchor.name] or graph[other].shape != last.shape:
+                break
+            allowed = ACTIVATIONS
+        else:
+            allowed = frozenset()
+        members.append(follower)
+    return members
+
+
+def _kernel(graph: Graph, members: list[Node]) -> Kernel:
+    anchor, last = members[0], members[-1]
+    inputs = tuple(graph[name].shape for name in anchor.inputs if graph[name].op != "constant") or (anchor.shape,)
+    window, stride = _window(graph, anchor)
+    return Kernel(
+        kind=_kind(graph, anchor),
+        fused=tuple(node.op for node in members[1:]),
+        inputs=inputs,
+        output=last.shape,
+        window=window,
+        stride=stride,
+        groups=anchor.integer("groups") if "groups" in anchor.attrs else 1,
+        weights=_weights(graph, anchor),
+    )
+
+
+def _kind(graph: Graph, anchor: Node) -> str:
+    if anchor.op == "mean" and anchor.ints("axes") == (1, 2):
+        return "global_pool"
+    if anchor.op == "adaptive_avg_pool" and anchor.pair("size") == (1, 1):
+        return "global_pool"
+    if anchor.op in ("mul", "add", "sub", "div") and graph[anchor.inputs[0]].shape != graph[anchor.inputs[-1]].shape:
+        return f"{anchor.op}_broadcast"
+    if anchor.op in ACTIVATIONS:
+        return "activation" if anchor.op in CHEAP else anchor.op
+    if anchor.op != "conv2d":
+        return anchor.op
+    weight = graph.tensors[anchor.tensors["weight"]].shape
+    groups = anchor.integer("groups")
+    if groups > 1:
+        return "depthwise" if weight[1] == 1 and weight[0] == groups else "grouped"
+    if tuple(weight[2:]) != (1, 1):
+        return "conv"
+    return "vector" if prod(graph[anchor.inputs[0]].shape[1:]) == 1 else "pointwise"
+
+
+CHEAP = frozenset({"relu", "relu6", "clip", "leaky_relu", "prelu"})
+
+
+def _window(graph: Graph, anchor: Node) -> tuple[tuple[int, int], tuple[int, int]]:
+    if "kernel" in anchor.attrs:
+        return anchor.pair("kernel"), anchor.pair("stride")
+    if anchor.op == "conv2d":
+        height, width = graph.tensors[anchor.tensors["weight"]].shape[2:]
+        return (height, width), anchor.pair("stride")
+    return (1, 1), (1, 1)
+
+
+def _weights(graph: Graph, anchor: Node) -> int:
+    if anchor.op == "shift":
+        return prod(anchor.shape[:1]) * 9
+    if "weight" not in OPS[anchor.op].tensors or "weight" not in anchor.tensors:
+        return 0
+    return graph.tensors[anchor.tensors["weight"]].numel()
