@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from op_cases import CASES
 from onnx_support import one_operation
+from op_cases import CASES
 from tflite_support import operators, partitions, run, simulated
 
 from pocketcnn.errors import PocketcnnError

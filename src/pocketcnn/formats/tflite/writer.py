@@ -33,8 +33,9 @@ BOUNDS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6
 def to_tflite(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> bytes:
     """The bytes of a file with one float32 input (N, H, W, C) and one float32 output, (N, classes) for a classifier.
 
-    N is 1 until someone resizes the input. The file's metadata say so too (``layout``). Batch normalization is folded first. Values that have a format are int8: their
-    scales are the graph's, their zero points 128 lower than those of its uint8.
+    N is 1 until someone resizes the input; the metadata say how the axes lie (``layout``). Batch normalization is
+    folded first. Values that have a format are int8: their scales are the graph's, their zero points 128 lower than
+    those of its uint8.
 
     Raises:
         MissingExtra: LiteRT, whose wheel has the schema, is absent.
