@@ -37,7 +37,7 @@ RESNETS = tuple(f"resnet{depth}" for depth in (18, 34, 50, 101))
 FORMS: dict[str, dict[str, Any]] = {
     "condensenet_86": {"depth": 14},
     "shiftresnet": {"depth": 14},
-    **dict.fromkeys(RESNETS, {"total_stride": 16}),
+    **{name: {"total_stride": 16} for name in RESNETS},
 }
 SIDES = {"alexnet": 67}
 SIDE = 32

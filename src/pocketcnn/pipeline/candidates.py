@@ -159,7 +159,7 @@ def _by_width(
     network: str, channels: int, size: tuple[int, int], classes: int, budget: Budget
 ) -> Iterator[tuple[Plan, float]]:
     """Candidates from narrow to wide with their worst miss in the better numerics, until they are hopelessly large."""
-    for width in WIDTHS:
+    for width in WIDTHS if "width" in network_options(network) else (1.0,):
         plan = Plan(network, width, channels, size, classes)
         miss = worst_miss(plan.graph, budget)
         yield plan, miss
