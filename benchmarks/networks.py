@@ -41,7 +41,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="*", help="measure only networks whose names match")
-    parser.add_argument("--seconds", type=float, default=1.5, help="the longest time to measure each form of a network")
+    parser.add_argument("--seconds", type=float, default=1.0, help="the longest time to measure each form of a network")
     parser.add_argument("--pages", action="store_true", help="measure nothing, write the pages")
     return parser.parse_args()
 

@@ -116,6 +116,7 @@ FAMILIES = (
             Drawing("shufflenet_v2-stride.svg", "ShuffleNetV2: with stride 2", "shufflenet_v2", "features.stage3.0"),
         ),
         "#d84315",
+        named_at_its_smallest=True,
     ),
     Family(
         "condensenet",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import hypot
 from typing import Any
 
 from network_pages.families import FAMILIES, Family, family_of
@@ -16,6 +17,8 @@ from pocketcnn.report.scale import Scale
 WIDTH, HEIGHT = 980, 620
 FRAME = (62.0, 34.0, WIDTH - 20.0, HEIGHT - 46.0)
 """Left, top, right, bottom of the axes."""
+FAR = 20.0
+"""From a mark to its label: further away a line joins them."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,12 @@ def svg(plot: Plot) -> str:
         f'<text x="{left}" y="20" fill="#566172" font-weight="600">{escape(plot.y.label)}</text>',
         f'<text x="{right}" y="{HEIGHT - 10}" fill="#566172" font-weight="600" text-anchor="end">{escape(plot.x.label)}</text>',
         *(_line(line, colours[line.kind]) for line in plot.lines if len(line.points) > 1),
+        *(_leader(mark, mark.label, colours[mark.kind.split()[0]]) for mark in plot.marks if mark.label),
         *(_mark(mark, colours[mark.kind.split()[0]]) for mark in plot.marks),
         *(_label(mark.label, colours[mark.kind.split()[0]]) for mark in plot.marks if mark.label),
         "</svg>",
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join(filter(None, parts)) + "\n"
 
 
 def _ticks(
@@ -172,6 +176,14 @@ def _mark(mark: Mark, colour: str) -> str:
         f'<circle cx="{mark.x:g}" cy="{mark.y:g}" r="{2.5 if lesser else 4}" fill="{fill}" stroke="{colour}" '
         f'stroke-width="1.4"{faint}><title>{escape(mark.tooltip)}</title></circle>'
     )
+
+
+def _leader(mark: Mark, label: Label, colour: str) -> str:
+    """A thin line to a label that found no place near its mark."""
+    if hypot(label.x - mark.x, label.y - mark.y) < FAR:
+        return ""
+    y = label.y - 4 if label.anchor != "middle" else label.y - (10 if label.y > mark.y else -3)
+    return f'<path d="M{mark.x:g} {mark.y:g}L{label.x:g} {y:g}" stroke="{colour}" stroke-width="0.8" opacity="0.5"/>'
 
 
 def _label(label: Label, colour: str) -> str:

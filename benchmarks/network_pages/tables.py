@@ -94,10 +94,14 @@ def circumstances(timings: Timings) -> str:
 
 def comparison(checked: Iterable[Checked], timings: Timings) -> str:
     """All networks in the form in which they were published, cheapest first; those for CIFAR after those for ImageNet."""
-    counts = {each.row: each.count for each in checked}
+    counts = {_key(each.row): each.count for each in checked}
     rows = sorted(nominal_rows().values(), key=lambda row: (row.dataset != IMAGENET, row.madds or 0))
     headings = ("network", "family", "input", ">parameters", ">MAdds", ">top-1", ">float32", ">int8", ">int8 file")
-    return table(headings, [_comparison_cells(row, counts[row], timings["networks"]) for row in rows])
+    return table(headings, [_comparison_cells(row, counts[_key(row)], timings["networks"]) for row in rows])
+
+
+def _key(row: Published) -> tuple[str, str, str]:
+    return (row.paper, row.variant, row.input)
 
 
 def _comparison_cells(row: Published, count: Any, records: Mapping[str, Any]) -> tuple[str, ...]:
