@@ -191,7 +191,7 @@ session = get_runtime(sys.argv[1]).build(sys.argv[2], threads=1)
 assert session.run(np.zeros((1, 3, 16, 16), np.float32)).shape == (1, 5)
 print([name for name in ("torch", "pocketcnn.graph") if name in sys.modules])
 """
-TORCH_BASED = {"torch"}
+TORCH_BASED = {"torch", "executorch"}
 """Runtimes whose own library imports torch."""
 
 

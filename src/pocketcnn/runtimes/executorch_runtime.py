@@ -71,7 +71,7 @@ class ExecuTorchSession:
 
         if self._closed:
             raise PocketcnnError("This session is closed. Build another.")
-        if batch.ndim != 4 or batch.shape[1:] != self.input_shape[1:]:
+        if batch.ndim != 4 or not len(batch) or batch.shape[1:] != self.input_shape[1:]:
             wanted = ", ".join(map(str, self.input_shape[1:]))
             raise PocketcnnError(f"ExecuTorch cannot run a batch of shape {batch.shape}; (N, {wanted}) is needed.")
         images = torch.from_numpy(np.ascontiguousarray(batch, np.float32))

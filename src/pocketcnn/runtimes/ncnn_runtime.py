@@ -76,7 +76,7 @@ class NcnnSession:
         if net.load_param(str(param)) != 0:
             raise PocketcnnError(f"ncnn cannot load {param}: a layer is unknown or malformed. Export it again.")
         if net.load_model(str(param.with_suffix(".bin"))) != 0:
-            raise PocketcnnError(f"ncnn cannot load {param.with_suffix('.bin')}: it does not fit {param.name}.")
+            raise PocketcnnError(f"ncnn cannot load {param}: the .bin file beside it does not fit. Export both again.")
         self._input = net.input_names()[0]
         self._output = _output(net.output_names(), param)
         self._net: Any = net
@@ -84,14 +84,15 @@ class NcnnSession:
     def run(self, batch: FloatArray) -> FloatArray:
         if self._net is None:
             raise PocketcnnError("This session is closed. Build another.")
-        if batch.ndim != 4 or batch.shape[1:] != self.input_shape[1:]:
+        if batch.ndim != 4 or not len(batch) or batch.shape[1:] != self.input_shape[1:]:
             wanted = ", ".join(map(str, self.input_shape[1:]))
             raise PocketcnnError(f"ncnn cannot run a batch of shape {batch.shape}; (N, {wanted}) is needed.")
         return np.stack([self._scores(image) for image in np.ascontiguousarray(batch, np.float32)])
 
     def _scores(self, image: FloatArray) -> FloatArray:
         extractor = self._net.create_extractor()
-        extractor.input(self._input, self._ncnn.Mat(image))
+        # A copy: a Mat of an array is that array, and ncnn may compute in place.
+        extractor.input(self._input, self._ncnn.Mat(image).clone())
         failed, scores = extractor.extract(self._output)
         if failed != 0:
             raise PocketcnnError(f"ncnn stopped with the error {failed} while it ran a network.")

@@ -1,4 +1,4 @@
-"""Arithmetic between values, constants, sums and means in ncnn."""
+"""Arithmetic between values, constants, sums, means and normalization in ncnn."""
 
 from pocketcnn.formats.ncnn.emitter import Emitter, Form, kept_shape, shape_params
 from pocketcnn.formats.ncnn.layer import Param, untagged
@@ -7,6 +7,7 @@ from pocketcnn.graph.node import Node
 ADD, SUB, MUL, DIV = range(4)
 SUM, MEAN = 0, 3
 AVERAGE = 1
+ACROSS_CHANNELS = 0
 
 
 def _binary(operation: int) -> Form:
@@ -71,6 +72,12 @@ def _batch_norm(node: Node, emit: Emitter) -> str:
     return emit.layer("BatchNorm", emit.inputs[0], params={0: len(mean), 1: node.number("eps")}, weights=weights)
 
 
+def _local_response_norm(node: Node, emit: Emitter) -> str:
+    params: dict[int, Param] = {0: ACROSS_CHANNELS, 1: node.integer("size")}
+    params |= {2: node.number("alpha"), 3: node.number("beta"), 4: node.number("k")}
+    return emit.kept(emit.layer("LRN", emit.whole(), params=params))
+
+
 ARITHMETIC: dict[str, Form] = {
     "add": _binary(ADD),
     "sub": _binary(SUB),
@@ -81,4 +88,5 @@ ARITHMETIC: dict[str, Form] = {
     "mean": _mean,
     "sum": lambda node, emit: _reduction(node, emit, SUM),
     "batch_norm": _batch_norm,
+    "local_response_norm": _local_response_norm,
 }

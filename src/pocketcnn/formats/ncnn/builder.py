@@ -39,7 +39,7 @@ class NcnnBuilder:
         layers = _alive(self._layers, output)
         reads = Counter(chain.from_iterable(layer.inputs for layer in layers))
         if reads[output] or not layers[-1].inputs:  # read by others too, or the input itself
-            layers = [*layers, Layer("Noop", self._fresh(name), (output,), (name,))]
+            layers = [*layers, Layer("Split", self._fresh(name), (output,), (name,))]
         else:
             layers = [_renamed(layer, output, name) for layer in layers]
         return list(_with_splits(layers))

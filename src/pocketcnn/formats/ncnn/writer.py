@@ -69,6 +69,8 @@ def _value(node: Node, emit: Emitter) -> str:
     if node.op == "input":
         image = emit.layer("Input", params=shape_params(node.shape), name=INPUT_NAME)
         return emit.kept(image)
+    if node.op not in FORMS:
+        raise Unsupported(node, "it has no layer of that kind")
     return FORMS[node.op](node, emit)
 
 
