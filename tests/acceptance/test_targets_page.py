@@ -2,12 +2,12 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pocketcnn.cli.app import app
 from pocketcnn.targets import Target, list_targets, load_target
 from pocketcnn.targets.units import format_bytes
 
@@ -24,7 +24,8 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.timeout(900)
-def test_every_command_works_in_the_order_of_the_page(tmp_path: Path) -> None:
+def test_every_command_works_in_the_order_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (own,) = blocks("toml")
     (tmp_path / "my-board.toml").write_text(own)
     for line in "".join(blocks("sh")).splitlines():
@@ -32,9 +33,8 @@ def test_every_command_works_in_the_order_of_the_page(tmp_path: Path) -> None:
         for start, more in QUICKER.items():
             if " ".join(words).startswith(start):
                 words += more
-        run = [sys.executable, "-W", "error", "-m", "pocketcnn", *words]
-        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, f"{line}\n{done.stdout}\n{done.stderr}\n{done.exception!r}"
     assert (tmp_path / "made_over.safetensors").is_file()
 
 
