@@ -120,7 +120,7 @@ def with_labels(marks: Sequence[Mark], lines: Sequence[Line] = (), *, within: Bo
 
 def _free_place(mark: Mark, taken: Sequence[Box], within: Box) -> Label:
     inside = [label for label in _places(mark) if _is_inside(_box(label), within)] or list(_places(mark))
-    return next((label for label in inside if not any(_overlap(_box(label), box) for box in taken)), inside[0])
+    return min(inside, key=lambda label: sum(_overlap(_box(label), box) for box in taken))  # the first of the freest
 
 
 def _places(mark: Mark) -> Iterator[Label]:
