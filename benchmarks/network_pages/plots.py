@@ -188,6 +188,6 @@ def _leader(mark: Mark, label: Label, colour: str) -> str:
 
 def _label(label: Label, colour: str) -> str:
     return (
-        f'<text x="{label.x:g}" y="{label.y:g}" text-anchor="{label.anchor}" fill="{colour}" font-weight="600" '
+        f'<text x="{label.x:g}" y="{label.y:g}" text-anchor="{label.anchor}" fill="{colour}" font-size="11" '
         f'paint-order="stroke" stroke="#ffffff" stroke-width="3">{escape(label.text)}</text>'
     )

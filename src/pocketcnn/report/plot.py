@@ -108,19 +108,25 @@ def with_labels(marks: Sequence[Mark], lines: Sequence[Line] = (), *, within: Bo
     """The marks with their `text` placed beside them: `within`, and off marks, lines and each other where it can be."""
     taken = [_around((mark.x, mark.y), 5) for mark in marks]
     taken += [_around(point, 1) for line in lines for point in _along(line)]
-    placed = []
+    placed, words = [], list[Box]()
     for mark in marks:
         if mark.text:
-            label = _free_place(mark, taken, within)
-            taken.append(_box(label))
+            label = _free_place(mark, taken, words, within)
+            words.append(_box(label))
             mark = replace(mark, label=label)
         placed.append(mark)
     return tuple(placed)
 
 
-def _free_place(mark: Mark, taken: Sequence[Box], within: Box) -> Label:
+def _free_place(mark: Mark, taken: Sequence[Box], words: Sequence[Box], within: Box) -> Label:
+    """The first free place; where none is, the first that covers the fewest marks, and no other label if it can be."""
     inside = [label for label in _places(mark) if _is_inside(_box(label), within)] or list(_places(mark))
-    return min(inside, key=lambda label: sum(_overlap(_box(label), box) for box in taken))  # the first of the freest
+
+    def covered(label: Label) -> tuple[int, int]:
+        box = _box(label)
+        return sum(_overlap(box, word) for word in words), sum(_overlap(box, other) for other in taken)
+
+    return min(inside, key=covered)
 
 
 def _places(mark: Mark) -> Iterator[Label]:
