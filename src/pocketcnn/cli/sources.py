@@ -77,6 +77,13 @@ def file_network(path: Path) -> "GraphNetwork":
     return GraphNetwork(read_onnx(path), ModelInfo(name=path.stem))
 
 
+def network_of(name_or_file: str, shape: tuple[int, int, int], *, width: float, classes: int) -> "GraphNetwork":
+    """The network in a file, or the one of that name for images of `shape`. Raises what the two functions do."""
+    if is_file(name_or_file):
+        return file_network(Path(name_or_file))
+    return named_network(name_or_file, shape, width=width, classes=classes)
+
+
 def named_network(
     name: str, shape: tuple[int, int, int], *, width: float, classes: int, seed: int = 0
 ) -> "GraphNetwork":

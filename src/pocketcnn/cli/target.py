@@ -8,6 +8,7 @@ from pocketcnn.cli.options import Json
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.target_calibrate import calibrate
 from pocketcnn.cli.target_check import check
+from pocketcnn.cli.target_layers import layers
 from pocketcnn.cli.target_profile import predict, profile
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ target = typer.Typer(
 
 target.command()(check)
 target.command()(calibrate)
+target.command()(layers)
 target.command()(profile)
 target.command()(predict)
 

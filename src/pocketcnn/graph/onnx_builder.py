@@ -42,6 +42,7 @@ class OnnxBuilder:
         if key not in self._known:
             self._known[key] = self._fresh(hint)
             node.output.append(self._known[key])
+            node.name = self._known[key]  # what a runtime's profiler and its error messages call it
             self._nodes.append(node)
         return self._known[key]
 

@@ -83,6 +83,8 @@ def to_onnx(
         shown[next(free for free in numbered(name) if free not in (INPUT_NAME, *shown))] = name
     model = writer.builder.model({name: (writer.value(node), graph[node].shape) for name, node in shown.items()})
     if names == "short":
+        for node in model.graph.node:
+            node.ClearField("name")
         shorten(model.graph)
         with_functions(model)
         shorten(model.graph)

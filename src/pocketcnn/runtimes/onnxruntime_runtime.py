@@ -95,7 +95,7 @@ def _inference_session(artefact: str | os.PathLike[str] | bytes, threads: int, s
         from pocketcnn.runtimes.onnx_unsigned import with_uint8_weights  # imports onnx, a part of any cold start
 
         model = with_uint8_weights(artefact if isinstance(artefact, bytes) else Path(artefact).read_bytes())
-    return onnxruntime.InferenceSession(model, _options(threads, settings), providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, session_options(threads, settings), providers=["CPUExecutionProvider"])
 
 
 def _is_quantized(artefact: str | os.PathLike[str] | bytes) -> bool:
@@ -113,7 +113,8 @@ def exact_int8_settings(machine: Machine) -> Mapping[str, str]:
     return {"session.x64quantprecision": "1"} if machine.is_x86 and not machine.has_vnni else {}
 
 
-def _options(threads: int, settings: Mapping[str, str]) -> Any:
+def session_options(threads: int, settings: Mapping[str, str]) -> Any:
+    """The options of every session here: `threads` threads for each operator, one operator after another."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

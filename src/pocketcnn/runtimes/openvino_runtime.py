@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
@@ -94,8 +95,17 @@ def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
     return [results[index] for index in range(len(results))]
 
 
-def _compiled(core: Any, network: Any, threads: int) -> Any:
-    return core.compile_model(network, "CPU", {**session_settings(this_machine()), "INFERENCE_NUM_THREADS": threads})
+def compiled_model(model: bytes, threads: int, settings: Mapping[str, str]) -> Any:
+    """An ONNX model compiled as `OpenVinoSession` would, with further settings."""
+    import openvino
+
+    core = openvino.Core()
+    return _compiled(core, _read(core, model), threads, settings)
+
+
+def _compiled(core: Any, network: Any, threads: int, settings: Mapping[str, str] = MappingProxyType({})) -> Any:
+    every = {**session_settings(this_machine()), "INFERENCE_NUM_THREADS": threads, **settings}
+    return core.compile_model(network, "CPU", every)
 
 
 def session_settings(machine: Machine) -> Mapping[str, str]:

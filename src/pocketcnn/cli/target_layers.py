@@ -1,0 +1,83 @@
+"""`pocketcnn target layers`: what each layer takes on a runtime, beside what it must take."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pocketcnn.cli.options import Classes, InputText, Json, Width
+from pocketcnn.cli.output import Output
+from pocketcnn.cli.shapes import format_shape, parse_input
+from pocketcnn.cli.sources import network_of
+
+if TYPE_CHECKING:
+    from pocketcnn.targets import Target
+    from pocketcnn.targets.bottlenecks import Bottleneck, Bottlenecks
+
+
+def layers(
+    network: Annotated[str, typer.Argument(metavar="FILE_OR_NAME", help="Model file, or a network of the zoo.")],
+    target: Annotated[str, typer.Option("--target", help="Name of a target, or its .toml file.")] = "onnxruntime-cpu",
+    runs: Annotated[int, typer.Option(min=1, help="Runs that are measured.")] = 50,
+    top: Annotated[int, typer.Option(min=0, help="Only the layers that take longest; 0 for all.")] = 0,
+    input_text: InputText = "3x224x224",
+    width: Width = 1.0,
+    classes: Classes = 1000,
+    as_json: Json = False,
+) -> None:
+    """Measure every layer by the runtime's own profiler, and say which are far from their bound, and why.
+
+    The bound is the roofline: a layer's multiply-adds at the target's peak rate, or its bytes at its bandwidth. A target
+    without rates is calibrated first.
+
+    \b
+    Examples:
+      pocketcnn target layers shufflenet_v2
+      pocketcnn target layers fitted/model.safetensors --target openvino-cpu --top 10
+    """
+    from pocketcnn.targets import load_target
+    from pocketcnn.targets.bottlenecks import bottlenecks
+
+    output = Output(as_json)
+    found = load_target(target)
+    graph = network_of(network, parse_input(input_text), width=width, classes=classes).graph
+    measured = bottlenecks(graph, with_rates(found, output), runs=runs)
+    output.json(measured)
+    _print(output, measured, top)
+
+
+def with_rates(target: "Target", output: Output) -> "Target":
+    """The target with its rates, measured now if it has none."""
+    if target.runtime is None or (target.peak_madds and target.bandwidth is not None):
+        return target
+    from pocketcnn.pipeline.calibrate import calibrate
+    from pocketcnn.runtimes import StopRule
+
+    output.say(f"Measuring the rates of {target.name} (pocketcnn target calibrate {target.name} keeps them) …")
+    return calibrate(target, StopRule(max_seconds=1.0))
+
+
+def _print(output: Output, found: "Bottlenecks", top: int) -> None:
+    from pocketcnn.targets.units import format_seconds
+
+    headings = ("layer", "operation", ">output", ">time", ">share", ">bound", ">x bound", "why")
+    shown = sorted(found.layers, key=lambda layer: -layer.seconds)[:top] if top else found.layers
+    output.table(headings, [_row(layer) for layer in shown])
+    output.print(
+        f"\n{found.target}, {found.numerics}: {format_seconds(found.seconds)} in layers, "
+        f"{format_seconds(found.bound)} at the least; the profiler's clock counts microseconds."
+    )
+
+
+def _row(layer: "Bottleneck") -> tuple[str, ...]:
+    from pocketcnn.targets.units import format_seconds
+
+    return (
+        layer.name,
+        layer.op,
+        format_shape(layer.shape),
+        format_seconds(layer.seconds),
+        f"{layer.share:.1%}",
+        f"{format_seconds(layer.bound)} {layer.bound_by}" if layer.bound else "",
+        f"{layer.times_bound:.1f}" if layer.bound else "",
+        layer.why,
+    )

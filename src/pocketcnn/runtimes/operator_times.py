@@ -1,0 +1,72 @@
+"""What each operator of a network takes, as the runtime's own profiler sees it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+
+from pocketcnn.errors import UsageError
+from pocketcnn.runtimes.base import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """One operator of the network as the runtime runs it, after its own optimizations.
+
+    Attributes:
+        name: the runtime's own; kind: its operation, in the runtime's words.
+        seconds: the median over the runs; p10, p90: percentiles. A profiler's clock counts microseconds.
+        origins: names of the file's operators that it stands for, the most telling first; may be empty.
+    """
+
+    name: str
+    kind: str
+    seconds: float
+    p10: float
+    p90: float
+    origins: tuple[str, ...]
+
+    @classmethod
+    def from_samples(
+        cls, name: str, kind: str, samples: Sequence[float], origins: Iterable[str] = ()
+    ) -> "OperatorTime":
+        """The operator with these times in seconds, one a run."""
+        p10, median, p90 = (float(value) for value in np.percentile(samples, [10, 50, 90]))
+        return cls(name, kind, median, p10, p90, tuple(dict.fromkeys(filter(None, origins))))
+
+
+class Profiler(Protocol):
+    """Runs an ONNX model `runs` times after some that do not count, and returns its operators in the order they run."""
+
+    def __call__(self, model: bytes, batch: FloatArray, *, threads: int, runs: int) -> tuple[OperatorTime, ...]: ...
+
+
+WARMUP = 5
+"""Runs that are not counted."""
+
+_PROFILERS: Mapping[str, str] = MappingProxyType(
+    {
+        "onnxruntime": "pocketcnn.runtimes.onnxruntime_profile",
+        "openvino": "pocketcnn.runtimes.openvino_profile",
+    }
+)
+
+
+def profiled_runtimes() -> tuple[str, ...]:
+    """Names of the runtimes whose profiler is known here."""
+    return tuple(_PROFILERS)
+
+
+def profiler(runtime: str) -> Profiler:
+    """The profiler of a runtime.
+
+    Raises:
+        UsageError: the runtime has none, or none that is known here.
+    """
+    if runtime not in _PROFILERS:
+        raise UsageError(f"{runtime} does not tell the time of each layer; {' and '.join(_PROFILERS)} do.")
+    found: Profiler = import_module(_PROFILERS[runtime]).operator_times
+    return found

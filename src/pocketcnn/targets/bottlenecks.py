@@ -1,0 +1,167 @@
+"""Which layers take longer than they must on a target, and why: measured times beside the roofline."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pocketcnn.cost import count, fused_layers, roofline
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import Graph, Node
+from pocketcnn.runtimes.layer_times import RUNS, LayerTime, layer_times
+from pocketcnn.targets.estimate import numerics_of
+from pocketcnn.targets.target import Target
+
+FAR = 2.0
+"""Times its bound from which a layer is said to be far from it."""
+
+TELLING = 0.3
+"""Share of a layer's time from which one kind of operator explains it."""
+
+SHORTEST = 10e-6
+"""Seconds below which the call of an operator is most of what it takes."""
+
+_COPIES = frozenset(
+    {"ReorderInput", "ReorderOutput", "Reorder", "Transpose", "Reshape", "Concat", "Split", "VariadicSplit", "Slice"}
+    | {"StridedSlice", "Gather", "ShuffleChannels", "Pad"}
+)
+_CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "FakeQuantize", "Convert", "Subtract"})
+_MOVES = MappingProxyType(
+    {
+        "channel_shuffle": "a shuffle copies every value",
+        "concat": "joining copies every value",
+        "slice": "splitting copies every value",
+        "permute": "a change of axes copies every value",
+        "gather": "picking channels copies every value",
+        "pad": "padding copies every value",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """A layer's measured time beside its bound, in seconds.
+
+    Attributes:
+        bound: the least time at the target's rates, with the layers computed inside it; bound_by: compute or memory.
+        share: of the network's time; why: what keeps it from its bound, empty where it is near.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    fused: tuple[str, ...]
+    seconds: float
+    share: float
+    bound: float
+    bound_by: str
+    why: str
+    operators: tuple[str, ...]
+
+    @property
+    def times_bound(self) -> float:
+        """How many times its bound the layer takes."""
+        return self.seconds / self.bound if self.bound else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Bottlenecks:
+    """All layers of a network that took time on a target, in the order of the graph."""
+
+    target: str
+    numerics: str
+    seconds: float
+    bound: float
+    layers: tuple[Bottleneck, ...]
+
+
+def bottlenecks(graph: Graph, target: Target, *, runs: int = RUNS) -> Bottlenecks:
+    """Measure every layer of `graph` on `target` by its runtime's own profiler and compare it with the roofline.
+
+    Raises:
+        UsageError: nothing here runs the target, its runtime tells no times of layers, or it has no rates for the
+            numerics of the graph.
+        MissingExtra: its runtime is not installed.
+    """
+    if target.runtime is None:
+        raise UsageError(f"{target.name} is not here, so its layers cannot be measured; `target check` estimates them.")
+    form = numerics_of(graph)
+    if form not in target.peak_madds or target.bandwidth is None:
+        raise UsageError(
+            f"{target.name} has no rates in {form} to compare with. Measure them: pocketcnn target calibrate {target.name}"
+        )
+    times = layer_times(graph, target.runtime, threads=target.thread_count, runs=runs)
+    cost = count(times.graph)
+    bounds = {
+        bound.name: bound
+        for bound in roofline(cost, target.peak_madds[form], target.bandwidth, fused_layers(times.graph)).layers
+    }
+    layers = []
+    for layer in times.layers:
+        bound = bounds.get(layer.name)
+        least, by = (bound.seconds, bound.bound_by) if bound is not None else (0.0, "memory")
+        layers.append(
+            Bottleneck(
+                name=layer.name,
+                op=layer.op,
+                shape=times.graph[layer.name].shape,
+                fused=layer.fused,
+                seconds=layer.seconds,
+                share=layer.seconds / times.seconds if times.seconds else 0.0,
+                bound=least,
+                bound_by=by,
+                why=why(layer, times.graph, least, by, target.channel_multiple),
+                operators=tuple(operator.kind for operator in layer.operators),
+            )
+        )
+    return Bottlenecks(target.name, form, times.seconds, sum(bound.seconds for bound in bounds.values()), tuple(layers))
+
+
+def why(layer: LayerTime, graph: Graph, bound: float, bound_by: str, channel_multiple: int) -> str:
+    """What keeps a layer from its bound, the most telling reason first; empty for a layer that is near it."""
+    if layer.seconds < FAR * bound:
+        return ""
+    parts = _shares(layer)
+    if layer.op in _MOVES:
+        return _MOVES[layer.op]
+    if (share := _part(parts, _COPIES)) >= TELLING:
+        return f"{share:.0%} of it changes the memory layout ({_named(parts, _COPIES)})"
+    if (share := _part(parts, _CONVERSIONS)) >= TELLING:
+        return f"{share:.0%} of it goes between integers and float ({_named(parts, _CONVERSIONS)})"
+    if slow := next((kind for kind in parts if " ref" in kind), None):
+        return f"no vectorised kernel ({slow})"
+    if odd := _odd_channels(graph, graph[layer.name], channel_multiple):
+        return f"{odd} channels are no multiple of {channel_multiple}: not vectorised"
+    if layer.seconds < SHORTEST:
+        return "so small that the call costs more than the work"
+    if _is_depthwise(graph, graph[layer.name]):
+        return "depthwise: few multiply-adds for each value that is loaded"
+    return "waits for memory" if bound_by == "memory" else "below the peak rate"
+
+
+def _shares(layer: LayerTime) -> Mapping[str, float]:
+    """Share of the layer's time by kind of operator, largest first."""
+    shares: dict[str, float] = {}
+    for operator in sorted(layer.operators, key=lambda operator: -operator.seconds):
+        shares[operator.kind] = shares.get(operator.kind, 0.0) + operator.seconds / max(layer.seconds, 1e-12)
+    return shares
+
+
+def _part(parts: Mapping[str, float], kinds: frozenset[str]) -> float:
+    return sum(share for kind, share in parts.items() if kind.split(" ")[0] in kinds)
+
+
+def _named(parts: Mapping[str, float], kinds: frozenset[str]) -> str:
+    return ", ".join(kind.split(" ")[0] for kind in parts if kind.split(" ")[0] in kinds)
+
+
+def _odd_channels(graph: Graph, node: Node, multiple: int) -> int | None:
+    """The channels of a convolution that its kernels do not like, of its result or of what it reads; the image has 3."""
+    if node.op != "conv2d":
+        return None
+    source = graph[node.inputs[0]]
+    counts = [node.shape[0], *([source.shape[0]] if source.op != "input" else [])]
+    return next((channels for channels in counts if channels % multiple), None)
+
+
+def _is_depthwise(graph: Graph, node: Node) -> bool:
+    return node.op == "conv2d" and node.integer("groups") == graph[node.inputs[0]].shape[0] > 1
