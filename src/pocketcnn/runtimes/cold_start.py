@@ -12,7 +12,9 @@ from pathlib import Path
 
 from pocketcnn.errors import PocketcnnError
 
-TIMEOUT = 120.0  # seconds; a cold start takes some tenths, importing torch on a busy machine some seconds
+TIMEOUT = (
+    300.0  # seconds; a cold start takes some tenths, but where torch is imported on a busy machine a minute was seen
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def launch(runtime: str, artefact: Path, *, threads: int = 1, shape: tuple[int, 
     """Start a process that predicts once with `artefact` on `runtime`, with a batch of `shape` or what the file declares.
 
     Raises:
-        PocketcnnError: it failed, crashed, or took longer than two minutes; the message is the process's own.
+        PocketcnnError: it failed, crashed, or took longer than `TIMEOUT`; the message is the process's own.
     """
     command = [sys.executable, "-m", "pocketcnn.runtimes.first_prediction", runtime, str(artefact), str(threads)]
     command += ["x".join(map(str, shape))] if shape else []
