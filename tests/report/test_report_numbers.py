@@ -32,6 +32,7 @@ from pocketcnn.report.numbers import NO_BREAK_SPACE as NBSP
         (numbers.duration(5231), "1 h 27 min"),
         (numbers.span(0.000139, 0.000188, numbers.time), "0.139 to 0.188 ms"),
         (numbers.span(0.0000099, 0.02, numbers.time), "9.9 us to 20 ms"),
+        (numbers.span(0.705, 2.15, numbers.time), "705 ms to 2.15 s"),
     ],
 )
 def test_numbers_are_written_for_people(text: str, expected: str) -> None:

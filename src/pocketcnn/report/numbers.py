@@ -53,8 +53,9 @@ def interval(low: float, high: float) -> str:
 def span(low: float, high: float, write: Callable[[float], str]) -> str:
     """``0.139 to 0.188 ms``: the unit once where both ends have the same."""
     start, end = write(low), write(high)
-    unit = end.partition(NO_BREAK_SPACE)[2]
-    return f"{start.removesuffix(unit).rstrip(NO_BREAK_SPACE)}{NO_BREAK_SPACE}to{NO_BREAK_SPACE}{end}"
+    number, _, unit = start.partition(NO_BREAK_SPACE)
+    same = unit == end.partition(NO_BREAK_SPACE)[2]
+    return f"{number if same else start}{NO_BREAK_SPACE}to{NO_BREAK_SPACE}{end}"
 
 
 def points(difference: float) -> str:
