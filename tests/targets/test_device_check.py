@@ -112,7 +112,7 @@ def test_without_a_fallback_it_does_not_run(small: Graph):
     found = check(small, device(lacks=NO_LARGE))
     assert not found.runs
     assert found.estimate is None
-    with pytest.raises(UsageError, match="cannot run b \\(too large\\), and nothing runs it"):
+    with pytest.raises(UsageError, match=r"cannot run b \(too large\), and nothing runs it"):
         estimate(small, device(lacks=NO_LARGE))
 
 
