@@ -10,7 +10,7 @@ import pocketcnn
 
 VERBS = ("fit", "models", "train", "eval", "predict", "compress", "export", "bench", "inspect", "doctor")
 DATA_VERBS = ("digits", "check")
-TARGET_VERBS = ("list", "show", "check", "calibrate")
+TARGET_VERBS = ("list", "show", "check", "calibrate", "layers", "profile", "predict")
 HEAVY = ("torch", "torchvision", "numpy", "rich", "onnx", "onnxruntime", "PIL", "plotly")
 
 

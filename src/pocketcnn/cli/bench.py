@@ -41,10 +41,10 @@ def bench(
     classes: Classes = 1000,
     as_json: Json = False,
 ) -> None:
-    """Measure networks on runtimes, side by side: latency, throughput, cold start, memory, size, agreement with PyTorch.
+    """Measure networks on runtimes side by side: time, memory, size.
 
-    They take turns, so that whatever else the machine does hits all alike. A model file is written as the file of each
-    runtime. The ratio is to the first line that could be timed, with its 95 % interval.
+    Latency, throughput, cold start, peak memory, bytes, and agreement with PyTorch. They take turns, so that whatever
+    else the machine does hits all alike. A model file is written as the file of each runtime. The ratio is to the first line that could be timed, with its 95 % interval.
 
     \b
     Examples:

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from pocketcnn.targets import Target
     from pocketcnn.targets.capability import OpPattern
 
-target = typer.Typer(
-    help="Devices: what there are, what a network would cost on one, and measuring one.", no_args_is_help=True
-)
+target = typer.Typer(help="Devices: what there are, what networks cost on them.", no_args_is_help=True)
 
 target.command()(check)
 target.command()(calibrate)
