@@ -10,7 +10,7 @@ from pocketcnn.cli.options import Classes, InputText, Json, RecipeFile, Width
 from pocketcnn.cli.outcome import resumed_by_the_same_command
 from pocketcnn.cli.output import Output, percent
 from pocketcnn.cli.shapes import format_shape, parse_input
-from pocketcnn.cli.sources import is_file, load_network, named_network
+from pocketcnn.cli.sources import is_file, network_of
 from pocketcnn.errors import BudgetNotMet, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    network: Annotated[str, typer.Argument(metavar="FILE_OR_NAME", help="Model file, or a network of the zoo.")],
+    network: Annotated[str, typer.Argument(metavar="FILE_OR_NAME", help="Model file, ONNX file, or a network of the zoo.")],
     target: Annotated[str, typer.Option("--target", help="Name of a target, or its .toml file.")],
     substitute: Annotated[
         bool, typer.Option("--substitute", help="Replace what the target lacks, and write the result to --out.")
@@ -62,10 +62,7 @@ def check(
 
     output = Output(as_json)
     device = load_target(target)
-    if is_file(network):
-        found = load_network(Path(network))
-    else:
-        found = named_network(network, parse_input(input_text), width=width, classes=classes)
+    found = network_of(network, parse_input(input_text), width=width, classes=classes)
     checked = check_target(found, device)
     made = _made_over(found, target, out, data, epochs, kernels, recipe, seed, output) if out else None
     output.json(_document(network, checked, made))
