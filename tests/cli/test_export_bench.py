@@ -12,7 +12,6 @@ from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph.model_file import load
 from pocketcnn.pipeline.export import FORMATS, runtime_of_format
 from pocketcnn.pipeline.sidecar import read_sidecar
-from pocketcnn.runtimes import runtime_names
 from pocketcnn.runtimes.parity import parity
 
 QUICK = ("--seconds", "0.05", "--launches", "1")
@@ -32,7 +31,7 @@ def test_an_exported_file_is_valid_and_has_its_sidecar(model: Path, tmp_path: Pa
     assert read_sidecar(path).classes == ("one", "two", "zero")
 
 
-@pytest.mark.parametrize("to", [to for to, form in FORMATS.items() if form.runtime in runtime_names()])
+@pytest.mark.parametrize("to", FORMATS)
 def test_each_format_is_the_file_of_its_runtime(to: str, model: Path, tmp_path: Path) -> None:
     runtime = runtime_of_format(to)
     path = tmp_path / f"net{runtime.suffix}"

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.util import find_spec
 
 from pocketcnn.errors import UsageError
 from pocketcnn.runtimes.base import Runtime
@@ -20,7 +19,7 @@ _RUNTIMES: Mapping[str, tuple[str, str]] = {
 
 def runtime_names() -> tuple[str, ...]:
     """The names that `get_runtime` takes, sorted."""
-    return tuple(sorted(name for name, (module, _) in _RUNTIMES.items() if find_spec(module)))
+    return tuple(sorted(_RUNTIMES))
 
 
 def get_runtime(name: str) -> Runtime:
@@ -29,8 +28,8 @@ def get_runtime(name: str) -> Runtime:
     Raises:
         UsageError: there is no such runtime; the nearest name is suggested.
     """
-    if name not in runtime_names():
-        near = difflib.get_close_matches(name, runtime_names(), n=1)
+    if name not in _RUNTIMES:
+        near = difflib.get_close_matches(name, _RUNTIMES, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UsageError(f"There is no runtime named {name!r}.{hint} Runtimes: {', '.join(runtime_names())}.")
     module, factory = _RUNTIMES[name]
