@@ -11,7 +11,7 @@ from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.layers.squeeze_excite import SqueezeExcite
 
 SHAPE = (1, 8, 8)
-TRAINING = 1200
+TRAINING, BATCH, EPOCHS = 1200, 60, 6
 
 
 class Digits(nn.Module):
@@ -47,12 +47,14 @@ def float_digits() -> GraphNetwork:
     """Above 85 % of the test digits."""
     torch.manual_seed(0)
     network, (images, labels) = Digits().train(), digits(training=True)
-    optimizer = torch.optim.Adam(network.parameters(), 0.01)
-    for _ in range(3):
-        for rows in torch.split(torch.randperm(TRAINING), 60):
+    optimizer = torch.optim.Adam(network.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=EPOCHS * TRAINING // BATCH)
+    for _ in range(EPOCHS):
+        for rows in torch.split(torch.randperm(TRAINING), BATCH):
             optimizer.zero_grad()
             nn.functional.cross_entropy(network(images[rows]), labels[rows]).backward()
             optimizer.step()
+            schedule.step()
     return GraphNetwork(capture(network.eval(), (1, *SHAPE))).eval()
 
 

@@ -2,6 +2,8 @@
 
 import importlib.util
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +33,19 @@ def write_executorch(path: Path, graph: Graph) -> Path:
         MissingExtra: ExecuTorch is absent.
         PocketcnnError: ExecuTorch cannot lower the network, or the file cannot be written.
     """
-    try:
-        with quiet(), quiet_native():
-            data: bytes = lowered(graph).to_executorch().buffer
-    except PocketcnnError:
-        raise
-    except Exception as error:  # many kinds, all of them ExecuTorch's own
-        raise PocketcnnError(f"ExecuTorch cannot lower the network: {_reason(error)}") from error
-    write_bytes(path, data)
+    write_bytes(path, program_bytes(lowered(graph)))
     return path
+
+
+def program_bytes(program: Any) -> bytes:
+    """What `lowered` gave, as the contents of a .pte file.
+
+    Raises:
+        PocketcnnError: an operation has no kernel in ExecuTorch's runtime; it is named.
+    """
+    with _errors(), quiet(), quiet_native():
+        data: bytes = program.to_executorch().buffer
+    return data
 
 
 def portable_operations(graph: Graph) -> Counter[str]:
@@ -48,8 +54,12 @@ def portable_operations(graph: Graph) -> Counter[str]:
     Raises:
         MissingExtra: ExecuTorch is absent.
     """
-    with quiet(), quiet_native():
-        nodes = lowered(graph).exported_program().graph.nodes
+    return undelegated(lowered(graph))
+
+
+def undelegated(program: Any) -> Counter[str]:
+    """The same for what `lowered` gave."""
+    nodes = program.exported_program().graph.nodes
     calls = (_operator(node.target) for node in nodes if node.op == "call_function")
     return Counter(call for call in calls if call not in _BOOKKEEPING)
 
@@ -59,6 +69,7 @@ def lowered(graph: Graph) -> Any:
 
     Raises:
         MissingExtra: ExecuTorch is absent.
+        PocketcnnError: it cannot take the network.
     """
     if importlib.util.find_spec("executorch") is None:
         raise MissingExtra("Writing .pte files", "executorch")
@@ -66,11 +77,27 @@ def lowered(graph: Graph) -> Any:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     graph = drop_dropout(graph) if graph.numerics else for_inference(graph)
+    for node in graph.nodes:
+        if len(node.shape) > MAX_RANK:
+            raise PocketcnnError(
+                f"ExecuTorch's XNNPACK cannot run the layer {node.name!r} ({node.op}): its value has {len(node.shape)} axes, "
+                f"{MAX_RANK} are possible."
+            )
     module = LoweredNetwork(graph).eval()
-    exported = torch.export.export(module, (torch.zeros(1, *graph.input_shape),))
     # The check wants core ATen operators alone and does not know the quantized ones.
     config = EdgeCompileConfig(_check_ir_validity=False)
-    return to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()], compile_config=config)
+    with _errors(), quiet(), quiet_native():
+        exported = torch.export.export(module, (torch.zeros(1, *graph.input_shape),))
+        return to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()], compile_config=config)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """ExecuTorch's and PyTorch's many kinds of errors as one, in one line."""
+    try:
+        yield
+    except Exception as error:
+        raise PocketcnnError(f"ExecuTorch cannot lower the network: {_reason(error)}") from error
 
 
 def _operator(target: Any) -> str:
