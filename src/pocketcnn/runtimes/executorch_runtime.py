@@ -74,7 +74,7 @@ class ExecuTorchSession:
         if batch.ndim != 4 or not len(batch) or batch.shape[1:] != self.input_shape[1:]:
             wanted = ", ".join(map(str, self.input_shape[1:]))
             raise PocketcnnError(f"ExecuTorch cannot run a batch of shape {batch.shape}; (N, {wanted}) is needed.")
-        images = torch.from_numpy(np.ascontiguousarray(batch, np.float32))
+        images = torch.from_numpy(np.require(batch, np.float32, ["C", "W"]))  # PyTorch warns of read-only memory
         with self.active():
             method = self._method()
             return np.concatenate([method.execute([image])[0].numpy() for image in torch.split(images, 1)])
