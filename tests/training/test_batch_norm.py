@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from training_support import QUICK, Digits, small_net
 
-from pocketcnn.training import train
+from pocketcnn.training import evaluate, recalibrate, train
 from pocketcnn.training.batch_norm import StatisticsWarmup, warmed_statistics
 
 
@@ -48,3 +48,29 @@ def test_a_constant_input_gives_its_own_statistics() -> None:
         norm(images)
     assert norm.running_mean.item() == pytest.approx(images.mean().item(), rel=1e-5)
     assert norm.running_var.item() == pytest.approx(images.var().item(), rel=1e-5)
+
+
+def test_recalibration_gives_the_average_of_the_batches_and_touches_nothing_else() -> None:
+    network = slow_net().train()
+    weights = [parameter.clone() for parameter in network.parameters()]
+    images = Digits(0, 260).images
+    recalibrate(network, images, batch_size=64)
+    assert network.training
+    assert network[1].momentum == 0.003
+    assert all(torch.equal(new, old) for new, old in zip(network.parameters(), weights, strict=True))
+    maps = torch.cat([network[0](batch).detach() for batch in torch.split(images[:256], 64)])
+    torch.testing.assert_close(network[1].running_mean, maps.mean((0, 2, 3)))
+
+
+def test_recalibration_brings_a_network_back_whose_inputs_have_changed() -> None:
+    network = small_net()
+    train(network, Digits(0, 600), Digits(600, 800), QUICK.with_(epochs=5))
+    good = evaluate(network, Digits(600, 800)).top1
+    with torch.no_grad():
+        network[0].weight *= 3  # the first batch norm would take it out, if it knew
+        network[1].running_mean += 2
+    spoilt = evaluate(network, Digits(600, 800)).top1
+    recalibrate(network, Digits(0, 600).images)
+    back = evaluate(network, Digits(600, 800)).top1
+    assert spoilt < good - 0.2
+    assert back > good - 0.03

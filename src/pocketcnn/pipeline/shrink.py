@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from pocketcnn.compression.prune import Fits, PruneSettings, plan
@@ -21,13 +22,19 @@ from pocketcnn.pipeline.recipes import Sets, Trainings
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.report.result import Accuracy, StageRecord
 from pocketcnn.targets import Budget, load_target
-from pocketcnn.training import Recipe, evaluate, predict_logits
+from pocketcnn.training import Recipe, evaluate, predict_logits, recalibrate
 
 FAR = 0.5
 """Pruning to less than this share of the multiply-adds is done in two stages, with recovery between them."""
 
 AGREEMENT = 0.995
 """Share of the validation images on which an integer network must answer like the float one to need no fine-tuning."""
+
+CRITERION = "energy"
+"""What a channel is worth; it looks at images, but not at their labels."""
+
+EVIDENCE = 1024
+"""Training images that it looks at; they give the batch norms their statistics, too."""
 
 DEFAULT_MULTIPLE = 8
 """Channel counts are rounded to this where the budget names no target that says what it likes."""
@@ -112,32 +119,39 @@ def allowed_forms(budget: Budget) -> tuple[str, ...]:
 def prune(parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork, bool]:
     """Prune `parent` until it fits and fine-tune it against the unpruned parent; whether it could be made to fit."""
     multiple = max([load_target(name).channel_multiple for name in bench.budget.targets], default=DEFAULT_MULTIPLE)
-    settings = PruneSettings(multiple=multiple)
+    settings = PruneSettings(criterion=CRITERION, multiple=multiple)
+    images = bench.sets.calibration(EVIDENCE)
     whole = count(parent.graph).madds
-    network, within_reach = cut(parent, fits, settings)
+    network, within_reach = cut(parent, fits, settings, images)
     kept = count(network.graph).madds / whole
     if kept < FAR:
         half = whole * math.sqrt(kept)
-        halfway, _ = cut(parent, lambda graph: count(graph).madds <= half, settings)
+        halfway, _ = cut(parent, lambda graph: count(graph).madds <= half, settings, images)
         _recover("pruned halfway", halfway, parent, bench, settings)
-        network, within_reach = cut(halfway, fits, settings)
+        network, within_reach = cut(halfway, fits, settings, images)
     _recover("pruned", network, parent, bench, settings)
     return network, within_reach
 
 
-def cut(network: GraphNetwork, fits: Fits, settings: PruneSettings) -> tuple[GraphNetwork, bool]:
-    """`network` without its least important channels, so that it fits; or as narrow as it gets, where nothing does."""
+def cut(network: GraphNetwork, fits: Fits, settings: PruneSettings, images: Tensor) -> tuple[GraphNetwork, bool]:
+    """`network` without its least important channels, so that it fits; or as narrow as it gets, where nothing does.
+
+    `images` (N, C, H, W) show what the channels are worth, and give the batch norms their statistics again.
+    """
     tried: list[Graph] = []
 
     def watched(graph: Graph) -> bool:
         tried.append(graph)
         return fits(graph)
 
+    unlabelled = [(batch, torch.zeros(len(batch), dtype=torch.long)) for batch in torch.split(images, 64)]
     try:
-        graph, fitting = plan(network.graph, watched, settings).apply(network.graph), True
+        graph, fitting = plan(network.graph, watched, settings, batches=unlabelled).apply(network.graph), True
     except BudgetNotMet:
         graph, fitting = tried[0], False  # the search begins with the narrowest network
-    return GraphNetwork(graph, network.info), fitting
+    narrower = GraphNetwork(graph, network.info)
+    recalibrate(narrower, images)
+    return narrower, fitting
 
 
 def _recover(name: str, network: GraphNetwork, parent: GraphNetwork, bench: Bench, how: PruneSettings) -> None:

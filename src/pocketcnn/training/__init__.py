@@ -1,5 +1,6 @@
 """Training: a typed recipe, a trainer that can be stopped and resumed exactly, distillation and evaluation."""
 
+from pocketcnn.training.batch_norm import recalibrate as recalibrate
 from pocketcnn.training.evaluate import Evaluation as Evaluation
 from pocketcnn.training.evaluate import evaluate as evaluate
 from pocketcnn.training.evaluate import predict_logits as predict_logits

@@ -1,4 +1,4 @@
-"""Batch norm's running statistics in a short training.
+"""Batch norm's running statistics: in a short training, and of a network whose layers have changed.
 
 The papers' networks average them slowly (MobileNetV2: 0.3 % a batch, for half a million steps on ImageNet). In a
 training of some hundred steps such statistics would still be near their random start, and a network that classifies
@@ -9,7 +9,8 @@ governs the average of the weights.
 import contextlib
 from collections.abc import Iterator
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pocketcnn.training.ema import decay_at
@@ -49,3 +50,28 @@ def warmed_statistics(network: nn.Module) -> Iterator[StatisticsWarmup]:
         yield warmup
     finally:
         warmup.restore()
+
+
+def recalibrate(network: nn.Module, images: Tensor, batch_size: int = 128) -> None:
+    """Estimate the running statistics of a network's batch norms anew, as plain averages over `images` (N, C, H, W).
+
+    A pruned network's layers see other inputs than its batch norms were told, so it guesses although its weights are good
+    (Li et al., "EagleEye: Fast Sub-net Evaluation for Efficient Neural Network Pruning", section 3.3). No weight is changed;
+    the network's mode is as before afterwards. The last batch is left out where it is small, as its average would count as much.
+    """
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    own, training, device = [norm.momentum for norm in norms], network.training, next(network.parameters()).device
+    batches = [batch for batch in torch.split(images, batch_size) if 2 * len(batch) > min(batch_size, len(images))]
+    try:
+        network.eval()
+        for norm in norms:  # alone in train mode: dropout stays off
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain average of all batches
+            norm.train()
+        with torch.no_grad():
+            for batch in batches:
+                network(batch.to(device))
+    finally:
+        for norm, momentum in zip(norms, own, strict=True):
+            norm.momentum = momentum
+        network.train(training)
