@@ -1,6 +1,6 @@
-"""From any `nn.Module` to a `Graph`, through `torch.export`.
+"""From any `nn.Module` to a `Graph`, through a quick trace of our own or through `torch.export`, to the same result.
 
-The module is exported in eval mode with a batch of images; the batch axis is then taken off every shape. What the
+The module is traced or exported in eval mode with a batch of images; the batch axis is then taken off every shape. What the
 exporter calls a "call_function" becomes a node by the table in `aten.py`; parameters, buffers and constants keep
 their names. Names of nodes are the paths of the modules that made them.
 """
@@ -12,13 +12,15 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, fx, nn
 
+from pocketcnn.graph.aliasing import Memory
 from pocketcnn.graph.compositions import compositions
-from pocketcnn.graph.exporting import BATCH, export
+from pocketcnn.graph.exporting import BATCH, evaluated, export
 from pocketcnn.graph.exporting import CaptureError as CaptureError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Attr, Node, Shape
-from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops import OPS, GraphError
 from pocketcnn.graph.passes.recognise import recognise
+from pocketcnn.graph.tracing import Program, trace
 
 
 def capture(module: nn.Module, example_input: Tensor | Sequence[int]) -> Graph:
@@ -37,8 +39,19 @@ def capture(module: nn.Module, example_input: Tensor | Sequence[int]) -> Graph:
     shape = tuple(example_input.shape if isinstance(example_input, Tensor) else example_input)
     if len(shape) < 2 or min(shape) < 1:
         raise CaptureError(f"The example input has shape {shape}; (N, C, H, W) is needed.")
-    program = export(module, shape[1:])
-    return Builder(module, program).graph()
+    with evaluated(module):
+        return _traced(module, shape[1:]) or Builder(module, export(module, shape[1:])).graph()
+
+
+def _traced(module: nn.Module, image: Shape) -> Graph | None:
+    """The graph, if the quick way finds one; where it does not, or not a sound one, the exporter is to say why."""
+    program = trace(module, image, BATCH)
+    if program is None:
+        return None
+    try:
+        return Builder(module, program).graph()
+    except GraphError:
+        return None
 
 
 Value = str | tuple[str, ...] | None
@@ -50,7 +63,7 @@ class Builder:
     """The graph while it is being built. The rules in `aten.py` call its methods."""
 
     module: nn.Module
-    program: torch.export.ExportedProgram
+    program: torch.export.ExportedProgram | Program
     nodes: list[Node] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     exported_shapes: dict[str, Shape] = field(default_factory=dict)
@@ -65,10 +78,16 @@ class Builder:
         from pocketcnn.graph.aten import RULES  # the table's rules are written with this class
 
         output: str | None = None
+        memory = Memory()
         composed = compositions(self.program.graph)
         inside = frozenset[fx.Node]().union(*(composition.inside for composition in composed.values()))
         for node in self.program.graph.nodes:
             self.current = node
+            if memory.overwritten(node):
+                self.fail(
+                    "it reads what was written to through a view, as by `x[:, :2] += 1`; make a new value instead"
+                )
+            memory.follow(node)
             if node in inside:
                 continue
             if node.op == "placeholder":

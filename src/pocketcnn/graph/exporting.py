@@ -25,15 +25,13 @@ class CaptureError(GraphError):
 
 
 def export(module: nn.Module, image: Shape) -> torch.export.ExportedProgram:
-    """Export `module` in eval mode for a batch of images of shape `image`; its mode is as before afterwards.
+    """Export `module`, which must be in eval mode, for a batch of images of shape `image`.
 
     Raises:
         CaptureError: the module does not run on such images, or cannot be traced.
     """
     parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     example = torch.zeros(BATCH, *image, device=parameter.device, dtype=parameter.dtype)
-    modes = {child: child.training for child in module.modules()}
-    module.eval()
     try:
         with _quiet():
             return torch.export.export(module, (example,))
@@ -42,6 +40,15 @@ def export(module: nn.Module, image: Shape) -> torch.export.ExportedProgram:
             f"{type(module).__name__} cannot be captured for images of shape {image}: {_reason(error)}{_place(error)}. "
             "Check that the network runs on such images."
         ) from error
+
+
+@contextmanager
+def evaluated(module: nn.Module) -> Iterator[None]:
+    """`module` is in eval mode; afterwards every part of it is in its own mode again."""
+    modes = {child: child.training for child in module.modules()}
+    module.eval()
+    try:
+        yield
     finally:
         for child, training in modes.items():
             child.training = training
