@@ -26,6 +26,7 @@ from pocketcnn.runtimes.timing import Clock
 from pocketcnn.targets import Target
 from pocketcnn.targets.latency.blocks import PooledWeights, build
 from pocketcnn.targets.latency.predictor import circumstances
+from pocketcnn.targets.latency.regression import MIN_MEASUREMENTS
 from pocketcnn.targets.latency.sampling import plan
 from pocketcnn.targets.latency.table import MOST_POINTS, LatencyTable, Point
 from pocketcnn.targets.measuring import example_batch, runtime_of
@@ -65,7 +66,7 @@ def profile(
     progress: Progress = no_progress,
     clock: Clock = time.perf_counter_ns,
 ) -> LatencyTable:
-    """Measure until the table at `path` has taken `seconds` in all, and return it.
+    """Measure until the table at `path` has taken `seconds` in all, and holds enough to predict from; return it.
 
     A table that is there is gone on with; the file is written every some seconds, so that a kill loses no more.
 
@@ -90,6 +91,8 @@ def profile(
     if path.is_file() and not fresh:
         table = LatencyTable.load(path)
         table.check(here)
+        if table.seconds >= seconds:
+            return table
     with TemporaryDirectory() as folder, _no_garbage_collection():
         return _Profile(runtime, target.thread_count, forms, Path(folder), clock).run(table, path, seconds, progress)
 
@@ -120,6 +123,7 @@ class _Profile:
             self._reference = [(session, example_batch(session))]
             begun = self.clock()
             saved, before, fresh = 0.0, table.seconds, list[Point]()
+            least = MIN_MEASUREMENTS * len(self.forms)
             try:
                 for point in self._points(table):
                     fresh.append(point)
@@ -128,7 +132,7 @@ class _Profile:
                     if spent - saved > SAVED_EVERY:
                         table.extended(fresh, spent).save(path)
                         saved = spent
-                    if before + spent >= seconds:
+                    if before + spent >= seconds and len(table.points) + len(fresh) >= least:
                         break
             finally:
                 if fresh:

@@ -68,13 +68,19 @@ class GraphBuilder:
         """One of `ACTIVATIONS`; 0 is none."""
         return self.op(ACTIVATIONS[activation], [x]) if activation else x
 
-    def conv(self, x: str, k: int, s: int, n: int, act: int = 0, groups: int = 1) -> str:
+    def conv(self, x: str, k: int, s: int, n: int, act: int = 0, groups: int = 1, padding: int | None = None) -> str:
         """A convolution of n outputs with bias, padded to its own size over the stride, and an activation."""
         weight = (n, self.channels(x) // groups, k, k)
         tensors = {"weight": self._weights(weight), "bias": self._weights((n,))}
-        pad = (k // 2, k // 2)
+        pad = (k // 2, k // 2) if padding is None else (padding, padding)
         y = self.op("conv2d", [x], tensors, stride=(s, s), padding=pad, dilation=(1, 1), groups=groups)
         return self.act(y, act)
+
+    def oblong(self, x: str, height: int, width: int, n: int, act: int) -> str:
+        """A convolution whose kernel is no square."""
+        tensors = {"weight": self._weights((n, self.channels(x), height, width)), "bias": self._weights((n,))}
+        pad = (height // 2, width // 2)
+        return self.act(self.op("conv2d", [x], tensors, stride=(1, 1), padding=pad, dilation=(1, 1), groups=1), act)
 
     def depthwise(self, x: str, k: int, s: int, act: int = 0) -> str:
         return self.conv(x, k, s, self.channels(x), act, self.channels(x))
@@ -125,6 +131,12 @@ def _block(function: Block) -> Block:
 def conv_(b: GraphBuilder, x: str, k: int, s: int, n: int, act: int) -> str:
     """A convolution with an activation."""
     return b.conv(x, k, s, n, act)
+
+
+@_block
+def asym(b: GraphBuilder, x: str, k: int, n: int, act: int) -> str:
+    """A 1xk and a kx1 convolution (Inception-v3)."""
+    return b.oblong(b.oblong(x, 1, k, n, act), k, 1, n, act)
 
 
 @_block
@@ -315,9 +327,7 @@ def act_(b: GraphBuilder, x: str, activation: int) -> str:
 def padconv(b: GraphBuilder, x: str, k: int, n: int, act: int) -> str:
     """Stride 2 with the padding of TensorFlow, which no convolution of the IR has."""
     y = b.op("pad", [x], pads=(k // 2 - 1, k // 2, k // 2 - 1, k // 2), value=0.0)
-    tensors = {"weight": b._weights((n, b.channels(y), k, k)), "bias": b._weights((n,))}
-    y = b.op("conv2d", [y], tensors, stride=(2, 2), padding=(0, 0), dilation=(1, 1), groups=1)
-    return b.act(y, act)
+    return b.conv(y, k, 2, n, act, padding=0)
 
 
 @_block

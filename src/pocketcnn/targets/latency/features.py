@@ -21,8 +21,11 @@ CHEAP = frozenset({"relu", "relu6", "clip", "leaky_relu", "prelu"})
 LANES = 4
 """Kernel libraries fall back to slower code where channels do not fill a vector register; 4 float32 is the least common one."""
 
-INPUT_TILE, OUTPUT_TILE = 8, 16
+INPUT_TILE, OUTPUT_TILES = 8, (8, 16)
 """Channels that a blocked convolution computes together; the last tile is as much work as a full one."""
+
+LARGEST_WINDOW = {"depthwise": 7, "conv": 4, "grouped": 4}
+"""Windows from here on share their rates."""
 
 FEW_INPUTS = 8
 """Below so many input channels a convolution has code of its own that needs no multiple of anything."""
@@ -52,12 +55,15 @@ def _fills_lanes(kernel: Kernel) -> bool:
 def work(kernel: Kernel) -> Mapping[str, float]:
     """Amounts by name; the names are those of the rates that `regression` finds."""
     group = _group(kernel)
-    amounts: dict[str, float] = {"call": 1, "values": kernel.read + kernel.written}
-    amounts |= {f"{group}: call": 1, f"{group}: read": kernel.read, f"{group}: written": kernel.written}
+    amounts: dict[str, float] = {
+        f"{group}: call": 1,
+        f"{group}: read": kernel.read,
+        f"{group}: written": kernel.written,
+    }
     if kernel.weights:
         amounts |= {f"{group}: weights": kernel.weights, f"{group}: madds": kernel.madds}
     if kernel.kind in ("conv", "pointwise", "grouped"):
-        amounts[f"{group}: tiled madds"] = _tiled_madds(kernel)
+        amounts |= {f"{group}: madds in tiles of {tile}": _tiled_madds(kernel, tile) for tile in OUTPUT_TILES}
     if kernel.kind == "grouped":
         amounts[f"{group}: groups"] = kernel.groups
     if kernel.kind in ("max_pool", "avg_pool"):
@@ -68,19 +74,32 @@ def work(kernel: Kernel) -> Mapping[str, float]:
     return amounts
 
 
+def coarse_work(kernel: Kernel) -> Mapping[str, float]:
+    """Amounts that every kind of kernel shares, for kinds that were never measured."""
+    moved = kernel.read + kernel.written + kernel.weights
+    return {"any: call": 1, "any: values": moved, "any: madds": kernel.madds}
+
+
+def is_known(kernel: Kernel, rates: Mapping[str, float]) -> bool:
+    """Whether there are rates for kernels of this group."""
+    return f"{_group(kernel)}: call" in rates
+
+
 def _group(kernel: Kernel) -> str:
     """Kernels that share rates: a family, apart by window and stride where code usually is."""
-    window, stride = max(kernel.window), min(kernel.stride)
-    if kernel.kind == "depthwise":
-        return f"{family(kernel)} {window}/{stride}"
-    if kernel.kind in ("conv", "grouped"):
-        return f"{family(kernel)} {min(window, 4)}"
-    return family(kernel)
+    if kernel.kind not in LARGEST_WINDOW:
+        return family(kernel)
+    window = min(max(kernel.window), LARGEST_WINDOW[kernel.kind])
+    return (
+        f"{family(kernel)} {window}/{min(*kernel.stride, 2)}"
+        if kernel.kind == "depthwise"
+        else f"{family(kernel)} {window}"
+    )
 
 
-def _tiled_madds(kernel: Kernel) -> float:
+def _tiled_madds(kernel: Kernel, tile: int) -> float:
     inputs, outputs = kernel.inputs[0][0] // kernel.groups, kernel.output[0] // kernel.groups
-    tiles = _up(inputs, INPUT_TILE if inputs >= FEW_INPUTS else 1) * _up(outputs, OUTPUT_TILE)
+    tiles = _up(inputs, INPUT_TILE if inputs >= FEW_INPUTS else 1) * _up(outputs, tile)
     return float(tiles * kernel.groups * prod(kernel.window) * prod(kernel.output[1:]))
 
 
@@ -104,6 +123,7 @@ def place(kernel: Kernel) -> Floats:
             2.0 * log2(kernel.stride[0]),
             0.5 * log2(max(1, inputs // kernel.groups)),
             log2(len(kernel.inputs)),
+            *(float(channels % 4 != 0) for channels in (inputs, outputs)),
             *(float(channels % 8 != 0) for channels in (inputs, outputs)),
             *(0.5 * (channels % 16 != 0) for channels in (inputs, outputs)),
             *(float(operation in fused) for operation in FUSED),

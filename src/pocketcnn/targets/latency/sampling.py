@@ -148,6 +148,8 @@ def _shift(d: _Draw, n: int, s: int) -> list[str]:
 
 def _plain(d: _Draw, n: int, s: int) -> list[str]:
     pool = [f"max:{d.choice(2, 3)},2"] if s == 2 else []
+    if d.random.random() < 0.2:
+        return [*pool, f"asym:{d.choice(3, 7)},{n},1"]
     return [*pool, f"conv:{d.choice(3, 3, 3, 5, 1)},1,{n},{d.choice(0, 1, 1, 1, 6, 2, 3)}"]
 
 
@@ -251,7 +253,7 @@ def draw_chain(random: Random) -> str:
         f"{c}x{side}x{side}" + f" conv:1,1,{other},{act} conv:1,1,{c},0" * times: 5,
         f"{c}x{side}x{side}" + f" conv:3,1,{other},{act} conv:3,1,{c},{act}" * times: 3,
         f"{c}x{side}x{side}" + f" conv:{draw.choice(1, 3, 5, 7)},2,{other},{act}": 2,
-        f"{c}x{side}x{side}" + f" dw:{draw.choice(3, 5, 7)},1,{act}" * times: 3,
+        f"{c}x{side}x{side}" + f" dw:{draw.choice(3, 3, 5, 5, 7, 9)},1,{act}" * times: 3,
         f"{c}x{side}x{side}" + f" dw:{draw.choice(3, 5, 7)},2,{act}": 2,
         f"{wide}x{side}x{side}" + f" grouped:{draw.choice(1, 3)},1,{wide},{groups},{act}" * times: 3,
         f"{wide}x{side}x{side}" + f" grouped:3,2,{wide},{groups},{act}": 1,

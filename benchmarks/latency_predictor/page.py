@@ -1,0 +1,60 @@
+"""The results of all targets as one Markdown page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PREDICTOR = "latency table"
+
+
+def page(documents: Sequence[Mapping[str, Any]]) -> str:
+    """A table of all targets, then the networks of each."""
+    lines = [
+        "# Predicted and measured latency of networks that were held out",
+        "",
+        "Made by `python benchmarks/predictor.py --target TARGET`, once for each target. The latency table knows blocks of "
+        "random networks only. Networks are measured in turns, with a reference network before and after each by which "
+        "a slow phase of the machine is taken out (`reference` in the JSON files). The controls linear in the amounts of "
+        "work have rates that were fitted to the other networks of this very list; lone layers are measured one by one.",
+        "",
+        "| target | numerics | predicted by | networks | mean error | within 10 % | largest error | rank correlation |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for document in documents:
+        for form, found in document["numerics"].items():
+            lines += [_summary(document["target"], form, name, how) for name, how in found["summary"].items()]
+    for document in documents:
+        lines += ["", *_target(document)]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(target: str, form: str, name: str, how: Mapping[str, float]) -> str:
+    return (
+        f"| {target} | {form} | {name} | {how['networks']} | {how['mean_error']:.1%} | {how['within_10_percent']:.0%} "
+        f"| {how['largest_error']:.0%} | {how['rank_correlation']:.3f} |"
+    )
+
+
+def _target(document: Mapping[str, Any]) -> list[str]:
+    here = document["circumstances"]
+    lines = [
+        f"## {document['target']}",
+        "",
+        f"{here['runtime']} {here['version']}, {here['threads']} thread(s) of {here['machine']['cpu']}; the table took "
+        f"{document['table_seconds']:.0f} s, fitting it {document['fit_seconds']:.1f} s.",
+    ]
+    for form, found in document["numerics"].items():
+        lines += [
+            "",
+            f"### {form}, {found['points']} blocks in the table",
+            "",
+            "| network | measured, ms (p10 to p90) | predicted, ms | error |",
+            "| --- | ---: | ---: | ---: |",
+        ]
+        lines += [_network(row) for row in found["networks"]]
+    return lines
+
+
+def _network(row: Mapping[str, Any]) -> str:
+    measured, low, high = (1e3 * row[name] for name in ("measured", "p10", "p90"))
+    predicted = 1e3 * row[PREDICTOR]
+    return f"| {row['name']} | {measured:.2f} ({low:.2f} to {high:.2f}) | {predicted:.2f} | {predicted / measured - 1:+.1%} |"
