@@ -205,3 +205,25 @@ def test_weights_alone_can_be_stored_in_integers() -> None:
 def test_a_network_of_integers_is_one_piece_for_xnnpack() -> None:
     graph = with_formats(float_network().graph, images(16))
     assert partitions(to_tflite(graph), (1, *SHAPE[1:], SHAPE[0])) == 1
+
+
+@pytest.mark.parametrize("kernels", PER_KERNEL)
+@pytest.mark.parametrize("op", ["relu", "concat", "mean", "avg_pool", "shift", "conv2d", "add", "sub", "mul"])
+def test_scales_that_are_far_apart_are_no_crash(op: str, kernels: str) -> None:
+    """Beside a value that was 0 on all calibration images; XNNPACK refuses such scales, other kernels end the process."""
+    attrs: dict[str, dict[str, Attr]] = {
+        "concat": {"axis": 0},
+        "mean": {"axes": (1, 2), "keepdim": True},
+        "avg_pool": {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "ceil": False, "count_padding": True},
+        "shift": {"down": (0, 1, -1), "right": (1, 0, 0)},
+        "conv2d": CONVOLUTION,
+    }
+    inputs = ("input", "input") if op in ("add", "sub", "mul") else ("input",)
+    tensors = {"w": torch.ones(2, 3, 3, 3), "s": torch.full((2,), 1 / 127)} if op == "conv2d" else {}
+    weights = {"w": WeightFormat(scale="s")} if op == "conv2d" else {}
+    node = Node("y", op, inputs, (), attrs.get(op, {}), {"weight": "w"} if weights else {})
+    form = ActivationFormat(scale=1.0, zero_point=0)
+    numerics = Numerics(activations={"input": form, "y": form.model_copy(update={"scale": 1e-7})}, weights=weights)
+    graph = Graph((Node("input", "input", (), (3, 4, 4)), node), "y", tensors, numerics).rebuilt()
+    for x in (torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)):
+        assert float(steps_off(graph, x, kernels).max()) <= 1

@@ -66,4 +66,5 @@ def test_a_network_computes_the_same_in_litert(name: str, record_property) -> No
     }
     record_property("figures", {key: float(f"{value:.3g}") for key, value in figures.items()})
     assert error <= 1e-4
-    assert figures["int8 mean error"] <= 0.02
+    # A sum that is rounded the other way changes what follows, and a network with random weights does not dampen that.
+    assert figures["int8 mean error"] <= 1e-3 + 1.5 * figures["int8 error of the simulation"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from pocketcnn.formats.tflite.builder import TfliteBuilder
 from pocketcnn.formats.tflite.layout import stored_shape
-from pocketcnn.formats.tflite.values import Quantization, Value
+from pocketcnn.formats.tflite.values import Quantization, Value, fits
 from pocketcnn.graph.node import Node, Shape
 
 MAX_INT32 = 2**31 - 1
@@ -165,6 +165,9 @@ def rescaled(
     form = value.quantization
     if form is None or result is None:
         raise ValueError(f"{name!r}: only integers have a scale that can change")
+    if not fits(form.scale, result):
+        number = builder.op("DEQUANTIZE", [value], value.shape, None, {}, name)
+        return builder.op("QUANTIZE", [number], value.shape, result, {}, name)
     zero = builder.constant(np.asarray([form.zero_point], np.int8), "zero", form)
     code = getattr(builder.activations, activation)
     options = {"fusedActivationFunction": code} if code else {}
@@ -173,6 +176,11 @@ def rescaled(
 
 Emit = Callable[[Emitter], Value]
 Accepts = Callable[[Emitter], bool]
+
+
+def keeps_scale(emit: Emitter) -> bool:
+    """Whether a step of no input is too many steps of the result for the integer kernels."""
+    return all(value.quantization is None or fits(value.quantization.scale, emit.result) for value in emit.inputs)
 
 
 @dataclass(frozen=True)

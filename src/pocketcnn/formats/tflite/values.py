@@ -46,6 +46,19 @@ class Value:
     quantization: Quantization | None = None
 
 
+MAX_GAIN = 256
+"""Steps of the result in a step of the accumulator, from which on no integer kernel can be trusted.
+
+XNNPACK refuses the whole file at 2^8 in a convolution, the other kernels of ADD end the process at 2^19. A value that
+was 0 on all calibration images has a scale that says nothing, so this happens beside it.
+"""
+
+
+def fits(step: float, result: Quantization | None) -> bool:
+    """Whether integer kernels go from steps of the size `step` to those of `result`."""
+    return result is not None and step < MAX_GAIN * result.scale
+
+
 def as_int8(form: ActivationFormat) -> Quantization:
     """The same steps in int8, the only 8-bit integers that all kernels know: the lowest integer becomes -128.
 

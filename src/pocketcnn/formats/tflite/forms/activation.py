@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers
+from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers, keeps_scale
 from pocketcnn.formats.tflite.layout import stored_array, stored_axis
 from pocketcnn.formats.tflite.values import INT8_LOW, Value
 
@@ -85,8 +85,8 @@ def softmax(emit: Emitter) -> Value:
 
 ACTIVATIONS: Mapping[str, Form] = MappingProxyType(
     {
-        "relu": Form(_relu("RELU"), Integers.COMPUTES),
-        "relu6": Form(_relu("RELU6"), Integers.COMPUTES),
+        "relu": Form(_relu("RELU"), Integers.COMPUTES, keeps_scale),
+        "relu6": Form(_relu("RELU6"), Integers.COMPUTES, keeps_scale),
         "clip": Form(clip, Integers.COMPUTES),
         "leaky_relu": Form(lambda emit: emit.compute("LEAKY_RELU", emit.inputs[0], alpha=emit.node.number("slope"))),
         "prelu": Form(prelu),

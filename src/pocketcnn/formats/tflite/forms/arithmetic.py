@@ -5,13 +5,18 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers
+from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers, keeps_scale
 from pocketcnn.formats.tflite.layout import stored_array, stored_axis, stored_order, transposition
-from pocketcnn.formats.tflite.values import INT8_LOW, Value
+from pocketcnn.formats.tflite.values import INT8_LOW, Value, fits
 
 
 def _binary(builtin: str) -> Callable[[Emitter], Value]:
     return lambda emit: emit.compute(builtin, *emit.inputs, **emit.fused)
+
+
+def _product_fits(emit: Emitter) -> bool:
+    first, second = (value.quantization for value in emit.inputs)
+    return first is not None and second is not None and fits(first.scale * second.scale, emit.result)
 
 
 def affine(emit: Emitter) -> Value:
@@ -53,13 +58,13 @@ def _reduction(builtin: str) -> Callable[[Emitter], Value]:
 
 ARITHMETIC: Mapping[str, Form] = MappingProxyType(
     {
-        "add": Form(_binary("ADD"), Integers.COMPUTES, fusing=True),
-        "sub": Form(_binary("SUB"), Integers.COMPUTES, fusing=True),
-        "mul": Form(_binary("MUL"), Integers.COMPUTES, fusing=True),
+        "add": Form(_binary("ADD"), Integers.COMPUTES, keeps_scale, fusing=True),
+        "sub": Form(_binary("SUB"), Integers.COMPUTES, keeps_scale, fusing=True),
+        "mul": Form(_binary("MUL"), Integers.COMPUTES, _product_fits, fusing=True),
         "div": Form(_binary("DIV"), fusing=True),
         "affine": Form(affine),
         "constant": Form(constant, Integers.COMPUTES),
-        "mean": Form(_reduction("MEAN"), Integers.COMPUTES),
+        "mean": Form(_reduction("MEAN"), Integers.COMPUTES, keeps_scale),
         "sum": Form(_reduction("SUM")),
     }
 )

@@ -6,16 +6,19 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers, StoredWeight
+from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers, StoredWeight, keeps_scale
 from pocketcnn.formats.tflite.layout import flattened_columns
-from pocketcnn.formats.tflite.values import Value
+from pocketcnn.formats.tflite.values import Value, fits
 from pocketcnn.formats.tflite.windows import Windows, windows
 from pocketcnn.graph.node import Attr
 from pocketcnn.layers.shift import shift_kernel
 
 
 def _has_integer_weight(emit: Emitter) -> bool:
-    return emit.weight is not None and emit.weight.scales is not None
+    """And one that the integer kernels can scale the sums of."""
+    if emit.weight is None or emit.weight.scales is None or emit.inputs[0].quantization is None:
+        return False
+    return fits(emit.inputs[0].quantization.scale * float(emit.weight.scales.max()), emit.result)
 
 
 def _padded(emit: Emitter, window: Windows) -> tuple[Value, str]:
@@ -91,6 +94,6 @@ CONVOLUTIONS: Mapping[str, Form] = MappingProxyType(
     {
         "conv2d": Form(convolution, Integers.COMPUTES, _has_integer_weight, fusing=True),
         "linear": Form(linear, Integers.COMPUTES, _has_integer_weight, fusing=True),
-        "shift": Form(shift, Integers.COMPUTES, fusing=True),
+        "shift": Form(shift, Integers.COMPUTES, keeps_scale, fusing=True),
     }
 )

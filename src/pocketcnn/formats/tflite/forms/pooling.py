@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers
+from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers, keeps_scale
 from pocketcnn.formats.tflite.forms.convolution import constant_depthwise, convolution
 from pocketcnn.formats.tflite.forms.moves import cut
 from pocketcnn.formats.tflite.layout import stored_shape
@@ -95,7 +95,7 @@ def avg_pool(emit: Emitter) -> Value:
 def _divides_evenly(emit: Emitter) -> bool:
     """Whether every window has the same number of places."""
     window = windows(emit.node, emit.shapes[0], emit.node.pair("kernel"))
-    return bool((_counts(emit, window) == prod(window.kernel)).all())
+    return keeps_scale(emit) and bool((_counts(emit, window) == prod(window.kernel)).all())
 
 
 def _bins_are_equal(emit: Emitter) -> bool:
@@ -139,6 +139,8 @@ POOLINGS: Mapping[str, Form] = MappingProxyType(
     {
         "max_pool": Form(max_pool, Integers.MOVES),
         "avg_pool": Form(avg_pool, Integers.COMPUTES, _divides_evenly),
-        "adaptive_avg_pool": Form(adaptive_avg_pool, Integers.COMPUTES, _bins_are_equal),
+        "adaptive_avg_pool": Form(
+            adaptive_avg_pool, Integers.COMPUTES, lambda emit: keeps_scale(emit) and _bins_are_equal(emit)
+        ),
     }
 )
