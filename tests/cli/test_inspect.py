@@ -45,10 +45,81 @@ def test_a_network_of_the_zoo_is_counted_for_any_input() -> None:
     assert found["input_shape"] == [1, 32, 48]
 
 
-def test_mistakes_are_explained(onnx_file: Path, tmp_path: Path) -> None:
+def test_mistakes_are_explained(tmp_path: Path) -> None:
     assert "Did you mean mobilenet_v1" in fail(2, "inspect", "mobilenet1")
-    assert "is an ONNX file (.onnx); a model file" in fail(2, "inspect", onnx_file)
     assert "There is no file absent.safetensors" in fail(2, "inspect", "absent.safetensors")
+    assert "add --diagram" in fail(2, "inspect", "mobilenet_v1", "--block", "features")
+    assert "Did you mean timm:resnet18" in fail(2, "inspect", "timm:resnet_18")
+    assert "Did you mean torchvision:alexnet" in fail(2, "inspect", "torchvision:alexnets")
+    assert "3 channels, not 1" in fail(2, "inspect", "torchvision:alexnet", "--input", "1x64x64")
+    assert "--width is for networks of the zoo" in fail(2, "inspect", "torchvision:alexnet", "--width", "0.5")
+    assert "layer_norm" in fail(1, "inspect", "timm:convnext_atto", "--input", "32")
     hostile = tmp_path / "weights.safetensors"
     hostile.write_bytes(b"\x80\x04not a network")
     assert "is not a usable model file" in fail(1, "inspect", hostile)
+
+
+def test_each_figure_of_each_layer_and_its_share() -> None:
+    cost = document("inspect", "mobilenet_v3_small", "--input", "64")["cost"]
+    for figure, share in (("madds", "share"), ("params", "params_share"), ("weight_bytes", "weight_share")):
+        assert sum(layer[figure] for layer in cost["layers"]) == cost[figure]
+        assert abs(sum(layer[share] for layer in cost["layers"]) - 1) < 1e-9
+    assert cost["flops"] == 2 * cost["madds"]
+    for layer in cost["layers"]:
+        access = layer["weight_bytes"] + layer["input_bytes"] + layer["output_bytes"]
+        assert layer["memory_access_bytes"] == access
+        assert layer["intensity"] == (layer["madds"] / access if access else 0)
+    assert max(layer["live_share"] for layer in cost["layers"]) == 1
+    assert cost["intensity"] == cost["madds"] / cost["memory_access_bytes"]
+
+
+def test_patches_are_proposed_and_the_definitions_printed() -> None:
+    found = document("inspect", "mobilenet_v2", "--input", "96")
+    best = found["patches"]["best"]
+    assert best in found["patches"]["plans"]
+    assert best["peak_bytes"] < found["cost"]["peak_activation_bytes"]
+    shown = succeed("inspect", "mobilenet_v2", "--input", "96").stdout
+    assert f"with {best['grid']}x{best['grid']} patches up to {best['split']}" in shown
+    assert "2 x MAdds: a multiply-add is a multiplication and an addition" in shown
+    assert "MAdds for each byte of memory access" in shown
+
+
+def test_an_onnx_file_costs_what_the_network_in_it_does(model: Path, onnx_file: Path) -> None:
+    """The file has batch norm folded, so it costs what the folded graph does."""
+    from pocketcnn.graph.passes.fold import for_inference
+
+    found, expected = document("inspect", onnx_file)["cost"], count(for_inference(load(model).graph))
+    assert (found["madds"], found["params"], found["weight_bytes"]) == (
+        expected.madds,
+        expected.params,
+        expected.weight_bytes,
+    )
+
+
+def test_networks_of_other_libraries(tmp_path: Path) -> None:
+    """Published: 2.54 M parameters (torchvision's MobileNetV3-Small); timm's LCNet 0.5 with other classes and grey images."""
+    assert document("inspect", "torchvision:mobilenet_v3_small", "--input", "32")["cost"]["params"] == 2_542_856
+    found = document(
+        "inspect", "timm:lcnet_050", "--input", "1x32x32", "--classes", "7", "--diagram", tmp_path / "d.svg"
+    )
+    assert (found["input_shape"], found["output_shape"]) == ([1, 32, 32], [7])
+    assert "blocks.1.0" in (tmp_path / "d.svg").read_text()
+
+
+def test_the_drawing_of_one_block(tmp_path: Path) -> None:
+    path = tmp_path / "block.svg"
+    draw = ("inspect", "mobilenet_v2", "--input", "64", "--diagram", path, "--block")
+    assert f"{path} written" in succeed(*draw, "features.block3").stdout
+    assert "mobilenet_v2, features.block3" in path.read_text()
+    assert path.read_text().count("depthwise 3") == 1
+    assert "Did you mean features.block3" in fail(2, *draw, "features.blok3")
+    succeed("inspect", "mobilenet_v2", "--input", "64", "--diagram", path, "--blocks")
+    assert "features.block8 … block10" in path.read_text()
+
+
+def test_the_page(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cost.html"
+    assert document("inspect", model, "--html", path)["files"] == [str(path)]
+    page, cost = path.read_text(), count(load(model))
+    assert cost.peak_layer in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")

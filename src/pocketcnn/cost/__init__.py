@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .cost import DEFINITIONS as DEFINITIONS
 from .cost import Cost as Cost
 from .cost import LayerCost as LayerCost
 from .roofline import LayerBound as LayerBound

@@ -1,6 +1,23 @@
 """The figures of `count`, for each layer and in all. Everything is for one image."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+DEFINITIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "MAdds": "multiply-adds of convolutions and linear layers for one image, those of squeeze-and-excite included; "
+        "bias, batch norm, activations, pooling, additions and products of maps count nothing, as in the papers",
+        "FLOPs": "2 x MAdds: a multiply-add is a multiplication and an addition",
+        "parameters": "learnable numbers; each counts once, in the first layer that holds it",
+        "weights": "bytes of all stored tensors in the present number formats, running statistics and scales included",
+        "memory access": "bytes of inputs and weights read and of outputs written, once each, layer by layer",
+        "intensity": "arithmetic intensity: MAdds for each byte of memory access; 2 x this is FLOPs a byte",
+        "live memory": "bytes of all activations that are in memory while the layer runs, the image included; element-wise "
+        "layers work in place, views take none; its maximum is the peak",
+    }
+)
+"""What each figure means, for whoever prints them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,16 @@ class LayerCost:
         """Weights and inputs read, outputs written, once each."""
         return self.weight_bytes + self.input_bytes + self.output_bytes
 
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: a multiply-add is two."""
+        return 2 * self.madds
+
+    @property
+    def intensity(self) -> float:
+        """Arithmetic intensity: multiply-adds for each byte of memory access; 0 for what accesses none."""
+        return self.madds / self.memory_access_bytes if self.memory_access_bytes else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -61,3 +88,8 @@ class Cost:
     def flops(self) -> int:
         """Floating-point operations: a multiply-add is two."""
         return 2 * self.madds
+
+    @property
+    def intensity(self) -> float:
+        """Arithmetic intensity: multiply-adds for each byte of memory access."""
+        return self.madds / self.memory_access_bytes if self.memory_access_bytes else 0.0
