@@ -87,6 +87,16 @@ def test_mse_is_never_worse_than_minmax_and_better_with_an_outlier() -> None:
     assert errors["mse"] < errors["minmax"]
 
 
+@pytest.mark.parametrize("side", [7, 8, 15, 28])
+def test_calibration_looks_at_every_column_of_a_map(side: int) -> None:
+    maps = torch.randn(64, 32, side, side, generator=torch.Generator().manual_seed(0))
+    maps[..., 0] = 0
+    seen = Observed()
+    seen.see(maps)
+    assert abs(float(seen.sample().std() / maps.std()) - 1) < 0.05
+    assert float(METHODS["mse"](seen, 8).scale) > 0.7 * float(METHODS["minmax"](seen, 8).scale)
+
+
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small"])
 def test_the_quantized_network_stays_close(name: str) -> None:
     net = network(name)

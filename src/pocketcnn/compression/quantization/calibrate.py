@@ -28,12 +28,19 @@ class Observed:
         flat = value.detach().flatten().float()
         self.low = min(self.low, float(flat.min()))
         self.high = max(self.high, float(flat.max()))
-        step = max(1, flat.numel() // SAMPLES_PER_BATCH) | 1  # odd, so that it does not walk along one column
-        self.samples.append(flat[::step].clone())
+        self.samples.append(flat.clone() if len(flat) <= SAMPLES_PER_BATCH else flat[_spread(len(flat))])
 
     def sample(self) -> Tensor:
         """All the values that were kept."""
         return torch.cat(self.samples)
+
+
+def _spread(count: int) -> Tensor:
+    """SAMPLES_PER_BATCH of `count` places, the same every time.
+
+    Drawn, not evenly spaced: a step that divides the width of a map would see one of its columns only.
+    """
+    return torch.randint(count, (SAMPLES_PER_BATCH,), generator=torch.Generator().manual_seed(count))
 
 
 def observe(network: GraphNetwork, images: Tensor, names: Collection[str], batch_size: int = 64) -> dict[str, Observed]:
