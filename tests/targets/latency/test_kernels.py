@@ -26,6 +26,7 @@ def test_an_inverted_residual_is_a_kernel_for_each_convolution_with_what_follows
         "mul_broadcast, 144x14x14 and 144x1x1 -> 144x14x14",
         "pointwise + add, 144x14x14 -> 24x14x14",
         "global_pool, 24x14x14 -> 24",
+        "linear, 24 -> 10",
     ]
 
 

@@ -349,6 +349,7 @@ def fc(b: GraphBuilder, x: str, n: int, act: int) -> str:
 
 
 POOL = 1 << 20
+ANSWERS = 10
 
 
 @lru_cache(maxsize=1)
@@ -378,14 +379,16 @@ def no_weights(shape: Shape) -> Tensor:
 
 
 def build(text: str, weights: Weights = no_weights) -> Graph:
-    """The graph that a text stands for; a feature map at its end is averaged to a vector.
+    """The graph that a text stands for; a feature map at its end is averaged, and classified by a linear layer.
+
+    So what is measured ends as networks end, and int8 pools are pools of integers, not of the float answer.
 
     Raises:
         BlockError: it is not in the language, or its blocks do not fit each other.
     """
     try:
         builder, x = _built(text, weights)
-        return builder.graph(builder.mean(x) if len(builder.shape(x)) == 3 else x)
+        return builder.graph(builder.linear(builder.mean(x), ANSWERS) if len(builder.shape(x)) == 3 else x)
     except _NO_GRAPH as error:
         raise BlockError(f"{text!r} stands for no graph: {error}") from error
 

@@ -130,6 +130,8 @@ def _summed(amounts_of: Callable[[Kernel], Mapping[str, float]], kernels: Counts
 
 def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) -> KernelTimes:
     """The shares by Gauss-Newton on the logarithm of the times."""
+    from scipy.linalg import cho_solve
+
     known = list(dict.fromkeys(kernel for kernels in networks for kernel in kernels))
     families, coordinates = families_of(known)
     base = np.array([start.base(kernel) for kernel in known])
@@ -142,10 +144,10 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
         totals = np.asarray(parts.sum(1)).ravel() + whole
         seen = (parts.multiply(1 / totals[:, None]).tocsr() @ coordinates).toarray()
         target = np.log(times) - np.log(totals) + seen @ weights
-        if turn < ROUNDS - 1:  # with the outliers weighed down more and more
+        if turn in (0, 2):  # before and after the outliers were weighed down
             amplitude, noise = likeliest(seen, target, trust)
         factor = np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / trust))
-        weights = amplitude**2 * seen.T @ np.linalg.solve(factor.T, np.linalg.solve(factor, target))
+        weights = amplitude**2 * seen.T @ cho_solve((factor, True), target)
         trust = 1 / (1 + ((target - seen @ weights) / (OUTLIER * noise)) ** 2)
     return KernelTimes(start.rates, families, weights, seen, factor, amplitude, noise)
 
