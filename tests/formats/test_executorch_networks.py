@@ -8,6 +8,9 @@ from trained_digits import digits, float_digits, int8_digits
 
 from pocketcnn.compression.quantization import quantize
 
+PORTABLE = frozenset({"aten::index_select", "aten::upsample_nearest2d.vec"})
+"""What XNNPACK lacks: picking channels by a list (CondenseNet), nearest resampling."""
+
 quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
 
@@ -37,7 +40,7 @@ def test_float(name: str) -> None:
     expected = simulated(graph, x)
     answers, left = run(graph, x)
     assert (answers - expected).abs().max() <= 1e-4 * (expected.max() - expected.min())
-    assert not left
+    assert set(left) <= PORTABLE
 
 
 @quiet
@@ -49,4 +52,4 @@ def test_int8_computes_with_the_graphs_integers(name: str) -> None:
     expected, exact = simulated(graph, x), simulated(own.graph, x)
     answers, left = run(graph, x)
     assert (answers - expected).abs().mean() <= (expected - exact).abs().mean() + 0.002 * (exact.max() - exact.min())
-    assert not left
+    assert set(left) <= PORTABLE

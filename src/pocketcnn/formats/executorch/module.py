@@ -16,6 +16,7 @@ from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops import OPS
+from pocketcnn.layers.shift import shift_kernel
 
 LOW, HIGH = -128, 127
 UNSIGNED_OFFSET = 128
@@ -73,6 +74,8 @@ class LoweredNetwork(nn.Module):
 
 
 def _tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
+    if node.op == "shift":
+        return _shift_tensors(graph, node)
     tensors = {role: tensor.detach().clone() for role, tensor in graph.node_tensors(node).items()}
     form = graph.numerics.weights.get(node.tensors.get("weight", ""))
     if form is None:
@@ -86,6 +89,15 @@ def _tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
     if "bias" in tensors:
         tensors["bias"] = fake_quantize_bias(tensors["bias"], source.scale, scale)
     return tensors
+
+
+def _shift_tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
+    """A shift's depthwise kernels, as integers of scale 1 where it goes from integers to integers."""
+    kernel = shift_kernel(node.ints("down"), node.ints("right"))
+    if not (node.inputs[0] in graph.numerics.activations and _is_stored(graph, node)):
+        return {"weight": kernel}
+    ones, zeros = torch.ones(len(kernel)), torch.zeros(len(kernel), dtype=torch.int64)
+    return {"integers": kernel.to(torch.int8), "scales": ones, "zeros": zeros}
 
 
 def _is_stored(graph: Graph, node: Node) -> bool:

@@ -12,6 +12,7 @@ import torch
 from pocketcnn.errors import MissingExtra, PocketcnnError
 from pocketcnn.files import write_bytes
 from pocketcnn.formats.executorch.module import LoweredNetwork
+from pocketcnn.formats.executorch.padding import with_counted_padding
 from pocketcnn.formats.executorch.quiet import quiet, quiet_native
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.passes.fold import drop_dropout, for_inference
@@ -44,8 +45,25 @@ def program_bytes(program: Any) -> bytes:
         PocketcnnError: an operation has no kernel in ExecuTorch's runtime; it is named.
     """
     with _errors(), quiet(), quiet_native():
-        data: bytes = program.to_executorch().buffer
+        finished = program.to_executorch()
+        data: bytes = finished.buffer
+    if missing := _without_kernel(finished.executorch_program):
+        raise PocketcnnError(f"ExecuTorch cannot run the network: it has no kernel for {', '.join(missing)}.")
     return data
+
+
+def _without_kernel(program: Any) -> list[str]:
+    """The operators of a finished program that ExecuTorch's runtime does not have here."""
+    with quiet(), quiet_native():
+        from executorch.runtime import Runtime
+
+        known = Runtime.get().operator_registry.operator_names
+    used = {
+        f"{operator.name}.{operator.overload}" if operator.overload else operator.name
+        for plan in program.execution_plan
+        for operator in plan.operators
+    }
+    return sorted(used - set(known))
 
 
 def portable_operations(graph: Graph) -> Counter[str]:
@@ -76,7 +94,7 @@ def lowered(graph: Graph) -> Any:
     with quiet():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
-    graph = drop_dropout(graph) if graph.numerics else for_inference(graph)
+    graph = with_counted_padding(drop_dropout(graph) if graph.numerics else for_inference(graph))
     for node in graph.nodes:
         if len(node.shape) > MAX_RANK:
             raise PocketcnnError(
