@@ -22,7 +22,7 @@ QUICK: list[tuple[str, dict[str, Any], Shape]] = [
     ("alexnet", {"groups": 2, "local_response_norm": True, "head_width": 32}, (1, 97, 131)),
     ("squeezenet1_0", {"classifier_padding": 1, "total_stride": 8}, GREY),
     ("mobilenet_v1", {**NARROW, "total_stride": 4}, GREY),
-    ("shiftresnet", {"depth": 14, "expansion": 1}, GREY),
+    ("shiftresnet", {"depth": 14, "expansion": 1, "trained_shift": True}, GREY),
 ]
 LONG: list[tuple[str, dict[str, Any], Shape]] = [
     ("squeezenet1_1", {"total_stride": 4}, OBLONG),
@@ -35,7 +35,7 @@ LONG: list[tuple[str, dict[str, Any], Shape]] = [
     ("shufflenet_v1", {**NARROW, "groups": 8, "classifier_bias": False, "total_stride": 8}, OBLONG),
     ("shufflenet_v2", {**NARROW, "head_width": 64, "total_stride": 8}, GREY),
     ("condensenet_86", {"depth": 14, "learn_groups": True}, GREY),
-    ("shiftnet_c", {"total_stride": 8}, GREY),
+    ("shiftnet_c", {"total_stride": 8, "trained_shift": True}, GREY),
     *(("alexnet", {"groups": groups, "local_response_norm": True, "head_width": 64}, (3, 71, 97)) for groups in (1, 2)),
     *(("resnet50", {"version": version}, SMALL) for version in ("v1", "v1.5")),
     *(("shufflenet_v1", {"groups": groups, "classifier_bias": groups > 1}, OBLONG) for groups in (1, 2, 3, 4, 8)),

@@ -94,7 +94,7 @@ class Builder:
                 self._placeholder(node)
             elif node in composed:
                 whole = composed[node]
-                self._record(node, self.add(whole.op, self.value(whole.source), **whole.attrs))
+                self._record(node, self.add(whole.op, self.value(whole.source), tensors=None, **whole.attrs))
             elif node.op == "call_function":
                 rule = RULES.get(rule_name(node.target))
                 if rule is None:

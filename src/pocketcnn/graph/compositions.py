@@ -6,6 +6,7 @@ reads what lies between.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import fx
 
@@ -37,20 +38,24 @@ def _local_response_norm(last: fx.Node) -> Composition | None:
     chain = _chain(divisor, ("pow", "add", "mul", "view", "squeeze", "avg_pool3d", "pad", "view", "mul"))
     if chain is None:
         return None
-    power, plus, times, _, _, pool, pad, _, square = chain
-    size, *rest = pool.args[1]  # type: ignore[misc]
-    numbers = [node.args[1] for node in (power, plus, times)]
+    power, plus, times, _, _, pool, pad, _, square = (node.args for node in chain)
+    size, *rest = _second(pool)
+    beta, k, alpha = _second(power), _second(plus), _second(times)
     matches = (
-        square.args == (x, x)
+        isinstance(x, fx.Node)
+        and square == (x, x)
         and rest == [1, 1]
-        and list(pad.args[1]) == [0, 0, 0, 0, size // 2, (size - 1) // 2]  # type: ignore[arg-type]
-        and all(isinstance(number, int | float) for number in numbers)
+        and list(_second(pad)) == [0, 0, 0, 0, size // 2, (size - 1) // 2]
+        and all(isinstance(number, int | float) for number in (beta, k, alpha))
     )
-    if not matches or not isinstance(x, fx.Node):
+    if not matches:
         return None
-    beta, k, alpha = map(float, numbers)  # type: ignore[arg-type]
-    attrs: dict[str, Attr] = {"size": int(size), "alpha": alpha, "beta": beta, "k": k}  # type: ignore[call-overload]
-    return Composition("local_response_norm", x, attrs, frozenset(chain))
+    attrs: dict[str, Attr] = {"size": int(size), "alpha": float(alpha), "beta": float(beta), "k": float(k)}
+    return Composition("local_response_norm", x, attrs, frozenset(chain))  # type: ignore[arg-type]
+
+
+def _second(arguments: Sequence[Any]) -> Any:
+    return arguments[1]
 
 
 def _chain(last: object, names: Sequence[str]) -> list[fx.Node] | None:

@@ -53,6 +53,7 @@ from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
 from .spatially_separable import SpatiallySeparable as SpatiallySeparable
 from .squeeze_excite import SqueezeExcite as SqueezeExcite
 from .strides import keep_total_stride as keep_total_stride
+from .trained_shift import TrainedShift as TrainedShift
 from .training_protocol import AuxiliaryClassifier as AuxiliaryClassifier
 from .training_protocol import Penalized as Penalized
 from .training_protocol import Scheduled as Scheduled

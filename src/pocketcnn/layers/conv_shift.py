@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from .conv_norm_act import ConvNormAct
-from .shift import Shift
+from .trained_shift import shift_of
 
 Join = Literal["add", "concat", "replace"]
 """What becomes of a module's input: added to the new channels, put behind them, or dropped."""
@@ -36,6 +36,7 @@ class ConvShiftConv(nn.Module):
         dilation: int = 1,
         stride: int = 1,
         join: Join = "add",
+        trained_shift: bool = False,
     ) -> None:
         super().__init__()
         if join == "add" and (in_channels != out_channels or stride != 1):
@@ -48,7 +49,7 @@ class ConvShiftConv(nn.Module):
                 norm1=nn.BatchNorm2d(in_channels),
                 act1=nn.ReLU(),
                 expand=nn.Conv2d(in_channels, expanded, 1, bias=False),
-                shift=Shift(expanded, kernel, dilation),
+                shift=shift_of(expanded, kernel, dilation, trained=trained_shift),
                 norm2=nn.BatchNorm2d(expanded),
                 act2=nn.ReLU(),
                 project=nn.Conv2d(expanded, new, 1, stride, bias=False),
@@ -75,14 +76,21 @@ class ShiftResidualUnit(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, expansion: int, stride: int = 1, project: bool = False
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        expansion: int,
+        stride: int = 1,
+        project: bool = False,
+        trained_shift: bool = False,
     ) -> None:
         super().__init__()
         expanded = expansion * out_channels
         self.branch = nn.Sequential(
             OrderedDict(
                 expand=ConvNormAct(in_channels, expanded, 1),
-                shift=Shift(expanded, 3),
+                shift=shift_of(expanded, 3, trained=trained_shift),
                 project=ConvNormAct(expanded, out_channels, 1, stride=stride, activation=None),
             )
         )

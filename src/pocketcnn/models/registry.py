@@ -157,7 +157,7 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-_SWITCHES = ("auxiliary_head", "classifier_bias", "learn_groups", "local_response_norm")
+_SWITCHES = ("auxiliary_head", "classifier_bias", "learn_groups", "local_response_norm", "trained_shift")
 _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
     {
         "width": (lambda value: _is_number(value) and value > 0, "a number above 0"),

@@ -8,6 +8,7 @@ start as in ResNet.
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -84,14 +85,21 @@ class ShiftNet(ImageClassifier):
     """Stem, stages of conv-shift-conv modules, batch norm, ReLU, mean over the map, one linear layer."""
 
     def __init__(
-        self, plan: Plan, *, classes: int, in_channels: int, dropout: float = 0.0, total_stride: int = 32
+        self,
+        plan: Plan,
+        *,
+        classes: int,
+        in_channels: int,
+        dropout: float = 0.0,
+        total_stride: int = 32,
+        trained_shift: bool = False,
     ) -> None:
         stem_stride, *strides = keep_total_stride([2, *(2 for _ in plan.stages)], total_stride)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["stem"] = nn.Conv2d(in_channels, plan.stem, 7, stem_stride, padding=3, bias=False)
         channels = plan.stem
         for number, (stage, stride) in enumerate(zip(plan.stages, strides, strict=True), start=1):
-            layers[f"stage{number}"] = _modules(channels, stage, stride, plan.strided)
+            layers[f"stage{number}"] = _modules(channels, stage, stride, plan.strided, trained_shift)
             channels = stage.out
         layers["norm"] = nn.BatchNorm2d(channels)
         layers["act"] = nn.ReLU()
@@ -99,33 +107,84 @@ class ShiftNet(ImageClassifier):
         he_normal_weights(self)
 
 
-def _modules(channels: int, stage: Stage, stride: int, strided: Join) -> nn.Sequential:
+def _modules(channels: int, stage: Stage, stride: int, strided: Join, trained_shift: bool) -> nn.Sequential:
     first = ConvShiftConv(
-        channels, stage.out, expansion=stage.first_expansion, kernel=stage.kernel, stride=stride, join=strided
+        channels,
+        stage.out,
+        expansion=stage.first_expansion,
+        kernel=stage.kernel,
+        stride=stride,
+        join=strided,
+        trained_shift=trained_shift,
     )
     rest = (
-        ConvShiftConv(stage.out, stage.out, expansion=stage.expansion, kernel=stage.kernel)
+        ConvShiftConv(stage.out, stage.out, expansion=stage.expansion, kernel=stage.kernel, trained_shift=trained_shift)
         for _ in range(stage.repeats - 1)
     )
     return nn.Sequential(first, *rest)
 
 
 @register("shiftnet_a")
-def shiftnet_a(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0, total_stride: int = 32) -> ShiftNet:
-    """ShiftNet-A; `total_stride` below 32 keeps more of a small image: the earliest strides are dropped."""
-    return ShiftNet(A, classes=classes, in_channels=in_channels, dropout=dropout, total_stride=total_stride)
+def shiftnet_a(
+    *,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.0,
+    total_stride: int = 32,
+    trained_shift: bool = False,
+) -> ShiftNet:
+    """ShiftNet-A; `total_stride` below 32 keeps more of a small image: the earliest strides are dropped.
+
+    `trained_shift` learns the offsets too; `pocketcnn.inference_form` gives the network with the offsets that were found.
+    """
+    return ShiftNet(
+        A,
+        classes=classes,
+        in_channels=in_channels,
+        dropout=dropout,
+        total_stride=total_stride,
+        trained_shift=trained_shift,
+    )
 
 
 @register("shiftnet_b")
-def shiftnet_b(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0, total_stride: int = 32) -> ShiftNet:
+def shiftnet_b(
+    *,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.0,
+    total_stride: int = 32,
+    trained_shift: bool = False,
+) -> ShiftNet:
     """ShiftNet-B, half as wide as A; options as there."""
-    return ShiftNet(B, classes=classes, in_channels=in_channels, dropout=dropout, total_stride=total_stride)
+    return ShiftNet(
+        B,
+        classes=classes,
+        in_channels=in_channels,
+        dropout=dropout,
+        total_stride=total_stride,
+        trained_shift=trained_shift,
+    )
 
 
 @register("shiftnet_c")
-def shiftnet_c(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0, total_stride: int = 32) -> ShiftNet:
+def shiftnet_c(
+    *,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.0,
+    total_stride: int = 32,
+    trained_shift: bool = False,
+) -> ShiftNet:
     """ShiftNet-C, with few modules; options as in A. Its layout is inferred from the printed parameters."""
-    return ShiftNet(C, classes=classes, in_channels=in_channels, dropout=dropout, total_stride=total_stride)
+    return ShiftNet(
+        C,
+        classes=classes,
+        in_channels=in_channels,
+        dropout=dropout,
+        total_stride=total_stride,
+        trained_shift=trained_shift,
+    )
 
 
 WIDTHS = (16, 32, 64)  # 32, 16, 8
@@ -134,14 +193,24 @@ WIDTHS = (16, 32, 64)  # 32, 16, 8
 class ShiftResNet(ImageClassifier):
     """A 3 × 3 stem, three stages of residual units with a shift in place of the 3 × 3 convolutions, one linear layer."""
 
-    def __init__(self, repeats: int, expansion: int, *, classes: int, in_channels: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        repeats: int,
+        expansion: int,
+        *,
+        classes: int,
+        in_channels: int,
+        dropout: float = 0.0,
+        trained_shift: bool = False,
+    ) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         channels = WIDTHS[0]
         layers["stem"] = ConvNormAct(in_channels, channels, 3)
         for number, width in enumerate(WIDTHS, start=1):
             changes = width != channels
-            first = ShiftResidualUnit(channels, width, expansion=expansion, stride=2 if changes else 1, project=changes)
-            rest = (ShiftResidualUnit(width, width, expansion=expansion) for _ in range(repeats - 1))
+            unit = partial(ShiftResidualUnit, expansion=expansion, trained_shift=trained_shift)
+            first = unit(channels, width, stride=2 if changes else 1, project=changes)
+            rest = (unit(width, width) for _ in range(repeats - 1))
             layers[f"stage{number}"] = nn.Sequential(first, *rest)
             channels = width
         super().__init__(nn.Sequential(layers), nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, classes)))
@@ -150,10 +219,21 @@ class ShiftResNet(ImageClassifier):
 
 @register("shiftresnet")
 def shiftresnet(
-    *, depth: int = 20, expansion: int = 3, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0
+    *,
+    depth: int = 20,
+    expansion: int = 3,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.0,
+    trained_shift: bool = False,
 ) -> ShiftResNet:
-    """ShiftResNet for images of about 32 × 32, of 6 n + 2 layers; the paper has 20, 56 and 110 with expansions 1, 3, 6, 9."""
+    """ShiftResNet for images of about 32 × 32, of 6 n + 2 layers; the paper has 20, 56 and 110 with expansions 1, 3, 6, 9.
+
+    `trained_shift` as in ShiftNet-A.
+    """
     repeats, rest = divmod(depth - 2, 6)
     if rest or repeats < 1:
         raise UsageError(f"The depth of a ShiftResNet is 6 n + 2, such as 20, 56 or 110, not {depth}.")
-    return ShiftResNet(repeats, expansion, classes=classes, in_channels=in_channels, dropout=dropout)
+    return ShiftResNet(
+        repeats, expansion, classes=classes, in_channels=in_channels, dropout=dropout, trained_shift=trained_shift
+    )

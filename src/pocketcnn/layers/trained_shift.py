@@ -1,0 +1,72 @@
+"""A shift whose offsets are learned: real numbers in training, the whole pixels next to them in the network.
+
+Chen et al., "All You Need Is a Few Shifts: Designing Efficient Convolutional Neural Networks for Image Classification" (2019),
+section 3.3: forward the channels move by rounded offsets; backward the offsets learn as if the move were a bilinear
+interpolation, which has a slope.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .shift import Shift, shift_channels
+from .training_protocol import TrainingForm
+
+
+class TrainedShift(nn.Module, TrainingForm):
+    """(N, C, H, W) -> (N, C, H, W); `down` and `right` (C,) are the offsets in pixels, which stay within the kernel.
+
+    They start near those of `Shift`, from where the slope is not 0. After the training it is a `Shift`: no parameters, no MAdds.
+    """
+
+    def __init__(self, channels: int, kernel: int = 3, dilation: int = 1) -> None:
+        super().__init__()
+        self.kernel, self.dilation = kernel, dilation
+        self.reach = kernel // 2 * dilation
+        self.limit = max(0.0, self.reach - 1e-3)  # still rounded to the reach, but not at the kink of the interpolation
+        dealt = Shift(channels, kernel, dilation)
+        self.down, self.right = (
+            nn.Parameter(torch.tensor(offsets, dtype=torch.float32) + torch.empty(channels).uniform_(-0.3, 0.3))
+            for offsets in (dealt.down, dealt.right)
+        )
+        self._refresh()
+        self.register_load_state_dict_post_hook(lambda module, _: module._refresh())  # type: ignore[no-untyped-call]
+
+    def train(self, mode: bool = True) -> "TrainedShift":
+        if not mode:
+            self._refresh()
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return shift_channels(x, *self._whole)
+        places = torch.arange(-self.reach, self.reach + 1, device=x.device)
+        rows, columns = (self._taps(offsets, places) for offsets in (self.down, self.right))
+        kernel = rows[:, None, :, None] * columns[:, None, None, :]
+        return F.conv2d(x, kernel.to(x.dtype), padding=self.reach, groups=len(kernel))
+
+    def _taps(self, offsets: Tensor, places: Tensor) -> Tensor:
+        """(C, K): a one where the rounded offset reads, with the slope of the bilinear interpolation."""
+        kept = offsets + (self._limited(offsets) - offsets).detach()  # from outside the kernel there is a way back
+        soft = (1 - (places + kept[:, None]).abs()).clamp(min=0)
+        hard = (places + kept.round()[:, None] == 0).to(soft.dtype)
+        return hard + soft - soft.detach()
+
+    def _refresh(self) -> None:
+        """Round the offsets as they are now: they are attributes of the operation that is captured, not tensors."""
+        rounded = (self._limited(offsets.detach()).round() for offsets in (self.down, self.right))
+        self._whole = tuple([int(offset) for offset in offsets.tolist()] for offsets in rounded)
+
+    def _limited(self, offsets: Tensor) -> Tensor:
+        return offsets.clamp(-self.limit, self.limit)
+
+    def inference_form(self) -> Shift:
+        self._refresh()
+        shift = Shift(len(self.down), self.kernel, self.dilation)
+        shift.down, shift.right = self._whole
+        return shift.train(self.training)
+
+
+def shift_of(channels: int, kernel: int, dilation: int = 1, *, trained: bool) -> nn.Module:
+    """A shift of fixed offsets, or one that learns them."""
+    return TrainedShift(channels, kernel, dilation) if trained else Shift(channels, kernel, dilation)
