@@ -37,6 +37,8 @@ NETWORKS = (
     "squeezenet1_1",
 )
 RUNTIMES = ("onnxruntime", "openvino", "litert", "ncnn", "executorch")
+LOCATE = ("onnxruntime", "openvino")
+"""Where the first layer that differs is looked for: these show inner values, the others would write a file for each look."""
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
 SIDE = 224
 SHAPE = (1, 3, SIDE, SIDE)
@@ -92,6 +94,7 @@ def main() -> int:
         threads=tuple(map(int, options.threads.split(","))),
         batch=8,
         launches=options.launches,
+        locate=LOCATE,
         rule=StopRule(max_seconds=options.seconds, min_repeats=20),
     )
 

@@ -86,11 +86,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured. `launches` are processes a file (at least one); `batch` images a call for the throughput."""
+    """How much is measured.
+
+    `launches` are processes a file (at least one); `batch` images a call for the throughput. The first layer that differs
+    is looked for on the runtimes `locate`, on all if it is None: where no inner values are shown, every look writes the file of
+    a part of the network, which takes ExecuTorch half a minute.
+    """
 
     threads: tuple[int, ...] = (1,)
     batch: int = 1
     launches: int = 5
+    locate: tuple[str, ...] | None = None
     rule: StopRule = field(default=DEFAULT_RULE)
 
     @property
@@ -103,7 +109,7 @@ def side_by_side(cases: Sequence[Case], plan: Plan, say: Say = lambda _: None) -
     """A line for every case and number of threads, those of one number of threads together; `say` is told what goes on."""
     launches = _launched(cases, plan, say)
     say("Comparing the answers with PyTorch's")
-    checked = [_checked(case, found) for case, found in zip(cases, launches, strict=True)]
+    checked = [_checked(case, found, plan) for case, found in zip(cases, launches, strict=True)]
     with ExitStack() as stack:
         lines = [_opened(each, threads, plan, stack) for threads in plan.threads for each in checked]
         ready = [line for line in lines if line.session is not None]
@@ -143,7 +149,7 @@ class _Checked:
     reason: str = ""
 
 
-def _checked(case: Case, launches: list[Launch] | str) -> _Checked:
+def _checked(case: Case, launches: list[Launch] | str, plan: Plan) -> _Checked:
     if case.artefact is None:
         return _Checked(case, reason=case.reason)
     files = artefact_files(get_runtime(case.runtime), case.artefact)
@@ -152,16 +158,19 @@ def _checked(case: Case, launches: list[Launch] | str) -> _Checked:
         return _Checked(case, bytes=size, reason=launches)
     start, shape = cold_start(launches), launches[0].shape[1:]
     try:
-        found = _parity(case.reference, case.artefact, case.runtime) if case.reference else None
+        found = _parity(case.reference, case.artefact, case.runtime, plan) if case.reference else None
     except PocketcnnError as error:
         return _Checked(case, shape, size, start, reason=str(error))
     return _Checked(case, shape, size, start, found)
 
 
-def _parity(reference: Reference, artefact: Path, runtime: str) -> "Parity":
+def _parity(reference: Reference, artefact: Path, runtime: str, plan: Plan) -> "Parity":
     from pocketcnn.runtimes.parity import parity  # imports torch
 
-    return parity(reference.network, artefact, reference.images, runtime=runtime, answers=reference.answers)
+    search = None if plan.locate is None or runtime in plan.locate else False
+    return parity(
+        reference.network, artefact, reference.images, runtime=runtime, answers=reference.answers, search=search
+    )
 
 
 @dataclass(frozen=True)
