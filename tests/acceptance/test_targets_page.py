@@ -15,6 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
 QUICKER = {
     "train": ["--epochs", "2", "--width", "0.1"],
     "target calibrate": ["--seconds", "0.05"],
+    "target profile": ["--seconds", "0.5", "--numerics", "float32"],
     "target check trained/model.safetensors": ["--epochs", "1"],
 }
 
@@ -26,6 +27,7 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.timeout(900)
 def test_every_command_works_in_the_order_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (own,) = blocks("toml")
     (tmp_path / "my-board.toml").write_text(own)
     for line in "".join(blocks("sh")).splitlines():
