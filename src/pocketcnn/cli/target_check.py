@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def check(
-    network: Annotated[str, typer.Argument(metavar="FILE_OR_NAME", help="Model file, ONNX file, or a network of the zoo.")],
+    network: Annotated[
+        str, typer.Argument(metavar="FILE_OR_NAME", help="Model file, ONNX file, or a network of the zoo.")
+    ],
     target: Annotated[str, typer.Option("--target", help="Name of a target, or its .toml file.")],
     substitute: Annotated[
         bool, typer.Option("--substitute", help="Replace what the target lacks, and write the result to --out.")

@@ -145,7 +145,9 @@ def _miss_in(form: str, graph: Graph, limits: Sequence[Limit]) -> float:
     miss = max((found[limit.quantity].value / limit.bound for limit in limits if limit.target is None), default=0.0)
     if miss > PRUNABLE:
         return miss
-    latencies = [latency(deployed, data, limit.target).value / limit.bound for limit in limits if limit.target is not None]
+    latencies = [
+        latency(deployed, data, limit.target).value / limit.bound for limit in limits if limit.target is not None
+    ]
     return max([miss, *latencies])
 
 

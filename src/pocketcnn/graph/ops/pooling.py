@@ -86,7 +86,11 @@ def _run_avg(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]
 def _avg_onnx(node: Node, emit: OnnxEmitter) -> str:
     """torch counts the padding but never what lies beyond it, so where a window reaches further the padding is made real."""
     value, window = emit.inputs[0], _window(node, emit.shapes[0])
-    counted, (top, left), (down, right) = node.flag("count_padding"), node.pair("padding"), window_reach(node, emit.shapes[0])
+    counted, (top, left), (down, right) = (
+        node.flag("count_padding"),
+        node.pair("padding"),
+        window_reach(node, emit.shapes[0]),
+    )
     if counted and (down, right) != (top, left) and (top, left) != (0, 0):
         value = _padded(emit, value, (top, left, top, left), 0.0)
         window["pads"], counted = (0, 0, down - top, right - left), False
