@@ -45,7 +45,9 @@ def test_a_target_from_a_file(tmp_path):
 
 
 def test_an_unknown_name_gets_the_list_and_a_suggestion():
-    with pytest.raises(UsageError, match=r"named 'onxruntime-cpu'\. Did you mean onnxruntime-cpu\? Targets: cortex-a53"):
+    with pytest.raises(
+        UsageError, match=r"named 'onxruntime-cpu'\. Did you mean onnxruntime-cpu\? Targets: cortex-a53"
+    ):
         load_target("onxruntime-cpu")
 
 

@@ -44,7 +44,8 @@ def bench(
     """Measure networks on runtimes side by side: time, memory, size.
 
     Latency, throughput, cold start, peak memory, bytes, and agreement with PyTorch. They take turns, so that whatever
-    else the machine does hits all alike. A model file is written as the file of each runtime. The ratio is to the first line that could be timed, with its 95 % interval.
+    else the machine does hits all alike. A model file is written as the file of each runtime. The ratio is to the first
+    line that could be timed, with its 95 % interval.
 
     \b
     Examples:
@@ -57,7 +58,7 @@ def bench(
 
     output = Output(as_json)
     rule = StopRule(max_seconds=seconds, min_seconds=min(seconds, StopRule().min_seconds))
-    plan = Plan(parse_threads(threads), batch, launches, rule)
+    plan = Plan(threads=parse_threads(threads), batch=batch, launches=launches, rule=rule)
     runtimes, forms, pictures = _names(runtime), _names(numerics), _pictures(images)
     subjects = [_subject(file, input_text, width, classes) for file in files]
     found = pipeline.bench(subjects, runtimes=runtimes, numerics=forms, images=pictures, plan=plan, say=output.say)
