@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketcnn.cli.inspection import document, show
 from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import parse_input
@@ -49,6 +48,7 @@ def inspect(
         raise UsageError("--block and --blocks say what to draw: add --diagram drawing.svg, or leave them out.")
     output = Output(as_json)
     found = network_of(network, parse_input(input_text), width=width, classes=classes)
+    from pocketcnn.cli.inspection import document, show
     from pocketcnn.cost import count, patch_plans
 
     graph = found.graph

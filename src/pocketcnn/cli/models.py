@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pocketcnn.cli.models_check import check_published
 from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import format_shape, parse_input
@@ -51,6 +50,8 @@ def models(
             raise UsageError(
                 "--check counts each network as it was published: leave --width, --classes and --input out."
             )
+        from pocketcnn.cli.models_check import check_published  # and with it what papers print
+
         check_published(out, name)
         return
     shape = parse_input(input_text)

@@ -42,6 +42,13 @@ class _Pair:
 
 def with_functions(model: onnx.ModelProto) -> None:
     """Make repeated groups of operators of `model` functions, as far as that saves bytes."""
+    plain, before = model.SerializeToString(), model.ByteSize()
+    _write_functions(model)
+    if model.ByteSize() > before:  # savings are counted without the lengths of what encloses them, a byte or two each
+        model.ParseFromString(plain)
+
+
+def _write_functions(model: onnx.ModelProto) -> None:
     nodes = list(model.graph.node)
     outputs = [value.name for value in model.graph.output]
     functions: list[Any] = []
