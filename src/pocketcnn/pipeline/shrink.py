@@ -40,6 +40,10 @@ DEFAULT_MULTIPLE = 8
 """Channel counts are rounded to this where the budget names no target that says what it likes."""
 
 
+Pruner = Callable[[GraphNetwork, "Bench", Fits], tuple[GraphNetwork, bool]]
+"""Prunes a network until it fits and recovers it against the unpruned one; whether it could be made to fit."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """What every step of shrinking works with."""
@@ -53,6 +57,8 @@ class Bench:
     """Fingerprint of the images."""
     stages: list[StageRecord] = field(default_factory=list)
     attempt: int = 0
+    pruner: Pruner | None = None
+    """Chooses how much of each layer to prune; `prune` if not given."""
 
     def with_budget(self, budget: Budget, attempt: int) -> "Bench":
         """The same bench for another attempt with another budget; stages are recorded in the same list."""
@@ -104,7 +110,8 @@ def shrink(parent: GraphNetwork, bench: Bench) -> Shrunk:
     form = judge.form(parent.graph, forms)
     network, within_reach = parent, True
     if form is None:
-        network, within_reach = prune(parent, bench, lambda graph: judge.form(graph, forms) is not None)
+        cutter = bench.pruner or prune
+        network, within_reach = cutter(parent, bench, lambda graph: judge.form(graph, forms) is not None)
         form = judge.form(network.graph, forms) or forms[-1]
     deployed = network if form == "float32" else quantize_and_recover(network, bench)
     return Shrunk(deployed, network, within_reach)
@@ -127,9 +134,9 @@ def prune(parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork,
     if kept < FAR:
         half = whole * math.sqrt(kept)
         halfway, _ = cut(parent, lambda graph: count(graph).madds <= half, settings, images)
-        _recover("pruned halfway", halfway, parent, bench, settings)
+        recover("pruned halfway", halfway, parent, bench, plain(settings))
         network, within_reach = cut(halfway, fits, settings, images)
-    _recover("pruned", network, parent, bench, settings)
+    recover("pruned", network, parent, bench, plain(settings))
     return network, within_reach
 
 
@@ -154,13 +161,19 @@ def cut(network: GraphNetwork, fits: Fits, settings: PruneSettings, images: Tens
     return narrower, fitting
 
 
-def _recover(name: str, network: GraphNetwork, parent: GraphNetwork, bench: Bench, how: PruneSettings) -> None:
+def plain(settings: PruneSettings) -> dict[str, object]:
+    """The settings as the record of a stage takes them."""
+    return {**asdict(settings), "keep": list(settings.keep)}
+
+
+def recover(name: str, network: GraphNetwork, parent: GraphNetwork, bench: Bench, how: dict[str, object]) -> None:
+    """Fine-tune a pruned network against the unpruned one and record the stage; `how` tells how it was pruned."""
     began = time.monotonic()
     before = accuracy(network, bench.sets.val).top1
     recipe = bench.trainings.recovery()
     bench.train(name, network, recipe, parent)
     note = f"{before:.1%} before fine-tuning against the unpruned network"
-    settings = {**asdict(how), "keep": list(how.keep), "recipe": recipe.model_dump()}
+    settings = {**how, "recipe": recipe.model_dump()}
     bench.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
 
 
