@@ -149,3 +149,21 @@ class TestBatchNormScale:
 def test_random_depends_on_the_seed_alone(graph: Graph, coupling: Coupling) -> None:
     scores = [criterion("random")(graph, coupling, Evidence(seed=seed)) for seed in (1, 1, 2)]
     assert scores[0] == scores[1] != scores[2]
+
+
+class TestGeometricMedian:
+    def test_it_is_the_sum_of_distances_to_the_other_filters(self) -> None:
+        """He et al., equation 6, written out."""
+        graph, first, _ = two_layers()
+        coupling = couple(graph)
+        scores = criterion("fpgm")(graph, coupling, Evidence())
+        filters = graph.tensors[graph[first].tensors["weight"]].flatten(1)
+        sums = torch.stack([(filters - one).square().sum(1).sqrt().sum() for one in filters])
+        found = [scores[item] for item in coupling.values[first].classes.tolist()]
+        assert found == pytest.approx((sums / sums.mean()).tolist())
+
+    def test_a_filter_that_the_others_stand_for_goes_first(self) -> None:
+        graph, first, _ = two_layers()
+        weight = graph.tensors[graph[first].tensors["weight"]]
+        weight[3] = weight.mean(0)
+        assert least(graph, first, "fpgm", Evidence()) == 3

@@ -1,24 +1,31 @@
 """Structured pruning to a bound: the least important channels go until the network fits, and are really removed.
 
-Four parts that can be exchanged alone: how to cut (`coupling.remove`), what is coupled (`coupling.couple`), what matters
-(`importance`), how much (`schedule` and the search here).
+Five parts that can be exchanged alone: how to cut (`coupling.remove`), what is coupled (`coupling.couple`), what matters
+(`importance`), where it goes (`spread`), how much (`schedule` and the search here).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
 
+from pocketcnn.compression.bounds import Bounds, Measure, bounds_of
 from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove
 from pocketcnn.compression.importance import Evidence, criterion
 from pocketcnn.compression.prune_report import PruneReport, parameters, total_madds
+from pocketcnn.compression.ratios import counts_of
 from pocketcnn.compression.schedule import Counts, Schedule, schedule
+from pocketcnn.compression.sensitivity import Evaluate, Sensitivity, measure_sensitivity
+from pocketcnn.compression.spread import SPREADS
+from pocketcnn.compression.widths import efficient_widths
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork
+from pocketcnn.targets.budget import Budget
 
 Fits = Callable[[Graph], bool]
+Batches = Sequence[tuple[Tensor, Tensor]]
 
 MOST_GIVEN_BACK = 24
 """Groups that are tried to be made wider again once the bound is kept."""
@@ -30,6 +37,7 @@ class PruneSettings:
 
     Attributes:
         criterion: name of the importance criterion, see `importance.CRITERIA`.
+        spread: ``global`` ranks all channels of the network together, ``uniform`` takes the same share from every layer.
         multiple: widths that the target likes; narrow layers keep a half, a quarter, … of it.
         min_channels: no layer gets narrower than this.
         floor: no layer keeps a smaller share of its channels than this.
@@ -43,9 +51,12 @@ class PruneSettings:
     floor: float = 0.1
     keep: tuple[str, ...] = ()
     seed: int = 0
+    spread: str = "global"
 
     def __post_init__(self) -> None:
         criterion(self.criterion)
+        if self.spread not in SPREADS:
+            raise UsageError(f"There is no spread {self.spread!r}. Known: {', '.join(SPREADS)}.")
         if self.multiple < 1 or self.min_channels < 1:
             raise UsageError("`multiple` and `min_channels` start at 1.")
         if not 0 <= self.floor <= 1:
@@ -67,54 +78,92 @@ class PrunePlan:
 def prune(
     network: GraphNetwork,
     *,
+    budget: str | Budget | None = None,
     macs: float | None = None,
     params: float | None = None,
+    ratios: Mapping[str, float] | None = None,
     settings: PruneSettings | None = None,
-    batches: Sequence[tuple[Tensor, Tensor]] = (),
+    batches: Batches = (),
+    evaluate: Evaluate | None = None,
 ) -> GraphNetwork:
     """A narrower copy of `network` that keeps the bounds; names, mode and `info` are the same, weights are copied.
 
     Args:
         network: a float network.
+        budget: limits such as ``macs<=50%, params<=1M``; percentages are of `network`. Size and parameters are those of
+            the float network with batch normalization folded. A latency is predicted from its target's latency table, and
+            channel counts are then those at which that table has its steps.
         macs: multiply-adds to keep, as a share of the network's, above 0 and up to 1.
-        params: parameters to keep, likewise.
+        params: parameters to keep, likewise, of the network as it is.
+        ratios: in place of bounds: by name of a layer, the share of its output channels that goes.
         settings: how to choose the channels.
         batches: labelled images for criteria that need them, (N, C, H, W) and what the loss takes.
+        evaluate: the accuracy of a graph. If it is given, each layer is narrowed alone to see what that costs, and layers
+            that are sensitive lose less (Li et al., "Pruning Filters for Efficient ConvNets", section 3.2).
 
     Raises:
-        UsageError: no bound or one out of range, an unknown layer in `keep`, or a quantized network.
+        UsageError: no bound or one out of range, an unknown layer, a quantized network, or a target without latency table.
         BudgetNotMet: not even the narrowest network that the settings allow keeps the bounds.
     """
-    return prune_with_report(network, macs=macs, params=params, settings=settings, batches=batches)[0]
+    return prune_with_report(
+        network,
+        budget=budget,
+        macs=macs,
+        params=params,
+        ratios=ratios,
+        settings=settings,
+        batches=batches,
+        evaluate=evaluate,
+    )[0]
 
 
 def prune_with_report(
     network: GraphNetwork,
     *,
+    budget: str | Budget | None = None,
     macs: float | None = None,
     params: float | None = None,
+    ratios: Mapping[str, float] | None = None,
     settings: PruneSettings | None = None,
-    batches: Sequence[tuple[Tensor, Tensor]] = (),
+    batches: Batches = (),
+    evaluate: Evaluate | None = None,
 ) -> tuple[GraphNetwork, PruneReport]:
     """As `prune`, with the widths and costs before and after."""
     graph = network.graph
-    fits = _keeps(graph, macs, params)
-    found = plan(graph, fits, settings, batches=batches, by_shape=True)
+    if ratios is not None:
+        if (budget, macs, params) != (None, None, None):
+            raise UsageError("Pass either bounds or `ratios`: ratios say how narrow each layer becomes.")
+        found = plan_ratios(graph, ratios, settings, batches=batches)
+    else:
+        bounds = _bounds(graph, budget, macs, params)
+        sensitivity = None if evaluate is None else sensitivity_of(graph, evaluate, settings, batches=batches)
+        found = plan(
+            graph,
+            bounds.fit,
+            settings,
+            batches=batches,
+            by_shape=bounds.by_shape,
+            sensitivity=sensitivity,
+            seconds=bounds.seconds,
+        )
     pruned = found.apply(graph)
     return GraphNetwork(pruned, network.info).train(network.training), PruneReport.of(graph, pruned)
 
 
-def _keeps(graph: Graph, macs: float | None, params: float | None) -> Fits:
-    """Whether a graph keeps the shares of the cost of `graph`."""
-    if macs is None and params is None:
-        raise UsageError("Pruning needs a bound: pass `macs` or `params`, the share to keep.")
-    bounds = []
+def _bounds(graph: Graph, budget: str | Budget | None, macs: float | None, params: float | None) -> Bounds:
+    """All bounds together; shares are of the cost of `graph`."""
+    if budget is None and macs is None and params is None:
+        raise UsageError(
+            'Pruning needs a bound: pass `budget`, such as "macs<=50%", or `macs` or `params`, the share to keep.'
+        )
+    found = bounds_of(graph, budget) if budget is not None else Bounds((), by_shape=True)
+    pairs = list(found.pairs)
     for name, share, cost in (("macs", macs, total_madds), ("params", params, parameters)):
         if share is not None:
             if not 0 < share <= 1:
                 raise UsageError(f"`{name}` is the share to keep, above 0 and up to 1, not {share}.")
-            bounds.append((cost, share * cost(graph)))
-    return lambda pruned: all(cost(pruned) <= bound for cost, bound in bounds)
+            pairs.append((cost, share * cost(graph)))
+    return Bounds(tuple(pairs), found.by_shape, found.seconds)
 
 
 def plan(
@@ -122,8 +171,10 @@ def plan(
     fits: Fits,
     settings: PruneSettings | None = None,
     *,
-    batches: Sequence[tuple[Tensor, Tensor]] = (),
+    batches: Batches = (),
     by_shape: bool = False,
+    sensitivity: Sensitivity | None = None,
+    seconds: Measure | None = None,
 ) -> PrunePlan:
     """Choose channels so that `fits(pruned graph)` holds and as little as possible is lost.
 
@@ -134,14 +185,16 @@ def plan(
         settings: how to choose the channels.
         batches: labelled images for criteria that need them.
         by_shape: `fits` looks at nothing but shapes; it is then shown graphs without values, which is much faster.
+        sensitivity: of the groups of this graph; it takes the place of the spread of the settings.
+        seconds: the latency of a graph on the target; widths are then those at which it has its steps, in place of the
+            multiple of the settings.
 
     Raises:
         UsageError: an unknown layer in `keep`, or a quantized graph.
         BudgetNotMet: not even the narrowest network that the settings allow fits.
     """
-    settings = settings or PruneSettings()
     coupling = couple(graph)
-    order = _schedule(graph, coupling, settings, Evidence(batches=tuple(batches), seed=settings.seed))
+    order = ordered(graph, coupling, settings or PruneSettings(), batches, sensitivity, seconds)
     shown = _outline(graph) if by_shape else graph
     trial = partial(_trial, lambda classes: fits(remove(shown, classes, coupling)), order)
     if not trial(order.counts(len(order.order))):
@@ -150,14 +203,54 @@ def plan(
     return PrunePlan(coupling, order.classes(counts))
 
 
-def _schedule(graph: Graph, coupling: Coupling, settings: PruneSettings, evidence: Evidence) -> Schedule:
+def plan_ratios(
+    graph: Graph, ratios: Mapping[str, float], settings: PruneSettings | None = None, *, batches: Batches = ()
+) -> PrunePlan:
+    """The least important channels of each named layer, as many as `ratios` says; see `ratios.counts_of` for what it raises."""
+    coupling = couple(graph)
+    order = ordered(graph, coupling, settings or PruneSettings(), batches)
+    return PrunePlan(coupling, order.classes(counts_of(order, coupling, ratios)))
+
+
+def sensitivity_of(
+    graph: Graph, evaluate: Evaluate, settings: PruneSettings | None = None, *, batches: Batches = ()
+) -> Sensitivity:
+    """The sensitivity of each channel group of `graph`, its channels ranked by the settings' criterion."""
+    coupling = couple(graph)
+    return measure_sensitivity(
+        graph, coupling, ordered(graph, coupling, settings or PruneSettings(), batches), evaluate
+    )
+
+
+def ordered(
+    graph: Graph,
+    coupling: Coupling,
+    settings: PruneSettings,
+    batches: Batches = (),
+    sensitivity: Sensitivity | None = None,
+    seconds: Measure | None = None,
+) -> Schedule:
+    """Every unit that may go, in the order in which units go; see `plan` for the arguments.
+
+    Raises:
+        UsageError: an unknown layer in `keep`, or a criterion without the images that it needs.
+    """
     unknown = sorted(set(settings.keep) - {layer.node for layer in coupling.layers})
     if unknown:
         raise UsageError(f"No convolution or linear layer is called {', '.join(map(repr, unknown))}.")
+    evidence = Evidence(batches=tuple(batches), seed=settings.seed)
     scores = criterion(settings.criterion)(graph, coupling, evidence)
     groups = channel_groups(coupling, scores, settings.keep)
-    limits = {"multiple": settings.multiple, "min_channels": settings.min_channels}
-    return schedule(coupling, groups, scores, **limits, floor=settings.floor)
+    return schedule(
+        coupling,
+        groups,
+        scores,
+        multiple=settings.multiple,
+        min_channels=settings.min_channels,
+        floor=settings.floor,
+        spread=sensitivity.spread if sensitivity else SPREADS[settings.spread],
+        widths=efficient_widths(_outline(graph), coupling, groups, seconds) if seconds else (),
+    )
 
 
 def _outline(graph: Graph) -> Graph:

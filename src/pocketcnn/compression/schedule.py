@@ -13,6 +13,7 @@ import numpy as np
 
 from pocketcnn.compression.coupling import ChannelGroup, Coupling
 from pocketcnn.compression.coupling.balance import Unit
+from pocketcnn.compression.spread import Scored, Spread, by_score
 
 Counts = tuple[int, ...]
 """How many units each group loses."""
@@ -26,11 +27,13 @@ class Schedule:
         groups: of units that can stand for each other.
         steps: by group, the number of units in a step of its width.
         order: (group, score, unit), least important first, of all units that may go.
+        widths: by group, the numbers of units that it may keep, ascending, where those are not multiples of its step.
     """
 
     groups: tuple[ChannelGroup, ...]
     steps: tuple[int, ...]
     order: tuple[tuple[int, float, Unit], ...]
+    widths: tuple[tuple[int, ...] | None, ...] = ()
 
     def counts(self, removed: int) -> Counts:
         """What the first `removed` units of the order are, group by group, once each width is rounded up to a step."""
@@ -38,8 +41,11 @@ class Schedule:
         return tuple(self.rounded(group, lost[group]) for group in range(len(self.groups)))
 
     def rounded(self, group: int, lost: int) -> int:
-        """The most units, up to `lost`, that leave a whole number of steps, or all."""
+        """The most units, up to `lost`, that leave a width that the group may have, a whole number of steps, or all."""
         units, step = len(self.groups[group].units), self.steps[group]
+        allowed = self.widths[group] if self.widths else None
+        if allowed is not None:
+            return units - min((width for width in allowed if width >= units - lost), default=units)
         return max(0, units - math.ceil((units - lost) / step) * step)
 
     def leaving(self, group: int) -> list[tuple[float, Unit]]:
@@ -65,20 +71,31 @@ def schedule(
     multiple: int,
     min_channels: int,
     floor: float,
+    spread: Spread = by_score,
+    widths: tuple[tuple[int, ...] | None, ...] = (),
 ) -> Schedule:
-    """Order the units of `groups` by the mean score of their classes, and leave out those that must stay.
+    """Order the units of `groups` by the mean score of their classes and by `spread`, and leave out those that must stay.
 
     A unit stays when one of its scores is infinite, or when the units before it have left a value (any feature map that
     it is part of) with fewer than `min_channels` channels or less than the share `floor` of what it had.
     """
     ranked = sorted(
-        (float(np.mean([scores[item] for item in unit])), place, unit)
+        (key, place, score, unit)
         for place, group in enumerate(groups)
-        for unit in group.units
+        for key, (score, unit) in _keyed(group, scored_units(group, scores), spread)
     )
     guard = _Guard(coupling, min_channels, floor)
-    order = tuple((place, score, unit) for score, place, unit in ranked if np.isfinite(score) and guard.allows(unit))
-    return Schedule(tuple(groups), tuple(step_of(group, multiple) for group in groups), order)
+    order = tuple((place, key, unit) for key, place, _, unit in ranked if np.isfinite(key) and guard.allows(unit))
+    return Schedule(tuple(groups), tuple(step_of(group, multiple) for group in groups), order, widths)
+
+
+def scored_units(group: ChannelGroup, scores: Mapping[int, float]) -> list[tuple[float, Unit]]:
+    """The units of a group with the mean score of their classes, least important first."""
+    return sorted((float(np.mean([scores[item] for item in unit])), unit) for unit in group.units)
+
+
+def _keyed(group: ChannelGroup, units: Scored, spread: Spread) -> list[tuple[float, tuple[float, Unit]]]:
+    return list(zip(spread(group, units), units, strict=True))
 
 
 def step_of(group: ChannelGroup, multiple: int) -> int:

@@ -32,6 +32,7 @@ class Recipe(BaseModel):
     learning_rate: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)  # of sgd and rmsprop
     weight_decay: float = Field(default=5e-4, ge=0, allow_inf_nan=False)  # norms and biases are spared
+    bn_l1: float = Field(default=0.0, ge=0, allow_inf_nan=False)  # network slimming: L1 on the scales of batch norms
     warmup_epochs: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)  # 0 switches the average off

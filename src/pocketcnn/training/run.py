@@ -24,6 +24,7 @@ from pocketcnn.training.optimizer import build_optimizer
 from pocketcnn.training.recipe import Recipe
 from pocketcnn.training.rng import rng_state, seed_everything, set_rng_state
 from pocketcnn.training.schedule import build_schedule
+from pocketcnn.training.slimming import ScalePenalty
 
 EVALUATION_BATCH = 256
 STEPS_BETWEEN_CHECKS = 50  # of the loss on an accelerator, where reading it waits for the device
@@ -51,7 +52,7 @@ class TrainingRun:
         memory_format: torch.memory_format,
     ) -> None:
         self.network, self.recipe, self.objective, self.classes = network, recipe, objective, classes
-        self.demands = Demands(network)
+        self.demands, self.slimming = Demands(network), ScalePenalty(network, recipe.bn_l1)
         self.statistics, self.device, self.memory_format = statistics, device, memory_format
         on_gpu = device.type == "cuda"
         self.loader, self.sampler = training_loader(
@@ -96,7 +97,7 @@ class TrainingRun:
         self.demands.set_progress(self.progress)
         self.optimizer.zero_grad()
         with self.precision.autocast():
-            loss = self.demands.added_to(self.objective(self.network, images, labels))
+            loss = self.slimming.added_to(self.demands.added_to(self.objective(self.network, images, labels)))
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._update()
         if self.average is not None:

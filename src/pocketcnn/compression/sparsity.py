@@ -1,0 +1,159 @@
+"""Sparse weights: single weights set to zero, for storage. No multiply-add is saved; what codes the file saves the bytes.
+
+The zeros are the mask: they are in the weights, so a model file has them, and further training keeps them if it is told to
+(`zeros_kept`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import Graph, GraphNetwork
+
+WEIGHTED = frozenset({"conv2d", "linear"})
+Scope = Literal["global", "layer"]
+
+
+@dataclass(frozen=True)
+class Unstructured:
+    """The smallest weights, a `share` of all, are zero.
+
+    Han et al., "Learning both Weights and Connections for Efficient Neural Networks", 2015, rank them layer by layer; with
+    scope ``global`` they are ranked together, in units of the root mean square of their layer, so that no layer goes first
+    because its weights are small throughout.
+    """
+
+    share: float
+    scope: Scope = "global"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise UsageError(f"Sparsity is the share of weights that are zero, between 0 and 1, not {self.share}.")
+
+    def __str__(self) -> str:
+        return f"{self.share:g}"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Of every `group` weights of a filter along its input channels at most `kept` are not zero, the largest: N:M.
+
+    Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021, section 3: 2:4. A layer with fewer than `group` inputs
+    a filter, such as a depthwise convolution, stays dense.
+    """
+
+    kept: int
+    group: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.kept < self.group:
+            raise UsageError(f"A pattern N:M keeps N of M weights, 1 <= N < M, not {self.kept}:{self.group}.")
+
+    def __str__(self) -> str:
+        return f"{self.kept}:{self.group}"
+
+
+Sparsity = Unstructured | Pattern
+
+
+def parse_sparsity(text: str) -> Sparsity:
+    """Read ``2:4``, ``0.8`` or ``80%``.
+
+    Raises:
+        UsageError: the text is none of these, or a number is out of range.
+    """
+    try:
+        if ":" in text:
+            kept, group = (int(part) for part in text.split(":"))
+            return Pattern(kept, group)
+        return Unstructured(float(text.removesuffix("%")) / (100 if text.endswith("%") else 1))
+    except ValueError as error:
+        raise UsageError(
+            f"'{text}' is no sparsity: write a share such as 0.8 or 80%, or a pattern such as 2:4."
+        ) from error
+
+
+def sparsify(network: GraphNetwork, sparsity: str | Sparsity) -> GraphNetwork:
+    """A copy of a float network with zeros among the weights of its convolutions and linear layers.
+
+    Raises:
+        UsageError: the network is quantized, or the sparsity makes no sense.
+    """
+    wanted = parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity
+    graph = network.graph
+    if graph.numerics:
+        raise UsageError("This network is quantized already. Make the float network sparse, then quantize it.")
+    names = weight_names(graph)
+    weights = {name: graph.tensors[name].detach() for name in names}
+    if isinstance(wanted, Pattern):
+        zeroed = {name: _patterned(weight, wanted) for name, weight in weights.items()}
+    else:
+        zeroed = _smallest_zeroed(weights, wanted)
+    sparse = graph.rebuilt(tensors={**graph.tensors, **zeroed})
+    return GraphNetwork(sparse, network.info).train(network.training)
+
+
+def weight_names(graph: Graph) -> list[str]:
+    """The weights of convolutions and linear layers, each once."""
+    return list(dict.fromkeys(node.tensors["weight"] for node in graph.nodes if node.op in WEIGHTED))
+
+
+def zero_share(graph: Graph) -> float:
+    """The share of zeros among the weights of convolutions and linear layers."""
+    weights = [graph.tensors[name] for name in weight_names(graph)]
+    return sum(int((weight == 0).sum()) for weight in weights) / max(1, sum(weight.numel() for weight in weights))
+
+
+@contextmanager
+def zeros_kept(network: nn.Module) -> Iterator[None]:
+    """Weights of `network` that are zero now stay zero while it is trained inside.
+
+    Their gradients are zero, and so are the momentum and the decay of a weight that never moves.
+    """
+    hooks = []
+    for parameter in network.parameters():
+        alive = parameter.detach() != 0
+        if parameter.requires_grad and parameter.ndim > 1 and not bool(alive.all()):
+            hooks.append(parameter.register_hook(partial(torch.mul, alive)))  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _smallest_zeroed(weights: dict[str, Tensor], wanted: Unstructured) -> dict[str, Tensor]:
+    scored = {name: weight.abs() / weight.square().mean().sqrt().clamp_min(1e-30) for name, weight in weights.items()}
+    if wanted.scope == "layer":
+        return {name: weight * _largest(scored[name], wanted.share) for name, weight in weights.items()}
+    together = torch.cat([scores.flatten() for scores in scored.values()])
+    kept = torch.split(_largest(together, wanted.share), [weight.numel() for weight in weights.values()])
+    return {name: weight * mask.view_as(weight) for (name, weight), mask in zip(weights.items(), kept, strict=True)}
+
+
+def _largest(scores: Tensor, share: float) -> Tensor:
+    """A mask of `scores` without its smallest `share`: exactly as many, between equals the earlier ones go."""
+    gone = scores.flatten().sort(stable=True).indices[: round(share * scores.numel())]
+    mask = torch.ones(scores.numel(), dtype=scores.dtype, device=scores.device)
+    mask[gone] = 0
+    return mask.view_as(scores)
+
+
+def _patterned(weight: Tensor, pattern: Pattern) -> Tensor:
+    """A weight (N, C/G, …) with the largest `kept` of every `group` along axis 1; the rest at the end is a short group."""
+    inputs = weight.shape[1]
+    if inputs < pattern.group:
+        return weight
+    rows = weight.movedim(1, -1)  # (N, …, C/G)
+    short = -inputs % pattern.group
+    padded = nn.functional.pad(rows, (0, short)).reshape(*rows.shape[:-1], -1, pattern.group)
+    chosen = padded.abs().topk(pattern.kept, dim=-1).indices
+    mask = torch.zeros_like(padded).scatter_(-1, chosen, 1.0)
+    kept: Tensor = (padded * mask).flatten(-2)[..., :inputs]
+    return kept.movedim(-1, 1).contiguous()

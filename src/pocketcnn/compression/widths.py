@@ -1,0 +1,61 @@
+"""Widths that pay on a target: for each channel group the corners of its latency curve, instead of a constant multiple.
+
+Runtimes compute channels in blocks: between two whole blocks a narrower layer is no faster, and may be slower. Which widths
+those are depends on the layer, the runtime and the machine, so they are read off the latency table of the target.
+"""
+
+from collections.abc import Sequence
+
+from pocketcnn.compression.bounds import Measure
+from pocketcnn.compression.coupling import ChannelGroup, Coupling, remove
+from pocketcnn.graph import Graph
+
+MOST_TRIED = 24
+"""Widths of a group whose latency is asked for; those between them are no candidates."""
+
+WORTH = 0.5
+"""A narrower width must save at least this share of what its channels cost on the average of the curve."""
+
+
+def efficient_widths(
+    graph: Graph, coupling: Coupling, groups: Sequence[ChannelGroup], seconds: Measure
+) -> tuple[tuple[int, ...] | None, ...]:
+    """For each group the numbers of units to choose among, ascending; None where its latency does not fall with its width.
+
+    Args:
+        graph: values do not matter, shapes alone are looked at.
+        seconds: the latency of a graph on the target, such as a `LatencyPredictor` gives.
+    """
+    return tuple(corners(latency_curve(graph, coupling, group, seconds)) for group in groups)
+
+
+def latency_curve(graph: Graph, coupling: Coupling, group: ChannelGroup, seconds: Measure) -> dict[int, float]:
+    """Units left of `group` -> seconds of the network when all else is whole, from one unit to all."""
+    units = len(group.units)
+    every = 1
+    while units // every > MOST_TRIED:
+        every *= 2
+    tried = sorted({units, *range(units - units % every, 0, -every)})
+    curve = {}
+    for left in tried:
+        gone = [item for unit in group.units[left:] for item in unit]
+        curve[left] = seconds(remove(graph, gone, coupling))
+    return curve
+
+
+def corners(curve: dict[int, float]) -> tuple[int, ...] | None:
+    """The widths on the lower envelope of a curve (width -> seconds), ascending, the widest one included.
+
+    A width is on it when every wider one takes longer, by as much as channels are worth (`WORTH`); so of a flat step only
+    the widest width is left. None where the narrowest is no faster than the widest.
+    """
+    widest, narrowest = max(curve), min(curve)
+    fall = curve[widest] - curve[narrowest]
+    if fall <= 0 or widest == narrowest:
+        return None
+    worth = WORTH * fall / (widest - narrowest)
+    kept = [widest]
+    for width in sorted(curve, reverse=True)[1:]:
+        if curve[kept[-1]] - curve[width] >= worth * (kept[-1] - width):
+            kept.append(width)
+    return tuple(reversed(kept))
