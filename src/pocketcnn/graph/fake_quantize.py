@@ -9,6 +9,8 @@ from torch import Tensor
 
 from pocketcnn.graph.numerics import ActivationFormat, WeightFormat
 
+_INT32_MAX = 2**31 - 1
+
 
 class _RoundClamp(torch.autograd.Function):
     @staticmethod
@@ -21,6 +23,22 @@ class _RoundClamp(torch.autograd.Function):
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         (inside,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return gradient * inside, None, None
+
+
+class _Substituted(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, exact: Tensor) -> Tensor:
+        return exact.clone()
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
+
+
+def substituted(value: Tensor, exact: Tensor) -> Tensor:
+    """`exact`, with the gradients of `value`, which it is nearly."""
+    result: Tensor = _Substituted.apply(value, exact)  # type: ignore[no-untyped-call]
+    return result
 
 
 def quantize_activation(x: Tensor, form: ActivationFormat) -> Tensor:
@@ -36,7 +54,11 @@ def fake_quantize_activation(x: Tensor, form: ActivationFormat) -> Tensor:
 def _steps(x: Tensor, form: ActivationFormat) -> Tensor:
     """How many steps of the scale from zero `x` is stored as."""
     low, high = form.low - form.zero_point, form.high - form.zero_point
-    rounded: Tensor = _RoundClamp.apply(x / form.scale, low, high)  # type: ignore[no-untyped-call]
+    dtype = x.dtype if x.is_floating_point() else torch.float32
+    scale = torch.full(
+        (), form.scale, dtype=dtype, device=x.device
+    )  # by a plain number, GPUs multiply with its reciprocal
+    rounded: Tensor = _RoundClamp.apply(x / scale, low, high)  # type: ignore[no-untyped-call]
     return rounded
 
 
@@ -56,11 +78,23 @@ def fake_quantize_weight(weight: Tensor, scale: Tensor, form: WeightFormat) -> T
     return quantize_weight(weight, scale, form) * per_channel(scale, weight)
 
 
-def fake_quantize_bias(bias: Tensor, input_scale: float, weight_scale: Tensor) -> Tensor:
-    """`bias` as the int32 accumulator sees it: a multiple of input scale x weight scale, channel by channel.
+def quantize_bias(bias: Tensor, input_scale: float, weight_scale: Tensor) -> Tensor:
+    """The int32 integers, as float64, that `bias` adds to an accumulator, in steps of input scale x weight scale.
 
-    The division is done in double precision: an int32 has more digits than a float32.
+    In double precision, because an int32 has more digits than a float32.
     """
-    step = weight_scale.double() * input_scale
-    rounded: Tensor = _RoundClamp.apply(bias.double() / step, -(2**31) + 1, 2**31 - 1)  # type: ignore[no-untyped-call]
-    return (rounded * step).to(bias.dtype)
+    rounded: Tensor = _RoundClamp.apply(  # type: ignore[no-untyped-call]
+        bias.double() / _bias_step(input_scale, weight_scale), -_INT32_MAX, _INT32_MAX
+    )
+    return rounded
+
+
+def fake_quantize_bias(bias: Tensor, input_scale: float, weight_scale: Tensor) -> Tensor:
+    """`bias` as it is after being stored as int32."""
+    step = _bias_step(input_scale, weight_scale)
+    return (quantize_bias(bias, input_scale, weight_scale) * step).to(bias.dtype)
+
+
+def _bias_step(input_scale: float, weight_scale: Tensor) -> Tensor:
+    """The product of the scales, which files hold in float32, in double precision, so exact."""
+    return weight_scale.double() * torch.tensor(input_scale, dtype=torch.float32).item()

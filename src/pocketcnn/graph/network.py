@@ -7,12 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from pocketcnn.errors import UsageError
-from pocketcnn.graph.fake_quantize import fake_quantize_activation, fake_quantize_bias, fake_quantize_weight
+from pocketcnn.graph.exact import LAYERS, Exact, Layer, Sums, exact_result
+from pocketcnn.graph.fake_quantize import (
+    fake_quantize_activation,
+    fake_quantize_bias,
+    fake_quantize_weight,
+    quantize_bias,
+    quantize_weight,
+    substituted,
+)
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.info import ModelInfo
 from pocketcnn.graph.node import Node
-from pocketcnn.graph.numerics import Numerics
+from pocketcnn.graph.numerics import ActivationFormat, Numerics
 from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 
 Observer = Callable[[Node, Tensor], Tensor | None]
 
@@ -25,7 +34,8 @@ class GraphNetwork(nn.Module):
 
     The sub-modules are ordinary `nn.Conv2d`, `nn.Linear`, `nn.BatchNorm2d`, … under the names that they had in the
     source network, so optimizers, hooks and `state_dict` work as usual. With numerics, weights and
-    activations pass through their integer formats in every forward pass, in training too.
+    activations pass through their integer formats in every forward pass. In training mode sums are taken in
+    float32 between them; in eval mode every value is exactly what `pocketcnn.graph.integer.IntegerNetwork` computes.
     """
 
     def __init__(self, graph: Graph, info: ModelInfo | None = None) -> None:
@@ -92,15 +102,53 @@ class GraphNetwork(nn.Module):
             wanted = ", ".join(map(str, self._nodes[0].shape))
             raise UsageError(f"The network takes images of shape (N, {wanted}), not {tuple(x.shape)}.")
         values: dict[str, Tensor] = {}
+        sums: dict[str, Sums] = {}  # of values that are not stored
         for node in self._nodes:
-            value = x if node.op == "input" else self._compute(node, [values[name] for name in node.inputs])
-            form = self._numerics.activations.get(node.name)
-            values[node.name] = value if form is None else fake_quantize_activation(value, form)
+            inputs = [x] if node.op == "input" else [values[name] for name in node.inputs]
+            exact = None if self.training or not self._numerics else self._exact(node, inputs, sums)
+            values[node.name] = self._value(node, inputs, exact)
+            if isinstance(exact, Sums) and node.name not in self._numerics.activations:
+                sums[node.name] = exact
             if observe is not None and (seen := observe(node, values[node.name])) is not None:
                 values[node.name] = seen
+                sums.pop(node.name, None)
             for name in self._last_use[node.name]:
                 del values[name]
+                sums.pop(name, None)
         return values[self._output]
+
+    def _value(self, node: Node, inputs: list[Tensor], exact: Exact | None) -> Tensor:
+        """The value of `node` as the next nodes see it, and with it the gradients of the float operation."""
+        form = self._numerics.activations.get(node.name)
+        found = None
+        if exact is not None:
+            with torch.no_grad():
+                found = (exact.real() if form is None else exact.stored(form)).to(inputs[0].dtype)
+            if not torch.is_grad_enabled():
+                return found
+        value = inputs[0] if node.op == "input" else self._compute(node, inputs)
+        value = value if form is None else fake_quantize_activation(value, form)
+        return value if found is None else substituted(value, found)
+
+    @torch.no_grad()
+    def _exact(self, node: Node, inputs: list[Tensor], sums: Mapping[str, Sums]) -> Exact | None:
+        """What `node` computes in integers; None if it computes in float32, or what it does is exact there."""
+        formats = self._numerics.activations
+        if node.op in CLIPS and node.name in formats and node.inputs[0] in sums:
+            return sums[node.inputs[0]].clipped(*clip_bounds(node))
+        if not node.inputs or any(name not in formats for name in node.inputs):
+            return None
+        given = [formats[name] for name in node.inputs]
+        return exact_result(node, inputs, given, self._integer_layer(node, given[0]) if node.op in LAYERS else None)
+
+    def _integer_layer(self, node: Node, source: ActivationFormat) -> Layer | None:
+        form = self._numerics.weights.get(node.tensors["weight"])
+        if form is None:
+            return None
+        tensors = {role: _tensor(self, name) for role, name in node.tensors.items()}
+        scale = _tensor(self, form.scale)
+        bias = quantize_bias(tensors["bias"], source.scale, scale) if "bias" in tensors else None
+        return Layer(quantize_weight(tensors["weight"], scale, form), scale, bias)
 
     def _compute(self, node: Node, inputs: list[Tensor]) -> Tensor:
         path = self._layers.get(node.name)

@@ -11,17 +11,16 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from pocketcnn.graph.fake_quantize import fake_quantize_bias, quantize_weight
+from pocketcnn.graph.fake_quantize import quantize_bias, quantize_weight
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat, WeightFormat
 from pocketcnn.graph.onnx_builder import OnnxBuilder
 from pocketcnn.graph.onnx_names import numbered
+from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 
 Constant = Callable[[np.ndarray, str], str]
 """Adds a constant, named like the hint, and returns the name of its value."""
-
-_INT32_MAX = 2**31 - 1
 
 _NEARLY_INT32 = 0.99 * 2**31
 """A bias of fewer steps than this, written in float32 and rounded to steps again, stays an int32."""
@@ -76,11 +75,10 @@ class Qdq:
         an integer operator in no other way.
         """
         weight_scale = weight_scale.detach().double()
-        exact = fake_quantize_bias(bias.detach(), input_scale, weight_scale)
-        steps = weight_scale * input_scale
-        integers = (exact.double() / steps).round().clamp(-_INT32_MAX, _INT32_MAX).cpu().numpy()
+        steps = weight_scale * np.float32(input_scale).item()
+        integers = quantize_bias(bias.detach(), input_scale, weight_scale).cpu().numpy()
         if np.abs(integers).max() < _NEARLY_INT32 and not as_integers:
-            return self._builder.constant(exact.float().cpu().numpy(), name)
+            return self._builder.constant((integers * steps.cpu().numpy()).astype(np.float32), name)
         stored = self._builder.constant(integers.astype(np.int32), f"{name}/quantized")
         return self._per_channel(stored, steps, None, name)
 
@@ -109,12 +107,9 @@ class Qdq:
 
 def saturates_alike(node: Node, form: ActivationFormat) -> bool:
     """Whether storing a value in `form` clips it as much as `node` (ReLU, ReLU6, clip) does, which then adds nothing."""
-    bounds = {"relu": (0.0, np.inf), "relu6": (0.0, 6.0)}.get(node.op)
-    if node.op == "clip":
-        bounds = (node.number("min"), node.number("max"))
-    if bounds is None:
+    if node.op not in CLIPS:
         return False
-    low, high = (np.rint(np.float32(bound) / np.float32(form.scale)) + form.zero_point for bound in bounds)
+    low, high = (np.rint(np.float32(bound) / np.float32(form.scale)) + form.zero_point for bound in clip_bounds(node))
     return bool(low <= form.low and high >= form.high)
 
 

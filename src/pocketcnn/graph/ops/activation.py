@@ -44,6 +44,17 @@ SILU = _elementwise("silu", F.silu, _silu_onnx)
 TANH = _elementwise("tanh", torch.tanh, _onnx_op("Tanh"))
 
 
+CLIPS = frozenset({"relu", "relu6", "clip"})
+"""Activations that do nothing but limit a value from below or above."""
+
+
+def clip_bounds(node: Node) -> tuple[float, float]:
+    """The least and the largest result of one of `CLIPS`."""
+    if node.op == "clip":
+        return node.number("min"), node.number("max")
+    return 0.0, 6.0 if node.op == "relu6" else float("inf")
+
+
 def _clip_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     require(node.number("min") <= node.number("max"), node, f"min {node.number('min')} > max {node.number('max')}")
     return inputs[0]

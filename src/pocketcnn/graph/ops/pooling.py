@@ -83,6 +83,22 @@ def _run_avg(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]
     return F.avg_pool2d(inputs[0], kernel, stride, padding, node.flag("ceil"), node.flag("count_padding"))
 
 
+def window_counts(node: Node, shape: Shape) -> np.ndarray:
+    """By how much each window of an average pooling of a value of that shape divides, (H, W) of its result.
+
+    The padding counts or not; what lies beyond it never does.
+    """
+    lengths = []
+    for axis, size in enumerate(shape[1:]):
+        kernel, stride, padding = (node.pair(name)[axis] for name in ("kernel", "stride", "padding"))
+        start = np.arange(node.shape[axis + 1]) * stride - padding
+        stop = np.minimum(start + kernel, size + padding)
+        if not node.flag("count_padding"):
+            start, stop = np.maximum(start, 0), np.minimum(stop, size)
+        lengths.append(stop - start)
+    return np.outer(*lengths)
+
+
 def _avg_onnx(node: Node, emit: OnnxEmitter) -> str:
     """torch counts the padding but never what lies beyond it, so where a window reaches further the padding is made real."""
     value, window = emit.inputs[0], _window(node, emit.shapes[0])

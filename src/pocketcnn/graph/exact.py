@@ -1,0 +1,197 @@
+"""The integer arithmetic of a quantized network in torch, exact: what `pocketcnn.graph.integer` computes, on any device.
+
+Whole numbers are kept in float32 where every sum that can occur is below 2^24, so that each addition of them is exact in
+whatever order it is done, and in float64, where that holds up to 2^53, elsewhere.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, prod
+from types import MappingProxyType
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pocketcnn.graph.integer.arithmetic import step_bounds
+from pocketcnn.graph.integer.tables import FUNCTIONS, table
+from pocketcnn.graph.node import Node
+from pocketcnn.graph.numerics import ActivationFormat
+from pocketcnn.graph.ops.activation import CLIPS
+from pocketcnn.graph.ops.pooling import averaging_matrix, window_counts
+
+LAYERS = frozenset({"conv2d", "linear"})
+
+EXACT_FLOAT32 = 2**24
+"""Up to here every whole number is a float32."""
+
+
+class Exact(Protocol):
+    """What a node computed from integers, before it is stored."""
+
+    def stored(self, form: ActivationFormat) -> Tensor:
+        """The real numbers that its integers stand for once it is stored in `form`, float32."""
+
+    def real(self) -> Tensor:
+        """The real numbers where it is not stored, float32."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a convolution or linear layer holds, as whole numbers: weight, bias (N,) in float64, and scales (N,)."""
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums of integers, of which one stands for ``scale / count``, clipped to `low` … `high` before they are stored."""
+
+    integers: Tensor
+    scale: Tensor
+    count: Tensor
+    low: float = -inf
+    high: float = inf
+
+    def clipped(self, low: float, high: float) -> "Sums":
+        """The same through an activation that only clips."""
+        return replace(self, low=low, high=high)
+
+    def stored(self, form: ActivationFormat) -> Tensor:
+        scale = _scalar(form.scale, self.integers)
+        low, high = step_bounds(form, self.low, self.high)
+        exact = self.integers.float() * (self.scale / (scale * self.count))
+        return exact.round_().clamp_(low, high).mul_(scale)
+
+    def real(self) -> Tensor:
+        return self.integers.float() * (self.scale / self.count)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A function of one stored value, by its table."""
+
+    values: Tensor
+    """Of every integer, the smallest first."""
+    places: Tensor
+
+    def stored(self, form: ActivationFormat) -> Tensor:
+        scale = _scalar(form.scale, self.values)
+        return replace(self, values=(self.values / scale).round_().clamp_(*step_bounds(form)).mul_(scale)).real()
+
+    def real(self) -> Tensor:
+        return self.values[self.places]
+
+
+def exact_result(
+    node: Node, inputs: Sequence[Tensor], formats: Sequence[ActivationFormat], layer: Layer | None
+) -> Exact | None:
+    """What `node` computes from `inputs`, all of them stored, where it sums or has a table; None where float32 does the same.
+
+    Adding, moving and clipping are exact, or rounded alike, in float32.
+    """
+    if layer is None and node.op not in _ACCUMULATORS:
+        return _looked_up(node, inputs[0], formats[0]) if node.op in FUNCTIONS and node.op not in CLIPS else None
+    scale = _scalar(1, inputs[0])
+    for form in formats:
+        scale = scale * _scalar(form.scale, inputs[0])
+    steps = list(map(_steps, inputs, formats))
+    with torch.autocast(inputs[0].device.type, enabled=False):
+        if layer is not None:
+            return _layer_sums(_multiplication(node), steps[0], formats[0], scale, layer)
+        return _ACCUMULATORS[node.op](node, steps, scale)
+
+
+def _looked_up(node: Node, x: Tensor, form: ActivationFormat) -> Looked:
+    places = (_steps(x, form) + (form.zero_point - form.low)).long()
+    return Looked(torch.from_numpy(table(node, form)).to(x.device), places)
+
+
+def _steps(value: Tensor, form: ActivationFormat) -> Tensor:
+    """How many steps from zero each element of a stored value lies, as whole float32 numbers."""
+    return (value.float() / _scalar(form.scale, value)).round_()
+
+
+def _scalar(value: float, like: Tensor) -> Tensor:
+    return torch.full((), value, dtype=torch.float32, device=like.device)
+
+
+Multiply = Callable[[Tensor, Tensor], Tensor]
+"""(values, weights) -> sums of products."""
+
+
+def _multiplication(node: Node) -> Multiply:
+    """What a convolution or linear layer does with its weights."""
+    if node.op == "linear":
+        return F.linear
+    windows = (node.pair("stride"), node.pair("padding"), node.pair("dilation"), node.integer("groups"))
+    return lambda steps, weight: F.conv2d(steps, weight, None, *windows)
+
+
+def _layer_sums(multiplied: Multiply, steps: Tensor, form: ActivationFormat, scale: Tensor, layer: Layer) -> Sums:
+    axes = (1,) * (steps.ndim - 2)
+    largest = _largest_sums(form, layer)
+    sums = _multiplied(multiplied, steps, layer.weight, float(largest.max()))
+    if layer.bias is not None:
+        fits = sums.dtype == torch.float32 and bool((largest + layer.bias.abs()).max() < EXACT_FLOAT32)
+        sums = sums.to(torch.float32 if fits else torch.float64).add_(layer.bias.reshape(-1, *axes))
+    return Sums(sums, (layer.scale.float() * scale).reshape(-1, *axes), _scalar(1, steps))
+
+
+def _multiplied(multiplied: Multiply, steps: Tensor, weight: Tensor, largest: float) -> Tensor:
+    """Exact sums of products, in float32 where that is possible.
+
+    Some convolutions are not computed as sums of products but by a transform (Winograd): those show fractions.
+    """
+    if largest < EXACT_FLOAT32:
+        sums = multiplied(steps, weight.float())
+        if weight[0, 0].numel() == 1 or bool((sums == sums.round()).all()):
+            return sums
+    return multiplied(steps.double(), weight.double()).round_()
+
+
+def _largest_sums(form: ActivationFormat, layer: Layer) -> Tensor:
+    """The largest magnitude of a sum of products in each channel (N,), whatever the input, over any part of them."""
+    reach = max(form.high - form.zero_point, form.zero_point - form.low)
+    return layer.weight.double().abs().flatten(1).sum(1) * reach
+
+
+def _product(node: Node, inputs: Sequence[Tensor], scale: Tensor) -> Sums:
+    return Sums(inputs[0] * inputs[1], scale, _scalar(1, scale))
+
+
+def _total(node: Node, inputs: Sequence[Tensor], scale: Tensor) -> Sums:
+    axes = [axis + 1 for axis in node.ints("axes")]
+    return Sums(inputs[0].sum(axes, node.flag("keepdim"), dtype=torch.float64), scale, _scalar(1, scale))
+
+
+def _mean(node: Node, inputs: Sequence[Tensor], scale: Tensor) -> Sums:
+    count = prod(inputs[0].shape[axis + 1] for axis in node.ints("axes"))
+    return replace(_total(node, inputs, scale), count=_scalar(count, scale))
+
+
+def _average_pool(node: Node, inputs: Sequence[Tensor], scale: Tensor) -> Sums:
+    kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
+    total = F.avg_pool2d(inputs[0].double(), kernel, stride, padding, node.flag("ceil"), divisor_override=1)
+    count = torch.from_numpy(window_counts(node, tuple(inputs[0].shape[1:]))).to(scale)
+    return Sums(total, scale, count)
+
+
+def _adaptive_pool(node: Node, inputs: Sequence[Tensor], scale: Tensor) -> Sums:
+    sizes = zip(inputs[0].shape[2:], node.pair("size"), strict=True)
+    rows, columns = (torch.from_numpy(averaging_matrix(*pair) > 0).to(scale.device).double() for pair in sizes)
+    return Sums(rows @ inputs[0].double() @ columns.T, scale, torch.outer(rows.sum(1), columns.sum(1)).float())
+
+
+_ACCUMULATORS: Mapping[str, Callable[[Node, Sequence[Tensor], Tensor], Sums]] = MappingProxyType(
+    {
+        "mul": _product,
+        "sum": _total,
+        "mean": _mean,
+        "avg_pool": _average_pool,
+        "adaptive_avg_pool": _adaptive_pool,
+    }
+)

@@ -1,0 +1,178 @@
+"""Runs a quantized graph in integers: uint8 or int8 values, int8 weights, int32 biases and accumulators."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.graph.fake_quantize import fake_quantize_weight, quantize_bias, quantize_weight
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.integer.arithmetic import dequantized, quantized, steps
+from pocketcnn.graph.integer.moves import MOVES
+from pocketcnn.graph.integer.reals import REALS
+from pocketcnn.graph.integer.sums import ACCUMULATORS, LAYERS, ONE, Layer, Sums
+from pocketcnn.graph.integer.tables import FUNCTIONS, table
+from pocketcnn.graph.node import Node
+from pocketcnn.graph.numerics import ActivationFormat
+from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
+
+INTEGER_OPS = frozenset({*LAYERS, *ACCUMULATORS, *FUNCTIONS, *REALS, *MOVES, "concat"})
+"""Operations that have a form in integers."""
+
+LARGEST_SUM = 2**31 - 1
+
+Observer = Callable[[Node, np.ndarray], None]
+
+
+class IntegerNetwork:
+    """A quantized graph at inference, in numpy.
+
+    What a node computes from stored values it computes in integers: sums in int32, functions by table, moves as they are.
+    Real numbers appear between the two only as the float32 factors of a change of scale, by the formulas of
+    `pocketcnn.graph.integer.arithmetic`. Where a node reads a value that has no format, or its operation has no form in
+    integers, it computes in float32 as `GraphNetwork` does: `float_nodes` names these nodes.
+
+    Raises:
+        UsageError: the graph has no numerics.
+        PocketcnnError: the sums of a layer may exceed an int32.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        if not graph.numerics:
+            raise UsageError("The graph is in float32; quantize it first.")
+        self._graph = graph
+        self._formats = graph.numerics.activations
+        self._layers = {node.name: self._layer(node) for node in graph.nodes if self._is_integer_layer(node)}
+
+    @property
+    def float_nodes(self) -> tuple[str, ...]:
+        """The nodes that compute in float32, in order; a result that is only left in float32, as the answer is, is no such."""
+        return tuple(node.name for node in self._graph.nodes if not self._is_integer(node))
+
+    def run(self, images: np.ndarray, observe: Observer | None = None) -> np.ndarray:
+        """The answers, float32 (N, …), to images (N, C, H, W).
+
+        `observe` is called with every node that has a format and its integers, and with every other and its float32 values.
+        """
+        integers: dict[str, np.ndarray] = {}
+        reals: dict[str, np.ndarray] = {}
+        sums: dict[str, Sums] = {}
+        for node in self._graph.nodes:
+            form = self._formats.get(node.name)
+            result = images.astype(np.float32) if node.op == "input" else self._computed(node, integers, reals, sums)
+            if form is not None:
+                integers[node.name] = _stored(result, form)
+            else:
+                if isinstance(result, Sums):
+                    sums[node.name] = result
+                reals[node.name] = result.real() if isinstance(result, Sums) else result
+            if observe is not None:
+                observe(node, reals[node.name] if form is None else integers[node.name])
+        return self._real(self._graph.output, integers, reals)
+
+    def _computed(
+        self,
+        node: Node,
+        integers: Mapping[str, np.ndarray],
+        reals: Mapping[str, np.ndarray],
+        sums: Mapping[str, Sums],
+    ) -> Sums | np.ndarray:
+        """The result of `node`: sums, integers of its format where only moved (an integer array), or float32 numbers."""
+        if node.op in CLIPS and node.name in self._formats and node.inputs[0] in sums:
+            return sums[node.inputs[0]].clipped(*clip_bounds(node))
+        form = self._formats.get(node.name)
+        stored = bool(node.inputs) and all(name in integers for name in node.inputs)
+        if not (stored and self._is_integer(node)) or (form is None and node.op in {*MOVES, "concat"}):
+            return self._in_float(node, [self._real(name, integers, reals) for name in node.inputs])
+        given = [integers[name] for name in node.inputs]
+        formats = [self._formats[name] for name in node.inputs]
+        if node.op in LAYERS:
+            scale = _product_of_scales(formats)
+            return LAYERS[node.op](node, steps(given[0], formats[0]), scale, self._layers[node.name])
+        if node.op in ACCUMULATORS:
+            return ACCUMULATORS[node.op](node, list(map(steps, given, formats)), _product_of_scales(formats))
+        if node.op in FUNCTIONS:
+            return table(node, formats[0])[given[0].astype(np.int32) - formats[0].low]
+        if node.op in REALS:
+            return REALS[node.op](list(map(dequantized, given, formats)), self._arrays(node))
+        assert form is not None
+        rescaled = [_rescaled(value, each, form) for value, each in zip(given, formats, strict=True)]
+        if node.op == "concat":
+            return np.concatenate(rescaled, node.integer("axis") + 1)
+        return MOVES[node.op](node, rescaled[0], form, self._arrays(node))
+
+    def _in_float(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
+        with torch.inference_mode():
+            values = [torch.from_numpy(np.ascontiguousarray(value)) for value in inputs]
+            return OPS[node.op].run(node, values, self._tensors(node), False).float().numpy()
+
+    def _tensors(self, node: Node) -> dict[str, torch.Tensor]:
+        """The tensors of `node` as the network computes with them in float."""
+        tensors = {role: tensor.detach().cpu() for role, tensor in self._graph.node_tensors(node).items()}
+        if (weight := self._graph.numerics.weights.get(node.tensors.get("weight", ""))) is not None:
+            scale = self._graph.tensors[weight.scale].detach().cpu()
+            tensors["weight"] = fake_quantize_weight(tensors["weight"], scale, weight)
+        return tensors
+
+    def _arrays(self, node: Node) -> dict[str, np.ndarray]:
+        return {role: tensor.numpy() for role, tensor in self._tensors(node).items()}
+
+    def _real(self, name: str, integers: Mapping[str, np.ndarray], reals: Mapping[str, np.ndarray]) -> np.ndarray:
+        return dequantized(integers[name], self._formats[name]) if name in integers else reals[name]
+
+    def _ends(self, node: Node) -> bool:
+        """Whether `node` clips what was computed from integers and not stored yet, and its own result is."""
+        if node.op not in CLIPS or node.name not in self._formats or node.inputs[0] in self._formats:
+            return False
+        source = self._graph[node.inputs[0]]
+        return source.op in {*LAYERS, *ACCUMULATORS, *REALS} and self._is_integer(source)
+
+    def _is_integer(self, node: Node) -> bool:
+        """Whether `node` computes in integers, or holds or moves them."""
+        if node.op in ("input", "constant") or self._ends(node):
+            return node.name in self._formats
+        if node.op not in INTEGER_OPS or any(name not in self._formats for name in node.inputs):
+            return False
+        return node.op not in LAYERS or node.name in self._layers
+
+    def _is_integer_layer(self, node: Node) -> bool:
+        weights = self._graph.numerics.weights
+        return node.op in LAYERS and node.tensors["weight"] in weights and node.inputs[0] in self._formats
+
+    def _layer(self, node: Node) -> Layer:
+        form = self._graph.numerics.weights[node.tensors["weight"]]
+        source = self._formats[node.inputs[0]]
+        tensors = {role: tensor.detach().cpu() for role, tensor in self._graph.node_tensors(node).items()}
+        scale = self._graph.tensors[form.scale].detach().cpu().float()
+        weight = quantize_weight(tensors["weight"].float(), scale, form).numpy().astype(np.int8)
+        bias = np.zeros(len(weight))
+        if "bias" in tensors:
+            bias = quantize_bias(tensors["bias"], source.scale, scale).numpy()
+        reach = max(source.high - source.zero_point, source.zero_point - source.low)
+        largest = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1) * reach + np.abs(bias)
+        if largest.max() > LARGEST_SUM:
+            raise PocketcnnError(
+                f"The sums of the layer {node.name!r} may reach {largest.max():.0f}, more than an int32 holds. "
+                "Its bias is too large for the scales of its input and weight."
+            )
+        return Layer(weight, scale.numpy(), bias.astype(np.int32))
+
+
+def _stored(result: Sums | np.ndarray, form: ActivationFormat) -> np.ndarray:
+    if isinstance(result, Sums):
+        return result.stored(form)
+    return result if result.dtype.kind in "iu" else quantized(result, form)
+
+
+def _rescaled(integers: np.ndarray, source: ActivationFormat, result: ActivationFormat) -> np.ndarray:
+    """Integers of one format as those of another."""
+    return integers if source == result else quantized(dequantized(integers, source), result)
+
+
+def _product_of_scales(formats: list[ActivationFormat]) -> np.ndarray:
+    product = ONE
+    for form in formats:
+        product = np.asarray(product * np.float32(form.scale))
+    return product
