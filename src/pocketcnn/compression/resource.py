@@ -1,0 +1,65 @@
+"""What automatic compression spends: a figure of a graph that falls as its channels go."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pocketcnn.compression.bounds import Measure, bounds_of, clock
+from pocketcnn.compression.prune_report import total_madds
+from pocketcnn.graph import Graph
+from pocketcnn.targets import Budget
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A figure of a float graph as it is trained, batch normalization not folded.
+
+    Attributes:
+        name: for people and records.
+        use: the figure; it must not grow when channels are removed.
+        quantum: the least amount worth a thought, in the same unit; on a logarithmic scale the figure is compared with it.
+        by_shape: `use` looks at nothing but shapes; it is then shown graphs without values, which is much faster.
+        is_madds: it is the sum of the layers' multiply-adds, for which no graph needs to be made at all.
+    """
+
+    name: str
+    use: Measure
+    quantum: float = 1.0
+    by_shape: bool = True
+    is_madds: bool = False
+
+
+MADDS = Resource("multiply-adds", total_madds, is_madds=True)
+
+
+def latency_on(target: str) -> Resource:
+    """Seconds of one image on a target: predicted from its latency table, or estimated where the target is not here.
+
+    Raises:
+        UsageError: there is no latency table of the target, or it runs no float networks.
+    """
+    return Resource(f"latency@{target}", clock(target), quantum=1e-9)
+
+
+def share_of_budget(graph: Graph, budget: str | Budget) -> Resource:
+    """The largest share that a graph uses of any limit of `budget`; the budget is kept at 1. Percentages are of `graph`.
+
+    Raises:
+        UsageError: the budget cannot be read, or limits the latency on a target without a table.
+    """
+    bounds = bounds_of(graph, budget)
+    return Resource(
+        f"share of {budget}",
+        lambda narrowed: max(measure(narrowed) / bound for measure, bound in bounds.pairs),
+        quantum=1e-6,
+        by_shape=bounds.by_shape,
+    )
+
+
+def outline(graph: Graph) -> Graph:
+    """The graph with shapes alone: no value of a weight is stored."""
+    meta = torch.device("meta")
+    tensors = {
+        name: tensor.to(meta) if tensor.is_floating_point() else tensor for name, tensor in graph.tensors.items()
+    }
+    return graph.rebuilt(tensors=tensors)

@@ -1,0 +1,149 @@
+"""All the ways to narrow a graph by whole steps of its channel groups, and what each would use of a resource.
+
+What chooses how much each group loses (a loop over proposals, a learned policy, a uniform share, chance) moves in the same
+space, so their results differ by that choice alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pocketcnn.compression.coupling import Coupling, couple, remove
+from pocketcnn.compression.layer_madds import LayerMadds
+from pocketcnn.compression.prune import Batches, PruneSettings, ordered
+from pocketcnn.compression.resource import Resource, outline
+from pocketcnn.compression.schedule import Counts, Schedule
+from pocketcnn.graph import Graph
+
+
+@dataclass(frozen=True)
+class PruningSpace:
+    """For each group of coupled channels, how many of its units go; the least important ones go first.
+
+    Attributes:
+        graph: what is narrowed.
+        order: its channel groups, and the units in the order in which they go.
+        resource: what narrowing is meant to save.
+        most: by group, the most units that may go.
+    """
+
+    graph: Graph
+    coupling: Coupling
+    order: Schedule
+    resource: Resource
+    most: Counts
+    _known: dict[Counts, float] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        graph: Graph,
+        resource: Resource,
+        settings: PruneSettings | None = None,
+        batches: Batches = (),
+        widths: Mapping[str, int] | None = None,
+    ) -> "PruningSpace":
+        """The space of a float graph.
+
+        Args:
+            batches: labelled images for criteria of importance that need them.
+            widths: output channels by layer that `settings.floor` is a share of; those of `graph` unless given. A graph
+                that has been narrowed before is so held to what it once had.
+
+        Raises:
+            UsageError: the graph is quantized, or the criterion lacks its images.
+        """
+        settings, coupling = settings or PruneSettings(), couple(graph)
+        order = ordered(graph, coupling, settings, batches)
+        floors = {
+            layer.node: max(settings.min_channels, ceil(settings.floor * (widths or {}).get(layer.node, 0)))
+            for layer in coupling.layers
+        }
+        most = []
+        for place, group in enumerate(order.groups):
+            spare = min((graph[layer].shape[0] - floors[layer]) // width for layer, width in group.width.items())
+            most.append(order.rounded(place, max(0, min(spare, len(order.leaving(place))))))
+        return cls(graph, coupling, order, resource, tuple(most))
+
+    @property
+    def none(self) -> Counts:
+        """No channel goes."""
+        return (0,) * len(self.most)
+
+    @cached_property
+    def choices(self) -> tuple[tuple[int, ...], ...]:
+        """By group, how many units can go so that whole steps are left, none first."""
+        return tuple(
+            tuple(sorted({self.order.rounded(group, lost) for lost in range(most + 1)}))
+            for group, most in enumerate(self.most)
+        )
+
+    @cached_property
+    def movable(self) -> tuple[int, ...]:
+        """The groups that can lose anything."""
+        return tuple(group for group, choices in enumerate(self.choices) if len(choices) > 1)
+
+    def units(self, group: int) -> int:
+        """How many units a group has."""
+        return len(self.order.groups[group].units)
+
+    def layers(self, group: int) -> tuple[str, ...]:
+        """The layers that make the channels of a group."""
+        return tuple(self.order.groups[group].width)
+
+    def nearest(self, group: int, lost: float) -> int:
+        """The choice of a group that is nearest to `lost` units; between two, the one that loses less."""
+        return min(self.choices[group], key=lambda choice: (abs(choice - lost), choice))
+
+    def cut(self, counts: Counts) -> Graph:
+        """The graph without what `counts` says."""
+        return remove(self.graph, self.order.classes(counts), self.coupling)
+
+    def use(self, counts: Counts) -> float:
+        """The resource of the graph without what `counts` says."""
+        if self.resource.is_madds:
+            return float(self.madds(counts).sum())
+        if counts not in self._known:
+            shown = self._outline if self.resource.by_shape else self.graph
+            self._known[counts] = self.resource.use(remove(shown, self.order.classes(counts), self.coupling))
+        return self._known[counts]
+
+    def madds(self, counts: Counts) -> NDArray[np.int64]:
+        """Multiply-adds of each layer, in the order of `layer_names`."""
+        return self._layers.without(self.order.classes(counts))
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The convolutions and linear layers in the order in which they run."""
+        return self._layers.names
+
+    @cached_property
+    def _layers(self) -> LayerMadds:
+        return LayerMadds.of(self.graph, self.coupling)
+
+    @cached_property
+    def _outline(self) -> Graph:
+        return outline(self.graph)
+
+    def fewest(self, group: int, counts: Counts, bound: float) -> int | None:
+        """The fewest units that `group` must lose, where the others lose `counts`, to keep `bound`; None if none is enough."""
+        choices = self.choices[group]
+        if self.use(with_count(counts, group, choices[-1])) > bound:
+            return None
+        low, high = 0, len(choices) - 1  # high keeps the bound
+        while low < high:
+            middle = (low + high) // 2
+            if self.use(with_count(counts, group, choices[middle])) <= bound:
+                high = middle
+            else:
+                low = middle + 1
+        return choices[high]
+
+
+def with_count(counts: Counts, group: int, lost: int) -> Counts:
+    """`counts` with another number for one group."""
+    return (*counts[:group], lost, *counts[group + 1 :])

@@ -1,0 +1,116 @@
+"""Ways to narrow a network: steps, costs, and the fewest channels that meet a bound."""
+
+import pytest
+from automatic_support import CHANNELS, small_network, small_space
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_graphs import BLOCKS, random_graph
+
+from pocketcnn.compression.prune import PruneSettings
+from pocketcnn.compression.prune_report import total_madds
+from pocketcnn.compression.resource import MADDS, Resource, outline, share_of_budget
+from pocketcnn.compression.space import PruningSpace, with_count
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import GraphNetwork
+
+
+@pytest.fixture(scope="module")
+def network() -> GraphNetwork:
+    return small_network()
+
+
+def test_choices_leave_whole_steps_and_the_floor(network: GraphNetwork) -> None:
+    space = small_space(network.graph)
+    assert len(space.movable) == 3  # the stem with the residual sum, the expansion, the last convolution
+    for group in space.movable:
+        choices = space.choices[group]
+        assert choices[0] == 0
+        assert choices[-1] == space.most[group]
+        assert all((space.units(group) - lost) % 4 == 0 and space.units(group) - lost >= 4 for lost in choices[1:])
+
+
+def test_the_floor_is_a_share_of_what_a_layer_once_had(network: GraphNetwork) -> None:
+    first = PruningSpace.of(network.graph, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5))
+    group = first.movable[0]
+    narrowed = first.cut(with_count(first.none, group, first.most[group]))
+    widths = {node.name: node.shape[0] for node in network.graph.nodes if node.op in ("conv2d", "linear")}
+    again = PruningSpace.of(narrowed, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5), widths=widths)
+    assert again.most[group] == 0
+    assert PruningSpace.of(narrowed, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5)).most[group] > 0
+
+
+def test_the_use_of_counts_is_that_of_the_graph_cut_by_them(network: GraphNetwork) -> None:
+    asked = []
+
+    def use(graph: object) -> float:
+        asked.append(graph)
+        return float(total_madds(graph))  # type: ignore[arg-type]
+
+    space = small_space(network.graph, Resource("counted", use))
+    assert space.use(space.most) == total_madds(space.cut(space.most)) < space.use(space.none)
+    before = len(asked)
+    space.use(space.most)
+    assert len(asked) == before
+    assert all(tensor.is_meta for tensor in asked[0].tensors.values() if tensor.is_floating_point())  # type: ignore[attr-defined]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    share=st.floats(0.3, 0.95),
+    kinds=st.lists(
+        st.sampled_from(["shufflenet_v2", "inverted_residual", "fire", "shufflenet_v1"]), min_size=1, max_size=2
+    ),
+)
+def test_the_fewest_units_meet_the_bound_and_one_step_less_does_not(seed: int, share: float, kinds: list[str]) -> None:
+    space = PruningSpace.of(random_graph(kinds, seed), MADDS, PruneSettings(multiple=2, min_channels=2))
+    bound = share * space.use(space.none)
+    for group in space.movable:
+        fewest = space.fewest(group, space.none, bound)
+        if fewest is None:
+            assert space.use(with_count(space.none, group, space.most[group])) > bound
+            continue
+        assert space.use(with_count(space.none, group, fewest)) <= bound
+        less = [choice for choice in space.choices[group] if choice < fewest]
+        if less:
+            assert space.use(with_count(space.none, group, less[-1])) > bound
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(sorted(BLOCKS)), min_size=1, max_size=4),
+    seed=st.integers(0, 10_000),
+    share=st.floats(0, 1),
+)
+def test_multiply_adds_are_known_without_making_the_graph(kinds: list[str], seed: int, share: float) -> None:
+    space = PruningSpace.of(random_graph(kinds, seed), MADDS, PruneSettings(multiple=1, min_channels=1))
+    counts = tuple(space.nearest(group, share * space.units(group)) for group in range(len(space.most)))
+    narrowed = space.cut(counts)
+    by_name = dict(zip(space.layer_names, space.madds(counts).tolist(), strict=True))
+    assert by_name == {name: narrowed.madds(narrowed[name]) for name in by_name}
+    assert space.use(counts) == total_madds(narrowed)
+
+
+def test_an_outline_has_the_shapes_and_counts_of_the_graph(network: GraphNetwork) -> None:
+    outlined = outline(network.graph)
+    assert total_madds(outlined) == total_madds(network.graph)
+    assert [node.shape for node in outlined.nodes] == [node.shape for node in network.graph.nodes]
+
+
+def test_a_budget_is_one_share_that_is_kept_at_1(network: GraphNetwork) -> None:
+    resource = share_of_budget(network.graph, "macs<=50%, params<=80%")
+    assert resource.use(network.graph) == pytest.approx(2.0)
+    assert resource.by_shape
+    assert not share_of_budget(network.graph, "size<=50%").by_shape
+
+
+def test_a_latency_on_a_device_that_is_not_here_is_estimated(network: GraphNetwork) -> None:
+    resource = share_of_budget(network.graph, "latency<=1ms@cortex-a53")
+    space = PruningSpace.of(network.graph, resource, CHANNELS)
+    assert 0 < space.use(space.most) < space.use(space.none)
+
+
+def test_a_latency_here_wants_a_table(network: GraphNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="pocketcnn target profile onnxruntime-cpu"):
+        share_of_budget(network.graph, "latency<=1ms@onnxruntime-cpu")
