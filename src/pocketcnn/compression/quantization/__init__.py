@@ -1,4 +1,7 @@
-"""Post-training quantization in the library's own integer arithmetic (`graph/numerics.py`)."""
+"""Quantization in the library's own integer arithmetic (`graph/numerics.py`): post-training, and with learned steps."""
 
+from pocketcnn.compression.quantization.learned_steps import LearnedSteps as LearnedSteps
 from pocketcnn.compression.quantization.placeholder import with_placeholder_formats as with_placeholder_formats
 from pocketcnn.compression.quantization.quantize import quantize as quantize
+from pocketcnn.compression.quantization.settings import AdaRoundSettings as AdaRoundSettings
+from pocketcnn.compression.quantization.settings import QuantizeSettings as QuantizeSettings

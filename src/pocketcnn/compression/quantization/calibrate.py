@@ -1,13 +1,15 @@
 """The range of every value, seen on real images, and the scale and zero point that store it best."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pocketcnn.compression.quantization.entropy import entropy_range
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import ActivationFormat, GraphNetwork, Node
 
@@ -72,36 +74,47 @@ def observe(network: GraphNetwork, images: Tensor, names: Collection[str], batch
     return seen
 
 
-def affine_format(low: float, high: float, bits: int = 8) -> ActivationFormat:
-    """The unsigned affine format that covers low … high, zero included and exact (Jacob et al., section 3, eq. 13)."""
+def affine_format(low: float, high: float, bits: int = 8, *, symmetric: bool = False) -> ActivationFormat:
+    """The unsigned affine format that covers low … high, zero included and exact (Jacob et al., section 3, eq. 13).
+
+    A symmetric one has its zero in the middle of the integers, or at their lower end where no value is negative.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
     levels = (1 << bits) - 1
-    scale = float(np.float32((high - low) / levels))
+    middle = 1 << (bits - 1)
+    if symmetric and low < 0:
+        scale, zero_point = max(-low, high) / (middle - 1), middle
+    else:
+        scale, zero_point = (high - low) / levels, -1
+    scale = float(np.float32(scale))
     if not scale > np.finfo(np.float32).tiny:
         return ActivationFormat(scale=1.0, zero_point=0, bits=bits)
-    return ActivationFormat(scale=scale, zero_point=int(np.clip(round(-low / scale), 0, levels)), bits=bits)
+    if zero_point < 0:
+        zero_point = int(np.clip(round(-low / scale), 0, levels))
+    return ActivationFormat(scale=scale, zero_point=zero_point, bits=bits)
 
 
-def minmax(seen: Observed, bits: int) -> ActivationFormat:
+def minmax(seen: Observed, bits: int, *, symmetric: bool = False) -> ActivationFormat:
     """Everything that was seen fits; one outlier makes every step coarser."""
-    return affine_format(seen.low, seen.high, bits)
+    return affine_format(seen.low, seen.high, bits, symmetric=symmetric)
 
 
-def percentile(seen: Observed, bits: int, keep: float = 0.9999) -> ActivationFormat:
+def percentile(seen: Observed, bits: int, *, symmetric: bool = False, keep: float = 0.9999) -> ActivationFormat:
     """The middle `keep` of the values fits; the rest saturates."""
     sample = seen.sample().numpy()
     tail = (1 - keep) / 2
-    return affine_format(float(np.quantile(sample, tail)), float(np.quantile(sample, 1 - tail)), bits)
+    low, high = float(np.quantile(sample, tail)), float(np.quantile(sample, 1 - tail))
+    return affine_format(low, high, bits, symmetric=symmetric)
 
 
-def mse(seen: Observed, bits: int, steps: int = 24) -> ActivationFormat:
+def mse(seen: Observed, bits: int, *, symmetric: bool = False, steps: int = 24) -> ActivationFormat:
     """The range, among shrunken forms of the whole one, with the least mean square error of the stored values."""
     sample = seen.sample()
-    best = minmax(seen, bits)
+    best = minmax(seen, bits, symmetric=symmetric)
     least = _error(sample, best)
     for step in range(1, steps):
         share = 1 - step / (2 * steps)
-        form = affine_format(seen.low * share, seen.high * share, bits)
+        form = affine_format(seen.low * share, seen.high * share, bits, symmetric=symmetric)
         error = _error(sample, form)
         if error < least:
             best, least = form, error
@@ -113,5 +126,22 @@ def _error(sample: Tensor, form: ActivationFormat) -> float:
     return float((stored * form.scale - sample).square().mean())
 
 
-Method = Callable[[Observed, int], ActivationFormat]
-METHODS: Mapping[str, Method] = MappingProxyType({"minmax": minmax, "percentile": percentile, "mse": mse})
+def entropy(seen: Observed, bits: int, *, symmetric: bool = False) -> ActivationFormat:
+    """The range, among shrunken forms of the whole one, whose histogram loses least information when it is stored.
+
+    Zeros, half of what a ReLU makes, are left out: every format stores them exactly.
+    """
+    sample = seen.sample()
+    low, high = entropy_range(sample[sample != 0].numpy(), seen.low, seen.high, 1 << bits)
+    return affine_format(low, high, bits, symmetric=symmetric)
+
+
+class Method(Protocol):
+    """Chooses the format of a value from what was seen of it."""
+
+    def __call__(self, seen: Observed, bits: int, *, symmetric: bool = False) -> ActivationFormat: ...
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {"minmax": minmax, "percentile": percentile, "mse": mse, "entropy": entropy}
+)

@@ -1,7 +1,7 @@
 """The integer form of a graph before it is calibrated: for its file size and its time, which no range changes."""
 
 from pocketcnn.compression.quantization.placement import FUSABLE, own_values, spread
-from pocketcnn.compression.quantization.quantize import weight_formats
+from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.graph import ActivationFormat, Graph, Node, Numerics, for_inference
 
 

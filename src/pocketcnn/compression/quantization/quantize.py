@@ -1,23 +1,31 @@
-"""Post-training quantization: a float network and some images in, the same network in 8-bit integers out."""
+"""Post-training quantization: a float network and some images in, the same network in integers of few bits out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from pocketcnn.compression.quantization.adaround import round_adaptively
+from pocketcnn.compression.quantization.bias_correction import correct_biases
 from pocketcnn.compression.quantization.calibrate import METHODS, observe
+from pocketcnn.compression.quantization.equalize import equalize
+from pocketcnn.compression.quantization.layers_in_turn import with_biases
+from pocketcnn.compression.quantization.mixed_precision import layer_bits
 from pocketcnn.compression.quantization.placement import own_values, spread
+from pocketcnn.compression.quantization.settings import QuantizeSettings
+from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat, for_inference
-
-SCALE_STEPS = 255
-"""The scales of a layer's channels are whole multiples of the largest divided by this."""
-
-WEIGHTED = frozenset({"conv2d", "linear"})
+from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Numerics, for_inference
 
 
 def quantize(
-    network: GraphNetwork, images: Tensor, *, method: str = "mse", bits: int = 8, skip: frozenset[str] = frozenset()
+    network: GraphNetwork,
+    images: Tensor,
+    *,
+    method: str | None = None,
+    bits: int | None = None,
+    skip: Collection[str] | None = None,
+    settings: QuantizeSettings | None = None,
 ) -> GraphNetwork:
     """Quantize `network` with activation ranges seen on `images`.
 
@@ -28,60 +36,70 @@ def quantize(
     Args:
         network: a float network; it is not changed.
         images: (N, C, H, W), preprocessed like the training images; some hundred of them, not from the test split.
-        method: how a range is chosen: ``minmax``, ``percentile`` or ``mse``.
+        method: how a range is chosen: ``minmax``, ``percentile``, ``mse`` or ``entropy``.
         bits: 2 to 8, of weights and activations.
         skip: names of nodes that stay in float, weights and output.
+        settings: all of these and more; the other arguments are given in place of what it says.
 
     Raises:
-        UsageError: the network is quantized already, there are no images, or the method is unknown.
+        UsageError: the network is quantized already, there are no images, the method is unknown, `skip` or
+            `settings.layer_bits` names what is no node, or the weights cannot be brought to `settings.weight_bytes`.
     """
     if network.numerics:
         raise UsageError("The network is quantized already; quantize the float network that it was made from.")
-    if method not in METHODS:
-        raise UsageError(f"There is no calibration method {method!r}; choose one of {', '.join(METHODS)}.")
+    settings = _settings(settings or QuantizeSettings(), method, bits, skip)
     graph = for_inference(network.graph)
-    folded = GraphNetwork(graph, network.info)
-    activations = _activation_formats(graph, folded, images, method, bits, skip)
-    weights, scales = weight_formats(graph, activations, bits, skip)
+    _check_names(graph, settings)
+    if settings.equalize != "none":
+        graph = equalize(graph, images, settings)
+    if settings.bias_correction:
+        graph = with_biases(graph)
+    activations = _activation_formats(graph, images, settings)
+    quantized = _with_formats(graph, activations, settings)
+    if settings.weight_bytes is not None:
+        settings = settings.with_(layer_bits=layer_bits(quantized, images, settings))
+        quantized = _with_formats(graph, activations, settings)
+    if settings.rounding == "adaptive":
+        quantized = round_adaptively(graph, quantized, images, settings.adaround, settings.seed)
+    if settings.bias_correction:
+        quantized = correct_biases(graph, quantized, images)
+    return GraphNetwork(quantized, network.info)
+
+
+def _settings(
+    settings: QuantizeSettings, method: str | None, bits: int | None, skip: Collection[str] | None
+) -> QuantizeSettings:
+    changes: dict[str, Any] = {}
+    if method is not None:
+        if method not in METHODS:
+            raise UsageError(f"There is no calibration method {method!r}; choose one of {', '.join(METHODS)}.")
+        changes["method"] = method
+    if bits is not None:
+        changes |= {"activation_bits": bits, "weight_bits": bits}
+    if skip is not None:
+        changes["skip"] = frozenset(skip)
+    return settings.with_(**changes) if changes else settings
+
+
+def _check_names(graph: Graph, settings: QuantizeSettings) -> None:
+    unknown = sorted(name for name in {*settings.skip, *settings.layer_bits} if name not in graph)
+    if unknown:
+        raise UsageError(f"The network has no operation {unknown[0]!r} once it is folded for inference; see `inspect`.")
+
+
+def _activation_formats(graph: Graph, images: Tensor, settings: QuantizeSettings) -> dict[str, ActivationFormat]:
+    names = [node.name for node in own_values(graph) if node.name not in settings.skip]
+    choose = METHODS[settings.method]
+    return spread(
+        graph,
+        {
+            name: choose(seen, settings.activation_bits, symmetric=settings.symmetric_activations)
+            for name, seen in observe(GraphNetwork(graph), images, names).items()
+        },
+    )
+
+
+def _with_formats(graph: Graph, activations: dict[str, ActivationFormat], settings: QuantizeSettings) -> Graph:
+    weights, scales = weight_formats(graph, activations, settings)
     numerics = Numerics(activations=activations, weights=weights)
-    return GraphNetwork(graph.rebuilt(tensors={**graph.tensors, **scales}, numerics=numerics), network.info)
-
-
-def _activation_formats(
-    graph: Graph, network: GraphNetwork, images: Tensor, method: str, bits: int, skip: frozenset[str]
-) -> dict[str, ActivationFormat]:
-    seen = observe(network, images, [node.name for node in own_values(graph) if node.name not in skip])
-    return spread(graph, {name: METHODS[method](values, bits) for name, values in seen.items()})
-
-
-def weight_formats(
-    graph: Graph, activations: Mapping[str, ActivationFormat], bits: int = 8, skip: frozenset[str] = frozenset()
-) -> tuple[dict[str, WeightFormat], dict[str, Tensor]]:
-    """Formats of the weights whose inputs have a format, and the scale tensors that they name."""
-    formats: dict[str, WeightFormat] = {}
-    scales: dict[str, Tensor] = {}
-    for node in graph.nodes:
-        # A layer whose input is in float computes in float: integer weights would only lose precision.
-        if node.op in WEIGHTED and node.name not in skip and node.inputs[0] in activations:
-            name = node.tensors["weight"]
-            form = WeightFormat(scale=f"{name}_scale", bits=bits)
-            formats[name] = form
-            scales[form.scale] = weight_scale(graph, node, activations[node.inputs[0]].scale, form)
-    return formats, scales
-
-
-def weight_scale(graph: Graph, node: Node, input_scale: float, form: WeightFormat) -> Tensor:
-    """One scale per output channel: the largest weight becomes the largest integer.
-
-    The int32 bias counts in steps of input scale x weight scale, so the weight scale must not be so small that the bias
-    overflows; channels without any weight need only that. Scales are rounded up to whole multiples of 1/255 of the largest,
-    which a file can store in one byte a channel.
-    """
-    weight = graph.tensors[node.tensors["weight"]].detach()
-    scale = weight.abs().reshape(len(weight), -1).amax(dim=1).double() / form.high
-    if "bias" in node.tensors:
-        bias = graph.tensors[node.tensors["bias"]].detach().abs().double()
-        scale = torch.maximum(scale, bias / (input_scale * 2**30))
-    step = (scale.max().float() / SCALE_STEPS).clamp_min(torch.finfo(torch.float32).tiny)
-    steps = torch.ceil(scale / step.double() * (1 - 1e-6)).clamp(1, SCALE_STEPS).float()
-    return steps * step
+    return graph.rebuilt(tensors={**graph.tensors, **scales}, numerics=numerics)

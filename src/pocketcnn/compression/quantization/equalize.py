@@ -1,0 +1,179 @@
+"""Cross-layer equalization: channels scaled up where they are small, and the next layer's weights down in return.
+
+Nagel, van Baalen, Blankevoort and Welling, "Data-Free Quantization Through Weight Equalization and Bias Correction",
+ICCV 2019, section 4.1. A layer makes r1 of a channel and the next one reads it with weights of range r2; dividing the
+channel by s = sqrt(r1 / r2) gives both the same range (equation 11), so that no channel is left with the few integers
+that a larger one leaves it. Pairs, the triples of a depthwise convolution, and channels that a residual connection
+joins are treated alike: as classes of channels with one factor each, repeated until the factors no longer change.
+
+Here r1 is taken relative to the largest of its layer, and so is r2: no range of a layer grows then. With one scale a
+channel of the weights, the size of a filter costs nothing, and what matters is the one scale of all activations:
+``activations`` takes for r1 the largest value that was seen of a channel, for r2 the weights relative to those of the
+same filter, and where each filter reads but one channel (depthwise), the channel alone decides.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pocketcnn.compression.coupling.classes import Labels
+from pocketcnn.compression.coupling.trace import Layer
+from pocketcnn.compression.quantization.channel_factors import ChannelFactors, channel_factors
+from pocketcnn.compression.quantization.settings import QuantizeSettings
+from pocketcnn.graph import Graph, GraphNetwork, Node
+
+Values = NDArray[np.float64]
+
+ROUNDS = 40
+SETTLED = 1e-3
+"""Factors that change by less than this share are left alone."""
+WIDEST = 2.0**10
+"""Factors lie within 1 / WIDEST … WIDEST: channels beyond that hold nothing that matters."""
+RELU6_BOUND = 6.0
+MARGIN = 2.0
+"""How much larger than on the images that were seen a channel may become before a kept ReLU6 clips it."""
+
+
+def equalize(graph: Graph, images: Tensor, settings: QuantizeSettings) -> Graph:
+    """`graph`, float and without batch normalization, with equalized channels.
+
+    The result computes the same, up to rounding and up to what ReLU6 does: where it is replaced by ReLU
+    (`settings.relu6`), values above 6 are no longer cut; where it is kept, channels that reach its bound on `images`
+    (N, C, H, W) keep their scale and others stay below the bound.
+    """
+    channels = channel_factors(graph)
+    if settings.relu6 == "replace":
+        graph = _without_relu6(graph, channels)
+    seen = _seen(graph, channels, images)
+    ranges = _by_weights if settings.equalize == "weights" else _by_activations
+    total = np.ones(len(channels))
+    tensors = dict(graph.tensors)
+    for _ in range(ROUNDS):
+        made, read, share = ranges(graph, channels, tensors, seen.read / total)
+        factor = _factors(channels, made, read, share) * total
+        factor = np.clip(np.clip(factor, seen.least, seen.most), 1 / WIDEST, WIDEST) / total
+        factor = np.where(channels.free, factor, 1.0)
+        total *= factor
+        tensors = _scaled(graph, channels, tensors, factor)
+        if np.abs(np.log(factor)).max(initial=0.0) < SETTLED:
+            break
+    return graph.rebuilt(tensors=tensors)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen of the classes on images, (classes,) each: the largest magnitude that a layer reads, and the
+    factors that ReLU6 allows."""
+
+    read: Values
+    least: Values
+    most: Values
+
+
+def _seen(graph: Graph, channels: ChannelFactors, images: Tensor) -> _Seen:
+    """Run the images through the float network."""
+    largest, before = np.zeros(len(channels)), np.zeros(len(channels))
+    reads = {graph[layer.node].inputs[0] for layer in channels.layers}
+    bounded = {node.inputs[0]: channels.values[node.name] for node in graph.nodes if node.op == "relu6"}
+
+    def watch(node: Node, value: Tensor) -> None:
+        if node.name in reads:
+            _raise_to(largest, channels.values[node.name], value.abs().amax(dim=0))
+        if node.name in bounded:
+            _raise_to(before, bounded[node.name], value.amax(dim=0))
+
+    network = GraphNetwork(graph).eval()
+    with torch.inference_mode():
+        for batch in torch.split(images, 32):
+            network.run(batch, watch)
+    least, most = np.zeros(len(channels)), np.full(len(channels), np.inf)
+    for labels in bounded.values():
+        classes = np.unique(labels)
+        reached = classes[before[classes] >= RELU6_BOUND]
+        least[classes] = np.minimum(1.0, before[classes] * MARGIN / RELU6_BOUND)
+        least[reached] = most[reached] = 1.0
+    return _Seen(largest, least, most)
+
+
+def _raise_to(largest: Values, labels: Labels, value: Tensor) -> None:
+    """Raise `largest` (classes,) to the values (C, H, W) of the channels with these labels."""
+    shape = np.broadcast_shapes(labels.shape, (1,) * value.ndim)
+    axes = tuple(axis for axis, size in enumerate(shape) if size == 1)
+    peaks = value.amax(dim=axes, keepdim=True) if axes else value
+    np.maximum.at(largest, labels.ravel(), peaks.double().cpu().numpy().ravel())
+
+
+def _without_relu6(graph: Graph, channels: ChannelFactors) -> Graph:
+    """ReLU in place of every ReLU6 whose channels can be scaled."""
+    nodes = [
+        replace(node, op="relu")
+        if node.op == "relu6" and bool(channels.free[channels.values[node.name]].all())
+        else node
+        for node in graph.nodes
+    ]
+    return graph.rebuilt(nodes)
+
+
+Ranges = tuple[Values, Values, Values]
+"""For each class r1, r2 and the share of the work that the factor does on the side that makes it: 1/2 to even out both."""
+RangesOf = Callable[[Graph, ChannelFactors, dict[str, Tensor], Values], Ranges]
+
+
+def _by_weights(graph: Graph, channels: ChannelFactors, tensors: dict[str, Tensor], seen: Values) -> Ranges:  # noqa: ARG001
+    made, read = np.zeros(len(channels)), np.zeros(len(channels))
+    for layer in channels.layers:
+        weight = tensors[layer.weight].detach().double()
+        np.maximum.at(made, layer.outputs, weight.abs().reshape(len(weight), -1).amax(1).cpu().numpy())
+        np.maximum.at(read, layer.inputs, _columns(weight, layer))
+    return made, read, np.full(len(channels), 0.5)
+
+
+def _by_activations(graph: Graph, channels: ChannelFactors, tensors: dict[str, Tensor], seen: Values) -> Ranges:  # noqa: ARG001
+    read, share = np.zeros(len(channels)), np.ones(len(channels))
+    for layer in channels.layers:
+        weight = tensors[layer.weight].detach().double()
+        filters = weight.abs().reshape(len(weight), -1).amax(1).clamp_min(torch.finfo(torch.float64).tiny)
+        relative = weight / filters.reshape(-1, *(1,) * (weight.ndim - 1))
+        np.maximum.at(read, layer.inputs, _columns(relative, layer))
+        if weight.shape[1] > 1:
+            share[layer.inputs] = 0.5
+    return seen, read, share
+
+
+def _columns(weight: Tensor, layer: Layer) -> Values:
+    """The largest magnitude of the weights that read each input channel, (C,)."""
+    blocks = weight.abs().reshape(layer.groups, len(weight) // layer.groups, weight.shape[1], -1)
+    return blocks.amax(dim=(1, 3)).reshape(-1).cpu().numpy()
+
+
+def _factors(channels: ChannelFactors, made: Values, read: Values, share: Values) -> Values:
+    """What to divide each class by; 1 where nothing is made or read."""
+    largest_made, largest_read = np.zeros(len(channels)), np.zeros(len(channels))
+    for layer in channels.layers:
+        np.maximum.at(largest_made, layer.outputs, made[layer.outputs].max())
+        np.maximum.at(largest_read, layer.inputs, read[layer.inputs].max())
+    usable = channels.free & (made > 0) & (read > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = (made / largest_made) ** share / (read / largest_read) ** (1 - share)
+    return np.where(usable, factor, 1.0)
+
+
+def _scaled(graph: Graph, channels: ChannelFactors, tensors: dict[str, Tensor], factor: Values) -> dict[str, Tensor]:
+    """The tensors with each class divided by its factor where it is made and multiplied where it is read."""
+    changed: dict[str, Tensor] = {}
+    for layer in channels.layers:
+        weight = tensors[layer.weight].detach()
+        made = torch.from_numpy(factor[layer.outputs]).to(weight.device)
+        read = torch.from_numpy(factor[layer.inputs]).to(weight.device).reshape(layer.groups, -1)
+        ratio = read.repeat_interleave(len(weight) // layer.groups, dim=0) / made[:, None]
+        parts = {layer.weight: ratio.reshape(*ratio.shape, *(1,) * (weight.ndim - 2))}
+        if "bias" in graph[layer.node].tensors:
+            parts[graph[layer.node].tensors["bias"]] = 1 / made
+        for name, by in parts.items():
+            if name not in changed:  # one that is shared has channels of the same classes everywhere
+                changed[name] = (tensors[name].detach().double() * by).to(tensors[name].dtype)
+    return {**tensors, **changed}

@@ -1,0 +1,155 @@
+"""Quantization-aware training in which the step of every format is learned with the weights.
+
+Esser, McKinstry, Bablani, Appuswamy and Modha, "Learned Step Size Quantization", ICLR 2020, section 2. Steps begin at those of a
+quantized network, weights have one for each output channel, and zero points stay as they are. Biases are left in float meanwhile:
+their int32 steps are too fine to matter.
+"""
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from pocketcnn.compression.quantization.placement import Placement, placements
+from pocketcnn.compression.quantization.weights import SCALE_STEPS
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import Graph, GraphNetwork, Node, Numerics, WeightFormat
+from pocketcnn.graph.fake_quantize import per_channel
+from pocketcnn.graph.network import Observer
+from pocketcnn.layers.training_protocol import TrainingForm
+
+NARROWEST = 1 / 64
+"""Steps stay above this share of what they began with: a step of zero or less stores nothing."""
+
+
+class LearnedSteps(nn.Module, TrainingForm):
+    """A quantized network whose steps are parameters; `inference_form` gives the network with the steps that were learned.
+
+    Weights and biases are those of `network`, a copy of the given one in float, under their own names.
+
+    Raises:
+        UsageError: the network is not quantized.
+    """
+
+    def __init__(self, quantized: GraphNetwork) -> None:
+        super().__init__()
+        graph = quantized.graph
+        if not graph.numerics:
+            raise UsageError("There are no steps to learn in a float network; quantize it first.")
+        self._numerics = graph.numerics
+        self.info = quantized.info
+        self.network = _ObservedNetwork(graph.rebuilt(numerics=Numerics()), quantized.info)
+        self._owners = _owners(graph)
+        own = [name for name, owner in self._owners.items() if name == owner]
+        self._places = {name: place for place, name in enumerate(own)}
+        self._sizes = {name: prod(graph[name].shape) for name in own}
+        begin = torch.tensor([graph.numerics.activations[name].scale for name in own])
+        self.activation_steps = nn.Parameter(begin)
+        self.register_buffer("least_activation_steps", begin * NARROWEST)
+        scales = [graph.tensors[form.scale].detach().clone() for form in graph.numerics.weights.values()]
+        self.weight_steps = nn.ParameterList(scales)
+        for place, scale in enumerate(scales):
+            self.register_buffer(f"least_weight_steps_{place}", scale * NARROWEST)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, classes), every weight and value passed through its integers."""
+        steps = self._activation_steps()
+        formats = self._numerics.activations
+
+        def store(node: Node, value: Tensor) -> Tensor | None:
+            place = self._places.get(node.name)
+            if place is None:  # in float, or moved from a value that is stored
+                return None
+            form = formats[node.name]
+            low, high = form.low - form.zero_point, form.high - form.zero_point
+            return store_in_steps(value, steps[place], low, high, self._sizes[node.name])
+
+        weights = {
+            name: self._stored_weight(name, form, place)
+            for place, (name, form) in enumerate(self._numerics.weights.items())
+        }
+        answer: Tensor = torch.func.functional_call(self.network, weights, (x, store))
+        return answer
+
+    def _stored_weight(self, name: str, form: WeightFormat, place: int) -> Tensor:
+        path, _, leaf = name.rpartition(".")
+        weight: Tensor = getattr(self.network.get_submodule(path), leaf)
+        step = per_channel(self._weight_steps(place), weight)
+        return store_in_steps(weight, step, -form.high, form.high, weight[0].numel())
+
+    def _weight_steps(self, place: int) -> Tensor:
+        return _on_grid(torch.maximum(self.weight_steps[place], self.get_buffer(f"least_weight_steps_{place}")))
+
+    def _activation_steps(self) -> Tensor:
+        return torch.maximum(self.activation_steps, self.get_buffer("least_activation_steps"))
+
+    def inference_form(self) -> GraphNetwork:
+        """The quantized network whose formats have the steps that were learned."""
+        steps = self._activation_steps().tolist()
+        activations = {
+            name: form.model_copy(update={"scale": steps[self._places[self._owners[name]]]})
+            for name, form in self._numerics.activations.items()
+        }
+        weights = self._numerics.weights
+        scales = {form.scale: self._weight_steps(place).detach() for place, form in enumerate(weights.values())}
+        graph = self.network.graph
+        tensors = {name: tensor.detach().clone() for name, tensor in graph.tensors.items()}
+        numerics = Numerics(activations=activations, weights=weights)
+        return GraphNetwork(graph.rebuilt(tensors={**tensors, **scales}, numerics=numerics), self.info)
+
+
+class _ObservedNetwork(GraphNetwork):
+    """A network whose forward pass takes an observer, as `torch.func.functional_call` calls nothing else."""
+
+    def forward(self, x: Tensor, observe: Observer | None = None) -> Tensor:
+        return self.run(x, observe)
+
+
+def store_in_steps(value: Tensor, step: Tensor, low: int, high: int, count: int) -> Tensor:
+    """`value` in whole steps from `low` to `high`; `step` (positive) broadcasts to it.
+
+    The gradient of a step is scaled by 1 / sqrt(count x largest integer), where `count` values of an image or weights share
+    the step, so that steps and weights move at the same pace (section 2.2).
+    """
+    factor = (count * max(high, -low)) ** -0.5
+    stored: Tensor = _StoreInSteps.apply(value, step, low, high, factor)  # type: ignore[no-untyped-call]
+    return stored
+
+
+class _StoreInSteps(torch.autograd.Function):
+    """Equations 1 and 2 of the paper; backward, equation 3 for the step and straight through the rounding for the value."""
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, value: Tensor, step: Tensor, low: int, high: int, factor: float
+    ) -> Tensor:
+        exact = value / step
+        rounded = torch.round(exact)
+        fits = (rounded >= low) & (rounded <= high)
+        rounded.clamp_(low, high)
+        ctx.save_for_backward(fits, torch.where(fits, rounded - exact, rounded))
+        ctx.factor, ctx.step_shape = factor, step.shape  # type: ignore[attr-defined]
+        return rounded * step
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        fits, slope = ctx.saved_tensors  # type: ignore[attr-defined]
+        of_step = (gradient * slope).sum_to_size(ctx.step_shape) * ctx.factor  # type: ignore[attr-defined]
+        return gradient * fits, of_step, None, None, None
+
+
+def _on_grid(step: Tensor) -> Tensor:
+    """Steps (N,) as multiples of 1/255 of the largest, as a file stores them; gradients pass straight through."""
+    unit = step.detach().max() / SCALE_STEPS
+    return step + (torch.round(step / unit).clamp(1, SCALE_STEPS) * unit - step).detach()
+
+
+def _owners(graph: Graph) -> dict[str, str]:
+    """For each value with a format the value whose step it has: its own, or that of the value that it was moved from."""
+    formats, places = graph.numerics.activations, placements(graph)
+    owners: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.name in formats:
+            moved = places[node.name] is Placement.SAME and formats.get(node.inputs[0]) == formats[node.name]
+            owners[node.name] = owners[node.inputs[0]] if moved else node.name
+    return owners

@@ -1,0 +1,123 @@
+"""Mixed precision: which layers get fewer bits, so that the weights fit a number of bytes with the least harm.
+
+The harm of a layer is measured, with that layer alone in the fewer bits, as what it changes in the network's answers;
+the harm of several is taken to be the sum (as in Dong et al., "HAWQ-V2", NeurIPS 2020, section 3.2, with a measured
+change in place of a second derivative). Choosing layers is then a knapsack problem, solved exactly up to the rounding
+of sizes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from pocketcnn.compression.quantization.settings import QuantizeSettings
+from pocketcnn.compression.quantization.weights import weight_scale
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import Graph, GraphNetwork, Node, Numerics, WeightFormat, predictions
+
+MOST_IMAGES = 128
+"""Images that the sensitivity of a layer is measured on."""
+
+UNITS = 2000
+"""Into how many units the bytes to save are divided."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What fewer bits in the weights of one layer, by node name, cost and save.
+
+    `harm` is the mean square change of the logits in units of their variance over the images; `saved` is in bytes.
+    """
+
+    layer: str
+    harm: float
+    saved: int
+
+
+def weight_bytes(graph: Graph) -> int:
+    """Bytes of the integer weights of a quantized graph, their codes packed; without scales, biases and the rest."""
+    return sum(_bytes(graph.tensors[name], form.bits) for name, form in graph.numerics.weights.items())
+
+
+def _bytes(weight: Tensor, bits: int) -> int:
+    return ceil(weight.numel() * bits / 8)
+
+
+def layer_bits(quantized: Graph, images: Tensor, settings: QuantizeSettings) -> dict[str, int]:
+    """The bits of single layers with which the weights of `quantized` fit `settings.weight_bytes`.
+
+    Raises:
+        UsageError: they do not fit with the fewer bits in every layer.
+    """
+    chosen = dict(settings.layer_bits)
+    if settings.weight_bytes is None or weight_bytes(quantized) <= settings.weight_bytes:
+        return chosen
+    found = sensitivities(quantized, images, settings)
+    saving = weight_bytes(quantized) - settings.weight_bytes
+    return {**chosen, **dict.fromkeys(choose_layers(found, saving), settings.low_bits)}
+
+
+def sensitivities(quantized: Graph, images: Tensor, settings: QuantizeSettings) -> list[Sensitivity]:
+    """What `settings.low_bits` in each layer of `quantized` would do, on images (N, C, H, W)."""
+    images = images[:MOST_IMAGES]
+    exact = predictions(GraphNetwork(quantized), images, 64)
+    spread = float(exact.var().clamp_min(torch.finfo(exact.dtype).tiny))
+    found = []
+    for layer in _candidates(quantized, settings):
+        answers = predictions(GraphNetwork(_with_low_bits(quantized, layer, settings)), images, 64)
+        name = layer.tensors["weight"]
+        saved = [
+            _bytes(quantized.tensors[name], bits) for bits in (quantized.numerics.weights[name].bits, settings.low_bits)
+        ]
+        harm = float((answers - exact).square().mean()) / spread
+        found.append(Sensitivity(layer.name, harm, saved[0] - saved[1]))
+    return found
+
+
+def _candidates(quantized: Graph, settings: QuantizeSettings) -> list[Node]:
+    """The layers whose bits are free; of several with the same weights, the first stands for all."""
+    weights = quantized.numerics.weights
+    first = {
+        node.tensors["weight"]: node for node in reversed(quantized.nodes) if node.tensors.get("weight") in weights
+    }
+    fixed = settings.layer_bits
+    return [node for name, node in first.items() if node.name not in fixed and weights[name].bits > settings.low_bits][
+        ::-1
+    ]
+
+
+def _with_low_bits(quantized: Graph, layer: Node, settings: QuantizeSettings) -> Graph:
+    numerics = quantized.numerics
+    name = layer.tensors["weight"]
+    form = WeightFormat(scale=numerics.weights[name].scale, bits=settings.low_bits)
+    scale = weight_scale(quantized, layer, numerics.activations[layer.inputs[0]].scale, form, settings)
+    return quantized.rebuilt(
+        tensors={**quantized.tensors, form.scale: scale},
+        numerics=Numerics(activations=numerics.activations, weights={**numerics.weights, name: form}),
+    )
+
+
+def choose_layers(found: Sequence[Sensitivity], saving: int) -> frozenset[str]:
+    """The layers that together save `saving` bytes or more with the least sum of harm.
+
+    Raises:
+        UsageError: all of them together save less.
+    """
+    total = sum(each.saved for each in found)
+    if saving > total:
+        raise UsageError(
+            f"Fewer bits in every layer save {total} bytes of weights, and {saving} are needed. Raise weight_bytes, lower "
+            "low_bits, or prune the network first."
+        )
+    unit = max(1, saving // UNITS)
+    needed = ceil(max(0, saving) / unit)
+    best: dict[int, tuple[float, frozenset[str]]] = {0: (0.0, frozenset())}  # by units saved, capped at those needed
+    for each in found:
+        for done, (harm, layers) in list(best.items()):
+            reached, more = min(needed, done + each.saved // unit), harm + each.harm
+            if reached > done and (reached not in best or more < best[reached][0]):
+                best[reached] = (more, layers | {each.layer})
+    return best[needed][1] if needed in best else frozenset(each.layer for each in found)

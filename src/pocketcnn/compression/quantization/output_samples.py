@@ -1,0 +1,56 @@
+"""A layer seen at some positions of its output: what it reads there, what it makes there."""
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pocketcnn.graph import Node
+
+
+@dataclass(frozen=True)
+class Places:
+    """P positions in the outputs of a layer for a batch: image, and for maps row and column, each (P,)."""
+
+    image: Tensor
+    row: Tensor
+    column: Tensor
+
+
+def draw_places(layer: Node, images: int, count: int, random: torch.Generator) -> Places:
+    """Up to `count` positions, all different, in the outputs of `layer` for `images` images."""
+    height, width = layer.shape[1:] if len(layer.shape) == 3 else (1, 1)
+    total = images * prod((height, width))
+    flat = torch.randperm(total, generator=random)[:count] if total <= 1 << 22 else _distinct(total, count, random)
+    return Places(flat // (height * width), flat // width % height, flat % width)
+
+
+def _distinct(total: int, count: int, random: torch.Generator) -> Tensor:
+    """`count` of very many positions; a permutation of all would take longer than all the rest."""
+    drawn: Tensor = torch.unique(torch.randint(total, (count,), generator=random))
+    return drawn
+
+
+def values_at(value: Tensor, places: Places) -> Tensor:
+    """The channels of a value (N, C, H, W) or (N, C) at the places, (P, C)."""
+    found: Tensor = value[places.image, :, places.row, places.column] if value.ndim == 4 else value[places.image]
+    return found
+
+
+def patches(layer: Node, value: Tensor, weight: tuple[int, ...], places: Places) -> Tensor:
+    """What a convolution or linear layer with a weight of that shape reads of its input for each place, (P, G, K).
+
+    K runs over the input channels of a group and the window, as the weights of a filter do.
+    """
+    if layer.op == "linear":
+        features: Tensor = value[places.image]
+        return features[:, None, :]
+    (top, left), (down, right), (below, beside) = (layer.pair(name) for name in ("padding", "stride", "dilation"))
+    groups, (height, width) = layer.integer("groups"), weight[2:]
+    padded = F.pad(value, (left, left, top, top))
+    rows = places.row[:, None] * down + torch.arange(height) * below
+    columns = places.column[:, None] * right + torch.arange(width) * beside
+    taken = padded[places.image[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (P, height, width, C)
+    return taken.permute(0, 3, 1, 2).reshape(len(taken), groups, -1)

@@ -1,0 +1,106 @@
+"""Bias correction and adaptive rounding: layer by layer, against what the float layer makes."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from quantized_support import answers, decibels, noise, settled
+from torch import nn
+
+from pocketcnn.compression.quantization import AdaRoundSettings, QuantizeSettings, quantize
+from pocketcnn.compression.quantization.layers_in_turn import layers_of, with_biases
+from pocketcnn.compression.quantization.output_samples import draw_places, patches, values_at
+from pocketcnn.graph import Graph, GraphNetwork, Node, capture, for_inference
+
+QUICK = AdaRoundSettings(iterations=60, samples=512, batch=128, learning_rate=0.05)
+
+
+def channel_means(network: GraphNetwork, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    means: dict[str, torch.Tensor] = {}
+
+    def watch(node: Node, value: torch.Tensor) -> None:
+        if node.op in ("conv2d", "linear"):
+            means[node.name] = value.mean(dim=[axis for axis in range(value.ndim) if axis != 1])
+
+    with torch.inference_mode():
+        network.eval().run(images, watch)
+    return means
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v3_small"])
+def test_corrected_layers_make_the_means_of_the_float_layers(name: str) -> None:
+    images = noise(32)
+    exact = channel_means(GraphNetwork(for_inference(settled(name).graph)), images)
+    wrong = {}
+    for corrected in (False, True):
+        quantized = quantize(settled(name), images, settings=QuantizeSettings(weight_bits=4, bias_correction=corrected))
+        found = channel_means(quantized, images)
+        wrong[corrected] = sum(float((found[key] - exact[key]).abs().mean() / exact[key].std()) for key in exact)
+    assert wrong[True] < 0.2 * wrong[False]
+
+
+def test_layers_without_a_bias_get_one_for_the_correction() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 3, bias=False)
+    )
+    network = GraphNetwork(capture(module, (1, 3, 16, 16)))
+    quantized = quantize(network, noise(8), settings=QuantizeSettings(weight_bits=3, bias_correction=True))
+    assert all(quantized.graph.tensors[f"{layer}.bias"].abs().sum() > 0 for layer in ("0", "3"))
+    graph = with_biases(network.graph)
+    assert torch.equal(answers(GraphNetwork(graph), noise(2)), answers(network, noise(2)))
+
+
+def weights_in_steps(graph: Graph, layer: Node) -> torch.Tensor:
+    name = layer.tensors["weight"]
+    scale = graph.tensors[graph.numerics.weights[name].scale]
+    return graph.tensors[name] / scale.reshape(-1, *(1,) * (graph.tensors[name].ndim - 1))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1"])
+def test_adaptive_rounding_serves_the_answers_and_stays_within_a_step(name: str) -> None:
+    module = settled(name)
+    images, unseen = noise(32), noise(32, seed=2)
+    ways = {
+        rounding: quantize(module, images, settings=QuantizeSettings(weight_bits=4, rounding=rounding, adaround=QUICK))
+        for rounding in ("nearest", "adaptive")
+    }
+    exact = answers(module, unseen)
+    assert decibels(exact, answers(ways["adaptive"], unseen)) > decibels(exact, answers(ways["nearest"], unseen)) + 1
+    moved = 0
+    for layer in layers_of(ways["adaptive"].graph):
+        before, after = (weights_in_steps(ways[way].graph, layer) for way in ("nearest", "adaptive"))
+        assert (after - after.round()).abs().max() < 1e-3, "the weights lie on integers"
+        assert (after - before.clamp(-7, 7)).abs().max() < 1 + 1e-3
+        moved += int((after.round() - before.round()).abs().sum())
+    assert moved > 0
+
+
+def test_adaptive_rounding_is_the_same_every_time() -> None:
+    plan = QuantizeSettings(weight_bits=4, rounding="adaptive", adaround=AdaRoundSettings(iterations=20, samples=64))
+    first, second = (quantize(settled("mobilenet_v1"), noise(8), settings=plan) for _ in range(2))
+    assert all(torch.equal(value, second.graph.tensors[name]) for name, value in first.graph.tensors.items())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    groups=st.sampled_from((1, 2, 4)),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    seed=st.integers(0, 100),
+)
+def test_patches_times_weights_are_the_convolution(groups, kernel, stride, padding, dilation, seed) -> None:
+    random = torch.Generator().manual_seed(seed)
+    x = torch.randn(3, 4, 7, 9, generator=random)
+    weight = torch.randn(8, 4 // groups, *kernel, generator=random)
+    made = F.conv2d(x, weight, None, stride, padding, dilation, groups)
+    attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    layer = Node("conv", "conv2d", ("input",), tuple(made.shape[1:]), attrs, {"weight": "w"})
+    places = draw_places(layer, 3, 50, random)
+    assert len(torch.unique(torch.stack([places.image, places.row, places.column]), dim=1).T) == len(places.image)
+    read = patches(layer, x, tuple(weight.shape), places)
+    found = torch.einsum("pgk,gnk->pgn", read, weight.reshape(groups, 8 // groups, -1)).reshape(len(read), 8)
+    assert torch.allclose(found, values_at(made, places), atol=1e-4)
