@@ -19,17 +19,18 @@ class Resource:
         use: the figure; it must not grow when channels are removed.
         quantum: the least amount worth a thought, in the same unit; on a logarithmic scale the figure is compared with it.
         by_shape: `use` looks at nothing but shapes; it is then shown graphs without values, which is much faster.
-        is_madds: it is the sum of the layers' multiply-adds, for which no graph needs to be made at all.
+        of_a_madd: the use of one multiply-add, where `use` is nothing but the sum over all of them; no graph needs to be made
+            then to know it. None for anything else.
     """
 
     name: str
     use: Measure
     quantum: float = 1.0
     by_shape: bool = True
-    is_madds: bool = False
+    of_a_madd: float | None = None
 
 
-MADDS = Resource("multiply-adds", total_madds, is_madds=True)
+MADDS = Resource("multiply-adds", total_madds, of_a_madd=1.0)
 
 
 def latency_on(target: str) -> Resource:

@@ -105,8 +105,8 @@ class PruningSpace:
 
     def use(self, counts: Counts) -> float:
         """The resource of the graph without what `counts` says."""
-        if self.resource.is_madds:
-            return float(self.madds(counts).sum())
+        if self.resource.of_a_madd is not None:
+            return float(self.madds(counts).sum()) * self.resource.of_a_madd
         if counts not in self._known:
             shown = self._outline if self.resource.by_shape else self.graph
             self._known[counts] = self.resource.use(remove(shown, self.order.classes(counts), self.coupling))

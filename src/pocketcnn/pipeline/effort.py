@@ -21,6 +21,8 @@ class Effort:
         final_steps: steps of the network that was chosen.
         recovery_steps: steps of fine-tuning after pruning, against the unpruned parent.
         quantized_steps: steps of fine-tuning with simulated integers, against the float network.
+        short_steps: steps of each of the many short trainings of NetAdapt.
+        episodes: walks of AMC's agent through the network, each without training.
         min_epochs: epochs that any training gets at least, however large the folder.
     """
 
@@ -29,6 +31,8 @@ class Effort:
     final_steps: int
     recovery_steps: int
     quantized_steps: int
+    short_steps: int = 10
+    episodes: int = 60
     min_epochs: int = 2
 
     def epochs(self, steps: int, images: int, batch_size: int) -> int:
@@ -40,7 +44,14 @@ class Effort:
 EFFORTS: Mapping[str, Effort] = MappingProxyType(
     {
         "quick": Effort(
-            candidates=2, rounds=(40,), final_steps=80, recovery_steps=60, quantized_steps=20, min_epochs=1
+            candidates=2,
+            rounds=(40,),
+            final_steps=80,
+            recovery_steps=60,
+            quantized_steps=20,
+            short_steps=4,
+            episodes=20,
+            min_epochs=1,
         ),  # to try a command out
         "low": Effort(candidates=4, rounds=(80, 100), final_steps=320, recovery_steps=160, quantized_steps=80),
         "medium": Effort(
@@ -49,6 +60,8 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
             final_steps=4000,
             recovery_steps=2000,
             quantized_steps=600,
+            short_steps=40,
+            episodes=200,
             min_epochs=4,
         ),
         "high": Effort(
@@ -57,6 +70,8 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
             final_steps=16000,
             recovery_steps=8000,
             quantized_steps=2000,
+            short_steps=150,
+            episodes=400,
             min_epochs=8,
         ),
     }

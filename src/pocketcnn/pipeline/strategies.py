@@ -1,0 +1,232 @@
+"""How `compress` decides how much of each layer to prune: by one ranking of all channels, by NetAdapt, or by AMC."""
+
+import importlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
+from pocketcnn.compression.prune import Fits, PruneSettings
+from pocketcnn.compression.prune_report import total_madds
+from pocketcnn.compression.resource import Resource
+from pocketcnn.compression.short_tuning import HeldOut, ShortTuner
+from pocketcnn.compression.space import PruningSpace
+from pocketcnn.cost import count
+from pocketcnn.errors import BudgetNotMet, UsageError
+from pocketcnn.files import write_text
+from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.pipeline.figures import artefact_bytes, counted, estimated, in_form
+from pocketcnn.pipeline.shrink import Bench, Pruner, allowed_forms, narrowing_of, recover
+from pocketcnn.targets import Budget, Quantity, load_target
+from pocketcnn.targets.latency import LatencyPredictor, load_predictor
+from pocketcnn.training import Recipe
+
+if TYPE_CHECKING:
+    from pocketcnn.compression.amc.agent import Actor
+
+STRATEGIES = ("rank", "netadapt", "amc")
+
+JUDGED_ON = 1024
+"""Validation images that choose among proposals and policies, at most."""
+
+SHORT_RATE = 0.1
+"""The learning rate of short fine-tuning, as a share of that of training from scratch."""
+
+AUTOMATIC = "automatic"
+"""The folder in the output that holds what a strategy found out."""
+
+
+def check_strategy(name: str) -> None:
+    """There must be a strategy of that name.
+
+    Raises:
+        UsageError: there is none.
+        MissingExtra: AMC lacks its library.
+    """
+    if name not in STRATEGIES:
+        raise UsageError(f"There is no strategy {name!r}; choose {', '.join(STRATEGIES)}.")
+    if name == "amc":
+        importlib.import_module("pocketcnn.compression.amc")
+
+
+def pruner_of(strategy: str, out: Path) -> Pruner | None:
+    """What prunes by `strategy`, leaving its record in `out`; None stands for the ranking that `shrink` prunes by anyway."""
+    check_strategy(strategy)
+    if strategy == "rank":
+        return None
+    return NetAdaptPruner(out / AUTOMATIC) if strategy == "netadapt" else AmcPruner(out / AUTOMATIC)
+
+
+def budget_share(budget: Budget, graph: Graph) -> Resource:
+    """The largest share of any limit of an absolute budget that forms of `graph` use, in the numerics in which they fit best.
+
+    A latency is predicted from its target's table, or estimated where the target is not here.
+
+    Raises:
+        UsageError: a target that is here has no latency table.
+    """
+    figures, problems = [], []
+    for form in _forms(budget):
+        try:
+            figures.append(_Figures(budget, form, _clocks(budget, form)))
+        except UsageError as error:  # a table may have measurements in one form only
+            problems.append(error)
+    if not figures:
+        raise problems[0]
+    return Resource(
+        f"share of {budget}",
+        lambda graph: min(figure.share(graph) for figure in figures),
+        quantum=1e-6,
+        by_shape=not budget.limits_on(Quantity.SIZE) and len(figures) == 1 and figures[0].form == "float32",
+        of_a_madd=_of_a_madd(budget, graph),
+    )
+
+
+def _of_a_madd(budget: Budget, graph: Graph) -> float | None:
+    """The share of the budget that one multiply-add uses, where nothing else is limited and deployment adds none."""
+    if any(limit.quantity is not Quantity.MACS for limit in budget.limits):
+        return None
+    added = count(in_form(graph, "float32")).madds - total_madds(graph)  # of batch norms that no layer absorbs
+    return None if added else 1 / budget.limits[0].bound
+
+
+def _forms(budget: Budget) -> tuple[str, ...]:
+    """The forms that make a difference to the limits."""
+    if all(limit.quantity in (Quantity.MACS, Quantity.PARAMS) for limit in budget.limits):
+        return ("float32",)
+    return allowed_forms(budget)
+
+
+def _clocks(budget: Budget, form: str) -> dict[str, LatencyPredictor | None]:
+    """By target, its predictor in `form`; None for a target that is not here, whose times are estimated."""
+    clocks: dict[str, LatencyPredictor | None] = {}
+    for name in budget.targets:
+        target = load_target(name)
+        clocks[name] = None if target.runtime is None else load_predictor(target, form)  # type: ignore[arg-type]
+    return clocks
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """The figures of graphs deployed in one form."""
+
+    budget: Budget
+    form: str
+    clocks: dict[str, LatencyPredictor | None]
+
+    def share(self, graph: Graph) -> float:
+        """The largest share of a limit that is used."""
+        deployed = in_form(graph, self.form)
+        sized = bool(self.budget.limits_on(Quantity.SIZE))
+        figures = counted(deployed, artefact_bytes(deployed) if sized else b"")
+        return max(
+            (figures[limit.quantity].value if limit.target is None else self._seconds(deployed, limit.target))
+            / limit.bound
+            for limit in self.budget.limits
+        )
+
+    def _seconds(self, deployed: Graph, target: str) -> float:
+        clock = self.clocks[target]
+        return estimated(deployed, load_target(target)).value if clock is None else clock.seconds(deployed)
+
+
+def _plain(settings: PruneSettings) -> dict[str, object]:
+    return {**asdict(settings), "keep": list(settings.keep)}
+
+
+def _held_out(bench: Bench) -> HeldOut:
+    return HeldOut.of(bench.sets.val, JUDGED_ON, bench.trainings.seed)
+
+
+@dataclass
+class NetAdaptPruner:
+    """Prunes by NetAdapt. A tightened budget goes on from where the last one ended."""
+
+    out: Path
+    _latest: list[GraphNetwork] = field(default_factory=list)
+
+    def __call__(self, parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork, bool]:  # noqa: ARG002
+        narrowing = narrowing_of(bench)
+        settings = NetAdaptSettings(channels=narrowing.settings)
+        attempt = bench.attempt + 1
+        start = self._latest[-1] if self._latest else parent
+        adapted = netadapt(
+            start,
+            budget_share(bench.budget, parent.graph),
+            1.0,
+            short_tuner(bench),
+            settings,
+            batches=narrowing.batches,
+            store=bench.workspace.folder / f"netadapt {attempt}",
+            say=bench.say,
+        )
+        self._latest.append(adapted.network)
+        steps = [asdict(step) for step in adapted.steps]
+        write_text(
+            self.out / f"netadapt {attempt}.json",
+            json.dumps({"budget": str(bench.budget), "steps": steps}, indent=1) + "\n",
+        )
+        network = GraphNetwork(adapted.network.graph.rebuilt(), parent.info)
+        how = {"strategy": "netadapt", "steps": len(steps), "step": settings.step, "decay": settings.decay}
+        recover("pruned", network, parent, bench, {**how, **_plain(narrowing.settings)})
+        return network, adapted.met
+
+
+def short_tuner(bench: Bench) -> ShortTuner:
+    """Fine-tunes for the effort's `short_steps` optimizer steps."""
+    trainings = bench.trainings
+    batch = trainings.recovery().batch_size
+    images = min(len(bench.sets.train), trainings.effort.short_steps * batch)
+    epochs = max(1, round(trainings.effort.short_steps * batch / images))
+    return ShortTuner(
+        bench.sets.train, _held_out(bench), short_recipe(trainings.base, batch, epochs, trainings.seed), images
+    )
+
+
+def short_recipe(base: Recipe, batch: int, epochs: int, seed: int) -> Recipe:
+    """A low rate, and no averaging of weights over so few steps."""
+    return base.with_(
+        epochs=epochs,
+        batch_size=batch,
+        learning_rate=base.learning_rate * SHORT_RATE,
+        warmup_epochs=0.0,
+        ema_decay=0.0,
+        seed=seed,
+    )
+
+
+@dataclass
+class AmcPruner:
+    """Prunes by AMC, from accuracies without training. For a tightened budget the trained actor walks once more."""
+
+    out: Path
+    _actors: "list[Actor]" = field(default_factory=list)
+
+    def __call__(self, parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork, bool]:  # noqa: ARG002
+        from pocketcnn.compression.amc import AmcSettings, UntrainedAccuracy, amc, follow
+
+        narrowing = narrowing_of(bench)
+        space = PruningSpace.of(
+            parent.graph, budget_share(bench.budget, parent.graph), narrowing.settings, narrowing.batches
+        )
+        judge = UntrainedAccuracy(space, _held_out(bench), bench.sets.calibration())
+        episodes = bench.trainings.effort.episodes
+        settings = AmcSettings(warmup=max(1, episodes // 4), episodes=episodes, seed=bench.trainings.seed)
+        met, counts = True, space.most
+        try:
+            if self._actors:
+                policy = follow(space, judge, 1.0, self._actors[-1])
+            else:
+                found = amc(space, judge, 1.0, settings, store=bench.workspace.folder / "amc", say=bench.say)
+                found.save(self.out)
+                self._actors.append(found.actor)
+                policy = found.policy
+            counts = policy.counts
+        except BudgetNotMet:
+            met = False
+        network = judge.network(counts, parent.info)
+        kept = [[list(space.layers(group)), 1 - counts[group] / space.units(group)] for group in space.movable]
+        how = {"strategy": "amc", "episodes": episodes, "kept": kept, **_plain(narrowing.settings)}
+        recover("pruned", network, parent, bench, how)
+        return network, met
