@@ -30,6 +30,9 @@ STRATEGIES = ("rank", "netadapt", "amc")
 JUDGED_ON = 1024
 """Validation images that choose among proposals and policies, at most."""
 
+OF_SHAPES = frozenset({Quantity.MACS, Quantity.PARAMS, Quantity.RAM, Quantity.LATENCY})
+"""What a float graph can be judged by without the values of its weights."""
+
 SHORT_RATE = 0.1
 """The learning rate of short fine-tuning, as a share of that of training from scratch."""
 
@@ -78,7 +81,9 @@ def budget_share(budget: Budget, graph: Graph) -> Resource:
         f"share of {budget}",
         lambda graph: min(figure.share(graph) for figure in figures),
         quantum=1e-6,
-        by_shape=not budget.limits_on(Quantity.SIZE) and len(figures) == 1 and figures[0].form == "float32",
+        by_shape={limit.quantity for limit in budget.limits} <= OF_SHAPES
+        and len(figures) == 1
+        and figures[0].form == "float32",
         of_a_madd=_of_a_madd(budget, graph),
     )
 
