@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.figures import in_form
-from pocketcnn.pipeline.profile import REFERENCE, profile
+from pocketcnn.pipeline.profile import REFERENCE, SETTLE, profile
 from pocketcnn.runtimes import Session, get_runtime
 from pocketcnn.runtimes.base import FloatArray, Numerics
 from pocketcnn.targets import Target, load_target
@@ -43,7 +43,7 @@ LONE = "sum of lone layers"
 
 @dataclass
 class Turns:
-    """Networks of one target in one numerics, measured in turns between two looks at the reference network."""
+    """Networks of one target in one numerics, measured in turns beside the reference network."""
 
     target: Target
     form: Numerics
@@ -56,17 +56,18 @@ class Turns:
 
     def session(self, graph: Graph, name: str) -> Session:
         runtime = get_runtime(runtime_of(self.target))
-        path = self.folder / f"{abs(hash((name, self.form)))}{runtime.suffix}"
-        if not path.exists():
-            runtime.write(GraphNetwork(in_form(graph, self.form)), path)
+        path = self.folder / f"{abs(hash(name))}{runtime.suffix}"
+        runtime.write(GraphNetwork(graph), path)
         return runtime.build(path, threads=self.target.thread_count)
 
-    def samples(self, session: Session, batch: FloatArray, seconds: float, least: int = 5) -> np.ndarray:
-        """Seconds of calls after two that are not counted."""
+    def samples(self, session: Session, batch: FloatArray, seconds: float, least: int = 3) -> np.ndarray:
+        """Seconds of calls, after some milliseconds of calls that are not counted."""
         found: list[float] = []
         with session.active():
+            start = time.perf_counter()
             session.run(batch)
-            session.run(batch)
+            while time.perf_counter() - start < SETTLE:
+                session.run(batch)
             start = time.perf_counter()
             while time.perf_counter() - start < seconds or len(found) < least:
                 before = time.perf_counter()
@@ -74,47 +75,41 @@ class Turns:
                 found.append(time.perf_counter() - before)
         return np.array(found)
 
-    def visit(self, graph: Graph, name: str, seconds: float) -> np.ndarray:
-        """Samples of one network, as if the machine had been as fast as while the table was measured."""
-        with closing(self.session(graph, name)) as session, closing(self._reference_session()) as reference:
-            around, batch = example_batch(reference), example_batch(session)
-            before = np.median(self.samples(reference, around, 0.02))
-            samples = self.samples(session, batch, seconds)
-            after = np.median(self.samples(reference, around, 0.02))
-        self.references.append(float(before + after) / 2)
-        return samples * (self.usual / self.references[-1])
-
-    def _reference_session(self) -> Session:
-        path = self.folder / f"reference{get_runtime(runtime_of(self.target)).suffix}"
-        runtime = get_runtime(runtime_of(self.target))
-        if not path.exists():
-            runtime.write(GraphNetwork(build(REFERENCE, PooledWeights())), path)
-        return runtime.build(path, threads=self.target.thread_count)
-
     def measured(
         self, graphs: Mapping[str, Graph], seconds: float, rounds: int
     ) -> dict[str, tuple[float, float, float]]:
-        """Median of the medians of the turns, and 10th and 90th percentile of all samples, for what the runtime can run."""
-        visits: dict[str, list[np.ndarray]] = {name: [] for name in graphs}
-        cannot: set[str] = set()
-        start, done = time.perf_counter(), 0
-        while done < rounds or time.perf_counter() - start < seconds:
+        """Median of the medians of the turns, and 10th and 90th percentile of all samples, for what the runtime can run.
+
+        As if the machine had been as fast as while the table was measured, by the reference network's times then and now.
+        """
+        turns: dict[str, list[np.ndarray]] = {}
+        with ExitStack() as stack:
+            reference = stack.enter_context(closing(self.session(build(REFERENCE, PooledWeights()), "reference")))
+            sessions: dict[str, tuple[Session, FloatArray]] = {}
             for name, graph in graphs.items():
-                if name in cannot:
-                    continue
                 try:
-                    visits[name].append(self.visit(graph, name, self.turn))
+                    session = stack.enter_context(closing(self.session(in_form(graph, self.form), name)))
+                    sessions[name] = session, example_batch(session)
+                    turns[name] = [self.samples(*sessions[name], 0.0, 1)]
                 except PocketcnnError as error:
-                    cannot.add(name)
                     say(f"{name} does not run: {error}")
-            done += 1
-        say(f"{self.form}: {done} rounds in {time.perf_counter() - start:.0f} s")
-        return {name: _figures(found) for name, found in visits.items() if found}
+            sessions = {name: opened for name, opened in sessions.items() if name in turns}
+            turns = {name: [] for name in sessions}
+            references: list[float] = []
+            start = time.perf_counter()
+            while len(references) < rounds or time.perf_counter() - start < seconds:
+                references.append(float(np.median(self.samples(reference, example_batch(reference), 0.02))))
+                for name, opened in sessions.items():
+                    turns[name].append(self.samples(*opened, self.turn))
+            self.references.extend(references)
+            say(f"{self.form}: {len(references)} rounds in {time.perf_counter() - start:.0f} s")
+        speed = self.usual / float(np.median(references))
+        return {name: _figures(found, speed) for name, found in turns.items()}
 
 
-def _figures(visits: list[np.ndarray]) -> tuple[float, float, float]:
-    low, high = np.percentile(np.concatenate(visits), [10, 90])
-    return float(np.median([np.median(visit) for visit in visits])), float(low), float(high)
+def _figures(turns: list[np.ndarray], speed: float) -> tuple[float, float, float]:
+    low, high = np.percentile(np.concatenate(turns), [10, 90])
+    return float(np.median([np.median(turn) for turn in turns])) * speed, float(low) * speed, float(high) * speed
 
 
 def say(text: str) -> None:
@@ -197,14 +192,13 @@ def _lone_times(turns: Turns, graphs: Mapping[str, Graph], seconds: float) -> di
     times: dict[Kernel, float] = {}
     start = time.perf_counter()
     for graph in sorted(graphs.values(), key=lambda graph: len(graph.nodes)):
-        for kernel, alone in lone_kernels([graph]).items():
-            if time.perf_counter() - start > seconds:
-                return times
-            if kernel not in times:
-                try:
-                    times[kernel] = float(np.median(turns.visit(alone, str(kernel), 0.01)))
-                except PocketcnnError:
-                    times[kernel] = 0.0
+        missing = {
+            str(kernel): (kernel, alone) for kernel, alone in lone_kernels([graph]).items() if kernel not in times
+        }
+        if time.perf_counter() - start > seconds:
+            return times
+        found = turns.measured({name: alone for name, (_, alone) in missing.items()}, 0.0, 3)
+        times |= {kernel: found[name][0] if name in found else 0.0 for name, (kernel, _) in missing.items()}
     return times
 
 
@@ -214,8 +208,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--table", type=Path, help="its latency table; in the user's cache unless given")
     parser.add_argument("--profile", type=float, default=300.0, help="seconds that the table must have taken")
     parser.add_argument("--seconds", type=float, default=150.0, help="to measure the networks in all numerics")
-    parser.add_argument("--turn", type=float, default=0.2, help="seconds of a network's turn")
-    parser.add_argument("--rounds", type=int, default=2, help="turns of each network at least")
+    parser.add_argument("--turn", type=float, default=0.05, help="seconds of a network's turn")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each network at least")
     parser.add_argument("--lone", type=float, default=20.0, help="seconds to measure lone layers, for each numerics")
     parser.add_argument("--only", default="", help="networks whose name contains this")
     work = default_path("x").parent.parent / "held-out"

@@ -37,14 +37,21 @@ SECONDS = 300.0
 REFERENCE = (
     "3x160x160 conv:3,2,16,6 sep:3,1,32,6 sep:3,2,64,6 ir:3,2,192,32,0,6 ir:3,1,192,32,0,6 basic:2,96 pool fc:1000,0"
 )
-REFERENCE_EVERY = 1.0
-"""Seconds between two timings of the reference."""
+TOGETHER, TURNS = 16, 5
+"""Blocks whose sessions are open at a time, and how often each has its turn.
 
-SAMPLING = 0.025
-"""Seconds of calls of one block; at least `FEWEST` calls, at most `LONGEST` seconds."""
+Machines that are shared are slow for moments of up to a second. A block that is met at three moments, some seconds apart, is
+rarely slow at most of them, and the median of its turns counts.
+"""
 
-FEWEST = 7
-LONGEST = 0.5
+SAMPLING = 0.006
+"""Seconds of calls of one block in a turn; at least `FEWEST` calls, at most `LONGEST` seconds."""
+
+SETTLE = 0.002
+"""Seconds of calls before them that are not counted, until the caches are this block's own."""
+
+FEWEST = 2
+LONGEST = 0.2
 SAVED_EVERY = 15.0
 
 Progress = Callable[[float, float, int], None]
@@ -118,7 +125,7 @@ class _Profile:
 
     def run(self, table: LatencyTable, path: Path, seconds: float, progress: Progress) -> LatencyTable:
         """`table` with more points, saved at `path`."""
-        session = self._session(build(REFERENCE, PooledWeights()))
+        session = self._session(build(REFERENCE, PooledWeights()), "reference")
         with closing(session):
             self._reference = [(session, example_batch(session))]
             begun = self.clock()
@@ -143,38 +150,45 @@ class _Profile:
     def _points(self, table: LatencyTable) -> Iterator[Point]:
         """The points that the table does not have, in the order of the plan."""
         done = {(point.blocks, point.numerics) for point in table.points}
-        reference, timed = 0.0, -REFERENCE_EVERY
-        for blocks in islice(plan(table.seed), MOST_POINTS):
-            for form in self.forms:
-                if (blocks, form) in done:
-                    continue
-                if len(done) >= MOST_POINTS:
-                    return
-                if (now := self.clock() / 1e9) - timed > REFERENCE_EVERY:
-                    reference, timed = float(np.median(self._samples(*self._reference[0]))), now
-                done.add((blocks, form))
-                yield self._point(blocks, form, reference)
+        wanted = ((blocks, form) for blocks in islice(plan(table.seed), MOST_POINTS) for form in self.forms)
+        missing = islice((pair for pair in wanted if pair not in done), MOST_POINTS - len(done))
+        while pairs := list(islice(missing, TOGETHER)):
+            yield from self._together(pairs)
 
-    def _point(self, blocks: str, form: Numerics, reference: float) -> Point:
-        try:
-            session = self._session(in_form(build(blocks, PooledWeights()), form))
-        except PocketcnnError:  # this runtime cannot take it; other blocks have the kernels that it can
-            return Point(blocks, form, 0.0, 0.0, 0.0, 0, reference)
-        with closing(session):
-            samples = self._samples(session, example_batch(session))
-        p10, median, p90 = (float(value) for value in np.percentile(samples, [10, 50, 90]))
-        return Point(blocks, form, median, p10, p90, len(samples), reference)
+    def _together(self, pairs: Sequence[tuple[str, Numerics]]) -> Iterator[Point]:
+        """The points of some (blocks, numerics), measured in turns."""
+        with contextlib.ExitStack() as stack:
+            sessions: list[tuple[Session, FloatArray] | None] = []
+            for place, (blocks, form) in enumerate(pairs):
+                try:
+                    opened = self._session(in_form(build(blocks, PooledWeights()), form), f"blocks-{place}")
+                    session = stack.enter_context(closing(opened))
+                    sessions.append((session, example_batch(session)))
+                except PocketcnnError:  # this runtime cannot take it; other blocks have the kernels that it can
+                    sessions.append(None)
+            turns: list[list[list[float]]] = [[] for _ in pairs]
+            references: list[float] = []
+            for _ in range(TURNS):
+                references.append(float(np.median(self._samples(*self._reference[0]))))
+                for samples, there in zip(turns, sessions, strict=True):
+                    if there is not None:
+                        samples.append(self._samples(*there))
+        for (blocks, form), samples in zip(pairs, turns, strict=True):
+            yield _point(blocks, form, samples, float(np.median(references)))
 
-    def _session(self, graph: Graph) -> Session:
-        path = self.runtime.write(GraphNetwork(graph), self.folder / f"blocks{self.runtime.suffix}")
+    def _session(self, graph: Graph, stem: str) -> Session:
+        """A session of a file of its own: some runtimes go on reading it."""
+        path = self.runtime.write(GraphNetwork(graph), self.folder / f"{stem}{self.runtime.suffix}")
         return self.runtime.build(path, threads=self.threads)
 
     def _samples(self, session: Session, batch: FloatArray) -> list[float]:
-        """Seconds of calls, after two that are not counted."""
+        """Seconds of calls in one turn, after some that are not counted."""
         samples: list[float] = []
         with session.active():
+            start = self.clock()
             session.run(batch)
-            session.run(batch)
+            while (self.clock() - start) / 1e9 < SETTLE:
+                session.run(batch)
             start = self.clock()
             while True:
                 before = self.clock()
@@ -184,6 +198,15 @@ class _Profile:
                 spent = (after - start) / 1e9
                 if spent >= LONGEST or (spent >= SAMPLING and len(samples) >= FEWEST):
                     return samples
+
+
+def _point(blocks: str, form: Numerics, turns: Sequence[Sequence[float]], reference: float) -> Point:
+    """The median of the medians of the turns, and percentiles of the calls of all turns."""
+    if not turns:
+        return Point(blocks, form, 0.0, 0.0, 0.0, 0, reference)
+    samples = np.concatenate([np.asarray(turn) for turn in turns])
+    p10, p90 = (float(value) for value in np.percentile(samples, [10, 90]))
+    return Point(blocks, form, float(np.median([np.median(turn) for turn in turns])), p10, p90, len(samples), reference)
 
 
 @contextlib.contextmanager

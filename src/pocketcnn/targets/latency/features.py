@@ -5,7 +5,8 @@ a sum of them with rates that are not negative extrapolates to sizes that were n
 which kernels of one family that lie near each other reach similar shares of those rates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import log2, prod
 
 import numpy as np
@@ -15,30 +16,38 @@ from pocketcnn.targets.latency.kernels import Kernel
 
 Floats = npt.NDArray[np.float64]
 
-CHEAP = frozenset({"relu", "relu6", "clip", "leaky_relu", "prelu"})
-"""Activations that cost a comparison or two."""
+ALIKE = {"relu6": "clip", "prelu": "leaky_relu"}
+"""Activations that are computed alike. ReLU is none of them: kernel libraries have it built in, and clip in a pass of its own."""
 
 LANES = 4
 """Kernel libraries fall back to slower code where channels do not fill a vector register; 4 float32 is the least common one."""
 
-INPUT_TILE, OUTPUT_TILES = 8, (8, 16)
-"""Channels that a blocked convolution computes together; the last tile is as much work as a full one."""
+TILES = ((1, 1), (8, 8), (8, 16), (16, 16), (16, 64))
+"""(Input, output) channels that a blocked convolution computes together; the last tile is as much work as a full one."""
+
+CHANNEL_TILES = (1, 8, 16)
+"""Channels that code which works channel by channel computes together."""
 
 LARGEST_WINDOW = {"depthwise": 7, "conv": 4, "grouped": 4}
 """Windows from here on share their rates."""
 
 FEW_INPUTS = 8
-"""Below so many input channels a convolution has code of its own that needs no multiple of anything."""
+"""Below so many input channels, as those of an image, a convolution has code of its own."""
+
+FEWEST_COUNTED = 1000
+"""Added to what may be none before its logarithm is taken."""
 
 STREAMED = frozenset({"linear", "vector"})
 """Kinds that use each weight once in a call: their time is that of fetching the weights."""
 
 FOOTPRINTS = tuple(2.0**power for power in np.arange(17.5, 26.0))
-"""Elements of weights in a network around which a level of the memory hierarchy may end."""
+"""Elements that a call touches around which a level of the memory hierarchy may end."""
 
 
 def family(kernel: Kernel) -> str:
     """Kernels that are compared with each other."""
+    if kernel.kind in ("conv", "pointwise") and kernel.inputs[0][0] < FEW_INPUTS:
+        return f"{kernel.kind}, few inputs"
     return kernel.kind if _fills_lanes(kernel) else f"{kernel.kind}, odd channels"
 
 
@@ -48,7 +57,7 @@ def _fills_lanes(kernel: Kernel) -> bool:
     if kernel.kind == "grouped":
         return kernel.inputs[0][0] // kernel.groups % LANES == 0 and kernel.output[0] // kernel.groups % LANES == 0
     if kernel.kind in ("conv", "pointwise", "vector"):
-        return kernel.inputs[0][0] < FEW_INPUTS or kernel.inputs[0][0] % LANES == 0
+        return kernel.inputs[0][0] % LANES == 0
     return True
 
 
@@ -61,16 +70,16 @@ def work(kernel: Kernel) -> Mapping[str, float]:
         f"{group}: written": kernel.written,
     }
     if kernel.weights:
-        amounts |= {f"{group}: weights": kernel.weights, f"{group}: madds": kernel.madds}
-    if kernel.kind in ("conv", "pointwise", "grouped"):
-        amounts |= {f"{group}: madds in tiles of {tile}": _tiled_madds(kernel, tile) for tile in OUTPUT_TILES}
+        amounts[f"{group}: weights"] = kernel.weights
+    for name, taps in _taps(kernel).items():
+        for tile in _tiles(kernel):
+            amounts[f"{group}: madds{name} in tiles of {tile[0]} x {tile[1]}"] = taps * _tiled_channels(kernel, tile)
     if kernel.kind == "grouped":
         amounts[f"{group}: groups"] = kernel.groups
     if kernel.kind in ("max_pool", "avg_pool"):
         amounts[f"{group}: window"] = kernel.written * prod(kernel.window)
     for operation in kernel.fused:
-        name = "cheap" if operation in CHEAP else operation
-        amounts[f"+ {name}: values"] = kernel.written
+        amounts[f"+ {ALIKE.get(operation, operation)}: values"] = kernel.written
     return amounts
 
 
@@ -97,27 +106,62 @@ def _group(kernel: Kernel) -> str:
     )
 
 
-def _tiled_madds(kernel: Kernel, tile: int) -> float:
+def _tiles(kernel: Kernel) -> Sequence[tuple[int, int]]:
+    if kernel.kind in ("conv", "pointwise", "grouped"):
+        return TILES
+    if kernel.kind == "depthwise":
+        return [(1, tile) for tile in CHANNEL_TILES]
+    return TILES[:1] if kernel.madds else ()
+
+
+def _tiled_channels(kernel: Kernel, tile: tuple[int, int]) -> float:
+    """Pairs of input and output channels that are computed, those that only fill a tile among them."""
+    if kernel.kind == "depthwise":
+        return float(_up(kernel.output[0], tile[1]))
+    if tile == (1, 1) or kernel.kind not in ("conv", "pointwise", "grouped"):
+        return kernel.madds / max(1, prod(kernel.window) * prod(kernel.output[1:]))
     inputs, outputs = kernel.inputs[0][0] // kernel.groups, kernel.output[0] // kernel.groups
-    tiles = _up(inputs, INPUT_TILE if inputs >= FEW_INPUTS else 1) * _up(outputs, tile)
-    return float(tiles * kernel.groups * prod(kernel.window) * prod(kernel.output[1:]))
+    return float(_up(inputs, tile[0] if inputs >= tile[0] else 1) * _up(outputs, tile[1]) * kernel.groups)
+
+
+def _taps(kernel: Kernel) -> Mapping[str, int]:
+    """Multiply-adds of a pair of channels: all, and without those that fall on padding, which some code leaves out."""
+    if not kernel.madds:
+        return {}
+    every = prod(kernel.window) * prod(kernel.output[1:])
+    return {"": every} if kernel.window == (1, 1) else {"": every, " inside": inside(kernel)}
+
+
+@lru_cache(maxsize=1 << 16)
+def inside(kernel: Kernel) -> int:
+    """Multiply-adds of a pair of channels that do not fall on padding, with as much padding on each side."""
+    found = 1
+    for axis in (0, 1):
+        window, stride = kernel.window[axis], kernel.stride[axis]
+        taken, made = kernel.inputs[0][axis + 1], kernel.output[axis + 1]
+        before = max(0, (made - 1) * stride + window - taken) // 2
+        starts = (place * stride - before for place in range(made))
+        found *= sum(max(0, min(start + window, taken) - max(start, 0)) for start in starts)
+    return found
 
 
 def _up(count: int, tile: int) -> int:
     return -(-count // tile) * tile
 
 
-FUSED = ("add", "cheap", "hardswish", "silu", "sigmoid", "hardsigmoid")
+FUSED = ("add", "relu", "clip", "hardswish", "silu", "sigmoid", "hardsigmoid")
 
 
 def place(kernel: Kernel) -> Floats:
     """Coordinates of a kernel in its family: binary logarithms of sizes, and marks of what changes the code that runs."""
     inputs, outputs = kernel.inputs[0][0], kernel.output[0]
-    fused = {"cheap" if operation in CHEAP else operation for operation in kernel.fused}
+    fused = {ALIKE.get(operation, operation) for operation in kernel.fused}
     sizes = (prod(kernel.output[1:]), inputs, outputs)
+    taps = _taps(kernel)
     return np.array(
         [
             *map(log2, sizes),
+            2.0 * log2(taps[" inside"] / taps[""]) if " inside" in taps else 0.0,
             1.5 * log2(kernel.window[0]),
             1.5 * log2(kernel.window[1]),
             2.0 * log2(kernel.stride[0]),
@@ -134,14 +178,29 @@ def place(kernel: Kernel) -> Floats:
 def network_work(kernels: Mapping[Kernel, int]) -> Mapping[str, float]:
     """Amounts of a network as a whole: the call, and weights that do not stay in a cache from one call to the next.
 
-    Weights are read in the same order in every call, so a cache that does not hold all of them holds none when they are
-    needed again. Where the caches end is left to the measurements.
+    Weights are read in the same order in every call, so a cache that does not hold all that a call touches (the weights,
+    and the largest activations) holds none of them when they are needed again. Where the caches end is left to the measurements.
     """
     streamed = sum(count * kernel.weights for kernel, count in kernels.items() if kernel.kind in STREAMED)
     reused = sum(count * kernel.weights for kernel, count in kernels.items()) - streamed
+    touched = streamed + reused + max((kernel.read + kernel.written for kernel in kernels), default=0)
     amounts = {"network: call": 1.0}
     for size in FOOTPRINTS:
-        beyond = 1 / (1 + (size / (streamed + reused + 1)) ** 3)
+        beyond = 1 / (1 + (size / (touched + 1)) ** 3)
         amounts[f"network: streamed beyond {size:.0f}"] = streamed * beyond
         amounts[f"network: reused beyond {size:.0f}"] = reused * beyond
     return amounts
+
+
+def network_place(kernels: Mapping[Kernel, int], seconds: float) -> Floats:
+    """Coordinates of a network among networks, given about how long it takes: what its kernels do to each other depends on them.
+
+    Binary logarithms of its time, its number of kernels, its weights, its multiply-adds in a second, and its largest kernel's
+    values.
+    """
+    weights = sum(count * kernel.weights for kernel, count in kernels.items())
+    madds = sum(count * kernel.madds for kernel, count in kernels.items())
+    largest = max(kernel.read + kernel.written for kernel in kernels)
+    rate = (madds + FEWEST_COUNTED) / (seconds * 1e9)
+    sizes = (seconds * 1e6, sum(kernels.values()), weights + FEWEST_COUNTED, rate, largest)
+    return np.array([log2(size) for size in sizes])

@@ -79,9 +79,12 @@ class LatencyPredictor:
         groups: Sequence[KernelGroup] = split(graph)
         kernels = Counter(group.kernel for group in groups)
         total, error = self.times.total(kernels), self.times.error(kernels)
-        layers = tuple(KernelTime(group.kernel, group.nodes, self.times.time(group.kernel)) for group in groups)
+        factor = self.times.context(kernels)
+        layers = tuple(
+            KernelTime(group.kernel, group.nodes, factor * self.times.time(group.kernel)) for group in groups
+        )
         spread = 1 + NINETY * error
-        return Prediction(total, total / spread, total * spread, layers, self.times.overhead(kernels))
+        return Prediction(total, total / spread, total * spread, layers, factor * self.times.overhead(kernels))
 
 
 def predict_latency(

@@ -4,11 +4,12 @@ A kernel alone cannot be timed as it runs in a network: alone it pays for the ca
 change of layout, and finds its weights in the cache. So networks of some kernels are timed, and a function of one kernel is
 found whose sums are those times:
 
-    time(network) = network work · rates + sum over kernels of (work · rates) · exp(g(place))
+    time(network) = (network work · rates + sum over kernels of (work · rates) · exp(g(place))) · exp(h(network's place))
 
 Rates are not negative, by least squares (`rates`). g, the share by which a kernel misses its family's rates, is a Gaussian
-process (`shares`), which can be conditioned on sums as well as on values and says how certain it is. Both fits are robust: a
-measurement that something disturbed counts less.
+process (`shares`), which can be conditioned on sums as well as on values and says how certain it is. h is a smaller one: by what
+share the kernels of a network keep each other from the caches. All are fitted robustly: a measurement that something
+disturbed counts less.
 """
 
 from collections import defaultdict
@@ -20,10 +21,19 @@ from typing import Any
 import numpy as np
 
 from pocketcnn.errors import UsageError
-from pocketcnn.targets.latency.features import Floats, coarse_work, family, is_known, network_work, place, work
+from pocketcnn.targets.latency.features import (
+    Floats,
+    coarse_work,
+    family,
+    is_known,
+    network_place,
+    network_work,
+    place,
+    work,
+)
 from pocketcnn.targets.latency.kernels import Kernel
 from pocketcnn.targets.latency.rates import fitted_rates
-from pocketcnn.targets.latency.shares import Family, families_of, likeliest
+from pocketcnn.targets.latency.shares import Family, families_of, likeliest, networks_family
 
 Counts = Mapping[Kernel, int]
 """The kernels of a network, and how often each occurs."""
@@ -38,6 +48,9 @@ OUTLIER = 2.0
 LEAST = 1e-9
 """Seconds; keeps logarithms finite."""
 
+CONTEXT = 0.25
+"""How far a network's time misses the sum of its kernels, in units of how far a kernel's misses its rates."""
+
 
 @dataclass(frozen=True)
 class KernelTimes:
@@ -45,6 +58,7 @@ class KernelTimes:
 
     Attributes:
         rates: by name of the amount; families, weights: of the Gaussian processes.
+        networks: the family of whole networks.
         observed: (measurements, columns), what each measurement saw of the function; factor: lower, of their covariance.
         amplitude: how far shares deviate; noise: relative error of a measurement and of the sum.
     """
@@ -56,6 +70,7 @@ class KernelTimes:
     factor: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     amplitude: float = 0.0
     noise: float = 0.0
+    networks: Family | None = None
 
     _known: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
 
@@ -76,15 +91,30 @@ class KernelTimes:
         """Seconds that belong to the network as a whole."""
         return sum(self.rates.get(name, 0.0) * amount for name, amount in network_work(kernels).items())
 
+    def context(self, kernels: Counts) -> float:
+        """By what factor a network takes longer than the sum of its kernels and of its overhead."""
+        if self.networks is None:
+            return 1.0
+        return float(np.exp(self._context_coordinates(kernels) @ self.weights[self.networks.columns]))
+
+    def _context_coordinates(self, kernels: Counts) -> Floats:
+        assert self.networks is not None
+        about = self.overhead(kernels) + sum(count * self.base(kernel) for kernel, count in kernels.items())
+        found: Floats = CONTEXT * self.networks.coordinates(network_place(kernels, about)[None])[0]
+        return found
+
     def total(self, kernels: Counts) -> float:
         """Seconds of a network."""
-        return self.overhead(kernels) + sum(count * self.time(kernel) for kernel, count in kernels.items())
+        apart = self.overhead(kernels) + sum(count * self.time(kernel) for kernel, count in kernels.items())
+        return apart * self.context(kernels)
 
     def error(self, kernels: Counts) -> float:
         """The relative standard error of `total`: of the function where it was measured, where not, and of any sum."""
         from scipy.linalg import solve_triangular
 
-        total, seen, blind = self.total(kernels), np.zeros(len(self.weights)), 0.0
+        total, seen, blind = self.total(kernels) / self.context(kernels), np.zeros(len(self.weights)), 0.0
+        if self.networks is not None:
+            seen[self.networks.columns] = self._context_coordinates(kernels)
         for kernel, count in kernels.items():
             share, group = count * self.time(kernel) / total, self.families.get(family(kernel))
             if group is None:
@@ -137,19 +167,27 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
     base = np.array([start.base(kernel) for kernel in known])
     whole = np.array([start.overhead(kernels) for kernels in networks])
     counts = _counts(networks, known)
-    weights, trust = np.zeros(coordinates.shape[1]), np.ones(len(times))
-    amplitude, noise, seen, factor = 0.0, 0.0, np.zeros((0, 0)), np.zeros((0, 0))
+    about = counts @ base + whole
+    places = np.array([network_place(kernels, time) for kernels, time in zip(networks, about, strict=True)])
+    contexts = networks_family(places, coordinates.shape[1])
+    context = CONTEXT * contexts.coordinates(places)
+    kernel_columns = coordinates.shape[1]
+    weights, trust = np.zeros(kernel_columns + context.shape[1]), np.ones(len(times))
+    amplitude, noise = 0.0, 0.0
+    seen: Floats = np.zeros((0, 0))
+    factor: Floats = np.zeros((0, 0))
     for turn in range(ROUNDS):
-        parts = counts.multiply(base * np.exp(coordinates @ weights)).tocsr()
+        parts = counts.multiply(base * np.exp(coordinates @ weights[:kernel_columns])).tocsr()
         totals = np.asarray(parts.sum(1)).ravel() + whole
-        seen = (parts.multiply(1 / totals[:, None]).tocsr() @ coordinates).toarray()
-        target = np.log(times) - np.log(totals) + seen @ weights
+        shares = (parts.multiply(1 / totals[:, None]).tocsr() @ coordinates).toarray()
+        seen = np.hstack([shares, context])
+        target = np.log(times) - np.log(totals) + shares @ weights[:kernel_columns]
         if turn in (0, 2):  # before and after the outliers were weighed down
             amplitude, noise = likeliest(seen, target, trust)
         factor = np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / trust))
         weights = amplitude**2 * seen.T @ cho_solve((factor, True), target)
         trust = 1 / (1 + ((target - seen @ weights) / (OUTLIER * noise)) ** 2)
-    return KernelTimes(start.rates, families, weights, seen, factor, amplitude, noise)
+    return KernelTimes(start.rates, families, weights, seen, factor, amplitude, noise, contexts)
 
 
 def _counts(networks: Sequence[Counts], known: Sequence[Kernel]) -> Any:

@@ -24,8 +24,11 @@ CHAINS = 0.35
 """Share of the blocks that repeat one kernel, which tells kernels apart that always come together in networks."""
 
 
-TAILS = 0.3
-"""Share of the cuts that end at the end of the network, where most of its weights are."""
+WHOLE = 0.15
+"""Share of the cuts that are whole networks: how kernels crowd each other out of the caches shows nowhere else."""
+
+HEADS, TAILS = 0.2, 0.3
+"""Shares of the cuts that begin with the image, and that end with the classifier, where most of the weights are."""
 
 
 @dataclass
@@ -248,8 +251,11 @@ def draw_chain(random: Random) -> str:
     groups = draw.choice(2, 4, 8, 16, 32)
     wide = _even(draw.c, groups)
     times = draw.choice(1, 2, 3, 4)
+    image = draw.choice(64, 96, 128, 160, 192, 224, 256, 288)
+    stem = f"conv:{draw.choice(3, 3, 3, 5, 7)},{draw.choice(1, 2, 2, 2)},{draw.channels(draw.near(24, 2.5))},{act}"
     side, c = draw.h, draw.c
     pieces = {
+        f"3x{image}x{image} {stem}": 1.5,
         f"{c}x{side}x{side}" + f" conv:1,1,{other},{act} conv:1,1,{c},0" * times: 5,
         f"{c}x{side}x{side}" + f" conv:3,1,{other},{act} conv:3,1,{c},{act}" * times: 3,
         f"{c}x{side}x{side}" + f" conv:{draw.choice(1, 3, 5, 7)},2,{other},{act}": 2,
@@ -268,9 +274,9 @@ def draw_chain(random: Random) -> str:
 
 def _cut(random: Random, network: list[tuple[str, str]]) -> str:
     """Some consecutive blocks of a network, the number log-uniform, each start as likely."""
-    length = round(len(network) ** random.random())
+    length = len(network) if random.random() < WHOLE else round(len(network) ** random.random())
     last = len(network) - length
-    start = last if random.random() < TAILS else random.randrange(last + 1)
+    start = random.choices((0, last, random.randrange(last + 1)), (HEADS, TAILS, 1 - HEADS - TAILS))[0]
     return _begun(" ".join((network[start][0], *(block for _, block in network[start : start + length]))))
 
 

@@ -71,6 +71,11 @@ def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
     return families, csr_matrix(entries, shape=(len(kernels), width))
 
 
+def networks_family(places: Floats, first: int) -> Family:
+    """The family of networks themselves, at `places` (networks, coordinates); its columns begin at `first`."""
+    return _family(places, first)
+
+
 def _family(places: Floats, first: int) -> Family:
     from sklearn.cluster import kmeans_plusplus
 
