@@ -15,6 +15,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pocketcnn.compression.coding.code import code as code
+    from pocketcnn.compression.coding.deep import deep_compress as deep_compress
+    from pocketcnn.compression.coding.settings import CodeSettings as CodeSettings
     from pocketcnn.compression.prune import prune as prune
     from pocketcnn.compression.quantization.quantize import quantize as quantize
     from pocketcnn.compression.substitution.substitute import substitute as substitute
@@ -55,6 +58,9 @@ if TYPE_CHECKING:
 
 _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {  # module -> the public names that it defines; the imports above say the same to type checkers
+        "pocketcnn.compression.coding.code": ("code",),
+        "pocketcnn.compression.coding.deep": ("deep_compress",),
+        "pocketcnn.compression.coding.settings": ("CodeSettings",),
         "pocketcnn.compression.prune": ("prune",),
         "pocketcnn.compression.quantization.quantize": ("quantize",),
         "pocketcnn.compression.substitution.substitute": ("substitute",),

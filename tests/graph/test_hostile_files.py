@@ -114,7 +114,11 @@ def test_an_oversized_header_and_file(tiny_file: Path, tmp_path: Path, monkeypat
         ('{"version": 0}', "format version is 0"),
         ('{"version": true}', "format version is True"),
         ('{"version": "1"}', "format version is '1'"),
-        ('{"version": 2}', "made by a newer pocketcnn"),
+        ('{"version": 3}', "made by a newer pocketcnn"),
+        ('{"version": 2}', "coded by None, this one knows 'lzma', 'range'"),
+        ('{"version": 2, "coding": "zpaq"}', "Upgrade with"),
+        ('{"version": 2, "coding": "lzma", "more": 1}', "made by a newer pocketcnn"),
+        ('{"version": 2, "coding": "lzma"}', "does not hold one tensor 'coded'"),
         ('{"version": 1}', "Field required"),
     ],
 )

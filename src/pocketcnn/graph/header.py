@@ -9,23 +9,30 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from pocketcnn.errors import PocketcnnError
+from pocketcnn.graph.coded import Coding
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.info import ModelInfo
 from pocketcnn.graph.node import Attr, Node
 from pocketcnn.graph.numerics import ActivationFormat, Numerics, WeightFormat
 from pocketcnn.graph.ops import OPS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, CODED_VERSION = 1, 2
+"""Of a header beside its tensors, and of one that says how a block of bytes codes both (see `graph.coded`)."""
+
+CODINGS = get_args(Coding)
 MAX_NODES = 20_000
 MAX_NAME = 512
 MAX_DEPTH = 32
 """Nesting of a header's arrays and objects; the format itself needs 5, settings in the lineage a few more."""
+
+MAX_NOTICE = 200
+"""Characters of what stands in place of the header in a coded file."""
 
 
 class HeaderError(PocketcnnError):
@@ -132,14 +139,7 @@ def decode(text: str) -> Header:
             not exist, or out of bounds.
     """
     content = strict_json(text)
-    version = content.get("version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise HeaderError(
-            f"it was made by a newer pocketcnn (format {version}, this one reads up to {FORMAT_VERSION}). "
-            "Upgrade with: pip install --upgrade pocketcnn"
-        )
-    if type(version) is not int or version < 1:
-        raise HeaderError(f"its format version is {version!r}; {FORMAT_VERSION} is needed.")
+    _check_version(content.get("version"), FORMAT_VERSION)
     try:
         parsed = _Json.model_validate(content)
     except ValidationError as error:
@@ -151,6 +151,52 @@ def decode(text: str) -> Header:
         raise HeaderError("a value or tensor has two number formats.")
     numerics = Numerics(activations=activations, weights=weights)
     return Header(nodes, _at(nodes, parsed.output).name, numerics, frozenset(parsed.buffers), parsed.info)
+
+
+def _check_version(version: object, needed: int) -> None:
+    if isinstance(version, int) and version > CODED_VERSION:
+        raise HeaderError(_newer(f"format {version}, this one reads up to {CODED_VERSION}"))
+    if type(version) is not int or version != needed:
+        raise HeaderError(f"its format version is {version!r}; {needed} is needed.")
+
+
+def _newer(what: str) -> str:
+    return f"it was made by a newer pocketcnn ({what}). Upgrade with: pip install --upgrade pocketcnn"
+
+
+def coded_notice(coding: Coding) -> str:
+    """What stands in place of the header in a coded file."""
+    return json.dumps({"version": CODED_VERSION, "coding": coding}, separators=(",", ":"))
+
+
+def is_coded(text: str) -> bool:
+    """Whether `text`, in place of a header, says that header and tensors are coded in a way that is known here.
+
+    Raises:
+        HeaderError: they are coded in another way.
+    """
+    if len(text) > MAX_NOTICE:
+        return False
+    content = strict_json(text)
+    if content.get("version") != CODED_VERSION:
+        return False
+    if content.keys() != {"version", "coding"} or content["coding"] not in CODINGS:
+        known = ", ".join(map(repr, CODINGS))
+        raise HeaderError(_newer(f"coded by {content.get('coding')!r}, this one knows {known}"))
+    return True
+
+
+def tensor_names(nodes: Iterable[Node], numerics: Numerics) -> list[str]:
+    """Every tensor once, in the order in which nodes name them, scales after their weights."""
+    names: dict[str, None] = {}
+    for node in nodes:
+        for role in (*OPS[node.op].tensors, *OPS[node.op].optional):
+            if role in node.tensors:
+                name = node.tensors[role]
+                names[name] = None
+                if name in numerics.weights:
+                    names[numerics.weights[name].scale] = None
+    return list(names)
 
 
 def _nodes(parsed: _Json) -> tuple[Node, ...]:

@@ -2,21 +2,36 @@
 
 Reading a file never executes anything from it, and never believes it: sizes, names, shapes, types and values are
 checked before a network is built. What `load` would refuse, `save` does not write.
+
+A coded file holds the same network, to the bit, in one tensor of bytes (see `graph.coded`): for storing and sending.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
-from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
 from pocketcnn.files import write_bytes
 from pocketcnn.graph.capture import capture
+from pocketcnn.graph.coded import CodedError, Coding, has_library, pack_network, unpack_network
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.graph import Graph, infer_shapes
-from pocketcnn.graph.header import Header, HeaderError, decode, encode, strict_json
+from pocketcnn.graph.header import (
+    CODINGS,
+    Header,
+    HeaderError,
+    coded_notice,
+    decode,
+    encode,
+    is_coded,
+    strict_json,
+    tensor_names,
+)
 from pocketcnn.graph.info import ModelInfo
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.ops import GraphError
@@ -24,6 +39,9 @@ from pocketcnn.graph.stored_tensors import check_tensors, restored_tensors, stor
 
 KEY = "pocketcnn"
 """Where in the metadata of the safetensors file the header is."""
+
+CODED = "coded"
+"""The one tensor of a coded file: bytes."""
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 4 * 2**30
@@ -42,6 +60,7 @@ def save(
     input: InputContract | None = None,
     classes: Sequence[str] = (),
     info: ModelInfo | None = None,
+    coding: Coding | None = None,
 ) -> Path:
     """Write a network to one file, atomically, and return its path.
 
@@ -51,25 +70,53 @@ def save(
         input: what the network expects of its images; in place of the one in `info`.
         classes: a name for each output; in place of those in `info`.
         info: name, contract, classes and lineage; that of the network if not given.
+        coding: for a file without redundancy, header included; it loads like any other, to the bit, and takes longer to
+            read. It pays for integer weights, and most for weights that `pocketcnn.code` made few and alike. ``"range"``
+            is the smallest, and needs the extra ``coding`` to be written and read; ``"lzma"`` needs nothing.
 
     Raises:
-        UsageError: a module without an input contract, or a contract or class names that do not fit the network.
+        MissingExtra: ``coding="range"`` without its library.
+        UsageError: an unknown coding, a module without an input contract, or a contract or class names that do not fit the
+            network.
         ModelFileError: the network holds what a model file cannot, such as weights that are not finite.
         PocketcnnError: the module cannot be captured, or the file cannot be written.
     """
     path = Path(path)
+    if coding not in (None, *CODINGS):
+        known = ", ".join(map(repr, CODINGS))
+        raise UsageError(f"There is no coding {coding!r}. Take one of {known}, or None for tensors as they are.")
     info = info or (network.info if isinstance(network, GraphNetwork) else ModelInfo())
     info = info.model_copy(update={"input": input or info.input, "classes": tuple(map(str, classes)) or info.classes})
     graph = network.graph.rebuilt() if isinstance(network, GraphNetwork) else _captured(network, info)
     if problem := _misfit(graph, info):
         raise UsageError(f"{path} was not written: {problem}")
     try:
-        data = safetensors.torch.save(stored_tensors(graph), {KEY: encode(graph, info)})
+        data = file_bytes(graph, info, coding)
         _parse(data)
-    except (HeaderError, GraphError) as error:
+    except (HeaderError, GraphError, CodedError) as error:
         raise ModelFileError(f"{path} was not written: {error}") from error
     write_bytes(path, data)
     return path
+
+
+def file_bytes(graph: Graph, info: ModelInfo, coding: Coding | None = None) -> bytes:
+    """The bytes of the model file of a network; `save` checks them before it writes them.
+
+    Raises:
+        HeaderError, GraphError, CodedError: the network holds what a model file cannot.
+    """
+    tensors, header = stored_tensors(graph), encode(graph, info)
+    if coding is not None:
+        in_order = [tensors[name] for name in tensor_names(graph.nodes, graph.numerics)]
+        block, needed = pack_network(header, in_order, coding)
+        tensors, header = {CODED: torch.from_numpy(np.frombuffer(block, np.uint8).copy())}, coded_notice(needed)
+    data: bytes = safetensors.torch.save(tensors, {KEY: header})
+    return data
+
+
+def smallest_coding() -> Coding:
+    """The smallest coding that this installation can write and read."""
+    return "range" if has_library() else "lzma"
 
 
 def load(path: str | Path) -> GraphNetwork:
@@ -77,6 +124,7 @@ def load(path: str | Path) -> GraphNetwork:
 
     Raises:
         UsageError: there is no such file, or it is a folder.
+        MissingExtra: the file is range coded, and the library that reads it is not installed.
         ModelFileError: the file is not a model file, or is damaged; the message says how.
     """
     path = Path(path)
@@ -84,6 +132,8 @@ def load(path: str | Path) -> GraphNetwork:
     try:
         graph, info = _parse(data)
         return GraphNetwork(graph, info)
+    except MissingExtra:
+        raise
     except PocketcnnError as error:
         raise ModelFileError(f"{path} is not a usable model file: {error}{_hint(data)}") from error
 
@@ -131,13 +181,29 @@ def _hint(data: bytes) -> str:
 
 def _parse(data: bytes) -> tuple[Graph, ModelInfo]:
     """The graph and the rest from the bytes of a file; see `load`."""
-    header = decode(_header_text(data))
-    stored = _stored(data)
+    text = _header_text(data)
+    if is_coded(text):
+        header, stored = _decoded(_stored(data))
+    else:
+        header, stored = decode(text), _stored(data)
     nodes = infer_shapes(header.nodes, stored)
     tensors = restored_tensors(stored, header.numerics)
     graph = Graph(nodes, header.output, tensors, header.numerics, header.buffers)
     _check_graph(graph, header)
     return graph, header.info
+
+
+def _decoded(stored: dict[str, Tensor]) -> tuple[Header, dict[str, Tensor]]:
+    """The header and the tensors of a coded file."""
+    block = stored.get(CODED)
+    if block is None or len(stored) != 1 or block.dtype != torch.uint8 or block.ndim != 1:
+        raise CodedError(f"it is said to be coded, but it does not hold one tensor {CODED!r} of bytes.")
+    text, tensors = unpack_network(block.numpy().tobytes())
+    header = decode(text)
+    names = tensor_names(header.nodes, header.numerics)
+    if len(names) != len(tensors):
+        raise CodedError(f"it codes {len(tensors)} tensors where its network has {len(names)}.")
+    return header, dict(zip(names, tensors, strict=True))
 
 
 def _header_text(data: bytes) -> str:

@@ -1,7 +1,8 @@
 """A `Graph` as a trainable `nn.Module`: the same function, the same `state_dict` keys, without the source code."""
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,7 @@ class GraphNetwork(nn.Module):
         self._last_use = _last_uses(graph)
         self._layers = _layer_paths(graph)
         self._tensor_names = tuple(graph.tensors)
+        self._observe: Observer | None = None
         for node in graph.nodes:
             if path := self._layers.get(node.name):
                 build = OPS[node.op].module
@@ -88,7 +90,16 @@ class GraphNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, classes) for a classifier."""
-        return self.run(x)
+        return self.run(x, self._observe)
+
+    @contextlib.contextmanager
+    def observed(self, observe: Observer) -> Iterator[None]:
+        """Inside, every forward pass calls `observe` as `run` does, whoever asks for the pass."""
+        self._observe = observe
+        try:
+            yield
+        finally:
+            self._observe = None
 
     def run(self, x: Tensor, observe: Observer | None = None) -> Tensor:
         """The forward pass; `observe` is called with every node and its output, as the next nodes will see it.

@@ -74,7 +74,7 @@ def exact(quantity: str, value: float) -> str:
     """The same unrounded: ``60 012 bytes``, ``0.3147 ms``."""
     if Quantity(quantity) is Quantity.LATENCY:
         return f"{1e3 * value:.4f}{NO_BREAK_SPACE}ms"
-    unit = f"{NO_BREAK_SPACE}bytes" if Quantity(quantity) in (Quantity.SIZE, Quantity.RAM) else ""
+    unit = f"{NO_BREAK_SPACE}bytes" if Quantity(quantity) in (Quantity.SIZE, Quantity.STORED, Quantity.RAM) else ""
     return grouped(round(value)) + unit
 
 

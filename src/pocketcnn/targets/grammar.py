@@ -20,6 +20,7 @@ EXAMPLE = "macs<=50%, size<=300kB, latency<=5ms@onnxruntime-cpu, ram<=256kB"
 GRAMMAR = f"""\
 A budget is one or more limits, separated by commas:  name<=number unit
   size, ram      B, kB, KiB, MB, MiB, GB, GiB
+  stored         the same: of the coded model file, which is for storing and sending, not for running
   latency        us, ms, s; then @target, such as @{DEFAULT_TARGET} (also the target when none is named)
   macs, params   no unit, k, M, G (madds is another name of macs)
   any of them    % of the unpruned network's figure

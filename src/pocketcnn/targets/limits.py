@@ -13,6 +13,7 @@ class Quantity(StrEnum):
     """What a limit can be set on."""
 
     SIZE = "size"  # bytes of the deployable file
+    STORED = "stored"  # bytes of the coded model file, for storing and sending
     LATENCY = "latency"  # seconds for one image
     RAM = "ram"  # bytes of activations at their peak
     MACS = "macs"  # multiply-adds (MAdds) for one image
@@ -21,6 +22,7 @@ class Quantity(StrEnum):
 
 UNITS: Mapping[Quantity, units.Units] = {
     Quantity.SIZE: units.BYTES,
+    Quantity.STORED: units.BYTES,
     Quantity.LATENCY: units.SECONDS,
     Quantity.RAM: units.BYTES,
     Quantity.MACS: units.COUNT,
