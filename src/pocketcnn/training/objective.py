@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketcnn.errors import UsageError
 from pocketcnn.layers import AuxiliaryClassifier
-from pocketcnn.training.distil import distillation_loss
+from pocketcnn.training.feature_maps import tapped
+from pocketcnn.training.lesson import Lesson
 from pocketcnn.training.recipe import Recipe
 from pocketcnn.vision import require_torchvision
 
@@ -18,14 +18,15 @@ Mixer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch: w · T²·KL(teacher ‖ student) + (1 - w) · cross-entropy; w = 0 without a teacher.
+    """The loss of a batch: w · T²·KL(teachers ‖ student) + (1 - w) · cross-entropy + β · distance of feature maps.
 
+    Without a teacher w and β are 0.
     The cross-entropy of a network's auxiliary classifier is added to its own with the weight that the network names.
     """
 
     recipe: Recipe
     mixer: Mixer | None = None
-    teacher: nn.Module | None = None  # on the batch's device and in eval mode
+    lesson: Lesson | None = None
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of images (N, C, H, W) with labels (N,): a scalar that gradients flow from.
@@ -35,7 +36,8 @@ class Objective:
         """
         if self.mixer is not None:
             images, labels = self.mixer(images, labels)
-        logits, auxiliary, share = _answers(network, images)
+        with tapped(network, self.lesson.student_maps if self.lesson else ()) as maps:
+            logits, auxiliary, share = _answers(network, images)
         if not isinstance(logits, Tensor):
             raise UsageError(
                 f"In training the network returns {type(logits).__name__} instead of logits. "
@@ -44,12 +46,11 @@ class Objective:
         hard = self._cross_entropy(logits, labels)
         if auxiliary is not None:
             hard = hard + share * self._cross_entropy(auxiliary, labels)
-        if self.teacher is None:
+        if self.lesson is None:
             return hard
-        with torch.no_grad():
-            target = self.teacher(images)
+        soft, of_features = self.lesson.loss(images, logits, maps)
         weight = self.recipe.distillation_weight
-        return weight * distillation_loss(logits, target, self.recipe.distillation_temperature) + (1 - weight) * hard
+        return weight * soft + (1 - weight) * hard + self.recipe.distillation_feature_weight * of_features
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)

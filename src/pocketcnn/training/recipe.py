@@ -42,6 +42,9 @@ class Recipe(BaseModel):
     gradient_clip: float = Field(default=0.0, ge=0, allow_inf_nan=False)  # largest L2 norm; 0 switches it off
     distillation_weight: float = Field(default=0.7, ge=0, le=1)  # share of the teacher's term, when there is one
     distillation_temperature: float = Field(default=4.0, gt=0, allow_inf_nan=False)
+    distillation_features: Literal["none", "attention", "hint"] = "none"  # of the teacher, how they are learned
+    distillation_feature_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)  # β, of the sum over the maps
+    distillation_points: tuple[tuple[str, str], ...] = ()  # (student's, teacher's); if none, the last of each size
     amp: Literal["auto", "off"] = "auto"
     device: str = Field(default="auto", min_length=1)
     workers: int = Field(default=0, ge=0)  # 0 is fastest while the pixels are in memory

@@ -62,7 +62,8 @@ class TrainingRun:
         self.sizes = [size_of(train_set), size_of(val_set)]
         self.precision = Precision.choose(recipe.amp, device)
         self.scaler = self.precision.scaler()
-        self.optimizer = build_optimizer(network, recipe)
+        self.trained = network if objective.lesson is None else nn.ModuleList([network, objective.lesson])
+        self.optimizer = build_optimizer(self.trained, recipe)
         self.schedule = build_schedule(
             self.optimizer,
             epochs=recipe.epochs,
@@ -114,7 +115,7 @@ class TrainingRun:
     def _update(self) -> None:
         if self.recipe.gradient_clip:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_clip)
+            nn.utils.clip_grad_norm_(self.trained.parameters(), self.recipe.gradient_clip)
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -192,7 +193,8 @@ class TrainingRun:
         return {
             "recipe": self.recipe.model_dump(),
             "sizes": self.sizes,
-            "distilled": self.objective.teacher is not None,
+            "teachers": self._teachers,
+            "lesson": None if self.objective.lesson is None else self.objective.lesson.state_dict(),
             "network": self.network.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -216,6 +218,8 @@ class TrainingRun:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
             raise UsageError("The checkpoint is of another network: " + " ".join(str(error).split())) from error
+        if self.objective.lesson is not None:
+            self.objective.lesson.load_state_dict(state["lesson"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -228,9 +232,13 @@ class TrainingRun:
         self.best = state["best"]
         set_rng_state(state["rng"], self.device)
 
+    @property
+    def _teachers(self) -> int:
+        return 0 if self.objective.lesson is None else len(self.objective.lesson.teachers)
+
     def _check_same(self, state: dict[str, Any]) -> None:
-        mine = {**self.recipe.model_dump(), "sizes": self.sizes, "distilled": self.objective.teacher is not None}
-        theirs = {**state["recipe"], "sizes": state["sizes"], "distilled": state["distilled"]}
+        mine = {**self.recipe.model_dump(), "sizes": self.sizes, "teachers": self._teachers}
+        theirs = {**Recipe().model_dump(), **state["recipe"], "sizes": state["sizes"], "teachers": state["teachers"]}
         changed = [
             f"{_NAMES.get(name, name)} was {theirs.get(name)!r} and is {mine.get(name)!r}"
             for name in sorted(mine.keys() | theirs.keys())
@@ -244,4 +252,4 @@ class TrainingRun:
 
 
 _POSITION = ("epoch", "batch", "step", "samples", "seconds")
-_NAMES = {"sizes": "the number of training and validation images", "distilled": "having a teacher"}
+_NAMES = {"sizes": "the number of training and validation images", "teachers": "the number of teachers"}

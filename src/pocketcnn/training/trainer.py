@@ -6,7 +6,7 @@ network comes back on its device and in its mode, and a training that was cut of
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pocketcnn.training.devices import Precision, choose_device, choose_memory_f
 from pocketcnn.training.history import TrainResult
 from pocketcnn.training.inputs import check_sets, check_teacher, count_classes, sample_images
 from pocketcnn.training.interrupt import Interrupts, StopRequested, deferred_interrupts
+from pocketcnn.training.lesson import Lesson
 from pocketcnn.training.objective import Objective, build_mixer
 from pocketcnn.training.progress import Progress, QuietProgress
 from pocketcnn.training.recipe import Recipe
@@ -27,6 +28,9 @@ from pocketcnn.training.rng import preserved_rng
 from pocketcnn.training.run import NonFiniteLoss, TrainingRun
 from pocketcnn.training.saver import Saver
 from pocketcnn.training.tensorboard import ScalarLog, scalar_log
+
+Teachers = nn.Module | Sequence[nn.Module]
+"""One teacher, or several that teach as an ensemble."""
 
 
 def train(
@@ -36,7 +40,7 @@ def train(
     recipe: Recipe | None = None,
     *,
     out: Path | None = None,
-    teacher: nn.Module | None = None,
+    teacher: Teachers | None = None,
     resume: bool = False,
     stop_after: int | None = None,
     checkpoint_seconds: float = 60.0,
@@ -47,7 +51,8 @@ def train(
     Args:
         train_set, val_set: map-style, of (float image (C, H, W), label 0 … classes - 1).
         out: takes `checkpoints/` and, when TensorBoard is installed, `tensorboard/`. None writes nothing.
-        teacher: its predictions are learned too, weighted as the recipe says.
+        teacher: its predictions are learned too, weighted as the recipe says, and its feature maps where the recipe says
+            so; several teach as an ensemble, the mean of their softened probabilities.
         resume: go on with the training in `out` (bit for bit on a CPU); start it, if there is none yet.
         stop_after: end after this epoch although the recipe has more, to be resumed later.
         checkpoint_seconds: the time between checkpoints; 0 writes one after every step. The end is always saved.
@@ -68,7 +73,7 @@ def train(
         progress or QuietProgress() as shown,
         preserved_rng(device),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-        _prepared(network, teacher, train_set, recipe, device) as (objective, classes, memory_format),
+        _prepared(network, _several(teacher), train_set, recipe, device) as (objective, classes, memory_format),
         warmed_statistics(network) as statistics,
         deferred_interrupts() as interrupts,
     ):
@@ -92,35 +97,43 @@ def train(
 
 def distil(
     student: nn.Module,
-    teacher: nn.Module,
+    teacher: Teachers,
     train_set: Dataset[Any],
     val_set: Dataset[Any],
     recipe: Recipe | None = None,
     **options: Any,
 ) -> TrainResult:
-    """Train `student` against the softened predictions of `teacher`: `train` with a teacher, and with its options."""
+    """Train `student` against `teacher`, one network or several: `train` with a teacher, and with its options.
+
+    Softened predictions are learned by `Recipe.distillation_weight` and `distillation_temperature`, feature maps too with
+    `distillation_features` (``attention`` or ``hint``).
+    """
     return train(student, train_set, val_set, recipe, teacher=teacher, **options)
+
+
+def _several(teacher: Teachers | None) -> tuple[nn.Module, ...]:
+    return () if teacher is None else (teacher,) if isinstance(teacher, nn.Module) else tuple(teacher)
 
 
 @contextlib.contextmanager
 def _prepared(
-    network: nn.Module, teacher: nn.Module | None, train_set: Dataset[Any], recipe: Recipe, device: torch.device
+    network: nn.Module, teachers: Sequence[nn.Module], train_set: Dataset[Any], recipe: Recipe, device: torch.device
 ) -> Iterator[tuple[Objective, int, torch.memory_format]]:
     """Check that network, teacher and images fit, and keep the networks in their place and format meanwhile."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(placed(network, device, training=False))
         images = sample_images(train_set, device)
         classes = count_classes(network, images)
-        networks = [network]
-        if teacher is not None:
+        networks = [network, *teachers]
+        for teacher in teachers:
             stack.enter_context(placed(teacher, device, training=False))
             check_teacher(teacher, images, classes)
-            networks.append(teacher)
+        lesson = Lesson.planned(recipe, network, teachers, images) if teachers else None
         memory_format = _common_memory_format(networks, images, recipe)
         if memory_format is torch.channels_last:
             for each in networks:
                 stack.enter_context(in_memory_format(each, memory_format))
-        yield Objective(recipe, build_mixer(recipe, classes), teacher), classes, memory_format
+        yield Objective(recipe, build_mixer(recipe, classes), lesson), classes, memory_format
 
 
 def _common_memory_format(networks: list[nn.Module], images: torch.Tensor, recipe: Recipe) -> torch.memory_format:
