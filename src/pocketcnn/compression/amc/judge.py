@@ -11,6 +11,7 @@ from pocketcnn.compression.short_tuning import HeldOut
 from pocketcnn.compression.space import PruningSpace
 from pocketcnn.graph import GraphNetwork, ModelInfo
 from pocketcnn.training import recalibrate
+from pocketcnn.training.devices import choose_device, placed
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,17 @@ class UntrainedAccuracy:
         repair: ``statistics``, batch norms average anew over the images; ``layers``, each layer that has lost inputs is
             fitted by least squares to what it answered before (the paper's section 3.1, after He et al., 2017), which takes
             many times as long; ``auto``, the statistics where there are any.
+        device: where networks are looked at.
     """
 
     space: PruningSpace
     held_out: HeldOut
     images: Tensor
     repair: Literal["auto", "statistics", "layers"] = "auto"
+    device: str = "auto"
 
     def __call__(self, counts: Counts) -> float:
-        return self.held_out.accuracy(self.network(counts))
+        return self.held_out.accuracy(self.network(counts), self.device)
 
     def network(self, counts: Counts, info: ModelInfo | None = None) -> GraphNetwork:
         """The narrowed and repaired network."""
@@ -40,7 +43,8 @@ class UntrainedAccuracy:
                 self.space.graph, graph, self.space.coupling, self.space.order.classes(counts), self.images
             )
         network = GraphNetwork(graph, info)
-        recalibrate(network, self.images)
+        with placed(network, choose_device(self.device), training=False):
+            recalibrate(network, self.images)
         return network
 
     @property
