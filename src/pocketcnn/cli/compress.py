@@ -1,77 +1,169 @@
 """`pocketcnn compress`: a trained network is made smaller until it keeps a budget."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Width
+from pocketcnn.cli.options import BudgetText, Data, Effort, Json, RecipeFile, Teachers, Width, writable_folder
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
-from pocketcnn.cli.sources import is_file, load_network
-from pocketcnn.cli.train import chosen_recipe, prepare, run
+from pocketcnn.cli.parent import parent_of
+from pocketcnn.cli.shapes import parse_size
+from pocketcnn.cli.sources import load_network
+from pocketcnn.errors import UsageError
+from pocketcnn.files import write_bytes
 
-if TYPE_CHECKING:
-    from pocketcnn.graph import GraphNetwork
+MODEL = ".safetensors"
+
+
+def results_folder(out: Path) -> Path:
+    """Where the results go: for a model file ``small.safetensors`` the folder ``small`` beside it."""
+    return out.with_suffix("") if out.suffix == MODEL else out
+
+
+def _writable(out: Path) -> Path:
+    if out.suffix == MODEL and out.is_dir():
+        raise UsageError(f"--out {out} is a folder. Choose another name for the model file.")
+    writable_folder(results_folder(out))
+    return out
 
 
 def compress(
     network: Annotated[
-        str, typer.Argument(metavar="FILE_OR_NAME", help="Model file, or a network of the zoo, which is trained first.")
+        str,
+        typer.Argument(
+            metavar="FILE_OR_NAME",
+            help="Model file; or a network of the zoo, timm:NAME or torchvision:NAME, which is trained first.",
+        ),
     ],
     data: Data,
     budget: BudgetText,
-    out: Out,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            callback=_writable,
+            help="Folder for the results; or a .safetensors file, with its folder beside it.",
+        ),
+    ],
     width: Width = 1.0,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Size of the images for a network by name: 32 or 24x32; theirs if not given."),
+    ] = None,
     effort: Effort = "low",
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the split and of all draws; that of the model file if not given.")
     ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="How much of each layer to prune: rank (all channels at once), netadapt (layer after layer, each choice "
+            "tried by a short training) or amc (learned by reinforcement)."
+        ),
+    ] = "rank",
+    stages: Annotated[
+        int | None, typer.Option(min=1, help="Stages of pruning with recovery after each; 1 or 2 if not given.")
+    ] = None,
+    criterion: Annotated[
+        str, typer.Option(help="What a channel is worth: energy, magnitude, bn_scale, taylor, fpgm or random.")
+    ] = "energy",
+    spread: Annotated[
+        str, typer.Option(help="global ranks all channels together, uniform takes the same share from every layer.")
+    ] = "global",
+    reconstruct: Annotated[
+        bool, typer.Option(help="Fit the layers that read removed channels before they are fine-tuned.")
+    ] = True,
+    resolution: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Smaller images for the smaller network: 96 or 96x128.")
+    ] = None,
+    blocks: Annotated[int, typer.Option(min=0, help="Residual blocks that may go, if the budget needs it.")] = 0,
+    small_kernels: Annotated[bool, typer.Option("--small-kernels", help="Cut kernels of 5x5 and more to 3x3.")] = False,
+    sparsity: Annotated[
+        str | None, typer.Option(help="Single weights set to zero, for storage: a share such as 80%, or 2:4.")
+    ] = None,
+    share: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=8, help="Let the weights of each layer share 2^BITS values, for storage.", metavar="BITS"
+        ),
+    ] = None,
+    code: Annotated[
+        bool,
+        typer.Option(
+            "--code", help="Code the model file, as a limit on `stored` does. The file to deploy is not coded."
+        ),
+    ] = False,
+    teacher: Teachers = None,
     recipe: RecipeFile = None,
     as_json: Json = False,
 ) -> None:
     """Make a trained network smaller until it keeps a budget.
 
-    It is pruned and quantized as far as the budget needs, with recovery by fine-tuning.
+    It is pruned and quantized as far as the budget needs, with recovery by fine-tuning. The strategies netadapt and amc
+    predict latencies: measure the target's latency table first, with `pocketcnn target profile`.
 
     Leaves the same files as fit, and like fit ends with exit code 3 if the budget cannot be met. Percentages of the budget
     are of the network as it is given.
 
     \b
-    Example:
+    Examples:
       pocketcnn compress trained/model.safetensors photos --budget "macs<=50%, size<=100kB" --out smaller
+      pocketcnn compress timm:mobilenetv3_small_100 photos --budget "macs<=50%" --out small.safetensors
+      pocketcnn compress trained/model.safetensors photos --budget "stored<=20kB" --sparsity 67% --share 6 --out tiny
     """
     from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.pipeline.compress import compress as compress_to_budget
+    from pocketcnn.pipeline.method import Method
+    from pocketcnn.pipeline.strategies import check_strategy
     from pocketcnn.targets import Budget
     from pocketcnn.training import Recipe
 
     output = Output(as_json)
     limits = Budget.parse(budget)  # before anything is trained
+    check_strategy(strategy)
     options = {"budget": budget, "out": out, "width": width if width != 1 else None, "effort": effort, "seed": seed}
-    with resumed_by_the_same_command(out):
-        parent = _parent(network, data, width, seed, recipe, out / "parent", output)
+    options |= {"strategy": strategy if strategy != "rank" else None, "size": size, "stages": stages}
+    options |= {"criterion": criterion if criterion != Method.criterion else None}
+    options |= {"spread": spread if spread != Method.spread else None, "blocks": blocks or None}
+    options |= {"resolution": resolution, "sparsity": sparsity, "share": share, "teacher": teacher}
+    flags = [
+        *(["--small-kernels"] if small_kernels else []),
+        *(["--code"] if code else []),
+        *([] if reconstruct else ["--no-reconstruct"]),
+    ]
+    method = Method(
+        criterion=criterion,
+        spread=spread,
+        stages=stages,
+        reconstruct=reconstruct,
+        resolution=parse_size(resolution) if resolution else None,
+        blocks=blocks,
+        small_kernels=small_kernels,
+        sparsity=sparsity,
+        share=share,
+        code=code,
+    )
+    teachers = [load_network(path) for path in teacher or ()]
+    folder = results_folder(out)
+    with resumed_by_the_same_command(folder):
+        parent = parent_of(network, data, folder / "parent", output, width=width, size=size, seed=seed, recipe=recipe)
         result = compress_to_budget(
             parent,
             data,
             limits,
-            out,
+            folder,
             effort=effort,
             seed=parent.info.split_seed if seed is None else seed,
+            strategy=strategy,
+            method=method,
+            teachers=teachers,
             recipe=Recipe.from_toml(recipe) if recipe else None,
             progress_for=stage_progress,
             say=output.say,
-            command=command_line("compress", (network, str(data)), {**options, "recipe": recipe}),
+            command=command_line("compress", (network, str(data), *flags), {**options, "recipe": recipe}),
         )
-    conclude(output, result, out)
-
-
-def _parent(
-    network: str, data: Path, width: float, seed: int | None, recipe: Path | None, out: Path, output: Output
-) -> "GraphNetwork":
-    """The network of the file, or the one of that name, trained with its checkpoints in `out`."""
-    if is_file(network):
-        return load_network(Path(network))
-    job = prepare(data, network, width, None, chosen_recipe(recipe, None, seed), None)
-    output.say(f"Training {job.plan.name}, which is to be compressed")
-    return run(job, out, resume=True, output=output)[0]
+    if out != folder:
+        write_bytes(out, (folder / "model.safetensors").read_bytes())
+    conclude(output, result, folder)

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Seed
+from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Seed, Teachers
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
+from pocketcnn.cli.sources import load_network
 
 
 def fit(
@@ -18,6 +19,7 @@ def fit(
     network: Annotated[
         list[str] | None, typer.Option(help="Choose among these networks of the zoo only; may be repeated.")
     ] = None,
+    teacher: Teachers = None,
     recipe: RecipeFile = None,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +42,9 @@ def fit(
     for name in network or ():
         network_options(name)  # an unknown name ends here, with the nearest one
     output = Output(as_json)
-    options = {"budget": budget, "out": out, "effort": effort, "seed": seed, "network": network, "recipe": recipe}
+    options = {"budget": budget, "out": out, "effort": effort, "seed": seed, "network": network, "teacher": teacher}
+    options["recipe"] = recipe
+    teachers = [load_network(path) for path in teacher or ()]
     with resumed_by_the_same_command(out):
         result = fit_to_budget(
             data,
@@ -49,6 +53,7 @@ def fit(
             effort=effort,
             seed=seed,
             networks=network or NETWORKS,
+            teachers=teachers,
             recipe=Recipe.from_toml(recipe) if recipe else None,
             progress_for=stage_progress,
             say=output.say,

@@ -5,7 +5,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pocketcnn.errors import MissingExtra, UsageError
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 def is_library_name(text: str) -> bool:
     """Whether `text` names a network of another library: ``LIBRARY:NAME``."""
     return text.partition(":")[0] in LIBRARIES and ":" in text
+
+
+def channels_of(text: str) -> Literal[3] | None:
+    """The input channels that every network of that library has; None where any number will do."""
+    return 3 if text.partition(":")[0] == "torchvision" else None
 
 
 def library_module(text: str, channels: int, classes: int) -> "nn.Module":

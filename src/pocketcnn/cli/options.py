@@ -9,7 +9,7 @@ import typer
 from pocketcnn.errors import UsageError
 
 
-def _writable_folder(path: Path) -> Path:
+def writable_folder(path: Path) -> Path:
     """Find out before any work is done that its results could not be written."""
     above = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     if not above.is_dir():
@@ -33,7 +33,7 @@ BudgetText = Annotated[
     str, typer.Option("--budget", help='Upper limits, such as "size<=60kB, latency<=1ms@onnxruntime-cpu".')
 ]
 Out = Annotated[
-    Path, typer.Option("--out", callback=_writable_folder, help="Folder for the results; made if it is not there.")
+    Path, typer.Option("--out", callback=writable_folder, help="Folder for the results; made if it is not there.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the split of the images and of all that training draws.")]
 Effort = Annotated[str, typer.Option(help="How much to train: quick (to try it out), low, medium or high.")]
@@ -44,4 +44,11 @@ InputText = Annotated[
 ]
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", help="TOML file that changes parts of the training recipe.")
+]
+Teachers = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--teacher",
+        help="Model file of a trained network that is learned from too (distillation); may be repeated for an ensemble.",
+    ),
 ]

@@ -26,6 +26,8 @@ def conclude(output: Output, result: "FitResult", out: Path) -> None:
     output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file itself")
     output.print(f"agrees with PyTorch  on {percent(parity.agreement)} of {parity.images} images")
     output.print(f"file to deploy       {out / artefact.file}")
+    if result.stored is not None and result.stored.coding is not None:
+        output.print(f"coded model file     {out / result.stored.file}, {result.stored.bytes:,} bytes")
     output.print(f"report               {out / 'report.html'}")
     for note in result.notes:
         output.say(note)

@@ -1,5 +1,6 @@
 """What a verb was given: a model file, an ONNX file with its sidecar, or the name of a network, ours or of another library."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,6 +150,19 @@ def load_classifier(path: Path) -> Classifier:
         )
     data = next((stage.data for stage in info.lineage if stage.data is not None), None)
     return Classifier(path, network, info.input, info.classes, info.split_seed, data)
+
+
+def as_teacher(classifier: Classifier, contract: "InputContract", classes: Sequence[str]) -> "nn.Module":
+    """`classifier` as a teacher of networks for images of `contract` that answer with `classes`, in that order.
+
+    Raises:
+        UsageError: it is for images of other channels.
+    """
+    from pocketcnn.pipeline.teachers import teacher_for
+
+    return teacher_for(
+        classifier.module, classifier.contract, classifier.classes, contract, classes, str(classifier.path)
+    )
 
 
 def check_classes(classifier: Classifier, folder: "ImageFolder") -> None:

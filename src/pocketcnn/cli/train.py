@@ -1,24 +1,26 @@
 """`pocketcnn train`: one network of the zoo on a folder of images."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pocketcnn.cli.options import Data, Json, Out, RecipeFile, Width
+from pocketcnn.cli.libraries import channels_of, is_library_name
+from pocketcnn.cli.options import Data, Json, Out, RecipeFile, Teachers, Width
 from pocketcnn.cli.output import Output, percent, plain
+from pocketcnn.cli.plans import Buildable, LibraryPlan
 from pocketcnn.cli.scores import figures_of
 from pocketcnn.cli.shapes import format_shape, parse_size
-from pocketcnn.cli.sources import Classifier, check_classes, load_classifier
+from pocketcnn.cli.sources import Classifier, as_teacher, check_classes, load_classifier
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 
 if TYPE_CHECKING:
     from pocketcnn.data import ImageFolder
     from pocketcnn.graph import GraphNetwork, InputContract, Stage
-    from pocketcnn.pipeline.candidates import Plan
     from pocketcnn.pipeline.recipes import Sets
     from pocketcnn.training import Recipe, TrainResult
 
@@ -27,7 +29,9 @@ MODEL_FILE, FIGURES_FILE = "model.safetensors", "training.json"
 
 def train(
     data: Data,
-    network: Annotated[str, typer.Option(help="Name of a network, see `pocketcnn models`.")],
+    network: Annotated[
+        str, typer.Option(help="Name of a network, see `pocketcnn models`; or timm:NAME, torchvision:NAME.")
+    ],
     out: Out,
     width: Width = 1.0,
     size: Annotated[
@@ -40,9 +44,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the training that was stopped in --out.")
     ] = False,
-    teacher: Annotated[
-        Path | None, typer.Option(help="Model file or ONNX file whose predictions are learned too (distillation).")
-    ] = None,
+    teacher: Teachers = None,
     as_json: Json = False,
 ) -> None:
     """Train a network of the zoo on a folder of images.
@@ -74,12 +76,12 @@ def train(
 class Job:
     """Everything that a training needs, checked."""
 
-    plan: "Plan"
+    plan: Buildable
     folder: "ImageFolder"
     contract: "InputContract"
     sets: "Sets"
     recipe: "Recipe"
-    teacher: Classifier | None
+    teachers: tuple[Classifier, ...] | None
 
 
 def chosen_recipe(file: Path | None, epochs: int | None, seed: int | None) -> "Recipe":
@@ -91,9 +93,9 @@ def chosen_recipe(file: Path | None, epochs: int | None, seed: int | None) -> "R
 
 
 def prepare(
-    data: Path, network: str, width: float, size: str | None, recipe: "Recipe", teacher_file: Path | None
+    data: Path, network: str, width: float, size: str | None, recipe: "Recipe", teacher_files: Sequence[Path] | None
 ) -> Job:
-    """Read the folder and decide what is trained on what.
+    """Read the folder and decide what is trained on what. The first teacher lends its input contract.
 
     Raises:
         UsageError: a name, a size or a folder is wrong, or the teacher is for other images or classes.
@@ -103,16 +105,20 @@ def prepare(
     from pocketcnn.pipeline.candidates import Plan
     from pocketcnn.pipeline.recipes import datasets
 
-    network_options(network)  # an unknown name ends here, before the images are read
+    is_library = is_library_name(network)
+    if not is_library:
+        network_options(network)  # an unknown name ends here, before the images are read
     wanted = parse_size(size) if size else None
-    teacher = load_classifier(teacher_file) if teacher_file else None
+    teachers = tuple(map(load_classifier, teacher_files or ()))
     folder = scan(data, seed=recipe.seed)
-    if teacher:
+    for teacher in teachers:
         check_classes(teacher, folder)
-        _check_size(teacher, wanted)
-    contract = teacher.contract if teacher else infer_contract(folder, size=wanted)
-    plan = Plan(network, width, contract.channels, (contract.height, contract.width), len(folder.classes))
-    return Job(plan, folder, contract, datasets(folder, contract, recipe.augmentation), recipe, teacher)
+    if teachers:
+        _check_size(teachers[0], wanted)
+    contract = teachers[0].contract if teachers else infer_contract(folder, wanted, channels_of(network))
+    kind = LibraryPlan if is_library else Plan
+    plan = kind(network, width, contract.channels, (contract.height, contract.width), len(folder.classes))
+    return Job(plan, folder, contract, datasets(folder, contract, recipe.augmentation), recipe, teachers)
 
 
 def run(job: Job, out: Path, *, resume: bool, output: Output) -> tuple["GraphNetwork", dict[str, Any]]:
@@ -135,12 +141,15 @@ def run(job: Job, out: Path, *, resume: bool, output: Output) -> tuple["GraphNet
             job.sets.val,
             job.recipe,
             out=out,
-            teacher=job.teacher.module if job.teacher else None,
+            teacher=[as_teacher(each, job.contract, job.folder.classes) for each in job.teachers or ()],
             resume=resume,
             progress=output.progress(job.plan.name),
         )
     info = ModelInfo(name=job.plan.name, input=job.contract, classes=job.folder.classes)
-    network = GraphNetwork(capture(inference_form(module), (1, *job.contract.shape)), info)
+    if isinstance(module, GraphNetwork):
+        network = GraphNetwork(module.graph, info)
+    else:
+        network = GraphNetwork(capture(inference_form(module), (1, *job.contract.shape)), info)
     test = training.evaluate(network, job.sets.test)
     network.info = info.with_stage(stage_of(job, result, test.top1))
     document = {
@@ -163,7 +172,10 @@ def stage_of(job: Job, result: "TrainResult", test_accuracy: float) -> "Stage":
 
     return Stage(
         name="trained",
-        settings={**job.recipe.model_dump(), "teacher": job.teacher.path.name if job.teacher else None},
+        settings={
+            **job.recipe.model_dump(mode="json"),
+            "teacher": " + ".join(t.path.name for t in job.teachers or ()) or None,
+        },
         seed=job.recipe.seed,
         data=job.folder.fingerprint,
         figures={"val_accuracy": result.val_accuracy, "test_accuracy": test_accuracy, "best_epoch": result.best_epoch},

@@ -1,7 +1,8 @@
 """`compress`: a trained network in, the same network within a budget out."""
 
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pocketcnn.data import scan
@@ -10,8 +11,12 @@ from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
+from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.recipes import RECIPE, Trainings, datasets
+from pocketcnn.pipeline.restructure import resized, restructure
 from pocketcnn.pipeline.shrink import Bench
+from pocketcnn.pipeline.strategies import check_strategy, pruner_of
+from pocketcnn.pipeline.teachers import teachers_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import FitResult
 from pocketcnn.targets import Budget
@@ -26,7 +31,10 @@ def compress(
     *,
     effort: str | Effort = "low",
     seed: int = 0,
+    strategy: str = "rank",
     recipe: Recipe | None = None,
+    method: Method | None = None,
+    teachers: Sequence[GraphNetwork] = (),
     progress_for: ProgressFor = quiet,
     say: Say = silent,
     command: str = "",
@@ -39,12 +47,19 @@ def compress(
         network: with its input contract and classes in `info`, as `load` gives it.
         data: a folder of images with the same classes.
         seed: of the split into train, val and test: that of the training, lest test images were trained on.
+        strategy: how much of each layer is pruned: ``rank`` ranks all channels at once; ``netadapt`` narrows layer after layer
+            and tries each choice by a short training; ``amc`` learns it by reinforcement. The latter two predict latencies
+            from the latency table of the target, and leave what they found out in the folder ``automatic``.
+        method: how it is made smaller, where there is a choice.
+        teachers: networks that are learned from beside the unpruned one whenever something is fine-tuned.
 
     Raises:
-        UsageError: the network is quantized, lacks its contract, or was trained for other classes.
+        UsageError: the network is quantized, lacks its contract, or was trained for other classes; there is no such
+            strategy, or it needs a latency table that is not there.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
+    check_strategy(strategy)
     wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
     if network.numerics:
         raise UsageError("This network is quantized already. Compress the float network that it was made from.")
@@ -56,13 +71,24 @@ def compress(
             f"The network knows the classes {', '.join(network.info.classes)}, "
             f"the folder {data} has {', '.join(folder.classes)}. Train it on these images first."
         )
-    size = load_effort(effort)
+    size, how = load_effort(effort), method or Method()
     trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
     settings = {"network": fingerprint_of(network), "data": folder.fingerprint, "budget": str(wanted), "seed": seed}
-    settings |= {"effort": asdict(size), "recipe": trainings.base.model_dump()}
-    workspace = Workspace.of(Path(out), settings, progress_for)
+    settings |= {"effort": asdict(size), "recipe": trainings.base.model_dump(), "method": asdict(how)}
+    settings |= {"strategy": strategy, "teachers": [fingerprint_of(teacher) for teacher in teachers]}
+    teaching = teachers_of(teachers, folder.classes)
+    teaching(network.info.input)  # one that is for other images or classes ends here
+    workspace = Workspace.of(Path(out), settings, progress_for, teaching)
+    smaller = resized(network, how.resolution).info.input
     sets = datasets(folder, network.info.input, trainings.base.augmentation)
     with threads_for(network.info.input.height, network.info.input.width):
-        bench = Bench(sets, absolute(wanted, network.graph), trainings, workspace, say, folder.fingerprint)
+        limits = absolute(wanted, network.graph)
+        pruner = pruner_of(strategy, Path(out))
+        bench = Bench(sets, limits, trainings, workspace, say, folder.fingerprint, method=how, pruner=pruner)
         bench.record("given", network, settings={}, seconds=0.0)
-        return finish(network, bench, Request(wanted, folder, Path(out), seed, command, started))
+        parent = network
+        if smaller is not None and smaller != network.info.input:
+            bench = replace(bench, sets=datasets(folder, smaller, trainings.base.augmentation))
+        if how.restructures:
+            parent = restructure(network, bench)
+        return finish(parent, bench, Request(wanted, folder, Path(out), seed, command, started))

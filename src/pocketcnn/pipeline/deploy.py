@@ -10,21 +10,30 @@ import numpy.typing as npt
 from torch import Tensor
 
 from pocketcnn.graph import Graph, GraphNetwork, InputContract
-from pocketcnn.graph.model_file import save
+from pocketcnn.graph.model_file import file_bytes, save, smallest_coding
 from pocketcnn.pipeline.export import describe, export, numerics_name
 from pocketcnn.pipeline.figures import artefact_bytes, figures, in_form, opened
 from pocketcnn.pipeline.shrink import Bench, Shrunk, shrink
 from pocketcnn.pipeline.sidecar import Figures
-from pocketcnn.report.result import DEPLOYED, Accuracy, ArtefactRecord, LatencyRecord, LimitRecord, ParityRecord
+from pocketcnn.report.result import (
+    DEPLOYED,
+    Accuracy,
+    ArtefactRecord,
+    LatencyRecord,
+    LimitRecord,
+    ModelFileRecord,
+    ParityRecord,
+)
 from pocketcnn.runtimes import Latency, compare, get_runtime
 from pocketcnn.runtimes.base import FloatArray
 from pocketcnn.runtimes.parity import parity
 from pocketcnn.runtimes.timing import DEFAULT_RULE
-from pocketcnn.targets import Budget, Verdict, load_target
+from pocketcnn.targets import Budget, Quantity, Verdict, load_target
 from pocketcnn.targets.limits import DEFAULT_TARGET
 from pocketcnn.targets.measuring import example_batch
 from pocketcnn.training import wilson_interval
 
+MODEL_FILE = "model.safetensors"
 IntArray = npt.NDArray[np.int64]
 BATCH = 64
 
@@ -79,6 +88,20 @@ def write_artefact(network: GraphNetwork, path: Path, val: Labelled, test: Label
     )
 
 
+def write_model_file(network: GraphNetwork, path: Path, *, is_coded: bool) -> ModelFileRecord:
+    """Save `network`, coded or not, and note how large its file is in both ways."""
+    coding = smallest_coding() if is_coded else None
+    save(path, network, coding=coding)
+    size = path.stat().st_size
+    plain = len(file_bytes(network.graph.rebuilt(), network.info)) if is_coded else size
+    return ModelFileRecord(file=path.name, bytes=size, coding=coding, plain_bytes=plain)
+
+
+def is_coded(bench: Bench) -> bool:
+    """Whether the model file is to be coded: it was asked for, or the budget limits its bytes."""
+    return bench.method.code or bool(bench.budget.limits_on(Quantity.STORED))
+
+
 def check_parity(network: GraphNetwork, float_network: GraphNetwork, path: Path, images: Tensor) -> ParityRecord:
     """The artefact beside the network in PyTorch, and beside the float network that it stands for."""
     found = parity(network, path, images, float_network=float_network)
@@ -92,9 +115,14 @@ def check_parity(network: GraphNetwork, float_network: GraphNetwork, path: Path,
     )
 
 
-def judge(network: GraphNetwork, path: Path, budget: Budget) -> tuple[tuple[Verdict, ...], tuple[LimitRecord, ...]]:
-    """Every limit of an absolute budget against the figures of the file as it lies there."""
-    verdicts = budget.check(figures(network.graph, budget, path.read_bytes(), DEFAULT_RULE))
+def judge(
+    network: GraphNetwork, path: Path, budget: Budget, stored: int
+) -> tuple[tuple[Verdict, ...], tuple[LimitRecord, ...]]:
+    """Every limit of an absolute budget against the figures of the file as it lies there.
+
+    `stored` is the bytes of the model file beside it.
+    """
+    verdicts = budget.check(figures(network.graph, budget, path.read_bytes(), DEFAULT_RULE, stored))
     records = tuple(
         LimitRecord(
             limit=str(verdict.limit),
@@ -164,6 +192,7 @@ class Delivered:
     contract: InputContract
     test: Labelled
     artefact: ArtefactRecord
+    stored: ModelFileRecord
     limits: tuple[LimitRecord, ...]
     closest_miss: str
     parity: ParityRecord
@@ -184,20 +213,21 @@ def deliver(parent: GraphNetwork, bench: Bench, out: Path) -> Delivered:
         bench.stages[:] = first_stages
         shrunk = shrink(parent, bench.with_budget(target, attempt))
         artefact = write_artefact(shrunk.network, path, val, test)
-        verdicts, limits = judge(shrunk.network, path, bench.budget)
+        stored = write_model_file(shrunk.network, out / MODEL_FILE, is_coded=is_coded(bench))
+        verdicts, limits = judge(shrunk.network, path, bench.budget, stored.bytes)
         missed = [verdict for verdict in verdicts if not verdict.kept]
         if not missed or not shrunk.within_reach or attempt == TIGHTEN:
             break
         bench.say(f"The file misses the budget ({missed[0]}); shrinking it further")
         target = _tightened(target, missed)
     checked = check_parity(shrunk.network, shrunk.float_network, path, val.images)
-    save(out / "model.safetensors", shrunk.network)
     delivered = Delivered(
         network=shrunk.network,
         float_network=shrunk.float_network,
         contract=bench.sets.val.contract,
         test=test,
         artefact=artefact,
+        stored=stored,
         limits=limits,
         closest_miss="; ".join(map(str, missed)),
         parity=checked,

@@ -4,7 +4,7 @@ A latency on a target that no runtime here runs is estimated instead, and its fi
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pocketcnn.compression.quantization import with_placeholder_formats
 from pocketcnn.cost import count
-from pocketcnn.graph import Graph, GraphNetwork, for_inference
+from pocketcnn.graph import Graph, GraphNetwork, ModelInfo, for_inference
+from pocketcnn.graph.model_file import file_bytes, smallest_coding
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes import Session, StopRule, get_runtime, measure
 from pocketcnn.targets import Budget, Figure, Limit, Quantity, Target, latency_figure, load_target
@@ -43,15 +44,40 @@ def artefact_bytes(graph: Graph) -> bytes:
     return data
 
 
-def counted(graph: Graph, artefact: bytes) -> dict[Subject, Figure]:
+def stored_bytes(graph: Graph) -> int:
+    """Bytes of the coded model file of a graph as it would be deployed, less what it would say of its origin."""
+    return len(file_bytes(graph, ModelInfo(), smallest_coding()))
+
+
+class CountedFigures(dict[Subject, Figure]):
+    """Figures by what they are of. Those of the coded model file are found when they are first asked for: that takes long."""
+
+    def __init__(self, graph: Graph, found: Mapping[Subject, Figure]) -> None:
+        super().__init__(found)
+        self._graph = graph
+
+    def __missing__(self, subject: Subject) -> Figure:
+        if subject is not Quantity.STORED:
+            raise KeyError(subject)
+        self[subject] = stored_figure(stored_bytes(self._graph))
+        return self[subject]
+
+
+def stored_figure(size: int) -> Figure:
+    """The bytes of a coded model file as a figure."""
+    return Figure.counted(size, "bytes of the coded model file")
+
+
+def counted(graph: Graph, artefact: bytes) -> CountedFigures:
     """The figures that need no measurement, of a graph as it would be deployed."""
     cost = count(graph)
-    return {
+    found: dict[Subject, Figure] = {
         Quantity.SIZE: Figure.counted(len(artefact), "bytes of the ONNX file"),
         Quantity.MACS: Figure.counted(cost.madds, "multiply-adds of convolutions and linear layers, for one image"),
         Quantity.PARAMS: Figure.counted(cost.params, "weights and biases, batch normalization folded"),
         Quantity.RAM: Figure.counted(cost.peak_activation_bytes, "activations alive at their peak, by liveness"),
     }
+    return CountedFigures(graph, found)
 
 
 def latency(graph: Graph, artefact: bytes, target_name: str, rule: StopRule = QUICK) -> Figure:
@@ -87,11 +113,16 @@ def opened(graph: Graph, artefact: bytes, target: Target) -> Iterator[Session]:
 
 
 def figures(
-    graph: Graph, budget: Budget, artefact: bytes | None = None, rule: StopRule = QUICK
+    graph: Graph, budget: Budget, artefact: bytes | None = None, rule: StopRule = QUICK, stored: int | None = None
 ) -> dict[Subject, Figure]:
-    """All figures that `budget` asks for, of a graph as it would be deployed (see `in_form`)."""
+    """All figures that `budget` asks for, of a graph as it would be deployed (see `in_form`).
+
+    `artefact` is its ONNX file and `stored` the bytes of its coded model file, where they are there already.
+    """
     data = artefact_bytes(graph) if artefact is None else artefact
     found = counted(graph, data)
+    if budget.limits_on(Quantity.STORED):
+        found[Quantity.STORED] = stored_figure(stored_bytes(graph) if stored is None else stored)
     found.update({(Quantity.LATENCY, name): latency(graph, data, name, rule) for name in budget.targets})
     return found
 
@@ -105,6 +136,8 @@ def absolute(budget: Budget, parent: Graph) -> Budget:
         return budget
     deployed = in_form(parent, "float32")
     found = counted(deployed, artefact_bytes(deployed))
+    if any(limit.relative for limit in budget.limits_on(Quantity.STORED)):
+        found[Quantity.STORED] = stored_figure(stored_bytes(deployed))
     for limit in budget.limits_on(Quantity.LATENCY):
         if limit.relative:
             form = in_form(parent, first_form(load_target(str(limit.target))))
@@ -115,6 +148,11 @@ def absolute(budget: Budget, parent: Graph) -> Budget:
 def first_form(target: Target) -> str:
     """The most exact numerics that `target` runs."""
     return next(form for form in FORMS if form in target.numerics)
+
+
+def unchanged(graph: Graph) -> Graph:
+    """`graph` itself."""
+    return graph
 
 
 @dataclass
@@ -129,13 +167,23 @@ class Judge:
     fast_enough: dict[tuple[str, Limit], int] = field(default_factory=dict)
     """(form, limit) -> the most multiply-adds that were clearly fast enough."""
 
+    as_stored: Callable[[Graph], Graph] = unchanged
+    """What a float network becomes before its file is written: pruned and shared weights, if that is asked for."""
+
     def fits(self, graph: Graph, form: str) -> bool:
         """Whether the network keeps every limit when it is deployed in `form`."""
         deployed = in_form(graph, form)
-        data = artefact_bytes(deployed)
+        is_written = any(self.budget.limits_on(quantity) for quantity in (Quantity.SIZE, Quantity.LATENCY))
+        data = artefact_bytes(deployed) if is_written else b""  # writing it takes longer than all counting
         found = counted(deployed, data)
-        bounds = [limit for limit in self.budget.limits if limit.target is None]
+        bounds = [
+            limit for limit in self.budget.limits if limit.target is None and limit.quantity is not Quantity.STORED
+        ]
         if any(found[limit.quantity].value > limit.bound for limit in bounds):
+            return False
+        if any(
+            stored_bytes(self.as_stored(deployed)) > limit.bound for limit in self.budget.limits_on(Quantity.STORED)
+        ):
             return False
         madds = int(found[Quantity.MACS].value)
         return all(

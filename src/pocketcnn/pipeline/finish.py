@@ -49,6 +49,7 @@ def finish(
         closest_miss=delivered.closest_miss,
         limits=delivered.limits,
         artefact=delivered.artefact,
+        stored=delivered.stored,
         parity=delivered.parity,
         latencies=delivered.latencies,
         stages=tuple(bench.stages),

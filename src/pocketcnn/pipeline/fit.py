@@ -21,7 +21,8 @@ from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.halving import race
 from pocketcnn.pipeline.recipes import RECIPE, Sets, Trainings, datasets
 from pocketcnn.pipeline.shrink import Bench
-from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, quiet, silent
+from pocketcnn.pipeline.teachers import teachers_of
+from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import FitResult
 from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, threads_for
@@ -36,6 +37,7 @@ def fit(
     seed: int = 0,
     networks: Sequence[str] = NETWORKS,
     recipe: Recipe | None = None,
+    teachers: Sequence[GraphNetwork] = (),
     progress_for: ProgressFor = quiet,
     say: Say = silent,
     command: str = "",
@@ -52,6 +54,7 @@ def fit(
         effort: ``quick``, ``low``, ``medium`` or ``high``, or an `Effort`: how much is trained.
         networks: names of the zoo to choose from.
         recipe: replaces the default recipe of all trainings; epochs, rates of fine-tuning and warm-up follow from the effort.
+        teachers: trained networks for the same classes that every training learns from, as `load` gives them.
         progress_for: makes the progress display of a training from its title.
         say: is told each thing that was found out.
         command: what the user typed, for the report.
@@ -70,6 +73,8 @@ def fit(
     _check_networks(networks)
     folder = scan(Path(data), seed=seed)
     contract = infer_contract(folder)
+    teaching = teachers_of(teachers, folder.classes)
+    teaching(contract)  # one that is for other images or classes ends here
     say(_folder_in_words(folder, contract))
     with threads_for(contract.height, contract.width):
         plans = propose(contract, len(folder.classes), wanted, size.candidates, networks)
@@ -82,7 +87,8 @@ def fit(
             "seed": seed,
         }
         settings |= {"networks": list(networks), "recipe": trainings.base.model_dump()}
-        workspace = Workspace.of(Path(out), settings, progress_for)
+        settings["teachers"] = [fingerprint_of(teacher) for teacher in teachers]
+        workspace = Workspace.of(Path(out), settings, progress_for, teaching)
         sets = SetsBySize(folder, contract, trainings.base.augmentation)
         winner, candidates = race(plans, sets.of, trainings, workspace, say)
         chosen = sets.of(winner.plan)

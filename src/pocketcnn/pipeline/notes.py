@@ -2,13 +2,14 @@
 
 from pocketcnn.pipeline.candidates import Plan
 from pocketcnn.pipeline.deploy import Delivered
-from pocketcnn.report.result import DEPLOYED, LatencyRecord
+from pocketcnn.report.result import DEPLOYED, ArtefactRecord, LatencyRecord, ModelFileRecord
+from pocketcnn.targets.units import format_bytes
 
 
 def notes_on(plan: Plan | None, delivered: Delivered) -> tuple[str, ...]:
     """All notes that apply."""
     notes = [small_image_note(plan)] if plan is not None and plan.is_small else []
-    return (*notes, *latency_notes(delivered.latencies))
+    return (*notes, *coding_notes(delivered.stored, delivered.artefact), *latency_notes(delivered.latencies))
 
 
 def small_image_note(plan: Plan) -> str:
@@ -18,6 +19,17 @@ def small_image_note(plan: Plan) -> str:
         f"strides are left out, so that the last feature map is {plan.total_stride} times smaller than the image instead of "
         "32 times, and the layer before the classifier shrinks with the width."
     )
+
+
+def coding_notes(stored: ModelFileRecord, artefact: ArtefactRecord) -> list[str]:
+    """What is coded and what is not."""
+    if stored.coding is None:
+        return []
+    sizes = [format_bytes(size) for size in (stored.bytes, stored.plain_bytes, artefact.bytes)]
+    return [
+        f"{stored.file} is coded: {sizes[0]} in place of {sizes[1]}, for storing and sending; `pocketcnn.load` reads it as it "
+        f"is. {artefact.file}, which is deployed, has {sizes[2]} and is not coded: runtimes do not read coded files."
+    ]
 
 
 def latency_notes(latencies: tuple[LatencyRecord, ...]) -> list[str]:

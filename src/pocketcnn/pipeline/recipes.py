@@ -37,9 +37,14 @@ class Sets:
 
     def calibration(self, images: int = 512) -> Tensor:
         """Up to `images` training images (N, C, H, W), spread evenly over the classes' order."""
+        return self.evidence(images)[0]
+
+    def evidence(self, images: int) -> tuple[Tensor, Tensor]:
+        """The same with their labels (N,)."""
         total = len(self.plain_train)
         step = max(1, total // images)
-        return torch.stack([self.plain_train[index][0] for index in range(0, total, step)][:images])
+        samples = [self.plain_train[index] for index in range(0, total, step)][:images]
+        return torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
 
 
 def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto") -> Sets:

@@ -1,24 +1,32 @@
 """From a trained network to one that keeps the budget: prune, recover against the parent, quantize, recover again.
 
-Each step is taken only when the budget needs it: float before int8, whole before pruned.
+Each step is taken only when the budget needs it: float before int8, whole before pruned. What a `Method` asks for beside that
+(other images, fewer blocks, smaller kernels) was done before, see `restructure`; zeros among the weights come last.
 """
 
-import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pocketcnn.compression.prune import Fits, PruneSettings, plan
-from pocketcnn.compression.quantization import quantize
+from pocketcnn.compression.bounds import Measure, clock, together
+from pocketcnn.compression.prune import Fits, PrunePlan, PruneSettings, plan
+from pocketcnn.compression.quantization import LearnedSteps, QuantizeSettings, quantize
+from pocketcnn.compression.reconstruction import reconstruct
+from pocketcnn.compression.sparsity import Sparsity, sparsify, zero_share, zeros_kept
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset
-from pocketcnn.errors import BudgetNotMet
+from pocketcnn.errors import BudgetNotMet, PocketcnnError
 from pocketcnn.graph import Graph, GraphNetwork, Stage
 from pocketcnn.pipeline.figures import FORMS, Judge
+from pocketcnn.pipeline.method import CRITERION as CRITERION
+from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.recipes import Sets, Trainings
+from pocketcnn.pipeline.store import forms_with_shared_weights, make_shared, stored_form
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.report.result import Accuracy, StageRecord
 from pocketcnn.targets import Budget, load_target
@@ -30,11 +38,10 @@ FAR = 0.5
 AGREEMENT = 0.995
 """Share of the validation images on which an integer network must answer like the float one to need no fine-tuning."""
 
-CRITERION = "energy"
-"""What a channel is worth; it looks at images, but not at their labels."""
-
 EVIDENCE = 1024
-"""Training images that it looks at; they give the batch norms their statistics, too."""
+"""Training images that show what a channel is worth; they give the batch norms their statistics, too."""
+
+BATCH = 64
 
 DEFAULT_MULTIPLE = 8
 """Channel counts are rounded to this where the budget names no target that says what it likes."""
@@ -59,15 +66,18 @@ class Bench:
     attempt: int = 0
     pruner: Pruner | None = None
     """Chooses how much of each layer to prune; `prune` if not given."""
+    method: Method = field(default_factory=Method)
+    """What is done where there is a choice."""
 
     def with_budget(self, budget: Budget, attempt: int) -> "Bench":
         """The same bench for another attempt with another budget; stages are recorded in the same list."""
         return replace(self, budget=budget, attempt=attempt)
 
-    def train(self, stage: str, network: GraphNetwork, recipe: Recipe, teacher: GraphNetwork) -> None:
-        """Train `network` against `teacher`, resumable under the name of the stage."""
+    def train(self, stage: str, network: nn.Module, recipe: Recipe, teacher: nn.Module) -> None:
+        """Train `network` against `teacher`, resumable under the name of the stage. Weights that are zero stay zero."""
         name = f"{stage} {self.attempt + 1}" if self.attempt else stage
-        self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher)
+        with zeros_kept(network) if self.method.sparsity else nullcontext():
+            self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher)
 
     def record(
         self, name: str, network: GraphNetwork, *, settings: dict[str, object], seconds: float, note: str = ""
@@ -106,13 +116,20 @@ class Shrunk:
 
 def shrink(parent: GraphNetwork, bench: Bench) -> Shrunk:
     """Bring `parent`, a trained float network, within the budget."""
-    forms, judge = allowed_forms(bench.budget), Judge(bench.budget)
+    forms = allowed_forms(bench.budget)
+    if bench.method.share is not None:
+        forms = forms_with_shared_weights(forms)
+    judge = Judge(bench.budget, as_stored=lambda graph: stored_form(graph, bench.method))
     form = judge.form(parent.graph, forms)
     network, within_reach = parent, True
     if form is None:
         cutter = bench.pruner or prune
         network, within_reach = cutter(parent, bench, lambda graph: judge.form(graph, forms) is not None)
         form = judge.form(network.graph, forms) or forms[-1]
+    if bench.method.zeros is not None:
+        network = make_sparse(network, bench.method.zeros, bench)
+    if bench.method.share is not None:
+        network = make_shared(network, bench.method.share, bench)
     deployed = network if form == "float32" else quantize_and_recover(network, bench)
     return Shrunk(deployed, network, within_reach)
 
@@ -124,41 +141,110 @@ def allowed_forms(budget: Budget) -> tuple[str, ...]:
 
 
 def prune(parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork, bool]:
-    """Prune `parent` until it fits and fine-tune it against the unpruned parent; whether it could be made to fit."""
-    multiple = max([load_target(name).channel_multiple for name in bench.budget.targets], default=DEFAULT_MULTIPLE)
-    settings = PruneSettings(criterion=CRITERION, multiple=multiple)
-    images = bench.sets.calibration(EVIDENCE)
-    whole = count(parent.graph).madds
-    network, within_reach = cut(parent, fits, settings, images)
-    kept = count(network.graph).madds / whole
-    if kept < FAR:
-        half = whole * math.sqrt(kept)
-        halfway, _ = cut(parent, lambda graph: count(graph).madds <= half, settings, images)
-        recover("pruned halfway", halfway, parent, bench, plain(settings))
-        network, within_reach = cut(halfway, fits, settings, images)
-    recover("pruned", network, parent, bench, plain(settings))
-    return network, within_reach
+    """Prune `parent` until it fits and fine-tune it against the unpruned parent; whether it could be made to fit.
 
-
-def cut(network: GraphNetwork, fits: Fits, settings: PruneSettings, images: Tensor) -> tuple[GraphNetwork, bool]:
-    """`network` without its least important channels, so that it fits; or as narrow as it gets, where nothing does.
-
-    `images` (N, C, H, W) show what the channels are worth, and give the batch norms their statistics again.
+    In several stages each leaves the same share of the multiply-adds of the stage before it.
     """
+    narrowing = narrowing_of(bench)
+    how = {**plain(narrowing.settings), "reconstruct": narrowing.reconstruct, "stages": bench.method.stages}
+    whole, source = count(parent.graph).madds, parent
+    cut = choose(parent, fits, narrowing)
+    kept = count(cut.graph).madds / whole
+    stages = bench.method.stages or (1 if kept >= FAR else 2)
+    for stage in range(1, stages):
+        part = choose(source, partial(_is_within, whole * kept ** (stage / stages)), narrowing)
+        source = mend(source, part, narrowing)
+        recover(stage_name(stage, stages), source, parent, bench, how)
+    if stages > 1:
+        cut = choose(source, fits, narrowing)
+    network = mend(source, cut, narrowing)
+    recover(stage_name(stages, stages), network, parent, bench, how)
+    return network, cut.plan is not None
+
+
+def _is_within(madds: float, graph: Graph) -> bool:
+    return count(graph).madds <= madds
+
+
+def stage_name(stage: int, stages: int) -> str:
+    """What the result of a stage of pruning, counted from 1, is called."""
+    if stage == stages:
+        return "pruned"
+    return "pruned halfway" if 2 * stage == stages else f"pruned, stage {stage} of {stages}"
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """How channels are chosen, on which images (N, C, H, W) with labels (N,), and what is done with those that are left."""
+
+    settings: PruneSettings
+    images: Tensor
+    labels: Tensor
+    seconds: Measure | None = None
+    """Predicts the latency on the targets; widths are then those at which it has its steps."""
+    reconstruct: bool = True
+
+    @property
+    def batches(self) -> list[tuple[Tensor, Tensor]]:
+        """The images in small batches."""
+        return list(zip(torch.split(self.images, BATCH), torch.split(self.labels, BATCH), strict=True))
+
+
+def narrowing_of(bench: Bench) -> Narrowing:
+    """How the channels of the networks on this bench are chosen."""
+    method, seconds = bench.method, table_clock(bench.budget)
+    if seconds is not None:
+        bench.say(f"Channel counts are taken from the latency table of {', '.join(bench.budget.targets)}")
+    multiple = max([load_target(name).channel_multiple for name in bench.budget.targets], default=DEFAULT_MULTIPLE)
+    settings = PruneSettings(
+        criterion=method.criterion, spread=method.spread, multiple=multiple, seed=bench.trainings.seed
+    )
+    return Narrowing(settings, *bench.sets.evidence(EVIDENCE), seconds, method.reconstruct)
+
+
+def table_clock(budget: Budget) -> Measure | None:
+    """The latency on the targets of `budget` by their tables; None where one has no table that is true here."""
+    targets = [load_target(name) for name in budget.targets]
+    if any(target.runtime is None for target in targets):
+        return None  # a roofline has no steps
+    try:
+        return together([clock(target.name) for target in targets])
+    except PocketcnnError:
+        return None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A graph without its least important channels, and which these are: None where no choice fits, and this is the narrowest."""
+
+    graph: Graph
+    plan: PrunePlan | None
+
+
+def choose(network: GraphNetwork, fits: Fits, how: Narrowing) -> Cut:
+    """The least important channels of `network` go until it fits; or as many as may, where nothing does."""
     tried: list[Graph] = []
 
     def watched(graph: Graph) -> bool:
         tried.append(graph)
         return fits(graph)
 
-    unlabelled = [(batch, torch.zeros(len(batch), dtype=torch.long)) for batch in torch.split(images, 64)]
+    whole = network.graph
     try:
-        graph, fitting = plan(network.graph, watched, settings, batches=unlabelled).apply(network.graph), True
+        found = plan(whole, watched, how.settings, batches=how.batches, seconds=how.seconds)
     except BudgetNotMet:
-        graph, fitting = tried[0], False  # the search begins with the narrowest network
+        return Cut(tried[0], None)  # the search begins with the narrowest network
+    return Cut(found.apply(whole), found)
+
+
+def mend(network: GraphNetwork, cut: Cut, how: Narrowing) -> GraphNetwork:
+    """What was cut from `network`, its layers fitted to what they answered there, its batch norms given their statistics."""
+    graph = cut.graph
+    if how.reconstruct and cut.plan is not None:
+        graph = reconstruct(network.graph, graph, cut.plan.coupling, cut.plan.classes, how.images)
     narrower = GraphNetwork(graph, network.info)
-    recalibrate(narrower, images)
-    return narrower, fitting
+    recalibrate(narrower, how.images)
+    return narrower
 
 
 def plain(settings: PruneSettings) -> dict[str, object]:
@@ -166,15 +252,23 @@ def plain(settings: PruneSettings) -> dict[str, object]:
     return {**asdict(settings), "keep": list(settings.keep)}
 
 
-def recover(name: str, network: GraphNetwork, parent: GraphNetwork, bench: Bench, how: dict[str, object]) -> None:
-    """Fine-tune a pruned network against the unpruned one and record the stage; `how` tells how it was pruned."""
+def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, how: dict[str, object]) -> None:
+    """Fine-tune a network against the one that it was made from and record the stage; `how` tells how it was made."""
     began = time.monotonic()
     before = accuracy(network, bench.sets.val).top1
     recipe = bench.trainings.recovery()
-    bench.train(name, network, recipe, parent)
+    bench.train(name, network, recipe, teacher)
     note = f"{before:.1%} before fine-tuning against the unpruned network"
     settings = {**how, "recipe": recipe.model_dump()}
     bench.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
+
+
+def make_sparse(network: GraphNetwork, sparsity: Sparsity, bench: Bench) -> GraphNetwork:
+    """`network` with zeros among its weights, fine-tuned against what it was."""
+    sparse = sparsify(network, sparsity)
+    recalibrate(sparse, bench.sets.calibration(EVIDENCE))
+    recover("sparse", sparse, network, bench, {"sparsity": str(sparsity), "zeros": zero_share(sparse.graph)})
+    return sparse
 
 
 def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
@@ -182,7 +276,7 @@ def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
     began = time.monotonic()
     images = bench.sets.calibration()
     quantized = quantize(network, images)
-    settings: dict[str, object] = {"method": "mse", "bits": 8, "calibration_images": len(images)}
+    settings: dict[str, object] = {**QuantizeSettings().model_dump(mode="json"), "calibration_images": len(images)}
     bench.record("quantized", quantized, settings=settings, seconds=time.monotonic() - began)
     exact = predict_logits(network, bench.sets.val).argmax(1)
     first = closeness(quantized, exact, bench.sets.val)
@@ -190,8 +284,9 @@ def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
         return quantized
     began = time.monotonic()
     recipe = bench.trainings.quantized()
-    tuned = GraphNetwork(quantized.graph, quantized.info)
-    bench.train("quantized, fine-tuned", tuned, recipe, network)
+    learner = LearnedSteps(quantized)
+    bench.train("quantized, fine-tuned", learner, recipe, network)
+    tuned = learner.inference_form()
     if closeness(tuned, exact, bench.sets.val) <= first:
         bench.say("Fine-tuning with simulated integers brought nothing; the first quantization is kept")
         return quantized
@@ -200,7 +295,7 @@ def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
         tuned,
         settings={**settings, "recipe": recipe.model_dump()},
         seconds=time.monotonic() - began,
-        note="integers simulated in training, the float network as teacher",
+        note="integers simulated in training and their steps learned, the float network as teacher",
     )
     return tuned
 

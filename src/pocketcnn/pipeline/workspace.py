@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from pocketcnn.data import ImageDataset
+from pocketcnn.pipeline.teachers import TeachersFor, nobody
 from pocketcnn.training import Progress, QuietProgress, Recipe, TrainResult, train
 from pocketcnn.training.checkpoint import checkpoints
 
@@ -41,16 +42,22 @@ def quiet(_title: str) -> Progress:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder for checkpoints. Its name is a fingerprint of the settings: other settings never resume this work."""
+    """A folder for checkpoints. Its name is a fingerprint of the settings: other settings never resume this work.
+
+    `teachers` are learned from in every training, beside the one that a stage has.
+    """
 
     folder: Path
     progress_for: ProgressFor = quiet
+    teachers: TeachersFor = nobody
 
     @classmethod
-    def of(cls, out: Path, settings: dict[str, object], progress_for: ProgressFor) -> "Workspace":
+    def of(
+        cls, out: Path, settings: dict[str, object], progress_for: ProgressFor, teachers: TeachersFor = nobody
+    ) -> "Workspace":
         """The workspace of these settings below `out`."""
         text = json.dumps(settings, sort_keys=True, default=str)
-        return cls(out / "work" / hashlib.sha256(text.encode()).hexdigest()[:16], progress_for)
+        return cls(out / "work" / hashlib.sha256(text.encode()).hexdigest()[:16], progress_for, teachers)
 
     def train(
         self,
@@ -69,7 +76,7 @@ class Workspace:
             val_set,
             recipe,
             out=out,
-            teacher=teacher,
+            teacher=[*([teacher] if teacher is not None else []), *self.teachers(train_set.contract)],
             resume=bool(checkpoints(out / "checkpoints")),
             progress=self.progress_for(stage),
         )

@@ -133,6 +133,15 @@ class ArtefactRecord(Record):
     """confusion[true][predicted], on the test images."""
 
 
+class ModelFileRecord(Record):
+    """The file that the library itself reads: `bytes` as it is, `plain_bytes` without coding, if `coding` names one."""
+
+    file: str
+    bytes: int
+    coding: str | None
+    plain_bytes: int
+
+
 class FitResult(Record):
     """Everything that a `fit` found out."""
 
@@ -144,6 +153,8 @@ class FitResult(Record):
     """Empty if the budget is met, otherwise one sentence with the limit that was missed by least."""
     limits: tuple[LimitRecord, ...]
     artefact: ArtefactRecord
+    stored: ModelFileRecord | None = None
+    """None in the results of earlier versions."""
     parity: ParityRecord
     latencies: tuple[LatencyRecord, ...]
     stages: tuple[StageRecord, ...]

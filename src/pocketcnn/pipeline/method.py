@@ -1,0 +1,62 @@
+"""How a network is made smaller, where there is a choice: as plain data, so that a command can be repeated."""
+
+from dataclasses import dataclass
+
+from pocketcnn.compression.importance import criterion
+from pocketcnn.compression.sparsity import Sparsity, parse_sparsity
+from pocketcnn.compression.spread import SPREADS
+from pocketcnn.errors import UsageError
+
+CRITERION = "energy"
+"""What a channel is worth; it looks at images, but not at their labels."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """What `compress` may do beside pruning channels and quantizing as far as the budget asks.
+
+    Attributes:
+        criterion: what a channel is worth, see `compression.importance`.
+        spread: ``global`` or ``uniform``, see `compression.spread`.
+        stages: of pruning, with recovery after each; None takes two where less than half of the multiply-adds is left.
+        reconstruct: fit the layers that read removed channels before they are fine-tuned.
+        resolution: (height, width) of the images that the smaller network takes, if not those of the given one.
+        blocks: residual blocks that may go, the ones that are missed least first, while the budget is not kept.
+        small_kernels: cut kernels of 5x5 and more to 3x3.
+        sparsity: ``0.8`` or ``2:4``: single weights set to zero, for storage.
+        share: the weights of a layer share 2^share values, which are trained (Deep Compression); they stay in float.
+        code: write the model file coded. A limit on ``stored`` asks for it too.
+    """
+
+    criterion: str = CRITERION
+    spread: str = "global"
+    stages: int | None = None
+    reconstruct: bool = True
+    resolution: tuple[int, int] | None = None
+    blocks: int = 0
+    small_kernels: bool = False
+    sparsity: str | None = None
+    share: int | None = None
+    code: bool = False
+
+    def __post_init__(self) -> None:
+        criterion(self.criterion)
+        if self.spread not in SPREADS:
+            raise UsageError(f"There is no spread {self.spread!r}. Known: {', '.join(SPREADS)}.")
+        if self.stages is not None and self.stages < 1:
+            raise UsageError(f"Pruning takes one stage or more, not {self.stages}.")
+        if self.blocks < 0:
+            raise UsageError(f"The number of blocks that may go is 0 or more, not {self.blocks}.")
+        if self.share is not None and not 1 <= self.share <= 8:
+            raise UsageError(f"Weights share values of 1 to 8 bits, not {self.share}.")
+        _ = self.zeros
+
+    @property
+    def restructures(self) -> bool:
+        """Whether anything is asked for before channels are pruned."""
+        return self.resolution is not None or self.blocks > 0 or self.small_kernels
+
+    @property
+    def zeros(self) -> Sparsity | None:
+        """The sparsity, read."""
+        return None if self.sparsity is None else parse_sparsity(self.sparsity)

@@ -1,0 +1,107 @@
+"""`pocketcnn compress`: networks by name, a model file as the result, and the choices that its method leaves."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_support import fail, succeed
+
+from pocketcnn.graph.model_file import load, save
+from pocketcnn.pipeline.effort import Effort
+
+LITTLE = Effort(candidates=1, rounds=(3,), final_steps=12, recovery_steps=6, quantized_steps=3, min_epochs=1)
+
+
+@pytest.fixture(autouse=True)
+def _little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pocketcnn.pipeline.compress.load_effort", lambda _: LITTLE)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """One epoch."""
+    path = tmp_path / "recipe.toml"
+    path.write_text("epochs = 1\nbatch_size = 32\n")
+    return path
+
+
+def test_a_network_of_another_library_learns_the_classes_first(digits: Path, recipe: Path, tmp_path: Path) -> None:
+    file = tmp_path / "small.safetensors"
+    command = ("compress", "timm:lcnet_035", digits, "--budget", "macs<=60%", "--out", file)
+    shown = succeed(*command, "--size", 16, "--recipe", recipe)
+    assert (
+        f"timm:lcnet_035, 16x16 has no weights for these classes yet: it is trained on {digits} first" in shown.stderr
+    )
+    network = load(file)
+    assert network.info.classes == load(tmp_path / "small" / "model.safetensors").info.classes == ("one", "two", "zero")
+    assert network.graph.input_shape == (1, 16, 16)
+    result = json.loads((tmp_path / "small" / "result.json").read_text())
+    assert result["met"]
+    assert result["lineage"][0]["name"] == "trained"
+    assert "--size 16" in result["command"]
+
+
+def test_a_file_without_classes_gets_a_new_last_layer(model: Path, digits: Path, recipe: Path, tmp_path: Path) -> None:
+    network = load(model)
+    network.info = network.info.model_copy(update={"classes": (), "lineage": ()})
+    save(tmp_path / "unnamed.safetensors", network)
+    command = ("compress", tmp_path / "unnamed.safetensors", digits, "--budget", "macs<=70%", "--out", tmp_path / "out")
+    shown = succeed(*command, "--recipe", recipe)
+    assert "does not say which classes it knows" in shown.stderr
+    assert load(tmp_path / "out" / "model.safetensors").info.classes == ("one", "two", "zero")
+
+
+def test_choices_are_carried_out_and_written_down(model: Path, digits: Path, tmp_path: Path) -> None:
+    options = ("--stages", 2, "--criterion", "fpgm", "--spread", "uniform", "--no-reconstruct", "--resolution", "6x6")
+    command = (
+        "compress",
+        model,
+        digits,
+        "--budget",
+        "macs<=40%",
+        "--out",
+        tmp_path,
+        "--sparsity",
+        "2:4",
+        "--blocks",
+        1,
+    )
+    succeed(*command, *options)
+    result = json.loads((tmp_path / "result.json").read_text())
+    names = [stage["name"] for stage in result["lineage"]]
+    assert names[:3] == ["trained", "given", "restructured"]
+    assert "sparse" in names
+    pruned = next(stage for stage in result["lineage"] if stage["name"] == "pruned")
+    assert pruned["settings"]["criterion"] == "fpgm"
+    assert pruned["settings"]["spread"] == "uniform"
+    assert pruned["settings"]["reconstruct"] is False
+    for words in ("--no-reconstruct", "--sparsity 2:4", "--blocks 1", "--resolution 6x6", "--criterion fpgm"):
+        assert words in result["command"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--criterion", "magnitud"), "Did you mean 'magnitude'"),
+        (("--spread", "even"), "no spread 'even'"),
+        (("--sparsity", "much"), "'much' is no sparsity"),
+        (("--resolution", "huge"), "not a size of an image"),
+        (("--size", "16"), "--size and --width are for a network by its name"),
+    ],
+)
+def test_mistakes_end_before_any_work(
+    model: Path, digits: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    assert message in fail(2, "compress", model, digits, "--budget", "macs<=1M", "--out", tmp_path / "out", *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_in_place_of_the_file(model: Path, digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.safetensors").mkdir()
+    message = fail(2, "compress", model, digits, "--budget", "macs<=1M", "--out", tmp_path / "small.safetensors")
+    assert "is a folder" in message
+
+
+def test_an_unknown_name_of_another_library(digits: Path, tmp_path: Path) -> None:
+    out = ("--budget", "macs<=1M", "--out", tmp_path / "out")
+    assert "Did you mean timm:" in fail(2, "compress", "timm:mobilenetv3_smal_100", digits, *out)

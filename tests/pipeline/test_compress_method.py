@@ -1,0 +1,172 @@
+"""What `compress` does beside pruning by one ranking: stages, other structures, zeros; recorded, recovered and resumable."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from pipeline_support import TINY
+from torch import nn
+
+from pocketcnn.compression.sparsity import zero_share
+from pocketcnn.cost import count
+from pocketcnn.data import infer_contract, scan
+from pocketcnn.errors import Interrupted, UsageError
+from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+from pocketcnn.graph.model_file import load
+from pocketcnn.layers import ConvNormAct, InvertedResidual
+from pocketcnn.models import create
+from pocketcnn.pipeline import shrink
+from pocketcnn.pipeline.compress import compress
+from pocketcnn.pipeline.method import Method
+from pocketcnn.pipeline.shrink import stage_name, table_clock
+from pocketcnn.pipeline.workspace import Workspace
+from pocketcnn.targets import Budget
+from pocketcnn.training import drawn_from
+
+
+@pytest.fixture
+def network(digits: Path) -> GraphNetwork:
+    """Untrained: what is tested is what happens to it."""
+    with drawn_from(0):
+        module = nn.Sequential(
+            ConvNormAct(1, 16),
+            InvertedResidual(16, 16, expanded=36, kernel=5),
+            InvertedResidual(16, 16, expanded=36, kernel=5),
+            ConvNormAct(16, 48, stride=2),
+            ConvNormAct(48, 60),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(60, 3),
+        )
+    return described(module, digits)
+
+
+def described(module: nn.Module, digits: Path) -> GraphNetwork:
+    """The module for the folder's images, at 16x16 pixels."""
+    folder = scan(digits, seed=0)
+    contract = infer_contract(folder, size=(16, 16))
+    info = ModelInfo(name="small", input=contract, classes=folder.classes)
+    return GraphNetwork(capture(module, (1, *contract.shape)), info)
+
+
+def names(path: Path) -> list[str]:
+    return [stage.name for stage in load(path / "model.safetensors").info.lineage]
+
+
+def test_three_stages_of_pruning_leave_equal_shares(network: GraphNetwork, digits: Path, tmp_path: Path) -> None:
+    result = compress(network, digits, "macs<=40%", tmp_path, effort=TINY, method=Method(stages=3))
+    assert result.met
+    assert names(tmp_path) == ["given", "pruned, stage 1 of 3", "pruned, stage 2 of 3", "pruned"]
+    madds = [stage.madds for stage in result.stages]
+    kept = [after / before for before, after in pairwise(madds)]
+    assert all(0.4 ** (1 / 3) - 0.12 < share < 0.4 ** (1 / 3) + 0.12 for share in kept)
+
+
+def test_names_of_stages() -> None:
+    assert [stage_name(stage, 2) for stage in (1, 2)] == ["pruned halfway", "pruned"]
+    assert [stage_name(stage, 4) for stage in (1, 2, 4)] == ["pruned, stage 1 of 4", "pruned halfway", "pruned"]
+
+
+def test_a_stage_that_was_stopped_is_taken_up(
+    network: GraphNetwork, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second stage of two is stopped; the same call ends with the very network of an undisturbed one."""
+    trained: list[str] = []
+    original = Workspace.train
+
+    def stopped(self: Workspace, stage: str, *rest: object) -> object:
+        if stage == "pruned" and len(trained) < 2:
+            trained.append("stopped")
+            raise Interrupted("Ctrl-C")
+        trained.append(stage)
+        return original(self, stage, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Workspace, "train", stopped)
+    options = {"effort": TINY, "method": Method(stages=2, criterion="taylor")}
+    with pytest.raises(Interrupted):
+        compress(network, digits, "macs<=50%", tmp_path / "cut", **options)  # type: ignore[arg-type]
+    compress(network, digits, "macs<=50%", tmp_path / "cut", **options)  # type: ignore[arg-type]
+    monkeypatch.undo()
+    compress(network, digits, "macs<=50%", tmp_path / "whole", **options)  # type: ignore[arg-type]
+    cut, whole = (load(tmp_path / name / "model.safetensors").state_dict() for name in ("cut", "whole"))
+    assert all((cut[name] == whole[name]).all() for name in whole)
+    assert not (tmp_path / "cut" / "work").exists()
+
+
+def test_smaller_images_smaller_kernels_fewer_blocks(network: GraphNetwork, digits: Path, tmp_path: Path) -> None:
+    method = Method(resolution=(12, 12), small_kernels=True, blocks=1)
+    result = compress(network, digits, "macs<=20%", tmp_path, effort=TINY, method=method)
+    smaller = load(tmp_path / "model.safetensors")
+    assert result.met
+    assert names(tmp_path)[:2] == ["given", "restructured"]
+    assert smaller.graph.input_shape == (1, 12, 12)
+    assert result.input.height == 12
+    assert all(
+        smaller.graph.tensors[node.tensors["weight"]].shape[-1] < 5
+        for node in smaller.graph.nodes
+        if node.op == "conv2d"
+    )
+    settings = load(tmp_path / "model.safetensors").info.lineage[1].settings
+    assert settings["resolution"] == [12, 12]
+    assert len(settings["kernels"]) == 2
+    assert len(settings["blocks"]) == 1
+    assert result.stages[-1].madds <= 0.2 * count(network.graph).madds
+
+
+@pytest.mark.parametrize(("sparsity", "least"), [("2:4", 0.4), ("80%", 0.79)])
+def test_zeros_stay_through_recovery(
+    network: GraphNetwork, digits: Path, tmp_path: Path, sparsity: str, least: float
+) -> None:
+    result = compress(network, digits, "macs<=70%", tmp_path, effort=TINY, method=Method(sparsity=sparsity))
+    assert names(tmp_path) == ["given", "pruned", "sparse"]
+    assert result.met
+    assert zero_share(load(tmp_path / "model.safetensors").graph) > least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sparsity", "least"), [("2:4", 0.35), ("80%", 0.75)])
+def test_zeros_stay_through_quantization(digits: Path, tmp_path: Path, sparsity: str, least: float) -> None:
+    with drawn_from(0):
+        module = create("mobilenet_v3_small", width=0.25, classes=3, in_channels=1, total_stride=8, head_width=32)
+    network = described(module, digits)
+    result = compress(network, digits, "size<=70kB", tmp_path, effort=TINY, method=Method(sparsity=sparsity))
+    assert "sparse" in names(tmp_path)
+    assert result.artefact.numerics == "int8"
+    assert zero_share(load(tmp_path / "model.safetensors").graph) > least
+
+
+def test_widths_come_from_the_latency_table_of_the_target(
+    network: GraphNetwork, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that says that output channels are computed in tiles of 12."""
+
+    def seconds(graph: object) -> float:
+        return sum(
+            -(-node.shape[0] // 12) * graph.tensors[node.tensors["weight"]][0].numel() * 1e-7  # type: ignore[attr-defined]
+            for node in graph.nodes  # type: ignore[attr-defined]
+            if node.op == "conv2d"
+        )
+
+    monkeypatch.setattr(shrink, "clock", lambda name: seconds)
+    said: list[str] = []
+    budget = "macs<=50%, latency<=1s@onnxruntime-cpu"
+    compress(network, digits, budget, tmp_path, effort=TINY, say=said.append)
+    assert "Channel counts are taken from the latency table of onnxruntime-cpu" in said
+    pruned = load(tmp_path / "model.safetensors").graph
+    last = [node.shape[0] for node in pruned.nodes if node.op == "conv2d"][-1]
+    assert last in (12, 24, 36, 48)  # only its own tiles count there: what reads it is no convolution
+
+
+def test_without_a_table_the_targets_constant_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert table_clock(Budget.parse("latency<=1ms@onnxruntime-cpu")) is None
+    assert table_clock(Budget.parse("latency<=1ms@cortex-m7, macs<=50%")) is None
+    assert table_clock(Budget.parse("macs<=50%")) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stages": 0}, {"blocks": -1}, {"criterion": "luck"}, {"spread": "even"}, {"sparsity": "all"}]
+)
+def test_wrong_methods(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        Method(**wrong)  # type: ignore[arg-type]
