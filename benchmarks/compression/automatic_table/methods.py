@@ -1,0 +1,118 @@
+"""The methods that are compared: each turns a task into a narrowed graph, before the fine-tuning that all get alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from automatic_table.peer import torch_pruning
+from automatic_table.task import Task
+from pocketcnn.compression.amc import AmcSettings, UntrainedAccuracy, amc
+from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
+from pocketcnn.compression.prune import plan, sensitivity_of
+from pocketcnn.compression.schedule import Counts
+from pocketcnn.compression.short_tuning import ShortTuner
+from pocketcnn.compression.space import PruningSpace
+from pocketcnn.errors import BudgetNotMet
+from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.training import recalibrate
+
+Method = Callable[[Task], Graph]
+
+
+def rank(task: Task) -> Graph:
+    """All channels of the network in one ranking: what `compress` does unless told otherwise."""
+    found = plan(task.parent.graph, task.fits, task.channels, batches=task.batches, by_shape=True)
+    return found.apply(task.parent.graph)
+
+
+def uniform(task: Task) -> Graph:
+    """The same share of every layer."""
+    settings = replace(task.channels, spread="uniform")
+    return plan(task.parent.graph, task.fits, settings, batches=task.batches, by_shape=True).apply(task.parent.graph)
+
+
+def greedy(task: Task) -> Graph:
+    """Layers that are sensitive when they are narrowed alone lose less (Li et al., 2017)."""
+
+    def evaluate(graph: Graph) -> float:
+        network = GraphNetwork(graph)
+        recalibrate(network, task.statistics)
+        return task.held_out.accuracy(network, task.setting.device)
+
+    sensitivity = sensitivity_of(task.parent.graph, evaluate, task.channels, batches=task.batches)
+    found = plan(
+        task.parent.graph, task.fits, task.channels, batches=task.batches, by_shape=True, sensitivity=sensitivity
+    )
+    return found.apply(task.parent.graph)
+
+
+def random(task: Task) -> Graph:
+    """A share of every layer drawn at random, all brought to the bound by one exponent."""
+    drawn = np.random.default_rng(task.cell.seed).uniform(0.2, 1.0, len(task.space.most))
+    return task.space.cut(counts_at_bound(task.space, drawn, task.bound))
+
+
+def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Counts:  # type: ignore[type-arg]
+    """What groups lose that keep `shares` to the power of the smallest exponent that keeps the bound.
+
+    Raises:
+        BudgetNotMet: no exponent does.
+    """
+    if space.use(space.most) > bound:
+        raise BudgetNotMet(f"The narrowest network uses {space.use(space.most):g}, more than {bound:g}.")
+
+    def counts(exponent: float) -> Counts:
+        kept = shares**exponent
+        return tuple(
+            space.nearest(group, (1 - share) * space.units(group)) for group, share in enumerate(kept.tolist())
+        )
+
+    low, high = 0.0, 64.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        low, high = (low, middle) if space.use(counts(middle)) <= bound else (middle, high)
+    return counts(high) if space.use(counts(high)) <= bound else space.most
+
+
+def net_adapt(task: Task) -> Graph:
+    """NetAdapt with short trainings."""
+    recipe, images = task.setting.short(len(task.data.train), task.cell.seed)
+    tuner = ShortTuner(task.data.train, task.held_out, recipe, images)
+    settings = NetAdaptSettings(step=task.setting.step, channels=task.channels)
+    found = netadapt(task.parent, task.resource, task.bound, tuner, settings, batches=task.batches)
+    if not found.met:
+        raise BudgetNotMet("NetAdapt has nothing left to remove.")
+    tuned = sum(len(step.proposals) for step in found.steps)
+    task.notes.update(steps=len(found.steps), proposals=tuned, short_training_steps=tuned * task.setting.short_steps)
+    return found.network.graph.rebuilt()
+
+
+def learned(task: Task) -> Graph:
+    """AMC: shares learned from accuracies without training."""
+    judge = UntrainedAccuracy(task.space, task.held_out, task.statistics, device=task.setting.device)
+    setting = task.setting
+    settings = AmcSettings(setting.warmup, setting.episodes, seed=task.cell.seed, agent=setting.agent)
+    found = amc(task.space, judge, task.bound, settings)
+    tried = [episode.accuracy for episode in found.episodes]
+    task.notes.update(
+        episodes=len(tried),
+        untrained_accuracy=found.policy.accuracy,
+        untrained_best_of_warmup=max(tried[: task.setting.warmup]),
+        untrained_actor=found.learned.accuracy,
+    )
+    return task.space.cut(found.policy.counts)
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "rank": rank,
+        "netadapt": net_adapt,
+        "amc": learned,
+        "uniform": uniform,
+        "random": random,
+        "greedy": greedy,
+        "torch-pruning": torch_pruning,
+    }
+)

@@ -1,0 +1,182 @@
+"""The cells as one Markdown page: a pure function of the lines of the JSON file."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from statistics import mean, stdev
+from typing import Any
+
+from automatic_table.setting import DATASETS, NETWORKS, RESOURCES, SETTINGS, SHARES
+
+Document = Mapping[str, Any]
+UNPRUNED = "unpruned"
+OURS = ("rank", "netadapt", "amc")
+CONTROLS = ("uniform", "random", "greedy")
+PEER = "torch-pruning"
+COLUMNS = (UNPRUNED, *OURS, *CONTROLS, PEER)
+TITLES = {"madds": "multiply-adds", "latency": "latency on ONNX Runtime, predicted from the target's table"}
+
+
+def page(documents: Sequence[Document]) -> str:
+    """Tables by resource and share, where ours loses, and which cells have run."""
+    lines = [
+        "# Automatic compression to a budget",
+        "",
+        "Made by `python benchmarks/compression/automatic.py`, one line of `automatic.jsonl` a cell. Every method narrows the "
+        "same trained network to the same bound; batch norms get their statistics again, and all are then fine-tuned by the same "
+        "recipe against the unpruned network. `rank`, `netadapt` and `amc` are the strategies of `pocketcnn compress`, which beside that "
+        "fits layers anew by least squares after `rank` (left out here, as the others go without it); "
+        "`uniform` takes the same share of every layer, `random` shares drawn at random, `greedy` shares by the sensitivity of "
+        "each layer (Li et al., 2017). Within a layer all of these rank channels alike, so they differ by the shares alone. "
+        "`torch-pruning` is Torch-Pruning with its group magnitude importance over the whole network. The short trainings of "
+        "NetAdapt come on top of the fine-tuning that all get; the table of the effort says how many there were.",
+        "",
+        "Accuracy is top-1 on held-out images, mean ± standard deviation over seeds; a dash is a method that could not keep the "
+        "bound or did not handle the network. **Bold** is the best of a row.",
+    ]
+    for setting in SETTINGS:
+        of_setting = [document for document in documents if document["setting"] == setting]
+        if of_setting:
+            lines += ["", f"## Setting `{setting}`", *_setting(of_setting)]
+    return "\n".join([*lines, "", *_coverage(documents)]) + "\n"
+
+
+def _setting(documents: Sequence[Document]) -> list[str]:
+    lines: list[str] = []
+    groups = _grouped(documents, "resource", "share")
+    for resource, share in product(RESOURCES, sorted(SHARES, reverse=True)):
+        if cells := groups.get((resource, share)):
+            lines += ["", f"### {share:.0%} of the {TITLES[resource]}", "", *_accuracies(cells)]
+            lines += ["", *_costs(cells)]
+    return [*lines, "", *_verdict(documents), "", *_effort(documents)]
+
+
+def _grouped(documents: Iterable[Document], *names: str) -> dict[tuple[Any, ...], list[Document]]:
+    groups: dict[tuple[Any, ...], list[Document]] = defaultdict(list)
+    for document in documents:
+        groups[tuple(document[name] for name in names)].append(document)
+    return groups
+
+
+def _values(cells: Iterable[Document], method: str, figure: str) -> list[float]:
+    found = (cell["methods"].get(method, {}) for cell in cells)
+    return [float(figures[figure]) for figures in found if figure in figures]
+
+
+def _row_head(columns: Sequence[str]) -> list[str]:
+    return [
+        f"| network | images | seeds | {' | '.join(columns)} |",
+        f"| --- | --- | ---: | {' | '.join('---:' for _ in columns)} |",
+    ]
+
+
+def _accuracies(documents: Sequence[Document]) -> list[str]:
+    lines = _row_head(COLUMNS)
+    for (network, dataset), cells in _ordered(documents):
+        means = {name: mean(values) for name in COLUMNS[1:] if (values := _values(cells, name, "top1"))}
+        best = max(means.values(), default=0.0)
+        shown = [_spread(_values(cells, name, "top1"), best if name != UNPRUNED else None) for name in COLUMNS]
+        lines.append(f"| {network} | {dataset} | {len(cells)} | {' | '.join(shown)} |")
+    return lines
+
+
+def _ordered(documents: Sequence[Document]) -> list[tuple[tuple[str, str], list[Document]]]:
+    groups = _grouped(documents, "network", "dataset")
+    return [(key, groups[key]) for key in product(NETWORKS, DATASETS) if key in groups]
+
+
+def _spread(values: Sequence[float], best: float | None) -> str:
+    if not values:
+        return "-"
+    text = f"{mean(values):.1%}" + (f" ± {100 * stdev(values):.1f}" if len(values) > 1 else "")
+    return f"**{text}**" if best is not None and mean(values) >= best - 1e-9 else text
+
+
+def _costs(documents: Sequence[Document]) -> list[str]:
+    """Multiply-adds that are left, and the measured time beside that of the unpruned network."""
+    lines = ["Share of multiply-adds left / of the measured time left:", "", *_row_head(COLUMNS[1:])]
+    for (network, dataset), cells in _ordered(documents):
+        shown = []
+        for name in COLUMNS[1:]:
+            shares = [
+                cell["methods"][name]["madds"] / cell["methods"][UNPRUNED]["madds"]
+                for cell in cells
+                if "madds" in cell["methods"].get(name, {})
+            ]
+            times = _values(cells, name, "latency_ratio")
+            shown.append(f"{mean(shares):.0%} / {mean(times):.0%}" if shares and times else "-")
+        lines.append(f"| {network} | {dataset} | {len(cells)} | {' | '.join(shown)} |")
+    return lines
+
+
+def _verdict(documents: Sequence[Document]) -> list[str]:
+    """Ours beside the peer and the controls, cell by cell on the same network and seed."""
+    lines = [
+        "### Ours beside the others, seed by seed",
+        "",
+        "Difference of top-1 in points, mean (lowest to highest) over cells in which both kept the bound, and in how many of "
+        "them ours was at least as accurate. A method that could not prune a network is counted apart.",
+        "",
+        "| ours | beside | cells | difference | at least as accurate | ratio of times | the other failed | ours failed |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for ours, other in product(OURS, (*CONTROLS, PEER)):
+        pairs = [(cell["methods"].get(ours, {}), cell["methods"].get(other, {})) for cell in documents]
+        both = [(mine, theirs) for mine, theirs in pairs if "top1" in mine and "top1" in theirs]
+        failed = [sum("failed" in pair[side] for pair in pairs) for side in (1, 0)]
+        if not both:
+            lines.append(f"| {ours} | {other} | 0 | - | - | - | {failed[0]} | {failed[1]} |")
+            continue
+        points = [100 * (mine["top1"] - theirs["top1"]) for mine, theirs in both]
+        times = [mine["latency"] / theirs["latency"] for mine, theirs in both]
+        lines.append(
+            f"| {ours} | {other} | {len(both)} | {mean(points):+.2f} ({min(points):+.1f} to {max(points):+.1f}) | "
+            f"{sum(point >= -1e-9 for point in points)} of {len(both)} | {mean(times):.2f} | {failed[0]} | {failed[1]} |"
+        )
+    return lines
+
+
+def _effort(documents: Sequence[Document]) -> list[str]:
+    """What choosing costs, before the fine-tuning that all get."""
+    lines = [
+        "### The effort of choosing",
+        "",
+        "Seconds of processor time, mean over cells, and short training steps, before the fine-tuning that all get.",
+        "",
+        "| method | seconds | training steps | accuracy before fine-tuning |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name in COLUMNS[1:]:
+        seconds = _values(documents, name, "seconds")
+        if seconds:
+            steps = _values(documents, name, "short_training_steps")
+            before = mean(_values(documents, name, "before_recovery"))
+            lines.append(f"| {name} | {mean(seconds):.1f} | {mean(steps) if steps else 0:.0f} | {before:.1%} |")
+    return lines
+
+
+def _coverage(documents: Sequence[Document]) -> list[str]:
+    """Which cells of the grid have run."""
+    lines = ["## Which cells have run", ""]
+    for setting in SETTINGS.values():
+        ran = {
+            (document["resource"], document["share"], document["dataset"], document["network"], document["seed"])
+            for document in documents
+            if document["setting"] == setting.name
+        }
+        grid = list(product(RESOURCES, SHARES, DATASETS, NETWORKS, setting.seeds))
+        lines.append(f"Setting `{setting.name}`: {len(ran & set(grid))} of {len(grid)} cells.")
+        lines.append("")
+        if not ran:
+            continue
+        lines += ["| resource | share | " + " | ".join(f"{d}, {n}" for d, n in product(DATASETS, NETWORKS)) + " |"]
+        lines += ["| --- | ---: | " + " | ".join("---:" for _ in product(DATASETS, NETWORKS)) + " |"]
+        for resource, share in product(RESOURCES, sorted(SHARES)):
+            counts = [
+                sum((resource, share, *place, seed) in ran for seed in setting.seeds)
+                for place in product(DATASETS, NETWORKS)
+            ]
+            of = len(setting.seeds)
+            lines.append(f"| {resource} | {share:.0%} | " + " | ".join(f"{count} of {of}" for count in counts) + " |")
+        lines.append("")
+    return lines[:-1]
