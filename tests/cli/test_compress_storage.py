@@ -1,0 +1,76 @@
+"""`compress` for storage: a limit on the coded model file, `--code`, `--share`; and teachers for `compress` and `fit`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_support import fail, succeed, write_digits
+
+from pocketcnn.compression.sparsity import weight_names, zero_share
+from pocketcnn.graph.model_file import load, save
+from pocketcnn.pipeline.effort import Effort
+
+LITTLE = Effort(candidates=1, rounds=(3,), final_steps=12, recovery_steps=6, quantized_steps=3, min_epochs=1)
+
+
+@pytest.fixture(autouse=True)
+def _little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    for verb in ("fit", "compress"):
+        monkeypatch.setattr(f"pocketcnn.pipeline.{verb}.load_effort", lambda _: LITTLE)
+
+
+def test_a_limit_on_what_is_stored_is_judged_by_the_coded_file(model: Path, digits: Path, tmp_path: Path) -> None:
+    whole = save(tmp_path / "whole.safetensors", load(model), coding="lzma").stat().st_size
+    bound = round(0.8 * whole)
+    shown = succeed("compress", model, digits, "--budget", f"stored<={bound}B", "--out", tmp_path / "out")
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    file = tmp_path / "out" / "model.safetensors"
+    (limit,) = result["limits"]
+    assert limit["value"] == file.stat().st_size <= bound
+    assert limit["how"] == "bytes of the coded model file"
+    assert result["stored"]["bytes"] == file.stat().st_size < result["stored"]["plain_bytes"]
+    assert result["stored"]["plain_bytes"] == save(tmp_path / "plain", load(file)).stat().st_size
+    assert f"coded model file     {file}, {file.stat().st_size:,} bytes" in shown.stdout
+    assert "model.onnx, which is deployed" in shown.stderr
+    assert "is not coded" in shown.stderr
+
+
+def test_weights_are_made_few_and_shared_when_asked(model: Path, digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ("compress", model, digits, "--budget", "macs<=100%", "--sparsity", "60%", "--share", 4, "--code")
+    result = json.loads(succeed(*command, "--out", out, "--json").stdout)
+    assert [stage["name"] for stage in result["stages"]] == ["given", "sparse", "shared"]
+    assert "--sparsity 60% --share 4" in result["command"]
+    assert " --code " in result["command"]
+    network = load(out / "model.safetensors")
+    assert zero_share(network.graph) == pytest.approx(0.6, abs=0.02)
+    for name in weight_names(network.graph):
+        values = network.graph.tensors[name]
+        assert len(values[values != 0].unique()) <= 16
+    assert result["artefact"]["numerics"] == "float32"
+    assert result["stored"]["bytes"] < 0.4 * result["stored"]["plain_bytes"]
+    assert network.info.lineage[-1].settings["bits"] == 4
+    refused = ("--budget", "latency<=9s@cortex-m4", "--share", 4)
+    assert "Leave --share out" in fail(2, "compress", model, digits, *refused, "--out", tmp_path / "x")
+
+
+def test_more_teachers_for_compress_and_fit(model: Path, digits: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('distillation_features = "attention"\n')
+    teach = ("--teacher", model, "--teacher", model, "--recipe", recipe)
+    pruned = ("compress", model, digits, "--budget", "macs<=70%", *teach, "--out", tmp_path / "a", "--json")
+    result = json.loads(succeed(*pruned).stdout)
+    assert result["stages"][-1]["madds"] <= 0.7 * result["stages"][0]["madds"]
+    assert f"--teacher {model} --teacher {model}" in result["command"]
+    fitted = ("fit", digits, "--budget", "size<=1MB", "--network", "mobilenet_v2", *teach[:2], "--out", tmp_path / "b")
+    assert json.loads(succeed(*fitted, "--json").stdout)["met"]
+    other = write_digits(tmp_path / "others", classes=4, each=12)
+    message = fail(2, "fit", other, "--budget", "size<=1MB", *teach[:2], "--out", tmp_path / "c")
+    assert "knows other classes than the images have" in message
+
+
+def test_an_ensemble_of_teachers_for_train(model: Path, onnx_file: Path, digits: Path, tmp_path: Path) -> None:
+    command = ("train", digits, "--network", "mobilenet_v2", "--width", "0.1", "--epochs", 1, "--out", tmp_path / "out")
+    succeed(*command, "--teacher", model, "--teacher", onnx_file)
+    (stage,) = load(tmp_path / "out" / "model.safetensors").info.lineage
+    assert stage.settings["teacher"] == "model.safetensors + net.onnx"
