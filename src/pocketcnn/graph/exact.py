@@ -26,6 +26,9 @@ LAYERS = frozenset({"conv2d", "linear"})
 EXACT_FLOAT32 = 2**24
 """Up to here every whole number is a float32."""
 
+MOST_PARTS = 16
+"""Beyond that, float64 is the quicker way."""
+
 
 class Exact(Protocol):
     """What a node computed from integers, before it is stored."""
@@ -83,7 +86,7 @@ class Looked:
         return replace(self, values=(self.values / scale).round_().clamp_(*step_bounds(form)).mul_(scale)).real()
 
     def real(self) -> Tensor:
-        return self.values[self.places]
+        return self.values.index_select(0, self.places.flatten()).reshape(self.places.shape)
 
 
 def exact_result(
@@ -101,12 +104,12 @@ def exact_result(
     steps = list(map(_steps, inputs, formats))
     with torch.autocast(inputs[0].device.type, enabled=False):
         if layer is not None:
-            return _layer_sums(_multiplication(node), steps[0], formats[0], scale, layer)
+            return _layer_sums(node, _multiplication(node), steps[0], formats[0], scale, layer)
         return _ACCUMULATORS[node.op](node, steps, scale)
 
 
 def _looked_up(node: Node, x: Tensor, form: ActivationFormat) -> Looked:
-    places = (_steps(x, form) + (form.zero_point - form.low)).long()
+    places = (_steps(x, form) + (form.zero_point - form.low)).int()
     return Looked(torch.from_numpy(table(node, form)).to(x.device), places)
 
 
@@ -131,32 +134,55 @@ def _multiplication(node: Node) -> Multiply:
     return lambda steps, weight: F.conv2d(steps, weight, None, *windows)
 
 
-def _layer_sums(multiplied: Multiply, steps: Tensor, form: ActivationFormat, scale: Tensor, layer: Layer) -> Sums:
+def _layer_sums(
+    node: Node, multiplied: Multiply, steps: Tensor, form: ActivationFormat, scale: Tensor, layer: Layer
+) -> Sums:
     axes = (1,) * (steps.ndim - 2)
-    largest = _largest_sums(form, layer)
-    sums = _multiplied(multiplied, steps, layer.weight, float(largest.max()))
+    reach = max(form.high - form.zero_point, form.zero_point - form.low)
+    largest = _magnitude(layer.weight) * reach
+    sums = _multiplied(multiplied, steps, layer.weight.float(), _parts(node, layer.weight, float(largest.max()), reach))
     if layer.bias is not None:
         fits = sums.dtype == torch.float32 and bool((largest + layer.bias.abs()).max() < EXACT_FLOAT32)
-        sums = sums.to(torch.float32 if fits else torch.float64).add_(layer.bias.reshape(-1, *axes))
+        sums = sums if fits else sums.double()
+        sums = sums.add_(layer.bias.to(sums.dtype).reshape(-1, *axes))
     return Sums(sums, (layer.scale.float() * scale).reshape(-1, *axes), _scalar(1, steps))
 
 
-def _multiplied(multiplied: Multiply, steps: Tensor, weight: Tensor, largest: float) -> Tensor:
-    """Exact sums of products, in float32 where that is possible.
+def _magnitude(weight: Tensor) -> Tensor:
+    """Sum of the magnitudes that lead to each output channel (N,)."""
+    return weight.abs().flatten(1).sum(1)
+
+
+def _parts(node: Node, weight: Tensor, largest: float, reach: int) -> int:
+    """In how many parts the input channels must be taken for the sums over each to be exact in float32; 0 if that is too many.
+
+    Args:
+        node: a convolution or linear layer.
+        weight: its integers.
+        largest: the largest magnitude that a sum of its products can have, whatever the input.
+        reach: the same of the input's steps.
+    """
+    if largest < EXACT_FLOAT32:
+        return 1
+    most = 1 if node.op == "conv2d" and node.integer("groups") > 1 else min(MOST_PARTS, weight.shape[1])
+    for parts in range(1 + int(largest / EXACT_FLOAT32), most + 1):
+        pieces = torch.tensor_split(weight, parts, dim=1)
+        if all(bool(_magnitude(piece).max() * reach < EXACT_FLOAT32) for piece in pieces):
+            return parts
+    return 0
+
+
+def _multiplied(multiplied: Multiply, steps: Tensor, weight: Tensor, parts: int) -> Tensor:
+    """Exact sums of products, added up from `parts` that are exact in float32.
 
     Some convolutions are not computed as sums of products but by a transform (Winograd): those show fractions.
     """
-    if largest < EXACT_FLOAT32:
-        sums = multiplied(steps, weight.float())
-        if weight[0, 0].numel() == 1 or bool((sums == sums.round()).all()):
-            return sums
+    if parts:
+        pairs = zip(*(torch.tensor_split(tensor, parts, dim=1) for tensor in (steps, weight)), strict=True)
+        found = [multiplied(*pair) for pair in pairs]
+        if weight[0, 0].numel() == 1 or all(bool((sums == sums.round()).all()) for sums in found):
+            return found[0] if parts == 1 else sum((sums.double() for sums in found[1:]), found[0].double())
     return multiplied(steps.double(), weight.double()).round_()
-
-
-def _largest_sums(form: ActivationFormat, layer: Layer) -> Tensor:
-    """The largest magnitude of a sum of products in each channel (N,), whatever the input, over any part of them."""
-    reach = max(form.high - form.zero_point, form.zero_point - form.low)
-    return layer.weight.double().abs().flatten(1).sum(1) * reach
 
 
 def _product(node: Node, inputs: Sequence[Tensor], scale: Tensor) -> Sums:

@@ -16,7 +16,8 @@ class _RoundClamp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, low: int, high: int) -> Tensor:
         rounded = torch.round(x)
-        ctx.save_for_backward((rounded >= low) & (rounded <= high))
+        if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
+            ctx.save_for_backward((rounded >= low) & (rounded <= high))
         return rounded.clamp_(low, high)
 
     @staticmethod

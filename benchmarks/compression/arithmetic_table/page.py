@@ -1,0 +1,80 @@
+"""The figures as Markdown, from the JSON alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+TITLE = "# The integer arithmetic beside ONNX Runtime"
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """The page of a document as `benchmarks/compression/arithmetic.py` writes it."""
+    return "\n".join([*_head(document), "", *_networks(document), "", *_operators(document)]) + "\n"
+
+
+def _head(document: Mapping[str, Any]) -> list[str]:
+    crops = document["crops"]
+    judged, seen = (crops[kind] * len(crops["photographs"]) for kind in ("judged", "calibration"))
+    return [
+        TITLE,
+        "",
+        "Made by `python benchmarks/compression/arithmetic.py`: EfficientNet-Lite with its ImageNet weights on "
+        f"{judged} crops of {len(crops['photographs'])} photographs, calibrated on {seen} others, in ONNX Runtime "
+        f"{document['onnxruntime']} and torch {document['torch']} on {document['machine']['cpu']}. What is computed, "
+        "and why the runtime differs by a step: "
+        "[the integer arithmetic](../../arithmetic.md).",
+    ]
+
+
+def _networks(document: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "## Networks",
+        "",
+        "| network | values | of them unequal in numpy's integers | int8 in the runtime: same class as in float |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, found in document["networks"].items():
+        lines.append(
+            f"| {name} | {found['values']:,} | {found['values_unequal_to_integers']} "
+            f"| {found['same_class_as_float']:.1%} |"
+        )
+    lines += [
+        "",
+        "The simulation with sums in float32, which is training mode and was eval mode before, and with exact sums, "
+        "which eval mode has now: first each layer given the runtime's own inputs, then the network as a whole.",
+        "",
+        "| network | sums | largest difference of a layer, in steps | integers equal | layers with any that is not "
+        "| integers of the last layer equal | same class | ms an image |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, found in document["networks"].items():
+        for form, beside in found["beside_onnxruntime"].items():
+            lines.append(_row(name, form, beside, found["seconds"][form]))
+    return lines
+
+
+def _row(name: str, form: str, beside: Mapping[str, Any], seconds: float) -> str:
+    cells = [
+        name,
+        form,
+        f"{beside['largest_step']:.0f}",
+        f"{beside['equal_by_layer']:.5%}",
+        f"{len(beside['layers_apart'])}",
+        f"{beside['equal_at_end']:.2%}",
+        f"{beside['same_answer']:.1%}",
+        f"{seconds * 1e3:.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _operators(document: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "## Operations",
+        "",
+        "Each at all 256 integers, or all pairs of them, in many formats drawn at random.",
+        "",
+        "| operation | integers compared | equal to the definition | largest difference, in steps |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, found in document["operations"].items():
+        lines.append(f"| {name} | {found['integers']:,} | {found['equal']:.5%} | {found['largest_step']:.0f} |")
+    return lines
