@@ -10,7 +10,16 @@ from pocketcnn.cli.outcome import command_line
 from pocketcnn.graph.model_file import load
 from pocketcnn.pipeline.effort import Effort
 
-LITTLE = Effort(candidates=1, rounds=(3,), final_steps=12, recovery_steps=6, quantized_steps=3, min_epochs=1)
+LITTLE = Effort(
+    candidates=1,
+    rounds=(3,),
+    final_steps=12,
+    recovery_steps=6,
+    quantized_steps=3,
+    short_steps=1,
+    episodes=4,
+    min_epochs=1,
+)
 FILES = {"model.onnx", "model.json", "model.safetensors", "report.html", "result.json"}
 
 
@@ -61,6 +70,16 @@ def test_compress_makes_a_model_file_smaller(model: Path, digits: Path, tmp_path
 
 
 @pytest.mark.usefixtures("_little_effort")
+def test_compress_takes_a_strategy_and_leaves_what_it_found_out(model: Path, digits: Path, tmp_path: Path) -> None:
+    command = ("compress", model, digits, "--budget", "macs<=95%", "--out", tmp_path, "--strategy", "netadapt")
+    result = json.loads(succeed(*command, "--json").stdout)
+    assert "--strategy netadapt" in result["command"]
+    assert result["stages"][-1]["madds"] <= 0.95 * result["stages"][0]["madds"]
+    assert (tmp_path / "automatic" / "netadapt 1.json").is_file()
+    assert load(tmp_path / "model.safetensors").info.lineage[-1].settings["strategy"] == "netadapt"
+
+
+@pytest.mark.usefixtures("_little_effort")
 def test_compress_trains_a_network_of_the_zoo_first(digits: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("epochs = 2\n")
@@ -92,6 +111,8 @@ def test_mistakes_are_explained_before_any_work(digits: Path, model: Path, tmp_p
     assert "Did you mean mobilenet_v2" in fail(2, "fit", digits, *budget, *out, "--network", "mobilenetv2")
     assert "There is no effort 'huge'" in fail(2, "fit", digits, *budget, *out, "--effort", "huge")
     assert "There is no file" in fail(2, "compress", "absent.safetensors", digits, *budget, *out)
+    message = fail(2, "compress", "mobilenet_v2", digits, *budget, *out, "--strategy", "luck")
+    assert "There is no strategy 'luck'; choose rank, netadapt, amc." in message
     file = tmp_path / "file"
     file.touch()
     assert f"{file} is a file, not a folder" in fail(2, "fit", digits, *budget, "--out", file / "out")

@@ -24,8 +24,8 @@ def page(documents: Sequence[Document]) -> str:
         "",
         "Made by `python benchmarks/compression/automatic.py`, one line of `automatic.jsonl` a cell. Every method narrows the "
         "same trained network to the same bound; batch norms get their statistics again, and all are then fine-tuned by the same "
-        "recipe against the unpruned network. `rank`, `netadapt` and `amc` are the strategies of `pocketcnn compress`, which beside that "
-        "fits layers anew by least squares after `rank` (left out here, as the others go without it); "
+        "recipe against the unpruned network. `rank`, `netadapt` and `amc` are the strategies of `pocketcnn compress`, which "
+        "beside that fits layers anew by least squares after `rank` (left out here, as the others go without it); "
         "`uniform` takes the same share of every layer, `random` shares drawn at random, `greedy` shares by the sensitivity of "
         "each layer (Li et al., 2017). Within a layer all of these rank channels alike, so they differ by the shares alone. "
         "`torch-pruning` is Torch-Pruning with its group magnitude importance over the whole network. The short trainings of "

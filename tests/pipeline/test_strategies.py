@@ -1,0 +1,101 @@
+"""`compress` with the strategies that choose how much of each layer to prune."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pocketcnn.data import infer_contract, scan
+from pocketcnn.errors import UsageError
+from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+from pocketcnn.graph.model_file import load
+from pocketcnn.layers import ConvNormAct, InvertedResidual
+from pocketcnn.pipeline.compress import compress
+from pocketcnn.pipeline.effort import Effort
+from pocketcnn.pipeline.figures import absolute
+from pocketcnn.pipeline.strategies import budget_share, check_strategy
+from pocketcnn.targets import Budget
+
+LITTLE = Effort(
+    candidates=1,
+    rounds=(3,),
+    final_steps=12,
+    recovery_steps=6,
+    quantized_steps=3,
+    short_steps=2,
+    episodes=6,
+    min_epochs=1,
+)
+
+
+@pytest.fixture(scope="module")
+def network(digits: Path) -> GraphNetwork:
+    """Not trained: what is looked at here is how it is pruned."""
+    contract, folder = infer_contract(scan(digits)), scan(digits)
+    torch.manual_seed(0)
+    blocks = [ConvNormAct(1, 16), InvertedResidual(16, 16, expanded=48), ConvNormAct(16, 32, stride=2)]
+    module = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 3)).eval()
+    info = ModelInfo(name="small", input=contract, classes=folder.classes)
+    return GraphNetwork(capture(module, (1, *contract.shape)), info)
+
+
+@pytest.mark.parametrize("strategy", ["netadapt", "amc"])
+def test_the_budget_is_kept_and_the_record_is_left(
+    network: GraphNetwork, digits: Path, tmp_path: Path, strategy: str
+) -> None:
+    result = compress(network, digits, "macs<=60%", tmp_path, effort=LITTLE, strategy=strategy)
+    assert result.met
+    assert [stage.name for stage in result.stages] == ["given", "pruned"]
+    assert result.stages[1].madds <= 0.6 * result.stages[0].madds
+    stage = load(tmp_path / "model.safetensors").info.lineage[-1]
+    assert stage.settings["strategy"] == strategy
+    left = {path.name for path in (tmp_path / "automatic").iterdir()}
+    if strategy == "netadapt":
+        assert left == {"netadapt 1.json"}
+        steps = json.loads((tmp_path / "automatic" / "netadapt 1.json").read_text())["steps"]
+        assert len(steps) == stage.settings["steps"] > 1
+        assert all(step["proposals"] for step in steps)
+    else:
+        assert left == {"policy.json", "actor.safetensors"}
+        policy = json.loads((tmp_path / "automatic" / "policy.json").read_text())["policy"]
+        assert [[layers, share] for layers, share in policy["kept"]] == stage.settings["kept"]
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_budget_out_of_reach_leaves_the_narrowest_network(
+    network: GraphNetwork, digits: Path, tmp_path: Path
+) -> None:
+    for strategy in ("netadapt", "amc"):
+        result = compress(network, digits, "macs<=1k", tmp_path / strategy, effort=LITTLE, strategy=strategy)
+        assert not result.met
+        assert result.stages[-1].madds < 0.3 * result.stages[0].madds
+
+
+def test_the_share_of_a_budget_is_1_where_the_budget_ends(network: GraphNetwork) -> None:
+    budget = absolute(Budget.parse("macs<=50%, ram<=200%"), network.graph)
+    assert budget_share(budget, network.graph).use(network.graph) == pytest.approx(2.0)
+    sized = absolute(Budget.parse("size<=50%"), network.graph)
+    resource = budget_share(sized, network.graph)
+    assert not resource.by_shape
+    only = absolute(Budget.parse("macs<=40%"), network.graph)
+    quick = budget_share(only, network.graph)
+    assert quick.of_a_madd == pytest.approx(1 / only.limits[0].bound)
+    assert quick.use(network.graph) == pytest.approx(2.5)
+    assert resource.use(network.graph) < 2.0  # in int8 it is smaller, and that form counts
+
+
+def test_a_latency_is_predicted_or_estimated_never_measured_in_the_loop(
+    network: GraphNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="pocketcnn target profile onnxruntime-cpu"):
+        budget_share(Budget.parse("latency<=1ms@onnxruntime-cpu"), network.graph)
+    there = budget_share(Budget.parse("latency<=1ms@cortex-m7"), network.graph)
+    assert 0 < there.use(network.graph) < float("inf")
+
+
+def test_an_unknown_strategy() -> None:
+    with pytest.raises(UsageError, match="rank, netadapt, amc"):
+        check_strategy("luck")
