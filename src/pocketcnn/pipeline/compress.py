@@ -71,6 +71,7 @@ def compress(
             f"The network knows the classes {', '.join(network.info.classes)}, "
             f"the folder {data} has {', '.join(folder.classes)}. Train it on these images first."
         )
+    network = GraphNetwork(network.graph, network.info)  # the given one keeps its lineage
     size, how = load_effort(effort), method or Method()
     trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
     settings = {"network": fingerprint_of(network), "data": folder.fingerprint, "budget": str(wanted), "seed": seed}
