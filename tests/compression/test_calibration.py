@@ -8,10 +8,10 @@ from quantized_support import noise, settled
 from torch import nn
 
 from pocketcnn.compression.quantization import QuantizeSettings, quantize
-from pocketcnn.compression.quantization.calibrate import METHODS, Observed, affine_format, entropy
+from pocketcnn.compression.quantization.calibrate import METHODS, Observed, affine_format, entropy, input_format
 from pocketcnn.compression.quantization.entropy import entropy_range
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import GraphNetwork, capture
+from pocketcnn.graph import GraphNetwork, InputContract, capture
 from pocketcnn.graph.fake_quantize import fake_quantize_activation, fake_quantize_weight
 
 FINITE = st.floats(-1e4, 1e4, width=32)
@@ -94,6 +94,22 @@ def test_the_scale_of_least_error_has_less_error(per_channel: bool) -> None:
         weight = graph.tensors["0.weight"]
         errors.append(float((fake_quantize_weight(weight, graph.tensors[form.scale], form) - weight).square().mean()))
     assert errors[1] < 0.95 * errors[0]
+
+
+def test_pixels_are_stored_as_they_are() -> None:
+    contract = InputContract(height=8, width=8, mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+    pixels = (torch.arange(256) - 127.0) / 128
+    form = input_format(contract, seen(pixels[20:230]), 8)
+    assert torch.allclose(fake_quantize_activation(pixels, form), pixels, atol=1e-6)
+    narrow = METHODS["mse"](seen(pixels[20:230]), 8)
+    assert not torch.allclose(fake_quantize_activation(pixels, narrow), pixels, atol=1e-3)
+
+
+def test_what_is_no_image_or_has_no_contract_has_the_range_that_was_seen() -> None:
+    contract = InputContract(height=8, width=8, mean=(0.5,) * 3, std=(0.25,) * 3)
+    wild = seen(10 * normal(1000))
+    for given_contract in (None, contract):
+        assert input_format(given_contract, wild, 8) == METHODS["minmax"](wild, 8)
 
 
 def test_arguments_stand_in_for_settings() -> None:

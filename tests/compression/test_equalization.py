@@ -50,9 +50,9 @@ def test_an_equalized_random_graph_computes_the_same(blocks: list[str], seed: in
 def test_networks_of_the_zoo_are_equalized_and_compute_the_same(name: str, way: str) -> None:
     network = settled(name)
     graph, images = for_inference(network.graph), noise(8)
-    equalized = equalize(graph, images, QuantizeSettings(equalize=way))
+    equalized = equalize(graph, images, QuantizeSettings(equalize=way, relu6="replace"))  # they do not reach 6
     changed = [key for key, value in equalized.tensors.items() if not torch.equal(value, graph.tensors[key])]
-    assert len(changed) > len(graph.tensors) // 3
+    assert len(changed) > len(graph.tensors) // 4
     assert decibels(answers(network, images), answers(GraphNetwork(equalized), images)) > 80
 
 
@@ -85,17 +85,14 @@ def test_weights_of_neighbours_get_equal_ranges() -> None:
             assert max(ratios) / min(ratios) < 2
 
 
-def test_a_kept_relu6_cuts_what_it_cut_and_no_more() -> None:
-    network, images = settled("mobilenet_v2"), noise(16)
-    graph = for_inference(network.graph)
-    tensors = {name: value * 4 if name.startswith("features.stem") else value for name, value in graph.tensors.items()}
-    loud = GraphNetwork(graph.rebuilt(tensors=tensors))
-    for way in WAYS:
-        equalized = equalize(loud.graph, images, QuantizeSettings(equalize=way))
-        assert decibels(answers(loud, images), answers(GraphNetwork(equalized), images)) > 80
-    values = []
-    loud.run(images, lambda node, value: values.append(float(value.detach().max())) if node.op == "relu6" else None)
-    assert max(values) == 6.0, "something must be cut, or nothing is proved"
+def test_channels_that_pass_a_kept_relu6_keep_their_scale() -> None:
+    graph = for_inference(settled("mobilenet_v2").graph)
+    equalized = equalize(graph, noise(8), QuantizeSettings(equalize="activations"))
+    fed = {node.inputs[0] for node in graph.nodes if node.op == "relu6"}
+    biases = {node.name: node.tensors["bias"] for node in graph.nodes if node.op == "conv2d"}
+    kept = {name: torch.equal(graph.tensors[bias], equalized.tensors[bias]) for name, bias in biases.items()}
+    assert all(kept[name] for name in fed)
+    assert not all(same for name, same in kept.items() if name not in fed)
 
 
 def test_relu6_is_replaced_where_it_is_asked_for() -> None:

@@ -32,6 +32,9 @@ SHARPNESS = (20.0, 2.0)
 FREE = 0.2
 """The share of the iterations without regularization."""
 
+MOST_INPUTS, LEAST_PLACES = 2**18, 32
+"""Numbers that one iteration reads of a layer's inputs, at most, and yet so many places: filters of few weights need few."""
+
 
 def round_adaptively(
     graph: Graph, quantized: Graph, images: Tensor, settings: AdaRoundSettings, seed: int = 0
@@ -110,7 +113,11 @@ class _Task:
     def error(self, integers: Tensor, rows: Tensor | None = None) -> Tensor:
         """Mean square error of the layer's output with these weights, at the places `rows` or at all."""
         inputs, wanted = (self.inputs, self.wanted) if rows is None else (self.inputs[rows], self.wanted[rows])
-        made = torch.einsum("pgk,gnk->pgn", inputs, integers * self.scale) + self.bias
+        weight = integers * self.scale
+        if weight.shape[1] == 1:  # depthwise: so many tiny matrix products would take several times as long
+            made = (inputs * weight[:, 0]).sum(dim=2, keepdim=True) + self.bias
+        else:
+            made = torch.einsum("pgk,gnk->pgn", inputs, weight) + self.bias
         return (self._activated(made) - self._activated(wanted)).square().mean()
 
     def _activated(self, value: Tensor) -> Tensor:
@@ -129,8 +136,9 @@ def _search(task: _Task, settings: AdaRoundSettings, random: torch.Generator) ->
     free = _inverse_soft(task.steps - below).requires_grad_()
     optimizer = torch.optim.Adam([free], lr=settings.learning_rate)
     places = len(task.inputs)
+    batch = min(places, settings.batch, max(LEAST_PLACES, MOST_INPUTS // task.inputs[0].numel()))
     for iteration in range(settings.iterations):
-        rows = torch.randint(places, (min(settings.batch, places),), generator=random)
+        rows = torch.randint(places, (batch,), generator=random)
         share = _soft(free)
         loss = task.error((below + share).clamp(-task.most, task.most), rows) / least
         progress = (iteration / settings.iterations - FREE) / (1 - FREE)

@@ -19,7 +19,7 @@ from pocketcnn.graph.fake_quantize import fake_quantize_weight
 def correct_biases(graph: Graph, quantized: Graph, images: Tensor) -> Graph:
     """`quantized` with corrected biases. `graph` is its float form; images are (N, C, H, W).
 
-    Layers without a bias, or that share tensors with others, stay as they are (`layers_in_turn.with_biases`).
+    Layers without a bias, or that share tensors with others, stay as they are.
     """
     images = at_once(graph, images)
     wanted = _channel_means(graph, {layer.name for layer in layers_of(quantized)}, images)

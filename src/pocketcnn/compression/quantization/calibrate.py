@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pocketcnn.compression.quantization.entropy import entropy_range
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import ActivationFormat, GraphNetwork, Node
+from pocketcnn.graph import ActivationFormat, GraphNetwork, InputContract, Node
 
 SAMPLES_PER_BATCH = 1 << 15
 """Values kept a batch for the methods that look at the distribution; minimum and maximum are exact."""
@@ -134,6 +134,23 @@ def entropy(seen: Observed, bits: int, *, symmetric: bool = False) -> Activation
     sample = seen.sample()
     low, high = entropy_range(sample[sample != 0].numpy(), seen.low, seen.high, 1 << bits)
     return affine_format(low, high, bits, symmetric=symmetric)
+
+
+def input_format(
+    contract: InputContract | None, seen: Observed, bits: int, *, symmetric: bool = False
+) -> ActivationFormat:
+    """The format of the images: all that pixels can be after preprocessing, or all that was seen where that is not known.
+
+    In 8 bits a step is then one step of the pixels, where all channels have the same deviation, and nothing is lost. A
+    narrower range, as would suit the values of a layer, puts the pixels between the steps.
+    """
+    if contract is not None:
+        pairs = list(zip(contract.mean, contract.std, strict=True))
+        low, high = min(-mean / std for mean, std in pairs), max((1 - mean) / std for mean, std in pairs)
+        slack = 0.01 * (high - low)
+        if low - slack <= seen.low and seen.high <= high + slack:  # else the images are none
+            return affine_format(low, high, bits, symmetric=symmetric)
+    return minmax(seen, bits, symmetric=symmetric)
 
 
 class Method(Protocol):

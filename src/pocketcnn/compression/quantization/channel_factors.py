@@ -22,7 +22,7 @@ HOMOGENEOUS = frozenset(
         "reshape", "permute",
     }
 )  # fmt: skip
-"""Operations that pass a factor on. ReLU6 is one of them only below its bound, which its readers must see to."""
+"""Operations that pass a factor on. ReLU6 does so only where its bound is moved as well, or goes."""
 
 
 @dataclass(frozen=True)

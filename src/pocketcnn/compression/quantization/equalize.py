@@ -13,14 +13,14 @@ same filter, and where each filter reads but one channel (depthwise), the channe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pocketcnn.compression.coupling.classes import Labels
+from pocketcnn.compression.coupling.classes import Labels, Mask
 from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.compression.quantization.channel_factors import ChannelFactors, channel_factors
 from pocketcnn.compression.quantization.settings import QuantizeSettings
@@ -33,30 +33,27 @@ SETTLED = 1e-3
 """Factors that change by less than this share are left alone."""
 WIDEST = 2.0**10
 """Factors lie within 1 / WIDEST … WIDEST: channels beyond that hold nothing that matters."""
-RELU6_BOUND = 6.0
-MARGIN = 2.0
-"""How much larger than on the images that were seen a channel may become before a kept ReLU6 clips it."""
 
 
 def equalize(graph: Graph, images: Tensor, settings: QuantizeSettings) -> Graph:
     """`graph`, float and without batch normalization, with equalized channels.
 
-    The result computes the same, up to rounding and up to what ReLU6 does: where it is replaced by ReLU
-    (`settings.relu6`), values above 6 are no longer cut; where it is kept, channels that reach its bound on `images`
-    (N, C, H, W) keep their scale and others stay below the bound.
+    The result computes the same, up to rounding: channels that pass a ReLU6 keep their scale, as its bound is one for
+    all. Where ReLU6 is to be replaced by ReLU (`settings.relu6`), as in the paper, they are equalized too, and values
+    above 6 are no longer cut.
     """
     channels = channel_factors(graph)
     if settings.relu6 == "replace":
         graph = _without_relu6(graph, channels)
-    seen = _seen(graph, channels, images)
+    free = channels.free & ~_passing_relu6(graph, channels)
+    seen = _largest_read(graph, channels, images)
     ranges = _by_weights if settings.equalize == "weights" else _by_activations
     total = np.ones(len(channels))
     tensors = dict(graph.tensors)
     for _ in range(ROUNDS):
-        made, read, share = ranges(graph, channels, tensors, seen.read / total)
-        factor = _factors(channels, made, read, share) * total
-        factor = np.clip(np.clip(factor, seen.least, seen.most), 1 / WIDEST, WIDEST) / total
-        factor = np.where(channels.free, factor, 1.0)
+        made, read, share = ranges(graph, channels, tensors, seen / total)
+        factor = np.clip(_factors(channels, made, read, share) * total, 1 / WIDEST, WIDEST) / total
+        factor = np.where(free, factor, 1.0)
         total *= factor
         tensors = _scaled(graph, channels, tensors, factor)
         if np.abs(np.log(factor)).max(initial=0.0) < SETTLED:
@@ -64,45 +61,34 @@ def equalize(graph: Graph, images: Tensor, settings: QuantizeSettings) -> Graph:
     return graph.rebuilt(tensors=tensors)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What was seen of the classes on images, (classes,) each: the largest magnitude that a layer reads, and the
-    factors that ReLU6 allows."""
+def _passing_relu6(graph: Graph, channels: ChannelFactors) -> Mask:
+    """The classes, (classes,), with a channel that ReLU6 cuts."""
+    found = np.zeros(len(channels), dtype=np.bool_)
+    for node in graph.nodes:
+        if node.op == "relu6":
+            found[np.unique(channels.values[node.name])] = True
+    return found
 
-    read: Values
-    least: Values
-    most: Values
 
-
-def _seen(graph: Graph, channels: ChannelFactors, images: Tensor) -> _Seen:
-    """Run the images through the float network."""
-    largest, before = np.zeros(len(channels)), np.zeros(len(channels))
+def _largest_read(graph: Graph, channels: ChannelFactors, images: Tensor) -> Values:
+    """For each class the largest magnitude that a layer reads of it in the float network, (classes,)."""
+    largest = np.zeros(len(channels))
     reads = {graph[layer.node].inputs[0] for layer in channels.layers}
-    bounded = {node.inputs[0]: channels.values[node.name] for node in graph.nodes if node.op == "relu6"}
 
     def watch(node: Node, value: Tensor) -> None:
         if node.name in reads:
             _raise_to(largest, channels.values[node.name], value.abs().amax(dim=0))
-        if node.name in bounded:
-            _raise_to(before, bounded[node.name], value.amax(dim=0))
 
     network = GraphNetwork(graph).eval()
     with torch.inference_mode():
         for batch in torch.split(images, 32):
             network.run(batch, watch)
-    least, most = np.zeros(len(channels)), np.full(len(channels), np.inf)
-    for labels in bounded.values():
-        classes = np.unique(labels)
-        reached = classes[before[classes] >= RELU6_BOUND]
-        least[classes] = np.minimum(1.0, before[classes] * MARGIN / RELU6_BOUND)
-        least[reached] = most[reached] = 1.0
-    return _Seen(largest, least, most)
+    return largest
 
 
 def _raise_to(largest: Values, labels: Labels, value: Tensor) -> None:
     """Raise `largest` (classes,) to the values (C, H, W) of the channels with these labels."""
-    shape = np.broadcast_shapes(labels.shape, (1,) * value.ndim)
-    axes = tuple(axis for axis, size in enumerate(shape) if size == 1)
+    axes = tuple(axis for axis, size in enumerate(labels.shape) if size == 1)
     peaks = value.amax(dim=axes, keepdim=True) if axes else value
     np.maximum.at(largest, labels.ravel(), peaks.double().cpu().numpy().ravel())
 

@@ -17,14 +17,17 @@ from pocketcnn.graph import Graph, GraphNetwork, Node
 MOST_ELEMENTS = 2**26
 """Of the largest value, over all images that run at once: 256 MB in float32."""
 
+MOST_IMAGES = 256
+"""A layer has thousands of values in so many."""
+
 Change = Callable[[Node, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 """From a layer, its quantized input (N, C, H, W) and its tensors by role to those tensors that are to be others."""
 
 
 def at_once(graph: Graph, images: Tensor) -> Tensor:
-    """Of the images (N, C, H, W) as many, evenly spread, as can run in one batch."""
+    """Of the images (N, C, H, W) as many, evenly spread, as are needed and can run in one batch."""
     most = max(1, MOST_ELEMENTS // max(prod(node.shape) for node in graph.nodes))
-    count = min(len(images), most)
+    count = min(len(images), most, MOST_IMAGES)
     return images[[index * len(images) // count for index in range(count)]]
 
 
@@ -58,27 +61,3 @@ def change_in_turn(graph: Graph, images: Tensor, change: Change) -> Graph:
     with torch.no_grad():
         network.run(images, watch)
     return graph.rebuilt(tensors={**graph.tensors, **changed})
-
-
-def with_biases(graph: Graph) -> Graph:
-    """`graph` with a bias of zeros for each convolution and linear layer that has none."""
-    tensors = dict(graph.tensors)
-    nodes: list[Node] = []
-    for node in graph.nodes:
-        if node.op in ("conv2d", "linear") and "bias" not in node.tensors:
-            weight = tensors[node.tensors["weight"]]
-            name = _free_name(f"{node.name}.bias", tensors)
-            tensors[name] = torch.zeros(len(weight), dtype=weight.dtype, device=weight.device)
-            node = _with_tensor(node, "bias", name)
-        nodes.append(node)
-    return graph.rebuilt(nodes, tensors=tensors)
-
-
-def _free_name(name: str, tensors: dict[str, Tensor]) -> str:
-    while name in tensors:
-        name += "_"
-    return name
-
-
-def _with_tensor(node: Node, role: str, name: str) -> Node:
-    return Node(node.name, node.op, node.inputs, node.shape, node.attrs, {**node.tensors, role: name})

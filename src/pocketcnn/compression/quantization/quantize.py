@@ -7,15 +7,14 @@ from torch import Tensor
 
 from pocketcnn.compression.quantization.adaround import round_adaptively
 from pocketcnn.compression.quantization.bias_correction import correct_biases
-from pocketcnn.compression.quantization.calibrate import METHODS, observe
+from pocketcnn.compression.quantization.calibrate import METHODS, input_format, observe
 from pocketcnn.compression.quantization.equalize import equalize
-from pocketcnn.compression.quantization.layers_in_turn import with_biases
 from pocketcnn.compression.quantization.mixed_precision import layer_bits
 from pocketcnn.compression.quantization.placement import own_values, spread
 from pocketcnn.compression.quantization.settings import QuantizeSettings
 from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Numerics, for_inference
+from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, InputContract, Numerics, for_inference
 
 
 def quantize(
@@ -52,9 +51,7 @@ def quantize(
     _check_names(graph, settings)
     if settings.equalize != "none":
         graph = equalize(graph, images, settings)
-    if settings.bias_correction:
-        graph = with_biases(graph)
-    activations = _activation_formats(graph, images, settings)
+    activations = _activation_formats(graph, images, network.info.input, settings)
     quantized = _with_formats(graph, activations, settings)
     if settings.weight_bytes is not None:
         settings = settings.with_(layer_bits=layer_bits(quantized, images, settings))
@@ -87,16 +84,19 @@ def _check_names(graph: Graph, settings: QuantizeSettings) -> None:
         raise UsageError(f"The network has no operation {unknown[0]!r} once it is folded for inference; see `inspect`.")
 
 
-def _activation_formats(graph: Graph, images: Tensor, settings: QuantizeSettings) -> dict[str, ActivationFormat]:
+def _activation_formats(
+    graph: Graph, images: Tensor, contract: InputContract | None, settings: QuantizeSettings
+) -> dict[str, ActivationFormat]:
     names = [node.name for node in own_values(graph) if node.name not in settings.skip]
+    bits, symmetric = settings.activation_bits, settings.symmetric_activations
     choose = METHODS[settings.method]
-    return spread(
-        graph,
-        {
-            name: choose(seen, settings.activation_bits, symmetric=settings.symmetric_activations)
-            for name, seen in observe(GraphNetwork(graph), images, names).items()
-        },
-    )
+    formats: dict[str, ActivationFormat] = {}
+    for name, seen in observe(GraphNetwork(graph), images, names).items():
+        if graph[name].op == "input":
+            formats[name] = input_format(contract, seen, bits, symmetric=symmetric)
+        else:
+            formats[name] = choose(seen, bits, symmetric=symmetric)
+    return spread(graph, formats)
 
 
 def _with_formats(graph: Graph, activations: dict[str, ActivationFormat], settings: QuantizeSettings) -> Graph:

@@ -14,12 +14,12 @@ class AdaRoundSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    iterations: Annotated[int, Field(ge=1)] = 600
+    iterations: Annotated[int, Field(ge=1)] = 300
     samples: Annotated[int, Field(ge=1)] = 2048
     """Output positions of a layer that its error is measured on."""
     batch: Annotated[int, Field(ge=1)] = 256
     """Of them, positions that one iteration looks at."""
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.03
     regularization: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """Weight of the term that drives each soft rounding to 0 or 1, in units of the error of rounding to nearest."""
 
@@ -37,8 +37,8 @@ class QuantizeSettings(BaseModel):
             least mean square error saturate (``mse``).
         equalize: cross-layer equalization (`equalize.py`): ``none``, by the ranges of the ``weights`` as in its paper, or
             by those of the ``activations`` that were seen.
-        relu6: under equalization, ``keep`` ReLU6 and scale its channels only as far as it clips what it clipped before, or
-            ``replace`` it by ReLU.
+        relu6: under equalization, ``keep`` every ReLU6 and the scale of its channels, or ``replace`` it by ReLU, whose
+            channels are equalized too.
         rounding: of weights: to the ``nearest`` integer, or ``adaptive`` (`adaround.py`).
         adaround: how adaptive rounding searches.
         bias_correction: take from the biases what quantization adds to the mean of each channel (`bias_correction.py`).
@@ -62,7 +62,7 @@ class QuantizeSettings(BaseModel):
     relu6: Literal["keep", "replace"] = "keep"
     rounding: Literal["nearest", "adaptive"] = "nearest"
     adaround: AdaRoundSettings = AdaRoundSettings()
-    bias_correction: bool = False
+    bias_correction: bool = True
     layer_bits: Mapping[str, Bits] = Field(default_factory=dict)
     weight_bytes: Annotated[int, Field(ge=1)] | None = None
     low_bits: Bits = 4
