@@ -42,7 +42,7 @@ def drawn(data: st.DataObject, name: str) -> Graph:
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"div"}))  # next to a divisor of 0 there are no numbers to store
 @given(data=st.data(), bits=st.sampled_from([8, 8, 4]), signed=st.booleans())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_an_operation(name: str, data: st.DataObject, bits: int, signed: bool) -> None:
     graph = drawn(data, name)
     x = torch.randn(3, *graph.input_shape, generator=torch.Generator().manual_seed(3))
@@ -53,7 +53,7 @@ def test_an_operation(name: str, data: st.DataObject, bits: int, signed: bool) -
 
 @pytest.mark.parametrize("name", ["conv2d", "linear", "mul", "mean", "sum", "avg_pool", "hardswish", "sigmoid", "pad"])
 @given(data=st.data())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_an_answer_that_stays_in_float(name: str, data: st.DataObject) -> None:
     graph = drawn(data, name)
     x = torch.randn(3, *graph.input_shape, generator=torch.Generator().manual_seed(3))
@@ -67,7 +67,7 @@ def test_an_answer_that_stays_in_float(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("op", ["relu", "relu6", "clip"])
 @pytest.mark.parametrize("layer", ["conv2d", "linear", "mul", "mean"])
 @given(data=st.data(), bits=st.sampled_from([8, 5]), high=st.floats(0.5, 8, width=32))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_a_clip_works_on_the_sums_before_it(layer: str, op: str, data: st.DataObject, bits: int, high: float) -> None:
     """Also where it clips less, or more, than storing does."""
     graph = drawn(data, layer)
