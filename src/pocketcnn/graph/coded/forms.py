@@ -200,7 +200,8 @@ def _folded(words: Words) -> Bytes:
 
 
 def _unfolded(symbols: Bytes) -> Bytes:
-    return (symbols >> 1) ^ np.where(symbols & 1, np.uint8(255), np.uint8(0))
+    signs = np.where(symbols & 1, 255, 0).astype(np.uint8)
+    return np.bitwise_xor(symbols >> 1, signs, dtype=np.uint8)
 
 
 def _steps(values: npt.NDArray[np.float32]) -> tuple[np.float32, Bytes] | None:
