@@ -83,27 +83,48 @@ def test_a_clip_works_on_the_sums_before_it(layer: str, op: str, data: st.DataOb
     assert IntegerNetwork(stored).float_nodes == ()
 
 
-def test_sums_too_large_for_float32_are_exact() -> None:
-    """5 000 products of the largest integers are more than 2^24; rounded to float32 on the way they would end elsewhere."""
-    width = 5000
+def wide_layer(width: int, groups: int) -> tuple[Graph, torch.Tensor, torch.Tensor]:
+    """A layer whose scales are all 1, images of whole numbers, and its true answers to them."""
+    shape, attrs = (width, 1, 1), {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": groups}
     nodes = (
-        Node("input", "input", (), (width, 1, 1)),
-        Node("y", "conv2d", ("input",), (), {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1},
-             {"weight": "w", "bias": "b"}),
-    )  # fmt: skip
+        Node("input", "input", (), shape),
+        Node("y", "conv2d", ("input",), (), attrs, {"weight": "w", "bias": "b"}),
+    )
     generator = torch.Generator().manual_seed(0)
-    integers = torch.randint(100, 128, (64, width, 1, 1), generator=generator)
-    tensors = {"w": integers.float(), "s": torch.ones(64), "b": torch.randint(-300, 300, (64,), generator=generator)}
+    weight = torch.randint(100, 128, (groups, 8, width // groups), generator=generator)
+    bias = torch.randint(-300, 300, (8 * groups,), generator=generator)
+    tensors = {"w": weight.reshape(8 * groups, -1, 1, 1).float(), "s": torch.ones(8 * groups), "b": bias.float()}
     form = ActivationFormat(scale=1.0, zero_point=0)
-    tensors["b"] = tensors["b"].float()
-    graph = Graph(nodes, "y", tensors, Numerics(activations={"input": form}, weights={"w": WeightFormat(scale="s")}))
-    graph = graph.rebuilt()
-    x = torch.randint(150, 256, (4, width, 1, 1), generator=generator)
-    exact = torch.einsum("nc,oc->no", x[..., 0, 0].long(), integers[..., 0, 0]) + tensors["b"].long()
+    numerics = Numerics(activations={"input": form}, weights={"w": WeightFormat(scale="s")})
+    x = torch.randint(150, 256, (4, *shape), generator=generator)
+    exact = torch.einsum("ngc,goc->ngo", x.reshape(4, groups, -1), weight).reshape(4, -1) + bias
+    return Graph(nodes, "y", tensors, numerics).rebuilt(), x.float(), exact
+
+
+@pytest.mark.parametrize(("width", "groups"), [(5000, 1), (20000, 1), (3000, 2)], ids=["parts", "float64", "groups"])
+def test_sums_too_large_for_float32_are_exact(width: int, groups: int) -> None:
+    """More than 2^24: float32 would round them on the way and end elsewhere."""
+    graph, x, exact = wide_layer(width, groups)
+    assert int(exact.min()) > 2**24
     with torch.inference_mode():
-        found = GraphNetwork(graph).eval()(x.float())[..., 0, 0]
-    assert torch.equal(found, exact.float())
-    assert differing(graph, x.float()) == []
+        assert torch.equal(GraphNetwork(graph).eval()(x)[..., 0, 0], exact.float())
+    assert differing(graph, x) == []
+
+
+def test_a_convolution_that_leaves_fractions_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one by Winograd's transform does, which some processors take for windows of several pixels."""
+    graph, x = quantized_network().graph, images(3, seed=9)
+    with torch.inference_mode():
+        expected = GraphNetwork(graph).eval()(x)
+    exact = torch.nn.functional.conv2d
+
+    def transformed(x: torch.Tensor, weight: torch.Tensor, *rest: object) -> torch.Tensor:
+        found = exact(x, weight, *rest)
+        return found + 5000.75 if found.dtype == torch.float32 and weight[0, 0].numel() > 1 else found
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", transformed)
+    with torch.inference_mode():
+        assert torch.equal(GraphNetwork(graph).eval()(x), expected)
 
 
 def test_a_small_network_is_in_integers_from_end_to_end() -> None:
