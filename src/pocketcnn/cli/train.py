@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pocketcnn.training import Recipe, TrainResult
 
 MODEL_FILE, FIGURES_FILE = "model.safetensors", "training.json"
+LIBRARY_CLIP = 1.0
+"""Gradients of other libraries' networks are clipped to this norm, unless the recipe names one: maps of one pixel and a last
+batch of three images were seen to give gradients of 6,000."""
 
 
 def train(
@@ -106,7 +109,9 @@ def prepare(
     from pocketcnn.pipeline.recipes import datasets
 
     is_library = is_library_name(network)
-    if not is_library:
+    if is_library:
+        recipe = recipe.with_(gradient_clip=recipe.gradient_clip or LIBRARY_CLIP)
+    else:
         network_options(network)  # an unknown name ends here, before the images are read
     wanted = parse_size(size) if size else None
     teachers = tuple(map(load_classifier, teacher_files or ()))
