@@ -6,10 +6,12 @@ import numpy as np
 import onnx
 import openvino
 import pytest
+import torch
 from onnx import helper
 from onnx_files import classifier, int8_convolution, model
 from runtime_networks import float_network, images
 
+import pocketcnn as pc
 from pocketcnn.errors import MissingExtra, PocketcnnError
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes import Machine, get_runtime
@@ -117,3 +119,14 @@ def test_without_the_library_it_says_what_installs_it(monkeypatch: pytest.Monkey
     path.write_bytes(classifier())
     with pytest.raises(MissingExtra, match=r"pip install 'pocketcnn\[openvino\]'"):
         RUNTIME.build(path, threads=1)
+
+
+def test_an_activation_after_a_concatenation_compiles_in_integers(tmp_path: Path) -> None:
+    """OpenVINO's low-precision passes crashed the process where the value between the two had a format of its own."""
+    network = pc.create("squeezenet1_1", classes=5).eval()
+    quantized = pc.quantize(pc.GraphNetwork(pc.capture(network, (1, 3, 64, 64))), torch.randn(4, 3, 64, 64)).eval()
+    session = RUNTIME.build(RUNTIME.write(quantized, tmp_path / "model.onnx"), threads=1)
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = quantized(x).numpy()
+    np.testing.assert_allclose(session.run(x.numpy()), expected, atol=0.1 * np.abs(expected).max())

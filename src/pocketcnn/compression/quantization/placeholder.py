@@ -3,6 +3,7 @@
 from pocketcnn.compression.quantization.placement import FUSABLE, own_values, spread
 from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.graph import ActivationFormat, Graph, Node, Numerics, for_inference
+from pocketcnn.graph.passes.activate_parts import activate_parts
 
 
 def with_placeholder_formats(graph: Graph) -> Graph:
@@ -14,7 +15,7 @@ def with_placeholder_formats(graph: Graph) -> Graph:
     What a ReLU makes has the zero point 0, as when it is calibrated: only then do runtimes leave the ReLU to the rounding
     of the layer before. With any other ONNX Runtime computes the convolution in float, which was seen to take 2.7 times as long.
     """
-    folded = for_inference(graph)
+    folded = activate_parts(for_inference(graph))
     own = {
         node.name: ActivationFormat(scale=2.0 ** (-6 - place / 1024), zero_point=_zero_point(node, place))
         for place, node in enumerate(own_values(folded))

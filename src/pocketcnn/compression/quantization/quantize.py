@@ -15,6 +15,7 @@ from pocketcnn.compression.quantization.settings import QuantizeSettings
 from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, InputContract, Numerics, for_inference
+from pocketcnn.graph.passes.activate_parts import activate_parts
 
 
 def quantize(
@@ -28,9 +29,10 @@ def quantize(
 ) -> GraphNetwork:
     """Quantize `network` with activation ranges seen on `images`.
 
-    Batch normalization is folded first. Weights are symmetric with one scale per output channel, activations affine
-    with one scale a value, the input included; the last layer's answer stays in float. The result runs the
-    integer arithmetic in simulation, trains on (quantization-aware), saves as integers and exports as QDQ ONNX.
+    Batch normalization is folded first, and the activation of a concatenation moved to its parts. Weights are symmetric
+    with one scale per output channel, activations affine with one scale a value, the input included; the last layer's
+    answer stays in float. The result runs the integer arithmetic in simulation, trains on (quantization-aware), saves as
+    integers and exports as QDQ ONNX.
 
     Args:
         network: a float network; it is not changed.
@@ -47,7 +49,7 @@ def quantize(
     if network.numerics:
         raise UsageError("The network is quantized already; quantize the float network that it was made from.")
     settings = _settings(settings or QuantizeSettings(), method, bits, skip)
-    graph = for_inference(network.graph)
+    graph = activate_parts(for_inference(network.graph))
     _check_names(graph, settings)
     if settings.equalize != "none":
         graph = equalize(graph, images, settings)
