@@ -184,7 +184,7 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
         target = np.log(times) - np.log(totals) + shares @ weights[:kernel_columns]
         if turn in (0, 2):  # before and after the outliers were weighed down
             amplitude, noise = likeliest(seen, target, trust)
-        factor = np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / trust))
+        factor = np.asarray(np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / trust)), np.float64)
         weights = amplitude**2 * seen.T @ cho_solve((factor, True), target)
         trust = 1 / (1 + ((target - seen @ weights) / (OUTLIER * noise)) ** 2)
     return KernelTimes(start.rates, families, weights, seen, factor, amplitude, noise, contexts)
