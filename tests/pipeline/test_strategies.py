@@ -1,6 +1,7 @@
 """`compress` with the strategies that choose how much of each layer to prune."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,12 @@ from pocketcnn.pipeline.compress import compress
 from pocketcnn.pipeline.effort import Effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.strategies import budget_share, check_strategy
-from pocketcnn.targets import Budget
+from pocketcnn.targets import Budget, load_target, predict_latency
+from pocketcnn.targets.latency import LatencyTable, Point, default_path
+from pocketcnn.targets.latency.blocks import build
+from pocketcnn.targets.latency.kernels import split
+from pocketcnn.targets.latency.predictor import circumstances
+from pocketcnn.targets.latency.sampling import plan
 
 LITTLE = Effort(
     candidates=1,
@@ -94,6 +100,22 @@ def test_a_latency_is_predicted_or_estimated_never_measured_in_the_loop(
         budget_share(Budget.parse("latency<=1ms@onnxruntime-cpu"), network.graph)
     there = budget_share(Budget.parse("latency<=1ms@cortex-m7"), network.graph)
     assert 0 < there.use(network.graph) < float("inf")
+
+
+def test_a_latency_by_table_is_that_of_the_faster_form(
+    network: GraphNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a made-up machine an int8 network takes half the time: in that form it keeps the budget, in float it does not."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    points = []
+    for text in islice(plan(0), 40):
+        seconds = 1e-6 + 1e-9 * sum(group.kernel.madds for group in split(build(text)))
+        for form, factor in (("float32", 1.0), ("int8", 0.5)):
+            points.append(Point(text, form, factor * seconds, factor * seconds, factor * seconds, 9, 1e-3))  # type: ignore[arg-type]
+    name = "onnxruntime-cpu"
+    LatencyTable(name, circumstances(load_target(name)), points=tuple(points)).save(default_path(name))
+    budget = Budget.parse(f"latency<={1e6 * predict_latency(network, name).total:.3f}us@{name}")
+    assert budget_share(budget, network.graph).use(network.graph) == pytest.approx(0.5, abs=0.1)
 
 
 def test_an_unknown_strategy() -> None:
