@@ -39,6 +39,7 @@ def test_the_page_shows_means_spreads_winners_failures_and_what_has_run() -> Non
     assert cells[3:] == ["99.0% ± 0.0", "85.0% ± 7.1", "**95.0% ± 1.4**", "-", "80.0%", "-", "-", "94.5% ± 2.1"]
     assert "| netadapt | torch-pruning | 2 | +0.50 (-2.0 to +3.0) | 1 of 2 | 1.00 | 0 | 0 |" in text
     assert "| netadapt | uniform | 1 | +16.00 (+16.0 to +16.0) | 1 of 1 | 1.00 | 1 | 0 |" in text
+    assert "On the average ours loses: rank to torch-pruning." in text
     assert "Setting `cpu`: 2 of 144 cells." in text
     assert "Setting `gpu`: 0 of 240 cells." in text
     assert page([]).count("| ") == 0
