@@ -136,8 +136,8 @@ def _verdict(documents: Sequence[Document]) -> list[str]:
         )
         if mean(points) < -1e-9:
             lost.append(f"{ours} to {other}")
-    images = "some hundred test images of a set leave an uncertainty of about a point in each accuracy"
-    return [*lines, "", f"On the average ours loses: {', '.join(lost) or 'nowhere'}. The {images}."]
+    images = "Some hundred test images leave each accuracy uncertain by about a point"
+    return [*lines, "", f"On the average ours loses: {', '.join(lost) or 'nowhere'}. {images}."]
 
 
 def _effort(documents: Sequence[Document]) -> list[str]:
