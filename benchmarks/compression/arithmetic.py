@@ -14,14 +14,13 @@ from typing import Any
 
 import onnxruntime
 import torch
-from arithmetic_table.networks import besides, seconds, share, unequal, values
+from arithmetic_table.networks import besides, seconds, unequal, values
 from arithmetic_table.operators import OPERATIONS, measured
 from arithmetic_table.page import page
 from arithmetic_table.photographs import PHOTOGRAPHS, SIDES, crops, pretrained
 
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.files import write_text
-from pocketcnn.graph import predictions
 from pocketcnn.runtimes import this_machine
 
 OUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "compression"
@@ -51,13 +50,11 @@ def main() -> None:
 def network(number: int) -> dict[str, Any]:
     """Every figure of one network."""
     calibration, judged = (crops(SIDES[number], count, seed) for seed, count in enumerate((CALIBRATION, JUDGED)))
-    exact = pretrained(number)
-    graph = quantize(exact, calibration).graph
-    forms, answers = besides(graph, judged)
+    graph = quantize(pretrained(number), calibration).graph
+    forms = besides(graph, judged)
     return {
         "values": values(graph),
         "values_unequal_to_integers": unequal(graph, judged[:: len(judged) // 2]),
-        "same_class_as_float": share(answers.argmax(1) == predictions(exact, judged, 16).argmax(1)),
         "beside_onnxruntime": {form: asdict(beside) for form, beside in forms.items()},
         "seconds": seconds(graph, judged[:8]),
     }

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from statistics import median
@@ -32,8 +32,8 @@ class Beside:
     """The furthest that an integer of a layer is from the runtime's."""
     equal_by_layer: float
     """Share of integers that are equal."""
-    layers_apart: Sequence[str]
-    """Layers of which some integer is not, by name."""
+    layers_apart: int
+    """Layers of which some integer is not."""
     equal_at_end: float
     """Share of the last stored value's integers that are equal when the whole network runs."""
     same_answer: float
@@ -55,22 +55,20 @@ class Tally:
         return Beside(
             largest_step=self.largest,
             equal_by_layer=1 - self.unequal.total() / self.integers,
-            layers_apart=[name for name, count in self.unequal.items() if count],
+            layers_apart=sum(count > 0 for count in self.unequal.values()),
             equal_at_end=sum(self.ends) / len(self.ends),
             same_answer=sum(self.answers) / len(self.answers),
         )
 
 
-def besides(graph: Graph, images: Tensor) -> tuple[dict[str, Beside], Tensor]:
-    """Every form of the simulation beside the exported file, and the file's answers."""
+def besides(graph: Graph, images: Tensor) -> dict[str, Beside]:
+    """Every form of the simulation beside the exported file."""
     tallies = {form: Tally() for form in FORMS}
-    answers = []
     for batch in torch.split(images, BATCH):
         answer, values = all_values(graph, _stored(graph), batch, "onnxruntime")
-        answers.append(answer)
         for form, training in FORMS.items():
             _count(tallies[form], GraphNetwork(graph).train(training), batch, answer, values)
-    return {form: tally.beside() for form, tally in tallies.items()}, torch.cat(answers)
+    return {form: tally.beside() for form, tally in tallies.items()}
 
 
 def _stored(graph: Graph) -> list[str]:
@@ -137,8 +135,3 @@ def seconds(graph: Graph, images: Tensor, repeats: int = 5) -> dict[str, float]:
                 network(images)
             found[name].append((time.perf_counter() - start) / len(images))
     return {name: median(times) for name, times in found.items()}
-
-
-def share(hits: Tensor) -> float:
-    """Of hits among all."""
-    return float(hits.double().mean())
