@@ -134,9 +134,13 @@ def main() -> int:
         start = time.perf_counter()
         predictor = LatencyPredictor.fitted(table, form)
         fitting += time.perf_counter() - start
-        with TemporaryDirectory() as folder:
-            turns = Turns(target, form, Path(folder), options.turn, usual)
-            forms[form] = _compared(turns, graphs, predictor, options)
+        if options.again:
+            before = json.loads((options.out / "predictor" / f"{target.name}.json").read_text())["numerics"][form]
+            forms[form] = _judged_again(before, graphs, predictor)
+        else:
+            with TemporaryDirectory() as folder:
+                turns = Turns(target, form, Path(folder), options.turn, usual)
+                forms[form] = _compared(turns, graphs, predictor, options)
         forms[form]["points"] = len(table.steady(form))
     document = {
         "target": target.name,
@@ -187,6 +191,15 @@ def _compared(
     return {"summary": summary, "reference": reference, "networks": networks}
 
 
+def _judged_again(
+    before: Mapping[str, Any], graphs: Mapping[str, Graph], predictor: LatencyPredictor
+) -> dict[str, Any]:
+    """The record of an earlier run with what `predictor` says now of the networks that were measured then."""
+    networks = [{**row, PREDICTOR: predictor.seconds(graphs[row["name"]])} for row in before["networks"]]
+    found = judged([row[PREDICTOR] for row in networks], [row["measured"] for row in networks])
+    return {**before, "summary": {**before["summary"], PREDICTOR: found}, "networks": networks}
+
+
 def _lone_times(turns: Turns, graphs: Mapping[str, Graph], seconds: float) -> dict[Kernel, float]:
     """Times of single layers, of as many networks as there is time for, the shortest first."""
     times: dict[Kernel, float] = {}
@@ -211,6 +224,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--turn", type=float, default=0.05, help="seconds of a network's turn")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each network at least")
     parser.add_argument("--lone", type=float, default=20.0, help="seconds to measure lone layers, for each numerics")
+    parser.add_argument(
+        "--again", action="store_true", help="measure nothing: predict again what an earlier run measured"
+    )
     parser.add_argument("--only", default="", help="networks whose name contains this")
     work = default_path("x").parent.parent / "held-out"
     parser.add_argument("--work", type=Path, default=work, help="the folder that keeps the captured networks")
