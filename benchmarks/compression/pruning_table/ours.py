@@ -1,0 +1,35 @@
+"""The library's criteria, spreads and reconstruction."""
+
+from functools import partial
+
+from pocketcnn.compression.importance import CRITERIA
+from pocketcnn.compression.prune import PruneSettings, plan
+from pocketcnn.compression.reconstruction import reconstruct
+from pocketcnn.errors import BudgetNotMet
+from pocketcnn.graph import Graph
+from pruning_table.task import Failed, Method, Task
+
+
+def pruned(task: Task, *, criterion: str, spread: str = "global", mend: bool = False) -> Graph:
+    """The network at the bound.
+
+    Raises:
+        Failed: even the narrowest network is above it.
+    """
+    graph = task.parent.graph
+    settings = PruneSettings(
+        criterion, multiple=task.multiple, min_channels=task.multiple, seed=task.seed, spread=spread
+    )
+    try:
+        found = plan(graph, task.fits, settings, batches=task.batches, by_shape=True)
+    except BudgetNotMet as error:
+        raise Failed(str(error)) from error
+    narrower = found.apply(graph)
+    return reconstruct(graph, narrower, found.coupling, found.classes, task.images) if mend else narrower
+
+
+OURS: dict[str, Method] = {
+    **{name: partial(pruned, criterion=name) for name in CRITERIA},
+    "energy, uniform": partial(pruned, criterion="energy", spread="uniform"),
+    "energy, reconstructed": partial(pruned, criterion="energy", mend=True),
+}
