@@ -1,0 +1,1 @@
+"""The distillation table: what a teacher adds to one and the same training of a small network."""
