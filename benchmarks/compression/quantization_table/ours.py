@@ -36,6 +36,7 @@ FINE_TUNING = Recipe(
     label_smoothing=0.0,
     ema_decay=0.0,
     distillation_weight=1.0,
+    gradient_clip=1.0,
 )
 
 

@@ -36,6 +36,7 @@ def page(document: Mapping[str, Any]) -> str:
         f"Float networks after some {document['settings']['steps']} optimizer steps of 32 images, narrow and for grey images "
         "of 32 x 32. Learned step sizes train on against the float network.",
     ]
+    lines += [line for note in document.get("notes", ()) for line in ("", note)]
     if absent := [title for title in SUBJECTS if title not in document["networks"]]:
         lines += ["", f"Not run yet: {', '.join(absent)}."]
     for data in dict.fromkeys(each["data"] for each in networks):

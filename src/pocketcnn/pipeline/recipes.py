@@ -87,11 +87,15 @@ class Trainings:
         return self._recipe(self.effort.recovery_steps, learning_rate=self.base.learning_rate / 2)
 
     def quantized(self) -> Recipe:
-        """Fine-tuning with simulated integers: a low rate, no averaging of weights over steps that hardly move."""
+        """Fine-tuning with simulated integers: a low rate, no averaging of weights over steps that hardly move.
+
+        Without a bound, single gradients through the integers threw a network that agreed on all images off by 2 %.
+        """
         return self._recipe(
             self.effort.quantized_steps,
             learning_rate=self.base.learning_rate / 40,
             weight_decay=0.0,
             ema_decay=0.0,
             distillation_weight=1.0,
+            gradient_clip=1.0,
         )
