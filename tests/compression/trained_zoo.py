@@ -55,7 +55,7 @@ RECIPE = Recipe(
 RECIPES = {
     **dict.fromkeys(("condensenet_86", "mobilenet_v3_small", "shiftresnet", "shufflenet_v1"), RECIPE.with_(epochs=4)),
     **dict.fromkeys((*RESNETS, *(f"{name}_bn" for name in VGGS)), RECIPE.with_(epochs=3, learning_rate=1e-3)),
-    **dict.fromkeys(VGGS, RECIPE.with_(epochs=6, learning_rate=5e-4)),
+    **dict.fromkeys(VGGS, RECIPE.with_(epochs=10, learning_rate=5e-4)),
     "alexnet": RECIPE.with_(epochs=16, learning_rate=5e-4),
     **dict.fromkeys(
         ("squeezenet1_0", "squeezenet1_1"),

@@ -63,7 +63,8 @@ def compress(
     wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
     if network.numerics:
         raise UsageError("This network is quantized already. Compress the float network that it was made from.")
-    if network.info.input is None:
+    contract = network.info.input
+    if contract is None:
         raise UsageError("This network does not say how images become its input. Save it with an input contract.")
     folder = scan(Path(data), seed=seed)
     if folder.classes != network.info.classes:
@@ -78,17 +79,17 @@ def compress(
     settings |= {"effort": asdict(size), "recipe": trainings.base.model_dump(), "method": asdict(how)}
     settings |= {"strategy": strategy, "teachers": [fingerprint_of(teacher) for teacher in teachers]}
     teaching = teachers_of(teachers, folder.classes)
-    teaching(network.info.input)  # one that is for other images or classes ends here
+    teaching(contract)  # one that is for other images or classes ends here
     workspace = Workspace.of(Path(out), settings, progress_for, teaching)
     smaller = resized(network, how.resolution).info.input
-    sets = datasets(folder, network.info.input, trainings.base.augmentation)
-    with threads_for(network.info.input.height, network.info.input.width):
+    sets = datasets(folder, contract, trainings.base.augmentation)
+    with threads_for(contract.height, contract.width):
         limits = absolute(wanted, network.graph)
         pruner = pruner_of(strategy, Path(out))
         bench = Bench(sets, limits, trainings, workspace, say, folder.fingerprint, method=how, pruner=pruner)
         bench.record("given", network, settings={}, seconds=0.0)
         parent = network
-        if smaller is not None and smaller != network.info.input:
+        if smaller is not None and smaller != contract:
             bench = replace(bench, sets=datasets(folder, smaller, trainings.base.augmentation))
         if how.restructures:
             parent = restructure(network, bench)

@@ -201,7 +201,8 @@ def _folded(words: Words) -> Bytes:
 
 def _unfolded(symbols: Bytes) -> Bytes:
     signs = np.where(symbols & 1, 255, 0).astype(np.uint8)
-    return np.bitwise_xor(symbols >> 1, signs, dtype=np.uint8)
+    found: Bytes = np.bitwise_xor(symbols >> 1, signs, dtype=np.uint8)
+    return found
 
 
 def _steps(values: npt.NDArray[np.float32]) -> tuple[np.float32, Bytes] | None:
