@@ -97,7 +97,9 @@ def fit(
         info = ModelInfo(name=winner.plan.name, input=winner.plan.contract(contract), classes=folder.classes)
         parent = GraphNetwork(capture(inference_form(winner.network), (1, *info.input.shape)), info)  # type: ignore[union-attr]
         bench = Bench(chosen, absolute(wanted, parent.graph), trainings, workspace, say, folder.fingerprint)
-        bench.record("trained", parent, settings=trainings.final().model_dump(), seconds=time.monotonic() - started)
+        bench.record(
+            "trained", parent, settings=trainings.final().model_dump(mode="json"), seconds=time.monotonic() - started
+        )
         ask = Request(wanted, folder, Path(out), seed, command, started)
         return finish(parent, bench, ask, candidates, winner.plan)
 

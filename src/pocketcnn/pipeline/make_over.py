@@ -166,5 +166,5 @@ def _recovered(
         "test_accuracy": after.top1,
         "val_accuracy": accuracy(network, sets.val).top1,
     }
-    settings = {**recipe.model_dump(), "teacher": "the network before the substitution"}
+    settings = {**recipe.model_dump(mode="json"), "teacher": "the network before the substitution"}
     return Stage(name="recovered", settings=settings, seed=recipe.seed, data=folder.fingerprint, figures=figures)

@@ -259,7 +259,7 @@ def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, 
     recipe = bench.trainings.recovery()
     bench.train(name, network, recipe, teacher)
     note = f"{before:.1%} before fine-tuning against the unpruned network"
-    settings = {**how, "recipe": recipe.model_dump()}
+    settings = {**how, "recipe": recipe.model_dump(mode="json")}
     bench.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
 
 
@@ -293,7 +293,7 @@ def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
     bench.record(
         "quantized, fine-tuned",
         tuned,
-        settings={**settings, "recipe": recipe.model_dump()},
+        settings={**settings, "recipe": recipe.model_dump(mode="json")},
         seconds=time.monotonic() - began,
         note="integers simulated in training and their steps learned, the float network as teacher",
     )
