@@ -95,7 +95,9 @@ def sparsify(network: GraphNetwork, sparsity: str | Sparsity) -> GraphNetwork:
         zeroed = {name: _patterned(weight, wanted) for name, weight in weights.items()}
     else:
         zeroed = _smallest_zeroed(weights, wanted)
-    zeroed = {name: weight + 0.0 for name, weight in zeroed.items()}  # -0 is another value than 0 to what codes the file
+    zeroed = {
+        name: weight + 0.0 for name, weight in zeroed.items()
+    }  # -0 is another value than 0 to what codes the file
     sparse = graph.rebuilt(tensors={**graph.tensors, **zeroed})
     return GraphNetwork(sparse, network.info).train(network.training)
 
