@@ -32,11 +32,18 @@ def _pool_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape
 
 
 def window_reach(node: Node, shape: Shape) -> tuple[int, int]:
-    """How many rows and columns beyond its input the last window ends; with `ceil` that may be more than the padding."""
+    """How many rows and columns beyond its input the last window ends, at least the padding; with `ceil` it may be more."""
+    vertical, horizontal = _last_ends(node, shape)
+    down, right = node.pair("padding")
+    return max(down, vertical), max(right, horizontal)
+
+
+def _last_ends(node: Node, shape: Shape) -> tuple[int, int]:
+    """Where the last window ends, counted from the end of the input; negative where it ends before."""
     kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
     dilation = node.pair("dilation") if "dilation" in node.attrs else (1, 1)
     down, right = (
-        max(p, (length - 1) * s + d * (k - 1) + 1 - size - p)
+        (length - 1) * s + d * (k - 1) + 1 - size - p
         for length, size, k, s, p, d in zip(node.shape[1:], shape[1:], kernel, stride, padding, dilation, strict=True)
     )
     return down, right
@@ -108,7 +115,11 @@ def _avg_onnx(node: Node, emit: OnnxEmitter) -> str:
         window_reach(node, emit.shapes[0]),
     )
     if counted and (down, right) != (top, left) and (top, left) != (0, 0):
-        value = _padded(emit, value, (top, left, top, left), 0.0)
+        last = _last_ends(node, emit.shapes[0])
+        bottom, end = (
+            max(0, min(sizes)) for sizes in zip((top, left), last, strict=True)
+        )  # no further than windows reach
+        value = _padded(emit, value, (top, left, bottom, end), 0.0)
         window["pads"], counted = (0, 0, down - top, right - left), False
     return emit.op("AveragePool", value, **window, count_include_pad=int(counted and (top, left) != (0, 0)))
 
