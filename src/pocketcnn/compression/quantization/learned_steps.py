@@ -15,7 +15,6 @@ from pocketcnn.compression.quantization.weights import SCALE_STEPS
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, Node, Numerics, WeightFormat
 from pocketcnn.graph.fake_quantize import per_channel
-from pocketcnn.graph.network import Observer
 from pocketcnn.layers.training_protocol import TrainingForm
 
 NARROWEST = 1 / 64
@@ -38,7 +37,7 @@ class LearnedSteps(nn.Module, TrainingForm):
             raise UsageError("There are no steps to learn in a float network; quantize it first.")
         self._numerics = graph.numerics
         self.info = quantized.info
-        self.network = _ObservedNetwork(graph.rebuilt(numerics=Numerics()), quantized.info)
+        self.network = GraphNetwork(graph.rebuilt(numerics=Numerics()), quantized.info)
         self._owners = _owners(graph)
         own = [name for name, owner in self._owners.items() if name == owner]
         self._places = {name: place for place, name in enumerate(own)}
@@ -68,7 +67,8 @@ class LearnedSteps(nn.Module, TrainingForm):
             name: self._stored_weight(name, form, place)
             for place, (name, form) in enumerate(self._numerics.weights.items())
         }
-        answer: Tensor = torch.func.functional_call(self.network, weights, (x, store))
+        with self.network.observed(store):
+            answer: Tensor = torch.func.functional_call(self.network, weights, (x,))
         return answer
 
     def _stored_weight(self, name: str, form: WeightFormat, place: int) -> Tensor:
@@ -96,13 +96,6 @@ class LearnedSteps(nn.Module, TrainingForm):
         tensors = {name: tensor.detach().clone() for name, tensor in graph.tensors.items()}
         numerics = Numerics(activations=activations, weights=weights)
         return GraphNetwork(graph.rebuilt(tensors={**tensors, **scales}, numerics=numerics), self.info)
-
-
-class _ObservedNetwork(GraphNetwork):
-    """A network whose forward pass takes an observer, as `torch.func.functional_call` calls nothing else."""
-
-    def forward(self, x: Tensor, observe: Observer | None = None) -> Tensor:
-        return self.run(x, observe)
 
 
 def store_in_steps(value: Tensor, step: Tensor, low: int, high: int, count: int) -> Tensor:
