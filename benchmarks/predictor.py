@@ -31,6 +31,7 @@ from pocketcnn.pipeline.figures import in_form
 from pocketcnn.pipeline.profile import REFERENCE, SETTLE, profile
 from pocketcnn.runtimes import Session, get_runtime
 from pocketcnn.runtimes.base import FloatArray, Numerics
+from pocketcnn.runtimes.timing import turn
 from pocketcnn.targets import Target, load_target
 from pocketcnn.targets.latency import LatencyPredictor, LatencyTable, default_path
 from pocketcnn.targets.latency.blocks import PooledWeights, build
@@ -61,19 +62,8 @@ class Turns:
         return runtime.build(path, threads=self.target.thread_count)
 
     def samples(self, session: Session, batch: FloatArray, seconds: float, least: int = 3) -> np.ndarray:
-        """Seconds of calls, after some milliseconds of calls that are not counted."""
-        found: list[float] = []
-        with session.active():
-            start = time.perf_counter()
-            session.run(batch)
-            while time.perf_counter() - start < SETTLE:
-                session.run(batch)
-            start = time.perf_counter()
-            while time.perf_counter() - start < seconds or len(found) < least:
-                before = time.perf_counter()
-                session.run(batch)
-                found.append(time.perf_counter() - before)
-        return np.array(found)
+        """Seconds of calls in one turn."""
+        return np.array(turn(session, batch, settle=SETTLE, seconds=seconds, fewest=least))
 
     def measured(
         self, graphs: Mapping[str, Graph], seconds: float, rounds: int
@@ -82,19 +72,18 @@ class Turns:
 
         As if the machine had been as fast as while the table was measured, by the reference network's times then and now.
         """
-        turns: dict[str, list[np.ndarray]] = {}
         with ExitStack() as stack:
             reference = stack.enter_context(closing(self.session(build(REFERENCE, PooledWeights()), "reference")))
             sessions: dict[str, tuple[Session, FloatArray]] = {}
             for name, graph in graphs.items():
                 try:
                     session = stack.enter_context(closing(self.session(in_form(graph, self.form), name)))
-                    sessions[name] = session, example_batch(session)
-                    turns[name] = [self.samples(*sessions[name], 0.0, 1)]
+                    opened = session, example_batch(session)
+                    self.samples(*opened, 0.0, 1)  # a runtime may refuse what it could build
+                    sessions[name] = opened
                 except PocketcnnError as error:
                     say(f"{name} does not run: {error}")
-            sessions = {name: opened for name, opened in sessions.items() if name in turns}
-            turns = {name: [] for name in sessions}
+            turns: dict[str, list[np.ndarray]] = {name: [] for name in sessions}
             references: list[float] = []
             start = time.perf_counter()
             while len(references) < rounds or time.perf_counter() - start < seconds:
@@ -109,7 +98,7 @@ class Turns:
 
 def _figures(turns: list[np.ndarray], speed: float) -> tuple[float, float, float]:
     low, high = np.percentile(np.concatenate(turns), [10, 90])
-    return float(np.median([np.median(turn) for turn in turns])) * speed, float(low) * speed, float(high) * speed
+    return float(np.median([np.median(samples) for samples in turns])) * speed, float(low) * speed, float(high) * speed
 
 
 def say(text: str) -> None:

@@ -6,7 +6,6 @@ kill, goes on where it was; the blocks come in the same order whenever they are 
 """
 
 import contextlib
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -22,7 +21,7 @@ from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.figures import in_form
 from pocketcnn.runtimes import Runtime, Session, get_runtime
 from pocketcnn.runtimes.base import FloatArray, Numerics
-from pocketcnn.runtimes.timing import Clock
+from pocketcnn.runtimes.timing import Clock, no_garbage_collection, turn
 from pocketcnn.targets import Target
 from pocketcnn.targets.latency.blocks import PooledWeights, build
 from pocketcnn.targets.latency.predictor import circumstances
@@ -40,7 +39,7 @@ REFERENCE = (
 TOGETHER, TURNS = 16, 5
 """Blocks whose sessions are open at a time, and how often each has its turn.
 
-Machines that are shared are slow for moments of up to a second. A block that is met at three moments, some seconds apart, is
+Machines that are shared are slow for moments of up to a second. A block that is met at five moments, some seconds apart, is
 rarely slow at most of them, and the median of its turns counts.
 """
 
@@ -100,7 +99,7 @@ def profile(
         table.check(here)
         if table.seconds >= seconds:
             return table
-    with TemporaryDirectory() as folder, _no_garbage_collection():
+    with TemporaryDirectory() as folder, no_garbage_collection():
         return _Profile(runtime, target.thread_count, forms, Path(folder), clock).run(table, path, seconds, progress)
 
 
@@ -182,22 +181,8 @@ class _Profile:
         return self.runtime.build(path, threads=self.threads)
 
     def _samples(self, session: Session, batch: FloatArray) -> list[float]:
-        """Seconds of calls in one turn, after some that are not counted."""
-        samples: list[float] = []
-        with session.active():
-            start = self.clock()
-            session.run(batch)
-            while (self.clock() - start) / 1e9 < SETTLE:
-                session.run(batch)
-            start = self.clock()
-            while True:
-                before = self.clock()
-                session.run(batch)
-                after = self.clock()
-                samples.append((after - before) / 1e9)
-                spent = (after - start) / 1e9
-                if spent >= LONGEST or (spent >= SAMPLING and len(samples) >= FEWEST):
-                    return samples
+        """Seconds of calls in one turn."""
+        return turn(session, batch, settle=SETTLE, seconds=SAMPLING, fewest=FEWEST, longest=LONGEST, clock=self.clock)
 
 
 def _point(blocks: str, form: Numerics, turns: Sequence[Sequence[float]], reference: float) -> Point:
@@ -207,15 +192,3 @@ def _point(blocks: str, form: Numerics, turns: Sequence[Sequence[float]], refere
     samples = np.concatenate([np.asarray(turn) for turn in turns])
     p10, p90 = (float(value) for value in np.percentile(samples, [10, 90]))
     return Point(blocks, form, float(np.median([np.median(turn) for turn in turns])), p10, p90, len(samples), reference)
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep Python's collector from running inside a sample; it runs between them when memory asks for it."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -90,7 +90,7 @@ def measure(
     Raises:
         PocketcnnError: the session cannot run the batch.
     """
-    with _no_garbage_collection(), session.active():
+    with no_garbage_collection(), session.active():
         stopwatch = _Stopwatch.warmed_up(session, example, rule, clock)
         samples = _rounds(
             lambda: np.array([[stopwatch.sample()]]), rule, clock, cap=rule.max_seconds, at_least=rule.min_repeats
@@ -117,7 +117,7 @@ def compare(
     """
     if not sessions or len(sessions) != len(examples):
         raise ValueError(f"{len(sessions)} sessions and {len(examples)} examples: each session needs one")
-    with _no_garbage_collection():
+    with no_garbage_collection():
         stopwatches = []
         for session, example in zip(sessions, examples, strict=True):
             with session.active():
@@ -138,6 +138,42 @@ def compare(
         ratios=tuple(latency.median / latencies[0].median for latency in latencies),
         intervals=tuple(ratio_interval(samples[:, i], samples[:, 0]) for i in range(len(latencies))),
     )
+
+
+def turn(
+    session: Session,
+    example: FloatArray,
+    *,
+    settle: float,
+    seconds: float,
+    fewest: int = 1,
+    longest: float = math.inf,
+    clock: Clock = time.perf_counter_ns,
+) -> list[float]:
+    """Seconds of single calls, after other sessions have run and calls for at least `settle` seconds.
+
+    Calls are timed for `seconds` and until there are `fewest`, but no longer than `longest` seconds.
+    """
+    samples: list[float] = []
+    with session.active():
+        _settle(session, example, settle, clock)
+        start = clock()
+        while True:
+            before = clock()
+            session.run(example)
+            after = clock()
+            samples.append((after - before) / 1e9)
+            spent = (after - start) / 1e9
+            if spent >= longest or (spent >= seconds and len(samples) >= fewest):
+                return samples
+
+
+def _settle(session: Session, example: FloatArray, seconds: float, clock: Clock) -> None:
+    """Calls that are not timed, until the caches are the session's own again."""
+    start = clock()
+    session.run(example)
+    while clock() - start < seconds * 1e9:
+        session.run(example)
 
 
 @dataclass(frozen=True)
@@ -173,10 +209,7 @@ class _Stopwatch:
     def turn(self, settle: float, block: int) -> list[float]:
         """`block` samples, after other sessions have run and calls for at least `settle` seconds."""
         with self.session.active():
-            start = self.clock()
-            self.session.run(self.example)
-            while self.clock() - start < settle * 1e9:
-                self.session.run(self.example)
+            _settle(self.session, self.example, settle, self.clock)
             return [self.sample() for _ in range(block)]
 
 
@@ -222,7 +255,7 @@ def _latency(stopwatch: _Stopwatch, samples: Samples, rule: StopRule) -> Latency
 
 
 @contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """Keep Python's collector from running inside a sample."""
     was_enabled = gc.isenabled()
     gc.collect()

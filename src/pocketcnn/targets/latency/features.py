@@ -28,6 +28,9 @@ TILES = ((1, 1), (8, 8), (8, 16), (16, 16), (16, 64))
 CHANNEL_TILES = (1, 8, 16)
 """Channels that code which works channel by channel computes together."""
 
+BLOCKED = ("conv", "pointwise", "grouped")
+"""Kinds that blocks of channels are computed of."""
+
 LARGEST_WINDOW = {"depthwise": 7, "conv": 4, "grouped": 4}
 """Windows from here on share their rates."""
 
@@ -107,7 +110,7 @@ def _group(kernel: Kernel) -> str:
 
 
 def _tiles(kernel: Kernel) -> Sequence[tuple[int, int]]:
-    if kernel.kind in ("conv", "pointwise", "grouped"):
+    if kernel.kind in BLOCKED:
         return TILES
     if kernel.kind == "depthwise":
         return [(1, tile) for tile in CHANNEL_TILES]
@@ -118,7 +121,7 @@ def _tiled_channels(kernel: Kernel, tile: tuple[int, int]) -> float:
     """Pairs of input and output channels that are computed, those that only fill a tile among them."""
     if kernel.kind == "depthwise":
         return float(_up(kernel.output[0], tile[1]))
-    if tile == (1, 1) or kernel.kind not in ("conv", "pointwise", "grouped"):
+    if kernel.kind not in BLOCKED:
         return kernel.madds / max(1, prod(kernel.window) * prod(kernel.output[1:]))
     inputs, outputs = kernel.inputs[0][0] // kernel.groups, kernel.output[0] // kernel.groups
     return float(_up(inputs, tile[0] if inputs >= tile[0] else 1) * _up(outputs, tile[1]) * kernel.groups)

@@ -78,8 +78,8 @@ class LatencyPredictor:
         """The time of a graph at inference, layer by layer."""
         groups: Sequence[KernelGroup] = split(graph)
         kernels = Counter(group.kernel for group in groups)
-        total, error = self.times.total(kernels), self.times.error(kernels)
-        factor = self.times.context(kernels)
+        factor, error = self.times.context(kernels), self.times.error(kernels)
+        total = factor * self.times.apart(kernels)
         layers = tuple(
             KernelTime(group.kernel, group.nodes, factor * self.times.time(group.kernel)) for group in groups
         )

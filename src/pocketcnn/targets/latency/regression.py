@@ -33,7 +33,7 @@ from pocketcnn.targets.latency.features import (
 )
 from pocketcnn.targets.latency.kernels import Kernel
 from pocketcnn.targets.latency.rates import fitted_rates
-from pocketcnn.targets.latency.shares import Family, families_of, likeliest, networks_family
+from pocketcnn.targets.latency.shares import Family, families_of, landmarked, likeliest
 
 Counts = Mapping[Kernel, int]
 """The kernels of a network, and how often each occurs."""
@@ -72,12 +72,16 @@ class KernelTimes:
     noise: float = 0.0
     networks: Family | None = None
 
+    _bases: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
     _known: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
 
     def base(self, kernel: Kernel) -> float:
         """Seconds of one kernel by its family's rates."""
-        amounts = work(kernel) if is_known(kernel, self.rates) else coarse_work(kernel)
-        return max(LEAST, sum(self.rates.get(name, 0.0) * amount for name, amount in amounts.items()))
+        if kernel not in self._bases:
+            amounts = work(kernel) if is_known(kernel, self.rates) else coarse_work(kernel)
+            seconds = sum(self.rates.get(name, 0.0) * amount for name, amount in amounts.items())
+            self._bases[kernel] = max(LEAST, seconds)
+        return self._bases[kernel]
 
     def time(self, kernel: Kernel) -> float:
         """Seconds of one kernel."""
@@ -103,16 +107,19 @@ class KernelTimes:
         found: Floats = CONTEXT * self.networks.coordinates(network_place(kernels, about)[None])[0]
         return found
 
+    def apart(self, kernels: Counts) -> float:
+        """Seconds of the kernels of a network and of its overhead, whatever they do to each other."""
+        return self.overhead(kernels) + sum(count * self.time(kernel) for kernel, count in kernels.items())
+
     def total(self, kernels: Counts) -> float:
         """Seconds of a network."""
-        apart = self.overhead(kernels) + sum(count * self.time(kernel) for kernel, count in kernels.items())
-        return apart * self.context(kernels)
+        return self.apart(kernels) * self.context(kernels)
 
     def error(self, kernels: Counts) -> float:
         """The relative standard error of `total`: of the function where it was measured, where not, and of any sum."""
         from scipy.linalg import solve_triangular
 
-        total, seen, blind = self.total(kernels) / self.context(kernels), np.zeros(len(self.weights)), 0.0
+        total, seen, blind = self.apart(kernels), np.zeros(len(self.weights)), 0.0
         if self.networks is not None:
             seen[self.networks.columns] = self._context_coordinates(kernels)
         for kernel, count in kernels.items():
@@ -168,10 +175,10 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
     whole = np.array([start.overhead(kernels) for kernels in networks])
     counts = _counts(networks, known)
     about = counts @ base + whole
-    places = np.array([network_place(kernels, time) for kernels, time in zip(networks, about, strict=True)])
-    contexts = networks_family(places, coordinates.shape[1])
-    context = CONTEXT * contexts.coordinates(places)
     kernel_columns = coordinates.shape[1]
+    places = np.array([network_place(kernels, time) for kernels, time in zip(networks, about, strict=True)])
+    contexts = landmarked(places, kernel_columns)
+    context = CONTEXT * contexts.coordinates(places)
     weights, trust = np.zeros(kernel_columns + context.shape[1]), np.ones(len(times))
     amplitude, noise = 0.0, 0.0
     seen: Floats = np.zeros((0, 0))

@@ -60,7 +60,7 @@ def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
     values, rows, columns, width = [], [], [], 0
     for name, indices in sorted(members.items()):
         places = np.array([place(kernels[index]) for index in indices])
-        found = _family(places, width)
+        found = landmarked(places, width)
         block = found.coordinates(places)
         values.append(block.ravel())
         rows.append(np.repeat(indices, block.shape[1]))
@@ -71,12 +71,8 @@ def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
     return families, csr_matrix(entries, shape=(len(kernels), width))
 
 
-def networks_family(places: Floats, first: int) -> Family:
-    """The family of networks themselves, at `places` (networks, coordinates); its columns begin at `first`."""
-    return _family(places, first)
-
-
-def _family(places: Floats, first: int) -> Family:
+def landmarked(places: Floats, first: int) -> Family:
+    """The family of what lies at `places` (kernels or networks, coordinates); its columns begin at `first`."""
     from sklearn.cluster import kmeans_plusplus
 
     landmarks = np.unique(places, axis=0)
