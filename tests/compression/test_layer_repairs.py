@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from quantized_support import answers, decibels, noise, settled
 from torch import nn
 
+from pocketcnn.compression.places import draw_places, patches, values_at
 from pocketcnn.compression.quantization import AdaRoundSettings, QuantizeSettings, quantize
 from pocketcnn.compression.quantization.layers_in_turn import layers_of
-from pocketcnn.compression.quantization.output_samples import draw_places, patches, values_at
 from pocketcnn.graph import Graph, GraphNetwork, Node, capture, for_inference
 
 QUICK = AdaRoundSettings(iterations=60, samples=512, batch=128, learning_rate=0.05)
@@ -100,7 +100,7 @@ def test_patches_times_weights_are_the_convolution(groups, kernel, stride, paddi
     made = F.conv2d(x, weight, None, stride, padding, dilation, groups)
     attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     layer = Node("conv", "conv2d", ("input",), tuple(made.shape[1:]), attrs, {"weight": "w"})
-    places = draw_places(layer, 3, 50, random)
+    places = draw_places(layer.shape, 3, 50, random)
     assert len(torch.unique(torch.stack([places.image, places.row, places.column]), dim=1).T) == len(places.image)
     read = patches(layer, x, tuple(weight.shape), places)
     found = torch.einsum("pgk,gnk->pgn", read, weight.reshape(groups, 8 // groups, -1)).reshape(len(read), 8)

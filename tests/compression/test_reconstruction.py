@@ -8,11 +8,11 @@ from removal_support import largest_difference, outputs
 from small_digits import accuracy, trained_network, training_images
 
 from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove
+from pocketcnn.compression.places import draw_places_of_each, patches, values_at
 from pocketcnn.compression.prune import PruneSettings, plan
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.compression.reconstruction import reconstruct
 from pocketcnn.compression.reconstruction.least_squares import Moments, fitted
-from pocketcnn.compression.reconstruction.places import Places
 from pocketcnn.graph import Graph, GraphNetwork, Node
 from pocketcnn.training import recalibrate
 
@@ -109,11 +109,11 @@ def test_patches_are_what_a_convolution_reads() -> None:
     value = torch.randn(3, 4, 8, 5, generator=draw)
     weight = torch.randn(5, 4, 3, 3, generator=draw)
     answer = torch.nn.functional.conv2d(value, weight, None, (2, 1), (1, 2), (1, 2))
-    places = Places.drawn(answer.shape[1:], 3, 6, draw)
-    patches = places.patches(node, value, (3, 3))
-    assert patches.shape == (3, 6, 4, 9)
-    found = torch.einsum("npck,rck->npr", patches, weight.flatten(2))
-    assert torch.allclose(found, places.answers(answer), atol=1e-5)
+    places = draw_places_of_each(answer.shape[1:], 3, 6, draw)
+    read = patches(node, value, tuple(weight.shape), places).reshape(3, 6, 4, 9)
+    found = torch.einsum("npck,rck->npr", read, weight.flatten(2))
+    assert torch.allclose(found, values_at(answer, places).reshape(3, 6, 5), atol=1e-5)
+    assert torch.equal(places.of_images(1, 3).row, places.row[6:])
 
 
 def problem(samples: int, noise: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

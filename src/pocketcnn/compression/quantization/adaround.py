@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pocketcnn.compression.places import Places, draw_places, patches, values_at
 from pocketcnn.compression.quantization.layers_in_turn import at_once, change_in_turn, layers_of
-from pocketcnn.compression.quantization.output_samples import Places, draw_places, patches, values_at
 from pocketcnn.compression.quantization.placement import Placement, placements
 from pocketcnn.compression.quantization.settings import AdaRoundSettings
 from pocketcnn.graph import OPS, Graph, GraphNetwork, Node
@@ -46,7 +46,7 @@ def round_adaptively(
     images = at_once(graph, images)
     layers = layers_of(quantized)
     random = torch.Generator().manual_seed(seed)
-    places = {layer.name: draw_places(layer, len(images), settings.samples, random) for layer in layers}
+    places = {layer.name: draw_places(layer.shape, len(images), settings.samples, random) for layer in layers}
     wanted = _wanted(graph, places, images)
     work = partial(_rounded, quantized, places, wanted, settings, random)
     return change_in_turn(quantized, images, work)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from pocketcnn.compression.coupling import Coupling
 from pocketcnn.compression.coupling.trace import Layer
+from pocketcnn.compression.places import Places, draw_places_of_each, patches, values_at
 from pocketcnn.compression.reconstruction.least_squares import Moments, fitted
-from pocketcnn.compression.reconstruction.places import Places
 from pocketcnn.cost import count
 from pocketcnn.graph import OPS, Graph, GraphNetwork, Node
 
@@ -80,7 +80,8 @@ def _targets(
         if node.op == "conv2d" and node.integer("groups") != layer.groups:
             continue
         inputs = pruned.tensors[layer.weight][0].numel()
-        places = Places.drawn(node.shape, images, max(PLACES, ceil(SAMPLES_A_WEIGHT * inputs / images)), draw)
+        each = max(PLACES, ceil(SAMPLES_A_WEIGHT * inputs / images))
+        places = draw_places_of_each(node.shape, images, each, draw)
         targets[layer.node] = _Target(layer, torch.from_numpy(left[layer.outputs].nonzero()[0]), places)
     return targets
 
@@ -95,7 +96,7 @@ def _look(whole: Graph, targets: dict[str, _Target], images: Tensor) -> None:
             if node.name in targets:
                 target = targets[node.name]
                 places = target.places.of_images(start, start + len(value))
-                target.answers.append(places.answers(value[:, target.rows]))
+                target.answers.append(values_at(value[:, target.rows], places))
 
         with torch.no_grad():
             network.run(batch, note)
@@ -138,17 +139,16 @@ class _Sweep:
     def _moments(self, target: _Target, node: Node, value: Tensor, weight: Tensor) -> tuple[Moments, Moments]:
         """Of three images in four, and of the fourth; the bias is taken off the answers."""
         groups, outputs = target.layer.groups, weight.shape[0]
-        kernel = (int(weight.shape[2]), int(weight.shape[3])) if weight.ndim == 4 else (1, 1)
         bias = self._tensors[node.tensors["bias"]] if "bias" in node.tensors else weight.new_zeros(())
         seen, held_out = (Moments.empty(groups, weight[0].numel(), outputs // groups) for _ in range(2))
         for number, answers in enumerate(target.answers):
-            start, stop = number * BATCH, number * BATCH + len(answers)
-            patches = target.places.of_images(start, stop).patches(node, value[start:stop], kernel)
-            judges = torch.arange(start, stop) % HELD_OUT == 0
+            start, stop = number * BATCH, min((number + 1) * BATCH, len(value))
+            places = target.places.of_images(start, stop)
+            read = patches(node, value[start:stop], tuple(weight.shape), places)
+            judges = (places.image + start) % HELD_OUT == 0
             for moments, chosen in ((seen, ~judges), (held_out, judges)):
-                x = patches[chosen].flatten(0, 1)  # (S, C, K·K)
-                y = (answers[chosen] - bias).flatten(0, 1)
-                moments.add(x.cpu().reshape(len(x), groups, -1), y.cpu().reshape(len(y), groups, -1))
+                x, y = read[chosen], answers[chosen] - bias
+                moments.add(x.cpu(), y.cpu().reshape(len(y), groups, -1))
         return seen, held_out
 
     def _can_shift(self, node: Node) -> bool:

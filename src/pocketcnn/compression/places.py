@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketcnn.graph import Node
+from pocketcnn.graph import Node, Shape
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,31 @@ class Places:
     row: Tensor
     column: Tensor
 
+    def of_images(self, start: int, stop: int) -> "Places":
+        """Those in the images from `start` to `stop`, counted from `start`."""
+        chosen = (self.image >= start) & (self.image < stop)
+        return Places(self.image[chosen] - start, self.row[chosen], self.column[chosen])
 
-def draw_places(layer: Node, images: int, count: int, random: torch.Generator) -> Places:
-    """Up to `count` positions, all different, in the outputs of `layer` for `images` images."""
-    height, width = layer.shape[1:] if len(layer.shape) == 3 else (1, 1)
+
+def draw_places(shape: Shape, images: int, count: int, random: torch.Generator) -> Places:
+    """Up to `count` positions, all different, in the outputs (C, H, W) or (F,) of a layer for `images` images."""
+    height, width = _map_of(shape)
     total = images * prod((height, width))
     flat = torch.randperm(total, generator=random)[:count] if total <= 1 << 22 else _distinct(total, count, random)
     return Places(flat // (height * width), flat // width % height, flat % width)
+
+
+def draw_places_of_each(shape: Shape, images: int, each: int, random: torch.Generator) -> Places:
+    """Up to `each` positions of every image, all different, image after image."""
+    height, width = _map_of(shape)
+    drawn = torch.rand(images, height * width, generator=random).argsort(1)[:, :each]
+    image = torch.arange(images)[:, None].expand_as(drawn)
+    return Places(image.flatten(), (drawn // width).flatten(), (drawn % width).flatten())
+
+
+def _map_of(shape: Shape) -> tuple[int, int]:
+    """Height and width of an output; those of a vector are 1."""
+    return (shape[1], shape[2]) if len(shape) == 3 else (1, 1)
 
 
 def _distinct(total: int, count: int, random: torch.Generator) -> Tensor:
