@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.cost import count
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import Graph, ModelInfo, for_inference
-from pocketcnn.graph.model_file import file_bytes, smallest_coding
+from pocketcnn.graph import Graph, for_inference
+from pocketcnn.graph.model_file import smallest_size
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.targets import Budget, Quantity, load_target
 from pocketcnn.targets.estimate import estimate
@@ -22,7 +22,7 @@ def _file_size(graph: Graph) -> float:
 
 
 def _stored_size(graph: Graph) -> float:
-    return len(file_bytes(for_inference(graph), ModelInfo(), smallest_coding()))
+    return smallest_size(for_inference(graph))
 
 
 COUNTED: Mapping[Quantity, Measure] = {

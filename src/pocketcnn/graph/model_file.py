@@ -19,6 +19,7 @@ from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
 from pocketcnn.files import write_bytes
 from pocketcnn.graph.capture import capture
 from pocketcnn.graph.coded import CodedError, Coding, has_library, pack_network, unpack_network
+from pocketcnn.graph.coded.forms import DTYPES
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.graph import Graph, infer_shapes
 from pocketcnn.graph.header import (
@@ -45,7 +46,6 @@ CODED = "coded"
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 4 * 2**30
-DTYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"})
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 
 
@@ -117,6 +117,11 @@ def file_bytes(graph: Graph, info: ModelInfo, coding: Coding | None = None) -> b
 def smallest_coding() -> Coding:
     """The smallest coding that this installation can write and read."""
     return "range" if has_library() else "lzma"
+
+
+def smallest_size(graph: Graph) -> int:
+    """Bytes of the smallest model file of a graph, less what it would say of its origin."""
+    return len(file_bytes(graph, ModelInfo(), smallest_coding()))
 
 
 def load(path: str | Path) -> GraphNetwork:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pocketcnn.compression.quantization import with_placeholder_formats
 from pocketcnn.cost import count
-from pocketcnn.graph import Graph, GraphNetwork, ModelInfo, for_inference
-from pocketcnn.graph.model_file import file_bytes, smallest_coding
+from pocketcnn.graph import Graph, GraphNetwork, for_inference
+from pocketcnn.graph.model_file import smallest_size
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes import Session, StopRule, get_runtime, measure
 from pocketcnn.targets import Budget, Figure, Limit, Quantity, Target, latency_figure, load_target
@@ -44,11 +44,6 @@ def artefact_bytes(graph: Graph) -> bytes:
     return data
 
 
-def stored_bytes(graph: Graph) -> int:
-    """Bytes of the coded model file of a graph as it would be deployed, less what it would say of its origin."""
-    return len(file_bytes(graph, ModelInfo(), smallest_coding()))
-
-
 class CountedFigures(dict[Subject, Figure]):
     """Figures by what they are of. Those of the coded model file are found when they are first asked for: that takes long."""
 
@@ -59,7 +54,7 @@ class CountedFigures(dict[Subject, Figure]):
     def __missing__(self, subject: Subject) -> Figure:
         if subject is not Quantity.STORED:
             raise KeyError(subject)
-        self[subject] = stored_figure(stored_bytes(self._graph))
+        self[subject] = stored_figure(smallest_size(self._graph))
         return self[subject]
 
 
@@ -122,7 +117,7 @@ def figures(
     data = artefact_bytes(graph) if artefact is None else artefact
     found = counted(graph, data)
     if budget.limits_on(Quantity.STORED):
-        found[Quantity.STORED] = stored_figure(stored_bytes(graph) if stored is None else stored)
+        found[Quantity.STORED] = stored_figure(smallest_size(graph) if stored is None else stored)
     found.update({(Quantity.LATENCY, name): latency(graph, data, name, rule) for name in budget.targets})
     return found
 
@@ -137,7 +132,7 @@ def absolute(budget: Budget, parent: Graph) -> Budget:
     deployed = in_form(parent, "float32")
     found = counted(deployed, artefact_bytes(deployed))
     if any(limit.relative for limit in budget.limits_on(Quantity.STORED)):
-        found[Quantity.STORED] = stored_figure(stored_bytes(deployed))
+        found[Quantity.STORED] = stored_figure(smallest_size(deployed))
     for limit in budget.limits_on(Quantity.LATENCY):
         if limit.relative:
             form = in_form(parent, first_form(load_target(str(limit.target))))
@@ -182,7 +177,7 @@ class Judge:
         if any(found[limit.quantity].value > limit.bound for limit in bounds):
             return False
         if any(
-            stored_bytes(self.as_stored(deployed)) > limit.bound for limit in self.budget.limits_on(Quantity.STORED)
+            smallest_size(self.as_stored(deployed)) > limit.bound for limit in self.budget.limits_on(Quantity.STORED)
         ):
             return False
         madds = int(found[Quantity.MACS].value)
