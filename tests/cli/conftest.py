@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from cli_support import succeed, write_digits
 
+from pocketcnn.pipeline.effort import Effort
+
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -35,3 +37,22 @@ def onnx_file(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "net.onnx"
     succeed("export", model, "--out", path)
     return path
+
+
+LITTLE = Effort(
+    candidates=1,
+    rounds=(3,),
+    final_steps=12,
+    recovery_steps=6,
+    quantized_steps=3,
+    short_steps=1,
+    episodes=4,
+    min_epochs=1,
+)
+
+
+@pytest.fixture
+def _little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fit` and `compress` train as little as they can."""
+    for verb in ("fit", "compress"):
+        monkeypatch.setattr(f"pocketcnn.pipeline.{verb}.load_effort", lambda _: LITTLE)

@@ -7,14 +7,8 @@ import pytest
 from cli_support import fail, succeed
 
 from pocketcnn.graph.model_file import load, save
-from pocketcnn.pipeline.effort import Effort
 
-LITTLE = Effort(candidates=1, rounds=(3,), final_steps=12, recovery_steps=6, quantized_steps=3, min_epochs=1)
-
-
-@pytest.fixture(autouse=True)
-def _little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pocketcnn.pipeline.compress.load_effort", lambda _: LITTLE)
+pytestmark = pytest.mark.usefixtures("_little_effort")
 
 
 @pytest.fixture

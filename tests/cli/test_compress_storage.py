@@ -8,15 +8,8 @@ from cli_support import fail, succeed, write_digits
 
 from pocketcnn.compression.sparsity import weight_names, zero_share
 from pocketcnn.graph.model_file import load, save
-from pocketcnn.pipeline.effort import Effort
 
-LITTLE = Effort(candidates=1, rounds=(3,), final_steps=12, recovery_steps=6, quantized_steps=3, min_epochs=1)
-
-
-@pytest.fixture(autouse=True)
-def _little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
-    for verb in ("fit", "compress"):
-        monkeypatch.setattr(f"pocketcnn.pipeline.{verb}.load_effort", lambda _: LITTLE)
+pytestmark = pytest.mark.usefixtures("_little_effort")
 
 
 def test_a_limit_on_what_is_stored_is_judged_by_the_coded_file(model: Path, digits: Path, tmp_path: Path) -> None:

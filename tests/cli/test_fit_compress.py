@@ -8,25 +8,8 @@ from cli_support import fail, invoke, succeed
 
 from pocketcnn.cli.outcome import command_line
 from pocketcnn.graph.model_file import load
-from pocketcnn.pipeline.effort import Effort
 
-LITTLE = Effort(
-    candidates=1,
-    rounds=(3,),
-    final_steps=12,
-    recovery_steps=6,
-    quantized_steps=3,
-    short_steps=1,
-    episodes=4,
-    min_epochs=1,
-)
 FILES = {"model.onnx", "model.json", "model.safetensors", "report.html", "result.json"}
-
-
-@pytest.fixture
-def _little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
-    for verb in ("fit", "compress"):
-        monkeypatch.setattr(f"pocketcnn.pipeline.{verb}.load_effort", lambda _: LITTLE)
 
 
 @pytest.mark.usefixtures("_little_effort")

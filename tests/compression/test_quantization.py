@@ -1,12 +1,11 @@
 """Quantization: the arithmetic by its definition, and what it does to a trained network."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from quantized_support import settled
 from torch import nn
 
 from pocketcnn.compression.quantization import quantize
@@ -15,23 +14,8 @@ from pocketcnn.compression.quantization.placement import Placement, placements
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, WeightFormat, capture, for_inference
 from pocketcnn.graph.fake_quantize import fake_quantize_activation, fake_quantize_weight, quantize_activation
-from pocketcnn.models import create
 
 FINITE = st.floats(-1e4, 1e4, width=32)
-
-
-@cache
-def network(name: str = "mobilenet_v2", size: int = 16) -> GraphNetwork:
-    """A network with batch statistics of its own; nobody may change it."""
-    torch.manual_seed(0)
-    module = create(name, width=0.25, classes=10, total_stride=4)
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = 0.5
-    module.train()
-    for _ in range(4):
-        module(torch.randn(16, 3, size, size))
-    return GraphNetwork(capture(module.eval(), (1, 3, size, size)))
 
 
 @given(low=FINITE, high=FINITE)
@@ -99,7 +83,7 @@ def test_calibration_looks_at_every_column_of_a_map(side: int) -> None:
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small"])
 def test_the_quantized_network_stays_close(name: str) -> None:
-    net = network(name)
+    net = settled(name)
     images = torch.randn(32, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     quantized = quantize(net, images).eval()
     with torch.inference_mode():
@@ -108,7 +92,7 @@ def test_the_quantized_network_stays_close(name: str) -> None:
 
 
 def test_every_convolution_and_linear_layer_gets_integers_and_nothing_is_quantized_inside_a_fused_pair() -> None:
-    quantized = quantize(network("mobilenet_v3_small"), torch.randn(4, 3, 16, 16))
+    quantized = quantize(settled("mobilenet_v3_small"), torch.randn(4, 3, 16, 16))
     graph = quantized.graph
     layers = {node.tensors["weight"] for node in graph.nodes if node.op in ("conv2d", "linear")}
     assert set(quantized.numerics.weights) == layers
@@ -154,7 +138,7 @@ def test_a_channel_without_weights_keeps_its_bias() -> None:
 
 
 def test_the_quantized_network_trains_and_gradients_reach_every_weight() -> None:
-    quantized = quantize(network(), torch.randn(8, 3, 16, 16)).train()
+    quantized = quantize(settled(), torch.randn(8, 3, 16, 16)).train()
     quantized(torch.randn(8, 3, 16, 16)).square().mean().backward()
     assert all(parameter.grad is not None for parameter in quantized.parameters())
     assert sum(float(p.grad.abs().sum()) for p in quantized.parameters() if p.grad is not None) > 0
@@ -168,7 +152,7 @@ def test_gradients_stop_where_a_value_saturates() -> None:
 
 
 def test_quantizing_does_not_change_the_network_it_is_given() -> None:
-    net = network()
+    net = settled()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     quantize(net, torch.randn(4, 3, 16, 16))
     assert not net.numerics
@@ -176,14 +160,14 @@ def test_quantizing_does_not_change_the_network_it_is_given() -> None:
 
 
 def test_skipped_nodes_stay_in_float() -> None:
-    net = network()
+    net = settled()
     head = next(node.name for node in for_inference(net.graph).nodes if node.op == "linear")
     quantized = quantize(net, torch.randn(4, 3, 16, 16), skip=frozenset({head}))
     assert f"{head}.weight" not in quantized.numerics.weights
 
 
 def test_fewer_bits_lose_more() -> None:
-    net = network()
+    net = settled()
     images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         exact = net.eval()(images)
@@ -203,10 +187,10 @@ def test_fewer_bits_lose_more() -> None:
 )
 def test_mistakes_are_named(images: torch.Tensor, method: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        quantize(network(), images, method=method)
+        quantize(settled(), images, method=method)
 
 
 def test_a_quantized_network_is_not_quantized_again() -> None:
     images = torch.randn(4, 3, 16, 16)
     with pytest.raises(UsageError, match="quantized already"):
-        quantize(quantize(network(), images), images)
+        quantize(quantize(settled(), images), images)

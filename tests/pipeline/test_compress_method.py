@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from pipeline_support import LITTLE
 from torch import nn
 
 from pocketcnn.compression.sparsity import zero_share
@@ -16,14 +17,11 @@ from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.models import create
 from pocketcnn.pipeline import shrink
 from pocketcnn.pipeline.compress import compress
-from pocketcnn.pipeline.effort import Effort
 from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.shrink import stage_name, table_clock
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.targets import Budget
 from pocketcnn.training import drawn_from
-
-LITTLE = Effort(candidates=1, rounds=(3,), final_steps=12, recovery_steps=6, quantized_steps=3, min_epochs=1)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pipeline_support import LITTLE
 from torch import nn
 
 from pocketcnn.data import infer_contract, scan
@@ -14,7 +15,6 @@ from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.pipeline.compress import compress
-from pocketcnn.pipeline.effort import Effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.strategies import budget_share, check_strategy
 from pocketcnn.targets import Budget, load_target, predict_latency
@@ -23,17 +23,6 @@ from pocketcnn.targets.latency.blocks import build
 from pocketcnn.targets.latency.kernels import split
 from pocketcnn.targets.latency.predictor import circumstances
 from pocketcnn.targets.latency.sampling import plan
-
-LITTLE = Effort(
-    candidates=1,
-    rounds=(3,),
-    final_steps=12,
-    recovery_steps=6,
-    quantized_steps=3,
-    short_steps=2,
-    episodes=6,
-    min_epochs=1,
-)
 
 
 @pytest.fixture(scope="module")
