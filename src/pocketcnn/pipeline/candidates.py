@@ -10,8 +10,8 @@ from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.layers import make_divisible
 from pocketcnn.models import create, network_options, training_options
+from pocketcnn.models.small_images import is_small, total_stride_for
 from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, latency
-from pocketcnn.pipeline.small_images import is_small
 from pocketcnn.report.result import Candidate
 from pocketcnn.targets import Budget, Limit
 from pocketcnn.training import drawn_from
@@ -45,16 +45,8 @@ class Plan:
 
     @property
     def total_stride(self) -> int:
-        """How much smaller the last feature map is than the image.
-
-        32 in the papers, for 224 pixels. The CIFAR forms of these networks keep a 4 x 4 map; so do we for any small size.
-        """
-        if not self.is_small:
-            return 32
-        stride = 2
-        while stride < 32 and min(self.size) // (2 * stride) >= 4:
-            stride *= 2
-        return stride
+        """How much smaller the last feature map is than the image, see `total_stride_for`."""
+        return total_stride_for(self.size)
 
     @property
     def name(self) -> str:

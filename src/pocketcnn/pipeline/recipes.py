@@ -7,8 +7,8 @@ from torch import Tensor
 
 from pocketcnn.data import ImageDataset, ImageFolder, build_augmentation
 from pocketcnn.graph import InputContract
+from pocketcnn.models.small_images import is_small
 from pocketcnn.pipeline.effort import Effort
-from pocketcnn.pipeline.small_images import is_small
 from pocketcnn.training import Recipe
 
 RECIPE = Recipe()
