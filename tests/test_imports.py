@@ -21,6 +21,7 @@ ORDER = (
     "data",
     "training",
     "compression",
+    "search",
     "report",
     "pipeline",
     "cli",

@@ -24,6 +24,22 @@ class Bottleneck:
     residual: bool = True
     """False forbids the addition of the input where the shapes would allow it."""
 
+    def build(self, in_channels: int, norm: Norm, padding: Padding = "symmetric") -> InvertedResidual:
+        """The block with fresh weights: (N, in_channels, H, W) -> (N, out, H / stride, W / stride), sides rounded up."""
+        return InvertedResidual(
+            in_channels,
+            self.out,
+            expanded=self.expanded,
+            kernel=self.kernel,
+            stride=self.stride,
+            activation=self.activation,
+            squeeze=self.squeeze,
+            gate=self.gate,
+            residual=self.residual,
+            norm=norm,
+            padding=padding,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BottleneckPlan:
@@ -68,18 +84,6 @@ class BottleneckPlan:
         channels = self.stem
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for number, block in enumerate(self.blocks, start=1):
-            layers[f"block{number}"] = InvertedResidual(
-                channels,
-                block.out,
-                expanded=block.expanded,
-                kernel=block.kernel,
-                stride=block.stride,
-                activation=block.activation,
-                squeeze=block.squeeze,
-                gate=block.gate,
-                residual=block.residual,
-                norm=norm,
-                padding=self.padding,
-            )
+            layers[f"block{number}"] = block.build(channels, norm, self.padding)
             channels = block.out
         return layers

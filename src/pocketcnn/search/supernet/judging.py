@@ -1,0 +1,54 @@
+"""How good sub-networks are without training: taken out, their batch norms told new statistics, and tried on held-out images."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pocketcnn.search.supernet.choice import Choice
+from pocketcnn.search.supernet.network import Supernet, at_size, extract
+from pocketcnn.training import recalibrate
+from pocketcnn.training.devices import choose_device, device_of, placed
+from pocketcnn.training.evaluate import Score, score
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Images by which sub-networks are judged, all of the supernet's largest size.
+
+    Attributes:
+        calibration: training images (M, C, H, W) that give batch norms their statistics.
+        images, labels: held-out images (N, C, H, W) and their labels (N,).
+    """
+
+    calibration: Tensor
+    images: Tensor
+    labels: Tensor
+
+    def score(self, network: nn.Module, size: tuple[int, int], device: str = "auto") -> Score:
+        """Loss and accuracy of an ordinary network on the held-out images brought to (height, width)."""
+        with placed(network, choose_device(device), training=False):
+            where = device_of(network)
+            parts = zip(torch.split(self.images, BATCH), torch.split(self.labels, BATCH), strict=True)
+            return score(network, ((at_size(images, size).to(where), labels.to(where)) for images, labels in parts))
+
+
+def recalibrated(supernet: Supernet, choice: Choice, calibration: Tensor) -> nn.Module:
+    """The sub-network as an ordinary network whose batch norms know its own values.
+
+    Running statistics belong to the largest network; without new ones most sub-networks guess (BigNAS, section 3.2;
+    "Universally Slimmable Networks", section 3.3).
+
+    Args:
+        calibration: training images (M, C, H, W) of any size.
+    """
+    network = extract(supernet, choice)
+    recalibrate(network, at_size(calibration, choice.size))
+    return network
+
+
+def accuracy_of(supernet: Supernet, choice: Choice, held_out: HeldOut, device: str = "auto") -> float:
+    """Top-1 of a sub-network, 0 to 1, after `recalibrated`."""
+    return held_out.score(recalibrated(supernet, choice, held_out.calibration), choice.size, device).top1

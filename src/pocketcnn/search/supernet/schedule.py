@@ -1,0 +1,92 @@
+"""In which order the parts of a supernet are opened, as data.
+
+"Once-for-All" (Cai et al., 2020), section 3.3, progressive shrinking: first the largest network alone, then smaller kernels, then
+fewer blocks, then fewer channels; image sizes are elastic throughout. BigNAS (Yu et al., 2020) opens everything at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from pocketcnn.errors import UsageError
+from pocketcnn.search.supernet.network import Sandwich
+from pocketcnn.search.supernet.plan import SupernetPlan
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training of the supernet.
+
+    Attributes:
+        name: for people, and for the checkpoints.
+        share: of the steps of the whole schedule.
+        rate: of the learning rate of the recipe.
+        sandwich: what is trained beside the largest network; None: nothing.
+        sorts: channels are sorted by importance before it.
+    """
+
+    name: str
+    share: float
+    rate: float = 1.0
+    sandwich: Sandwich | None = None
+    sorts: bool = False
+
+
+AFTER_LARGEST = 0.3
+"""The later phases' learning rate, as a share of that of the largest network, which is already trained."""
+
+
+def progressive(plan: SupernetPlan, drawn: int = 2) -> tuple[Phase, ...]:
+    """The largest network, then kernels, depths and widths; a phase that opens nothing is left out.
+
+    Shares are about those of the paper's epochs: 180 for the largest network, 125 for kernels, 145 for depths and for widths.
+    """
+    kernel, depth, expansion = plan.kernels[-1:], plan.depths[-1:], plan.expansions[-1:]
+    opened = {
+        "smaller images": plan.restricted(kernels=kernel, depths=depth, expansions=expansion),
+        "elastic kernel": plan.restricted(depths=depth, expansions=expansion),
+        "elastic depth": plan.restricted(expansions=expansion),
+        "elastic width": plan,
+    }
+    shares = {"elastic kernel": 0.21, "elastic depth": 0.24, "elastic width": 0.25}
+    images = opened.pop("smaller images")
+    first = Sandwich(images, drawn=0) if images.smallest != images.largest else None
+    phases = [Phase("largest", 0.3, sandwich=first)]
+    before = images
+    for name, space in opened.items():
+        if space != before:
+            sandwich = Sandwich(space, drawn)
+            phases.append(Phase(name, shares[name], AFTER_LARGEST, sandwich, sorts=name == "elastic width"))
+        before = space
+    whole = sum(phase.share for phase in phases)
+    return tuple(replace(phase, share=phase.share / whole) for phase in phases)
+
+
+def at_once(plan: SupernetPlan, drawn: int = 2) -> tuple[Phase, ...]:
+    """Everything from the first step."""
+    return (Phase("all at once", 1.0, sandwich=Sandwich(plan, drawn)),)
+
+
+Schedule = Callable[[SupernetPlan], tuple[Phase, ...]]
+
+SCHEDULES: Mapping[str, Schedule] = MappingProxyType({"progressive": progressive, "at-once": at_once})
+
+
+def check_schedule(name: str) -> None:
+    """There must be a schedule of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in SCHEDULES:
+        raise UsageError(f"There is no schedule {name!r} of a supernet; choose {', '.join(SCHEDULES)}.")
+
+
+def phases_of(schedule: str, plan: SupernetPlan) -> tuple[Phase, ...]:
+    """The phases of the schedule of that name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    check_schedule(schedule)
+    return SCHEDULES[schedule](plan)
