@@ -36,6 +36,7 @@ from .learned_group import condensed_layer as condensed_layer
 from .learned_group import condensed_linear as condensed_linear
 from .learned_group import every_nth as every_nth
 from .learned_group import group_lasso as group_lasso
+from .nas_operations import ActConvNorm as ActConvNorm
 from .nas_operations import FactorizedReduction as FactorizedReduction
 from .nas_operations import TwiceSeparable as TwiceSeparable
 from .padding import AvgPoolSame as AvgPoolSame

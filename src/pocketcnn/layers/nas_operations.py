@@ -44,6 +44,43 @@ class TwiceSeparable(nn.Sequential):
         )
 
 
+class ActConvNorm(nn.Sequential):
+    """ReLU, convolution, norm; of several kernels, one such triple after the other, the first of which has the stride.
+
+    (N, in_channels, H, W) -> (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉). A kernel is (height, width), both odd; pixels of a
+    dilated one lie `dilation` apart.
+
+    MAdds for an output map of H' × W' and one kernel: H'·W'·Kh·Kw·M·N.
+    Paper: "Learning Transferable Architectures for Scalable Image Recognition", section 3.1 and appendix A.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *kernels: tuple[int, int],
+        stride: int = 1,
+        dilation: int = 1,
+        norm: Norm = nn.BatchNorm2d,
+    ) -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        channels, step = in_channels, stride
+        for number, (height, width) in enumerate(kernels, 1):
+            layers[f"act{number}"] = nn.ReLU()
+            layers[f"conv{number}"] = nn.Conv2d(
+                channels,
+                out_channels,
+                (height, width),
+                step,
+                padding=(dilation * (height // 2), dilation * (width // 2)),
+                dilation=dilation,
+                bias=False,
+            )
+            layers[f"norm{number}"] = norm(out_channels)
+            channels, step = out_channels, 1
+        super().__init__(layers)
+
+
 class FactorizedReduction(nn.Module):
     """Half the size without losing pixels: half of the channels see the even pixels, half the odd ones.
 

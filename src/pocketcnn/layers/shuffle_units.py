@@ -61,15 +61,27 @@ class ShuffleV2Unit(nn.Module):
 
     (N, in_channels, H, W) -> (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉). With `split` the shape stays: the channels
     are split in two halves, and one of them is left as it is (Figure 3c of the paper). Without, both branches take all
-    channels and each makes half of the output (Figure 3d), as where a stage begins.
+    channels and each makes half of the output (Figure 3d), as where a stage begins. `xception` filters by three depthwise
+    separable convolutions (the fourth choice block of Guo et al.) instead of one between two pointwise ones.
 
-    MAdds, for maps of H × W before and H' × W' after, c = out_channels / 2, K = 3:
-    split 2·H·W·c² + H·W·K²·c; whole H·W·M·c + H'·W'·(K²·c + c² + K²·M + M·c).
+    MAdds, for maps of H × W before and H' × W' after, c = out_channels / 2, kernel K (3 in the paper):
+    split 2·H·W·c² + H·W·K²·c; whole H·W·M·c + H'·W'·(K²·c + c² + K²·M + M·c);
+    xception 3·H·W·(K²·c + c²) split, H'·W'·(K²·M + M·c + 2·K²·c + 2·c² + K²·M + M·c) whole.
 
-    Paper: "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", section 3.
+    Papers: "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design", section 3; "Single Path One-Shot Neural
+    Architecture Search with Uniform Sampling", section 4 and Figure 2 of its supplement.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, split: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        split: bool = True,
+        kernel: int = 3,
+        xception: bool = False,
+    ) -> None:
         super().__init__()
         half = out_channels // 2
         if out_channels % 2 or (split and (in_channels != out_channels or stride != 1)):
@@ -81,21 +93,41 @@ class ShuffleV2Unit(nn.Module):
             self.shortcut = nn.Sequential(
                 OrderedDict(
                     depthwise=ConvNormAct(
-                        in_channels, in_channels, 3, stride=stride, groups=in_channels, activation=None
+                        in_channels, in_channels, kernel, stride=stride, groups=in_channels, activation=None
                     ),
                     pointwise=ConvNormAct(in_channels, half, 1),
                 )
             )
-        self.branch = nn.Sequential(
-            OrderedDict(
-                reduce=ConvNormAct(half if split else in_channels, half, 1),
-                depthwise=ConvNormAct(half, half, 3, stride=stride, groups=half, activation=None),
-                expand=ConvNormAct(half, half, 1),
-            )
-        )
+        branch = _three_separable if xception else _pointwise_depthwise_pointwise
+        self.branch = branch(half if split else in_channels, half, kernel, stride)
         self.shuffle = nn.ChannelShuffle(2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         kept, filtered = torch.chunk(x, 2, dim=1) if self.split else (self.shortcut(x), x)
         shuffled: torch.Tensor = self.shuffle(torch.cat((kept, self.branch(filtered)), dim=1))
         return shuffled
+
+
+def _pointwise_depthwise_pointwise(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        OrderedDict(
+            reduce=ConvNormAct(in_channels, out_channels, 1),
+            depthwise=ConvNormAct(
+                out_channels, out_channels, kernel, stride=stride, groups=out_channels, activation=None
+            ),
+            expand=ConvNormAct(out_channels, out_channels, 1),
+        )
+    )
+
+
+def _three_separable(in_channels: int, out_channels: int, kernel: int, stride: int) -> nn.Sequential:
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = in_channels
+    for number in range(1, 4):
+        first = stride if number == 1 else 1
+        layers[f"depthwise{number}"] = ConvNormAct(
+            channels, channels, kernel, stride=first, groups=channels, activation=None
+        )
+        layers[f"pointwise{number}"] = ConvNormAct(channels, out_channels, 1)
+        channels = out_channels
+    return nn.Sequential(layers)

@@ -1,13 +1,16 @@
-"""The cells of NASNet-A as tables, and a cell built from one: Figure 4 of the paper."""
+"""The cells of NASNet-A as tables (Figure 4 of the paper), and a cell built from any such table."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pocketcnn.layers import (
+    ActConvNorm,
     AvgPoolSame,
     DropPath,
     FactorizedReduction,
@@ -19,22 +22,52 @@ from pocketcnn.layers import (
 )
 
 NORM = batch_norm(eps=1e-3, decay=0.9997)
-Operation = Literal["sep3", "sep5", "sep7", "avg3", "max3", "identity"]
+Operation = Literal[
+    "identity",
+    "sep3",
+    "sep5",
+    "sep7",
+    "avg3",
+    "max3",
+    "max5",
+    "max7",
+    "conv1",
+    "conv3",
+    "conv1x3_3x1",
+    "conv1x7_7x1",
+    "dil3",
+]
+"""The operations of the paper's search space (section 3.1); NASNet-A does with the separable convolutions and pools of 3."""
+
+CONVOLUTIONS: Mapping[str, tuple[tuple[tuple[int, int], ...], int]] = MappingProxyType(
+    {
+        "conv1": (((1, 1),), 1),
+        "conv3": (((3, 3),), 1),
+        "conv1x3_3x1": (((1, 3), (3, 1)), 1),
+        "conv1x7_7x1": (((1, 7), (7, 1)), 1),
+        "dil3": (((3, 3),), 2),
+    }
+)
+"""Kernels and dilation of the standard convolutions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The sum of two operations. Input 0 is the present map, 1 the one before it, 2 and on the results of earlier blocks."""
+    """The sum of two operations, or (`concat`) a 1 × 1 convolution of both.
+
+    Input 0 is the present map, 1 the one before it, 2 and on the results of earlier blocks.
+    """
 
     left: Operation
     left_input: int
     right: Operation
     right_input: int
+    concat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
-    """Five blocks, and which maps the cell's output is made of."""
+    """Blocks (five in the paper), and which maps the cell's output is made of."""
 
     blocks: tuple[Block, ...]
     outputs: tuple[int, ...]
@@ -75,14 +108,17 @@ class Style:
 
     def operation(self, name: Operation, in_channels: int, filters: int, stride: int) -> nn.Module:
         if name == "identity":
-            return nn.Identity()
+            return _identity(in_channels, filters, stride)
+        if name in CONVOLUTIONS:
+            kernels, dilation = CONVOLUTIONS[name]
+            return ActConvNorm(in_channels, filters, *kernels, stride=stride, dilation=dilation, norm=NORM)
         kernel = int(name[-1])
         if name.startswith("sep"):
             return TwiceSeparable(in_channels, filters, kernel, stride=stride, norm=NORM, padding=self.padding)
         if self.padding == "same" and stride > 1:
             same_avg = AvgPoolSame(kernel, stride, count_padding=self.count_padding)
-            return MaxPoolSame(kernel, stride) if name == "max3" else same_avg
-        if name == "max3":
+            return MaxPoolSame(kernel, stride) if name.startswith("max") else same_avg
+        if name.startswith("max"):
             return nn.MaxPool2d(kernel, stride, padding=kernel // 2)
         return nn.AvgPool2d(kernel, stride, padding=kernel // 2, count_include_pad=False)
 
@@ -120,14 +156,26 @@ class Cell(nn.Module):
                 if drop_path and name != "identity":
                     operation = nn.Sequential(OrderedDict(operation=operation, drop=DropPath(drop_path)))
                 self.add_module(f"{side}{number}", operation)
+            if block.concat:
+                self.add_module(f"join{number}", _act_conv_norm(2 * filters, filters))
 
     def forward(self, present: Tensor, before: Tensor) -> Tensor:
         maps = [self.present(present), self.before(before)]
         for number, block in enumerate(self.plan.blocks):
             left = self.get_submodule(f"left{number}")(maps[block.left_input])
             right = self.get_submodule(f"right{number}")(maps[block.right_input])
-            maps.append(left + right)
+            if block.concat:
+                maps.append(self.get_submodule(f"join{number}")(torch.cat((left, right), dim=1)))
+            else:
+                maps.append(left + right)
         return torch.cat([maps[output] for output in self.plan.outputs], dim=1)
+
+
+def _identity(in_channels: int, filters: int, stride: int) -> nn.Module:
+    """What leaves a map as it is, where nothing else is asked for; in a reduction cell it is a strided 1 × 1 convolution."""
+    if stride == 1 and in_channels == filters:
+        return nn.Identity()
+    return ActConvNorm(in_channels, filters, (1, 1), stride=stride, norm=NORM)
 
 
 def _adjusted(present: Map, before: Map | None, filters: int) -> nn.Module:

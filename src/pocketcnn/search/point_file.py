@@ -1,0 +1,83 @@
+"""A point as a short file that people can read and write: TOML with a table for each block, or JSON.
+
+space = "mnasnet"
+
+[block1]
+op = "inverted"
+kernel = 5
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pocketcnn.errors import UsageError
+from pocketcnn.files import write_text
+from pocketcnn.search.space import Point, Space
+
+SPACE = "space"
+
+
+def point_text(space: Space, point: Point) -> str:
+    """A point as TOML. Decisions that make no difference are left out."""
+    blocks: dict[str, list[str]] = {"": [f"{SPACE} = {json.dumps(space.name)}"]}
+    for decision, matters in zip(space.decisions, space.matters(point), strict=True):
+        if matters:
+            block, _, name = decision.name.rpartition(".")
+            blocks.setdefault(block, []).append(f"{name} = {json.dumps(point[decision.name])}")
+    parts = ["\n".join([f"[{block}]", *lines] if block else lines) for block, lines in blocks.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def save_point(path: Path, space: Space, point: Point) -> None:
+    """Write a point to a .toml or .json file.
+
+    Raises:
+        UsageError: the file is to end otherwise.
+        PocketcnnError: it cannot be written.
+    """
+    if _suffix(path) == ".json":
+        write_text(path, json.dumps({SPACE: space.name, **dict(point)}, indent=2) + "\n")
+    else:
+        write_text(path, point_text(space, point))
+
+
+def load_point(path: Path, space: Space) -> Point:
+    """Read a point of `space`.
+
+    Raises:
+        UsageError: the file cannot be read, is of another space, or is no point of it; the message says where.
+    """
+    suffix = _suffix(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        fields = json.loads(text) if suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"Cannot read the point {path}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The point {path} is not valid {suffix[1:].upper()}: {error}.") from error
+    if not isinstance(fields, dict):
+        raise UsageError(f"The point {path} must be an object of names and choices.")
+    of = fields.pop(SPACE, space.name)
+    if of != space.name:
+        raise UsageError(f"The point {path} is of the space {of}, not of {space.name}.")
+    try:
+        return space.check(dict(_flat(fields, "")))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _suffix(path: Path) -> str:
+    if path.suffix not in (".toml", ".json"):
+        raise UsageError(f"A point is a .toml or a .json file, not {path.name}.")
+    return path.suffix
+
+
+def _flat(fields: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value

@@ -1,0 +1,66 @@
+"""Search spaces by name, and a user's own."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from pocketcnn.errors import UsageError
+from pocketcnn.models import list_models
+from pocketcnn.search.space import Space, check_decisions
+from pocketcnn.search.spaces.mnasnet import mnasnet
+from pocketcnn.search.spaces.mobilenet_v3 import mobilenet_v3, mobilenet_v3_large
+from pocketcnn.search.spaces.nasnet import nasnet
+from pocketcnn.search.spaces.scaling import PREFIX, ScalingSpace
+from pocketcnn.search.spaces.shufflenet import shufflenet
+from pocketcnn.search.spaces.user import PythonSpace, space_from_toml
+
+SPACES: Mapping[str, Callable[[float], Space]] = MappingProxyType(
+    {
+        "mobilenet": mobilenet_v3,
+        "mobilenet_v3": mobilenet_v3,
+        "mobilenet_v3_large": mobilenet_v3_large,
+        "mnasnet": mnasnet,
+        "nasnet": nasnet,
+        "shufflenet": shufflenet,
+    }
+)
+"""Each at a width multiplier; `mobilenet` is another word for `mobilenet_v3`."""
+
+SUFFIXES = (".toml", ".py")
+
+
+def has_width(text: str) -> bool:
+    """Whether the space that `text` names takes a width multiplier."""
+    return text in SPACES
+
+
+def load_space(text: str, width: float = 1.0) -> Space:
+    """The space of that name, `scaling:NETWORK` for any network of the zoo, or that of a .toml or .py file.
+
+    Raises:
+        UsageError: there is none, or the file is no space.
+    """
+    if text in SPACES:
+        if not 0 < width <= 4:
+            raise UsageError(f"The width of a search space lies above 0 and up to 4, not at {width:g}.")
+        return SPACES[text](width)
+    if text.startswith(PREFIX):
+        network = text.removeprefix(PREFIX)
+        if network not in list_models():
+            near = difflib.get_close_matches(network, list_models(), n=1)
+            raise UsageError(f"There is no network {network!r}.{f' Did you mean {near[0]}?' if near else ''}")
+        return ScalingSpace(network)
+    path = Path(text)
+    if path.suffix == ".toml":
+        return space_from_toml(path)
+    if path.suffix == ".py":
+        space = PythonSpace(path)
+        check_decisions(space.decisions)  # a mistake in the file ends here
+        return space
+    near = difflib.get_close_matches(text, SPACES, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise UsageError(
+        f"There is no search space {text!r}.{hint} There are {', '.join(SPACES)}, {PREFIX}NETWORK, and files of your own "
+        "(.toml or .py)."
+    )

@@ -1,0 +1,87 @@
+"""Width, depth and resolution of any network of the zoo as a search space.
+
+"EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (Tan and Le, 2019) scales all three together.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import nn
+
+from pocketcnn.compression.blocks import residual_blocks
+from pocketcnn.graph import Graph, GraphNetwork, capture
+from pocketcnn.layers import inference_form, make_divisible
+from pocketcnn.models import create, network_options
+from pocketcnn.search.space import Decision, Point, Space, Task, check_decisions
+
+WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
+DEPTHS = (1.0, 0.75, 0.5, 0.25)
+"""Shares of the residual blocks that are kept."""
+
+RESOLUTIONS = (1.0, 0.75, 0.5)
+"""Shares of the side of the images."""
+
+PREFIX = "scaling:"
+
+
+@dataclass(frozen=True)
+class ScalingSpace(Space):
+    """The forms of one network: how wide, how many of its residual blocks, and for images of which size."""
+
+    network: str
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"{PREFIX}{self.network}"
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        has_width = "width" in network_options(self.network)
+        return check_decisions(
+            [
+                *([Decision("width", WIDTHS)] if has_width else []),
+                Decision("depth", DEPTHS),
+                Decision("resolution", RESOLUTIONS),
+            ]
+        )
+
+    def input_size(self, point: Point, task: Task) -> tuple[int, int]:
+        """The images' size, scaled."""
+        height, width = (max(1, round(side * float(point["resolution"]))) for side in task.size)
+        return height, width
+
+    def build(self, point: Point, task: Task) -> nn.Module:
+        size = self.input_size(point, task)
+        form = Task(task.classes, task.channels, *size)
+        width = float(point.get("width", 1.0))
+        options: dict[str, object] = {}
+        known = network_options(self.network)
+        if "total_stride" in known:
+            options["total_stride"] = form.total_stride
+        if form.is_small and "head_width" in known:
+            options["head_width"] = make_divisible(1280 * width)
+        network = create(self.network, width=width, classes=task.classes, in_channels=task.channels, **options)
+        if float(point["depth"]) == 1:
+            return network
+        graph = capture(inference_form(network), (1, task.channels, *size))
+        return GraphNetwork(with_depth(graph, float(point["depth"])))
+
+    def describe(self, point: Point) -> list[str]:
+        width = f"{point['width']:g}x wide, " if "width" in point else ""
+        return [
+            f"{self.network}, {width}{float(point['depth']):.0%} of its residual blocks, "
+            f"images of {float(point['resolution']):.0%} of their side"
+        ]
+
+
+def with_depth(graph: Graph, share: float) -> Graph:
+    """`graph` with about a share of its residual blocks, those that go being spread evenly; what has none stays as it is."""
+    total = len(residual_blocks(graph))
+    gone = total - max(min(total, 1), round(total * share))
+    for number in range(gone):
+        choices = residual_blocks(graph)
+        if not choices:
+            break
+        place = int((number + 0.5) * total / gone) - number
+        graph = choices[min(max(place, 0), len(choices) - 1)].removed_from(graph)
+    return graph

@@ -1,0 +1,66 @@
+"""Search strategies by name: how each proposes, on which space by default, what it is rewarded for, and what comes after it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pocketcnn.errors import UsageError
+from pocketcnn.search.objective import ACCURACY, HARD, SOFT, SOFT_SMALL, Objective
+from pocketcnn.search.space import Space
+from pocketcnn.search.strategies.base import Strategy
+from pocketcnn.search.strategies.controller import Controller, ControllerSettings
+from pocketcnn.search.strategies.evolution import Evolution, EvolutionSettings
+from pocketcnn.search.strategies.halving import Halving
+from pocketcnn.search.strategies.nsga2 import Nsga2
+from pocketcnn.search.strategies.random_search import RandomSearch
+
+CONTROL = "random"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A strategy as a command knows it.
+
+    Attributes:
+        make: the strategy for a space and a number of whole evaluations.
+        space: the space that is searched if no other is asked for.
+        objective: what it is rewarded with.
+        slack: how much of the budget the networks may use that it searches for; what is too much is taken away later.
+        pruner: how that is done: a strategy of `compress`.
+        transfers: whether the found point is transferred to the largest network of its cells that keeps the budget.
+    """
+
+    make: Callable[[Space, int], Strategy]
+    space: str = "mobilenet_v3"
+    objective: Objective = HARD
+    slack: float = 1.0
+    pruner: str = "rank"
+    transfers: bool = False
+
+
+def _controller(name: str) -> Callable[[Space, int], Strategy]:
+    return lambda space, evaluations: Controller(space, name, ControllerSettings.fitting(evaluations))
+
+
+PLANS: Mapping[str, Plan] = MappingProxyType(
+    {
+        CONTROL: Plan(lambda space, _: RandomSearch(space)),
+        "evolution": Plan(lambda space, evaluations: Evolution(space, EvolutionSettings.fitting(evaluations))),
+        "nsga2": Plan(lambda space, evaluations: Nsga2(space, Nsga2.fitting(evaluations))),
+        "halving": Plan(Halving),
+        "nasnet": Plan(_controller("nasnet"), "nasnet", ACCURACY, transfers=True),
+        "mnasnet": Plan(_controller("mnasnet"), "mnasnet", SOFT),
+        "mobilenetv3": Plan(_controller("mobilenetv3"), "mobilenet_v3", SOFT_SMALL, slack=1.25, pruner="netadapt"),
+    }
+)
+
+
+def plan_of(name: str) -> Plan:
+    """The strategy of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in PLANS:
+        raise UsageError(f"There is no strategy {name!r}; choose {', '.join(PLANS)}.")
+    return PLANS[name]
