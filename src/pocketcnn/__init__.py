@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pocketcnn.pipeline.export import export as export
     from pocketcnn.pipeline.fit import fit as fit
     from pocketcnn.pipeline.make_over import make_over as make_over
+    from pocketcnn.pipeline.once_for_all import once_for_all as once_for_all
     from pocketcnn.targets.budget import Budget as Budget
     from pocketcnn.targets.measuring import measure as measure
     from pocketcnn.targets.target import Target as Target
@@ -83,6 +84,7 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pocketcnn.pipeline.export": ("export",),
         "pocketcnn.pipeline.fit": ("fit",),
         "pocketcnn.pipeline.make_over": ("make_over",),
+        "pocketcnn.pipeline.once_for_all": ("once_for_all",),
         "pocketcnn.targets.budget": ("Budget",),
         "pocketcnn.targets.measuring": ("measure",),
         "pocketcnn.targets.target": ("Target",),

@@ -103,7 +103,7 @@ def propose(
     ranked: list[list[Plan]] = []
     closest: tuple[float, Plan] | None = None
     for network in networks:
-        for size in _sizes(contract):
+        for size in sizes_of(contract):
             fitting = []
             for plan, miss in _by_width(network, contract.channels, size, classes, budget):
                 if closest is None or miss < closest[0]:
@@ -143,7 +143,8 @@ def _miss_in(form: str, graph: Graph, limits: Sequence[Limit]) -> float:
     return max([miss, *latencies])
 
 
-def _sizes(contract: InputContract) -> Iterator[tuple[int, int]]:
+def sizes_of(contract: InputContract) -> Iterator[tuple[int, int]]:
+    """(height, width) in which the images of a folder may be looked at, its own first."""
     scales = SCALES[:1] if is_small((contract.height, contract.width)) else SCALES
     for scale in scales:
         yield (max(1, round(contract.height * scale)), max(1, round(contract.width * scale)))

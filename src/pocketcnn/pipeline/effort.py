@@ -7,8 +7,27 @@ of a small folder holds few of them.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from pocketcnn.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class SupernetEffort:
+    """The size of a once-for-all training and of the search in it.
+
+    Attributes:
+        steps: optimizer steps of the supernet, over all phases; most train four networks each.
+        subnetworks: how many are measured, without training, for the predictor of accuracies to learn from.
+        population, generations: of the evolution.
+        finalists: the sub-networks that are predicted to be best and then measured.
+    """
+
+    steps: int = 1000
+    subnetworks: int = 48
+    population: int = 24
+    generations: int = 6
+    finalists: int = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +43,8 @@ class Effort:
         short_steps: steps of each of the many short trainings of NetAdapt.
         episodes: walks of AMC's agent through the network, each without training.
         min_epochs: epochs that any training gets at least, however large the folder.
+        source: where the candidates come from: networks of the ``zoo``, or sub-networks of a ``supernet``.
+        supernet: the size of a once-for-all training, where there is one.
     """
 
     candidates: int
@@ -34,6 +55,8 @@ class Effort:
     short_steps: int = 10
     episodes: int = 60
     min_epochs: int = 2
+    source: Literal["zoo", "supernet"] = "zoo"
+    supernet: SupernetEffort = SupernetEffort()
 
     def epochs(self, steps: int, images: int, batch_size: int) -> int:
         """Whole epochs that give `steps` optimizer steps on `images` training images."""
@@ -52,6 +75,7 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
             short_steps=4,
             episodes=20,
             min_epochs=1,
+            supernet=SupernetEffort(steps=160, subnetworks=12, population=10, generations=2, finalists=3),
         ),  # to try a command out
         "low": Effort(candidates=4, rounds=(80, 100), final_steps=320, recovery_steps=160, quantized_steps=80),
         "medium": Effort(
@@ -63,6 +87,7 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
             short_steps=40,
             episodes=200,
             min_epochs=4,
+            supernet=SupernetEffort(steps=8000, subnetworks=200, population=50, generations=20, finalists=10),
         ),
         "high": Effort(
             candidates=16,
@@ -73,6 +98,8 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
             short_steps=150,
             episodes=400,
             min_epochs=8,
+            source="supernet",
+            supernet=SupernetEffort(steps=32000, subnetworks=500, population=100, generations=40, finalists=16),
         ),
     }
 )

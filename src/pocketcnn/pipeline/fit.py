@@ -1,25 +1,24 @@
 """`fit`: a folder of images and a budget in, a deployable file that keeps the budget out.
 
-List the networks of the zoo that can meet the budget; train them by successive halving; prune and quantize the best to the
-budget, recovering against the unpruned parent; export; run the file beside PyTorch; measure it; write down what was found.
+List the networks of the zoo that can meet the budget and train them by successive halving, or take the best sub-networks of a
+supernet; prune and quantize the best to the budget, recovering against the unpruned parent; export; run the file beside
+PyTorch; measure it; write down what was found.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from pocketcnn.data import ImageFolder, infer_contract, scan
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
-from pocketcnn.layers import inference_form
+from pocketcnn.graph import GraphNetwork, InputContract
 from pocketcnn.models import list_models
-from pocketcnn.pipeline.candidates import NETWORKS, Plan, propose
+from pocketcnn.pipeline.candidates import NETWORKS
 from pocketcnn.pipeline.effort import Effort, load_effort
-from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
-from pocketcnn.pipeline.halving import race
-from pocketcnn.pipeline.recipes import RECIPE, Sets, Trainings, datasets
+from pocketcnn.pipeline.parents import Quest, from_supernet, from_zoo
+from pocketcnn.pipeline.recipes import RECIPE, SetsBySize, Trainings
 from pocketcnn.pipeline.shrink import Bench
 from pocketcnn.pipeline.teachers import teachers_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
@@ -52,7 +51,8 @@ def fit(
         data: a folder of images, see `pocketcnn.data.scan`.
         budget: limits such as ``size<=60kB, latency<=1ms@onnxruntime-cpu``.
         effort: ``quick``, ``low``, ``medium`` or ``high``, or an `Effort`: how much is trained.
-        networks: names of the zoo to choose from.
+        networks: names of the zoo to choose from. With ``high`` effort the candidates are sub-networks of a supernet, and
+            NetAdapt prunes, unless some are named.
         recipe: replaces the default recipe of all trainings; epochs, rates of fine-tuning and warm-up follow from the effort.
         teachers: trained networks for the same classes that every training learns from, as `load` gives them.
         progress_for: makes the progress display of a training from its title.
@@ -77,8 +77,6 @@ def fit(
     teaching(contract)  # one that is for other images or classes ends here
     say(_folder_in_words(folder, contract))
     with threads_for(contract.height, contract.width):
-        plans = propose(contract, len(folder.classes), wanted, size.candidates, networks)
-        say(f"{len(plans)} candidates: " + ", ".join(plan.name for plan in plans))
         trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
         settings = {
             "data": folder.fingerprint,
@@ -90,36 +88,17 @@ def fit(
         settings["teachers"] = [fingerprint_of(teacher) for teacher in teachers]
         workspace = Workspace.of(Path(out), settings, progress_for, teaching)
         sets = SetsBySize(folder, contract, trainings.base.augmentation)
-        winner, candidates = race(plans, sets.of, trainings, workspace, say)
-        chosen = sets.of(winner.plan)
-        say(f"Training {winner.plan.name}, the best of {len(plans)}")
-        workspace.train("final", winner.network, chosen.train, chosen.val, trainings.final())
-        info = ModelInfo(name=winner.plan.name, input=winner.plan.contract(contract), classes=folder.classes)
-        parent = GraphNetwork(capture(inference_form(winner.network), (1, *info.input.shape)), info)  # type: ignore[union-attr]
-        bench = Bench(chosen, absolute(wanted, parent.graph), trainings, workspace, say, folder.fingerprint)
-        bench.record(
-            "trained", parent, settings=trainings.final().model_dump(mode="json"), seconds=time.monotonic() - started
-        )
+        quest = Quest(folder, contract, wanted, trainings, sets, workspace, say, Path(out))
+        found = from_supernet(quest) if _takes_supernet(size, networks) else from_zoo(quest, networks)
+        bench = Bench(found.sets, found.limits, trainings, workspace, say, folder.fingerprint, pruner=found.pruner)
+        bench.record("trained", found.network, settings=found.settings, seconds=time.monotonic() - started)
         ask = Request(wanted, folder, Path(out), seed, command, started)
-        return finish(parent, bench, ask, candidates, winner.plan)
+        return finish(found.network, bench, ask, found.candidates, found.plan)
 
 
-@dataclass
-class SetsBySize:
-    """The datasets of a folder at each candidate's input size, made once."""
-
-    folder: ImageFolder
-    contract: InputContract
-    augmentation: str
-
-    def __post_init__(self) -> None:
-        self._made: dict[tuple[int, int], Sets] = {}
-
-    def of(self, plan: Plan) -> Sets:
-        """The datasets at the size of `plan`."""
-        if plan.size not in self._made:
-            self._made[plan.size] = datasets(self.folder, plan.contract(self.contract), self.augmentation)
-        return self._made[plan.size]
+def _takes_supernet(effort: Effort, networks: Sequence[str]) -> bool:
+    """Who names networks wants those."""
+    return effort.source == "supernet" and tuple(networks) == NETWORKS
 
 
 def _check_networks(networks: Sequence[str]) -> None:

@@ -59,9 +59,29 @@ def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto")
     )
 
 
+@dataclass
+class SetsBySize:
+    """The datasets of a folder for networks with images of different sizes, made once each."""
+
+    folder: ImageFolder
+    contract: InputContract
+    augmentation: str
+
+    def __post_init__(self) -> None:
+        self._made: dict[tuple[int, int], Sets] = {}
+
+    def at(self, size: tuple[int, int]) -> Sets:
+        """The datasets for (height, width)."""
+        if size not in self._made:
+            height, width = size
+            contract = self.contract.model_copy(update={"height": height, "width": width})
+            self._made[size] = datasets(self.folder, contract, self.augmentation)
+        return self._made[size]
+
+
 @dataclass(frozen=True)
 class Trainings:
-    """Recipes of the four kinds of training in a `fit`, for a folder of some size and an effort."""
+    """Recipes of the kinds of training in a `fit`, for a folder of some size and an effort."""
 
     effort: Effort
     images: int
@@ -85,6 +105,14 @@ class Trainings:
     def recovery(self) -> Recipe:
         """Fine-tuning after pruning: a gentler rate, the parent's predictions as the teacher."""
         return self._recipe(self.effort.recovery_steps, learning_rate=self.base.learning_rate / 2)
+
+    def supernet(self, share: float, rate: float) -> Recipe:
+        """A phase of a supernet: its share of the steps, and its learning rate as a share of the usual one.
+
+        Gradients of several networks add up in the weights that they share, so they are bounded.
+        """
+        steps = round(share * self.effort.supernet.steps)
+        return self._recipe(steps, learning_rate=self.base.learning_rate * rate, gradient_clip=1.0)
 
     def quantized(self) -> Recipe:
         """Fine-tuning with simulated integers: a low rate, no averaging of weights over steps that hardly move.
