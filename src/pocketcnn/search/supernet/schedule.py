@@ -40,7 +40,7 @@ AFTER_LARGEST = 0.3
 def progressive(plan: SupernetPlan, drawn: int = 2) -> tuple[Phase, ...]:
     """The largest network, then kernels, depths and widths; a phase that opens nothing is left out.
 
-    Shares are about those of the paper's epochs: 180 for the largest network, 125 for kernels, 145 for depths and for widths.
+    Shares are those of the paper's epochs: 180 for the largest network, 125 for kernels, 150 each for depths and widths.
     """
     kernel, depth, expansion = plan.kernels[-1:], plan.depths[-1:], plan.expansions[-1:]
     opened = {
@@ -49,10 +49,10 @@ def progressive(plan: SupernetPlan, drawn: int = 2) -> tuple[Phase, ...]:
         "elastic depth": plan.restricted(expansions=expansion),
         "elastic width": plan,
     }
-    shares = {"elastic kernel": 0.21, "elastic depth": 0.24, "elastic width": 0.25}
+    shares = {"elastic kernel": 125 / 605, "elastic depth": 150 / 605, "elastic width": 150 / 605}
     images = opened.pop("smaller images")
     first = Sandwich(images, drawn=0) if images.smallest != images.largest else None
-    phases = [Phase("largest", 0.3, sandwich=first)]
+    phases = [Phase("largest", 180 / 605, sandwich=first)]
     before = images
     for name, space in opened.items():
         if space != before:
