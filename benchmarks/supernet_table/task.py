@@ -69,7 +69,7 @@ class Task:
         def trained(phase: Phase, supernet: Supernet) -> None:
             steps = round(phase.share * self.setting.supernet_steps)
             rate = self.setting.recipe(1, 0).learning_rate * phase.rate
-            train(supernet, *data, self.setting.recipe(steps, self.seed, learning_rate=rate, gradient_clip=1.0))
+            train(supernet, *data, self.setting.recipe(steps, self.seed, learning_rate=rate))
 
         return train_phases(Supernet(self.setting.plan, self.seed), phases_of(schedule, self.setting.plan), trained)
 

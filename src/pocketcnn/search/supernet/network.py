@@ -34,7 +34,8 @@ class Sandwich:
     Attributes:
         space: the supernet as far as it is open by now; sub-networks are drawn from it.
         drawn: how many random ones.
-        weight: of their losses' sum, beside that of the largest network.
+        weight: of their losses' mean, beside that of the largest network. With their sum in its place, as in the paper, small
+            supernets learned far more slowly: what is distilled at the beginning is not worth learning yet.
     """
 
     space: SupernetPlan
@@ -89,7 +90,7 @@ class Supernet(Penalized, Scheduled, nn.Module):
         losses = [distillation_loss(self.run(images, choice), taught, temperature=1.0) for choice in choices]
         # A matrix that nobody used gets a gradient of zero: fused SGD does not take weights whose first gradient comes later.
         unused = sum((matrix.sum() for matrix in self.matrices.parameters()), start=taught.new_zeros(()))
-        return self.sandwich.weight * torch.stack(losses).sum() + 0.0 * unused
+        return self.sandwich.weight * torch.stack(losses).mean() + 0.0 * unused
 
     def set_progress(self, progress: float) -> None:
         self._progress = progress
