@@ -107,9 +107,11 @@ def train_supernet(
 
 def held_out(sets: Sets) -> HeldOut:
     """The images of the largest size by which sub-networks are judged."""
-    images, labels = sets.val.as_tensors()
-    step = max(1, len(labels) // JUDGED_ON)
-    return HeldOut(sets.calibration(CALIBRATION), images[::step][:JUDGED_ON], labels[::step][:JUDGED_ON])
+    total = len(sets.val)
+    step = max(1, total // JUDGED_ON)
+    samples = [sets.val[place] for place in range(0, total, step)][:JUDGED_ON]
+    images, labels = torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
+    return HeldOut(sets.calibration(CALIBRATION), images, labels)
 
 
 def measure_subnetworks(

@@ -35,7 +35,7 @@ class HeldOut:
             return score(network, ((at_size(images, size).to(where), labels.to(where)) for images, labels in parts))
 
 
-def recalibrated(supernet: Supernet, choice: Choice, calibration: Tensor) -> nn.Module:
+def recalibrated(supernet: Supernet, choice: Choice, calibration: Tensor, device: str = "auto") -> nn.Module:
     """The sub-network as an ordinary network whose batch norms know its own values.
 
     Running statistics belong to the largest network; without new ones most sub-networks guess (BigNAS, section 3.2;
@@ -45,10 +45,11 @@ def recalibrated(supernet: Supernet, choice: Choice, calibration: Tensor) -> nn.
         calibration: training images (M, C, H, W) of any size.
     """
     network = extract(supernet, choice)
-    recalibrate(network, at_size(calibration, choice.size))
+    with placed(network, choose_device(device), training=False):
+        recalibrate(network, at_size(calibration, choice.size))
     return network
 
 
 def accuracy_of(supernet: Supernet, choice: Choice, held_out: HeldOut, device: str = "auto") -> float:
     """Top-1 of a sub-network, 0 to 1, after `recalibrated`."""
-    return held_out.score(recalibrated(supernet, choice, held_out.calibration), choice.size, device).top1
+    return held_out.score(recalibrated(supernet, choice, held_out.calibration, device), choice.size, device).top1
