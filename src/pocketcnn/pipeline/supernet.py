@@ -57,12 +57,15 @@ def supernet_plan(contract: InputContract, classes: int, budgets: Sequence[Budge
     if all(limit.relative for budget in budgets for limit in budget.limits):
         return _plan(NO_LIMIT_WIDTHS[small], contract, classes)
     plans = [_plan(width, contract, classes) for width in reversed(WIDTHS)]
-    for choice_of in (lambda plan: plan.middle, lambda plan: plan.smallest):
-        for plan in plans:
-            graph = graph_of(plan, choice_of(plan))
-            if all(worst_miss(graph, budget) <= 1 for budget in budgets):
-                return plan
-    return plans[-1]
+    for plan in plans:
+        if _keeps(plan, plan.middle, budgets):
+            return plan
+    return next((plan for plan in plans if _keeps(plan, plan.smallest, budgets)), plans[-1])
+
+
+def _keeps(plan: SupernetPlan, choice: Choice, budgets: Sequence[Budget]) -> bool:
+    graph = graph_of(plan, choice)
+    return all(worst_miss(graph, budget) <= 1 for budget in budgets)
 
 
 def _plan(width: float, contract: InputContract, classes: int) -> SupernetPlan:

@@ -115,11 +115,11 @@ class Supernet(Penalized, Scheduled, nn.Module):
 
         In train mode the statistics of batch norms are copies, lest the sub-network adds to those of the largest.
         """
-        full = dict(self.largest.named_parameters())
+        full: dict[str, Tensor] = dict(self.largest.named_parameters())
         for name, buffer in self.largest.named_buffers():
             full[name] = buffer.clone() if self.training else buffer
         blocks: dict[int, dict[str, Tensor]] = {}
-        found = {}
+        found: dict[str, Tensor] = {}
         for name, tensor in full.items():
             place, _, rest = name.removeprefix("features.block").partition(".")
             if name.startswith("features.block") and int(place) > FIXED_BLOCKS:

@@ -187,6 +187,15 @@ class SupernetPlan:
             raise UsageError(f"This is not the plan of a supernet: {error}.") from error
 
 
+STAGES = (
+    Stage(24, 2, "relu", False),
+    Stage(40, 2, "relu", True),
+    Stage(80, 2, "hardswish", False),
+    Stage(112, 1, "hardswish", True),
+    Stage(160, 2, "hardswish", True),
+)
+"""Of the paper, at width 1."""
+
 SMALL_LAST, SMALL_HEAD = 480, 320
 """For few classes: the paper's 960 and 1280 are for 1000, and no sub-network is without them."""
 
@@ -208,12 +217,10 @@ def mobilenet_supernet(
         small: for small images and few classes: stages of 1 to 3 blocks, kernels of 3 and 5 (one of 7 would be larger than
             the maps), and layers before the classifier that shrink with the width.
     """
-    table = ((24, 2, "relu", False), (40, 2, "relu", True), (80, 2, "hardswish", False))
-    table += ((112, 1, "hardswish", True), (160, 2, "hardswish", True))
-    stem_stride, *strides = keep_total_stride((2, *(row[1] for row in table)), total_stride)
+    stem_stride, *strides = keep_total_stride((2, *(stage.stride for stage in STAGES)), total_stride)
     stages = [
-        Stage(make_divisible(out * width), stride, activation, squeeze)
-        for (out, _, activation, squeeze), stride in zip(table, strides, strict=True)
+        replace(stage, out=make_divisible(stage.out * width), stride=stride)
+        for stage, stride in zip(STAGES, strides, strict=True)
     ]
     plan = SupernetPlan(
         in_channels=in_channels,
