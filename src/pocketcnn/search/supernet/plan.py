@@ -209,13 +209,13 @@ def mobilenet_supernet(
     total_stride: int = 32,
     small: bool = False,
 ) -> SupernetPlan:
-    """The paper's supernet at a width.
+    """The paper's supernet at a width, which here scales all layers: the last one would be most of a narrow network.
 
     Args:
         sizes: of the images, the largest first.
         total_stride: below 32 keeps more of a small image: the earliest strides are dropped.
         small: for small images and few classes: stages of 1 to 3 blocks, kernels of 3 and 5 (one of 7 would be larger than
-            the maps), and layers before the classifier that shrink with the width.
+            the maps), and narrower layers before the classifier.
     """
     stem_stride, *strides = keep_total_stride((2, *(stage.stride for stage in STAGES)), total_stride)
     stages = [
@@ -230,7 +230,7 @@ def mobilenet_supernet(
         first=make_divisible(16 * width),
         stages=tuple(stages),
         last=make_divisible((SMALL_LAST if small else 960) * width),
-        head=make_divisible(SMALL_HEAD * width) if small else 1280,
+        head=make_divisible((SMALL_HEAD if small else 1280) * width),
         sizes=sizes,
         width=width,
     )
