@@ -19,7 +19,7 @@ def run(code: str) -> str:
 @pytest.mark.parametrize("name", pc.__all__)
 def test_every_public_name_is_there_and_none_is_a_module(name: str) -> None:
     assert getattr(pc, name) is not None
-    assert not isinstance(getattr(pc, name), ModuleType)
+    assert not isinstance(getattr(pc, name), ModuleType) or callable(getattr(pc, name))  # `search` is both
     assert name in dir(pc)
 
 
@@ -42,6 +42,22 @@ for package in ("graph", "training", "pipeline", "cost", "compression", "targets
 print([name for name in pocketcnn.__all__ if "module" in type(getattr(pocketcnn, name)).__name__])
 """
     assert run(code) == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "first", ["pc.search", "import pocketcnn.search.space as space", "import pocketcnn.pipeline.search"]
+)
+def test_search_is_a_package_and_its_function_whichever_is_asked_for_first(first: str) -> None:
+    code = f"""
+import pocketcnn as pc
+{first}
+import pocketcnn.search.space as space
+try:
+    pc.search("absent", "macs<=1M", "out", strategy="nonsense")
+except pc.UsageError as error:
+    print(str(error)[:34], space.__name__)
+"""
+    assert run(code) == "There is no strategy 'nonsense'; c pocketcnn.search.space\n"
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:

@@ -10,6 +10,7 @@ then is torch imported.
 """
 
 import importlib
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from pocketcnn.pipeline.fit import fit as fit
     from pocketcnn.pipeline.make_over import make_over as make_over
     from pocketcnn.pipeline.once_for_all import once_for_all as once_for_all
+    from pocketcnn.pipeline.search import search as search
     from pocketcnn.targets.budget import Budget as Budget
     from pocketcnn.targets.measuring import measure as measure
     from pocketcnn.targets.target import Target as Target
@@ -84,6 +86,7 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pocketcnn.pipeline.export": ("export",),
         "pocketcnn.pipeline.fit": ("fit",),
         "pocketcnn.pipeline.make_over": ("make_over",),
+        "pocketcnn.pipeline.search": ("search",),
         "pocketcnn.pipeline.once_for_all": ("once_for_all",),
         "pocketcnn.targets.budget": ("Budget",),
         "pocketcnn.targets.measuring": ("measure",),
@@ -105,6 +108,7 @@ if not TYPE_CHECKING:  # to a type checker, __getattr__ would say that every nam
         elif name in _HOMES:
             # the module is asked by its full name: `pocketcnn.graph.capture` is both a module and its function
             value = getattr(importlib.import_module(_HOMES[name]), name)
+            value = sys.modules.get(f"{__name__}.{name}", value)  # `search` is a package too, which can be called
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value  # found once, an ordinary attribute from then on

@@ -53,6 +53,6 @@ LITTLE = Effort(
 
 @pytest.fixture
 def _little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`fit` and `compress` train as little as they can."""
-    for verb in ("fit", "compress"):
+    """`fit`, `compress` and `search` train as little as they can."""
+    for verb in ("fit", "compress", "search"):
         monkeypatch.setattr(f"pocketcnn.pipeline.{verb}.load_effort", lambda _: LITTLE)

@@ -8,7 +8,7 @@ from cli_support import invoke, succeed
 
 import pocketcnn
 
-VERBS = ("fit", "models", "train", "eval", "predict", "compress", "export", "bench", "inspect", "doctor")
+VERBS = ("fit", "models", "train", "eval", "predict", "search", "compress", "export", "bench", "inspect", "doctor")
 DATA_VERBS = ("digits", "check")
 TARGET_VERBS = ("list", "show", "check", "calibrate", "layers", "profile", "predict")
 HEAVY = ("torch", "torchvision", "numpy", "rich", "onnx", "onnxruntime", "PIL", "plotly")

@@ -18,7 +18,7 @@ from pocketcnn.models.nasnet_cells import NORMAL, REDUCTION, Block
 from pocketcnn.search.point_file import load_point, point_text, save_point
 from pocketcnn.search.space import Choice, Decision, Point, Space, Task, check_decisions
 from pocketcnn.search.spaces import SPACES, load_space
-from pocketcnn.search.spaces.nasnet import OPERATIONS, NasnetSpace, nasnet
+from pocketcnn.search.spaces.nasnet import OPERATIONS, NasnetSpace
 from pocketcnn.search.spaces.stages import at_most
 
 DIGITS = Task(classes=3, channels=1, height=8, width=8)
@@ -118,7 +118,7 @@ def test_decisions_that_matter_change_the_network(name: str) -> None:
     rng = np.random.default_rng(4)
     point = space.random(rng)
     before = built(space, point)
-    for _ in range(4):
+    for _ in range(3):
         assert built(space, space.mutated(point, rng)) != before
 
 
@@ -178,7 +178,7 @@ def test_all_operations_of_nasnet_work_in_both_cells_and_sizes(size: int) -> Non
 
 
 def test_cells_are_transferred_to_larger_networks() -> None:
-    space = nasnet(0.25)
+    space = NasnetSpace(filters=8, blocks=2)
     point = space.random(np.random.default_rng(0))
     least, *larger = (space, *space.larger())
     madds = [count(each.build(point, DIGITS), (1, 1, 8, 8)).madds for each in (least, larger[0], larger[-1])]

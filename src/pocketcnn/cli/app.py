@@ -19,6 +19,7 @@ from pocketcnn.cli.fit import fit
 from pocketcnn.cli.inspect import inspect
 from pocketcnn.cli.models import models
 from pocketcnn.cli.predict import predict
+from pocketcnn.cli.search import search
 from pocketcnn.cli.target import target
 from pocketcnn.cli.train import train
 
@@ -40,6 +41,7 @@ app.command()(models)
 app.command()(train)
 app.command("eval")(evaluate)
 app.command()(predict)
+app.command()(search)
 app.command()(compress)
 app.command()(export)
 app.command()(bench)

@@ -26,6 +26,8 @@ def hypervolume(pairs: Iterable[Pair], most: float = 1.0) -> float:
     """
     inside = [pair for pair in pairs if pair[1] < most]
     front = [inside[place] for place in pareto_front(inside)]
+    if not front:
+        return 0.0
     ends = [*(use for _, use in front[1:]), most]
     return sum(accuracy * (end - use) for (accuracy, use), end in zip(front, ends, strict=True)) / most
 

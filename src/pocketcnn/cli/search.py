@@ -1,0 +1,119 @@
+"""`pocketcnn search`: a network found by the machine for these images and this budget."""
+
+from typing import Annotated
+
+import typer
+
+from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Seed
+from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
+from pocketcnn.cli.output import Output
+
+ONCE_FOR_ALL = "once-for-all"
+
+
+def search(
+    data: Data,
+    budget: BudgetText,
+    out: Out,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="random, evolution, nsga2, halving, nasnet, mnasnet, mobilenetv3 or once-for-all (one training, from which "
+            "networks are taken)."
+        ),
+    ] = "mnasnet",
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="mobilenet, mobilenet_v3_large, mnasnet, nasnet, shufflenet, scaling:NETWORK, or your own .toml or .py file; "
+            "the strategy's own if not given."
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Networks that are trained for a short while.")] = 30,
+    width: Annotated[
+        float | None,
+        typer.Option(help="Width multiplier of the space; the widest of which half keeps the budget if not given."),
+    ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(help="accuracy, soft, soft-small or hard (MnasNet's); the strategy's own if not given."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of each short training; if not given, the effort says.")
+    ] = None,
+    effort: Effort = "low",
+    workers: Annotated[int, typer.Option(min=1, help="Networks that are trained at a time.")] = 1,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Train them on a Ray cluster: its address, or local.")
+    ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Address of an Optuna storage for the trials; a SQLite file if not given.")
+    ] = None,
+    control: Annotated[bool, typer.Option(help="Search at random too, with as many trials, and compare.")] = True,
+    seed: Seed = 0,
+    recipe: RecipeFile = None,
+    as_json: Json = False,
+) -> None:
+    """Search for a network for a folder of images that keeps a budget.
+
+    Leaves the same files as fit, and search.html with the front of accuracy and cost that was found beside that of random search,
+    search.json, search.db (an Optuna study) and network.toml (the network's blocks, which can be changed by hand). After Ctrl-C
+    the same command goes on where it was stopped.
+
+    \b
+    Examples:
+      pocketcnn search photos --strategy mnasnet --budget "latency<=3ms@onnxruntime-cpu" --trials 100 --out found
+      pocketcnn search photos --strategy evolution --space mine.toml --budget "macs<=5M" --workers 4 --out found
+    """
+    from pocketcnn.cli.stage_progress import stage_progress
+    from pocketcnn.training import Recipe
+
+    output = Output(as_json)
+    given = {"budget": budget, "out": out, "strategy": strategy, "space": space, "trials": trials, "width": width}
+    given |= {"reward": reward, "epochs": epochs, "effort": effort, "workers": workers, "ray": ray, "storage": storage}
+    given |= {"seed": seed, "recipe": recipe}
+    flags = [] if control else ["--no-control"]
+    command = command_line("search", (str(data), *flags), given)
+    changed = Recipe.from_toml(recipe) if recipe else None
+    with resumed_by_the_same_command(out):
+        if strategy == ONCE_FOR_ALL:
+            from pocketcnn.pipeline.once_for_all import once_for_all
+
+            found = once_for_all(
+                data,
+                budget,
+                out,
+                effort=effort,
+                seed=seed,
+                recipe=changed,
+                progress_for=stage_progress,
+                say=output.say,
+                command=command,
+            )
+            result = found.results[0]
+        else:
+            from pocketcnn.pipeline.search import search as search_for
+
+            result = search_for(
+                data,
+                budget,
+                out,
+                space=space,
+                strategy=strategy,
+                trials=trials,
+                width=width,
+                reward=reward,
+                epochs=epochs,
+                effort=effort,
+                seed=seed,
+                workers=workers,
+                ray=ray,
+                storage=storage,
+                control=control,
+                recipe=changed,
+                progress_for=stage_progress,
+                say=output.say,
+                command=command,
+            ).fit
+            output.print(f"the search           {out / 'search.html'}")
+    conclude(output, result, out)

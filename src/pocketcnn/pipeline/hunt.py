@@ -1,0 +1,158 @@
+"""The parts of a search: running a strategy with its record, and bringing home what was found."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+from pocketcnn.layers import inference_form
+from pocketcnn.pipeline.finish import Request, finish
+from pocketcnn.pipeline.point_evaluator import PointEvaluator
+from pocketcnn.pipeline.recipes import Trainings
+from pocketcnn.pipeline.search_record import (
+    Asked,
+    Candidate,
+    Runs,
+    chosen,
+    found_record,
+    front_in_words,
+    run_record,
+    search_result,
+    trial_in_words,
+    with_notes,
+    write_record,
+)
+from pocketcnn.pipeline.shrink import Bench
+from pocketcnn.pipeline.strategies import pruner_of
+from pocketcnn.pipeline.workspace import Say, Workspace
+from pocketcnn.report.result import FitResult
+from pocketcnn.report.search_result import SearchResult
+from pocketcnn.search.loop import run
+from pocketcnn.search.objective import Objective
+from pocketcnn.search.point_file import save_point
+from pocketcnn.search.spaces import load_space
+from pocketcnn.search.strategies import CONTROL, Plan, plan_of
+from pocketcnn.search.study import StudyLog
+from pocketcnn.search.trial import Trial
+from pocketcnn.search.workers import workers_for
+from pocketcnn.targets import Budget
+
+POINT_FILE = "network.toml"
+WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
+LOOKS = 7
+"""Random points of a space that tell which width suits a budget."""
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """What the parts of a search share."""
+
+    evaluator: PointEvaluator
+    objective: Objective
+    plan: Plan
+    asked: Asked
+    out: Path
+    storage: str
+    workspace: Workspace
+    say: Say
+    started: float
+
+    def run(self, name: str, ray: str | None, before: Runs = ()) -> list[Trial]:
+        """All trials of a strategy; `before` are the runs that are done."""
+        strategy = plan_of(name).make(self.evaluator.space, self.asked.evaluations)
+        log = StudyLog(self.storage, f"{name} {self.workspace.folder.name}", self.evaluator.space)
+        total = strategy.trials(self.asked.evaluations)
+        fronts = [""]
+
+        def tell(trial: Trial, history: list[Trial]) -> None:
+            self.say(trial_in_words(name, trial, history, total))
+            front = front_in_words(run_record(name, history))
+            if front != fronts[0]:
+                fronts[0] = front
+                self.say(f"  front: {front} of the budget")
+                self._write([*before, (name, history)])
+
+        evaluator = replace(self.evaluator, work=self.workspace.folder / name)
+        with workers_for(evaluator, self.asked.workers, ray) as pool:
+            trials = run(strategy, self.objective, pool, log, trials=total, seed=self.asked.seed, on_end=tell)
+        self._write([*before, (name, trials)])
+        return trials
+
+    def _write(self, runs: Runs) -> None:
+        now = chosen(runs, self.plan.slack)
+        found = None if now is None else found_record(now, self.evaluator.space)
+        seconds = time.monotonic() - self.started
+        write_record(search_result(self.asked, self.evaluator.space, runs, found, seconds), self.out)
+
+    def deliver(
+        self, found: Candidate, runs: Runs, trainings: Trainings, budget: Budget
+    ) -> tuple[SearchResult, FitResult]:
+        """Train the chosen network in full, bring it within the budget, and leave everything in the output folder."""
+        point, evaluator, transferred = found.trial.point, self.evaluator, ""
+        if self.plan.transfers:
+            evaluator = largest_that_keeps(self.evaluator, found)
+            transferred = "" if evaluator is self.evaluator else evaluator.space.describe(point)[0]
+        to = f", its cells transferred to {transferred}" if transferred else ""
+        self.say(f"Training the network of trial {found.trial.number} of {found.strategy} in full{to}")
+        parent, bench = self._trained(found, evaluator, trainings, budget)
+        save_point(self.out / POINT_FILE, evaluator.space, point)
+        folder = evaluator.folder
+        delivered = finish(
+            parent, bench, Request(budget, folder, self.out, self.asked.seed, self.asked.command, self.started)
+        )
+        asked = with_notes(self.asked, *delivered.notes, *_verdict(found, runs))
+        record = found_record(found, evaluator.space, transferred)
+        result = search_result(asked, self.evaluator.space, runs, record, time.monotonic() - self.started)
+        result = result.model_copy(update={"state": "done", "test_accuracy": delivered.artefact.accuracy.top1})
+        write_record(result, self.out)
+        return result, delivered
+
+    def _trained(
+        self, found: Candidate, evaluator: PointEvaluator, trainings: Trainings, budget: Budget
+    ) -> tuple[GraphNetwork, Bench]:
+        point = found.trial.point
+        sets, recipe, network = evaluator.sets(point), trainings.final(), evaluator.network(point)
+        self.workspace.train("final", network, sets.train, sets.val, recipe)
+        contract = sets.val.contract
+        info = ModelInfo(name=f"{evaluator.space.name} network", input=contract, classes=evaluator.folder.classes)
+        parent = GraphNetwork(capture(inference_form(network), (1, *contract.shape)), info)
+        pruner = pruner_of(self.plan.pruner, self.out)
+        data = evaluator.folder.fingerprint
+        bench = Bench(sets, budget, trainings, self.workspace, self.say, data, pruner=pruner)
+        how: dict[str, object] = {"space": evaluator.space.name, "point": dict(point), "strategy": found.strategy}
+        how |= {"evaluations": self.asked.evaluations, "recipe": recipe.model_dump(mode="json")}
+        bench.record("searched and trained", parent, settings=how, seconds=time.monotonic() - self.started)
+        return parent, bench
+
+
+def fitting_width(name: str, evaluator: PointEvaluator, most: float) -> float:
+    """The widest of `WIDTHS` at which half of some random points of a space use at most `most` of the budget."""
+
+    def middle(width: float) -> float:
+        rng = np.random.default_rng(evaluator.seed)
+        at = evaluator.on(load_space(name, width))
+        return float(np.median([at.use.of(at.graph(at.space.random(rng))).share for _ in range(LOOKS)]))
+
+    low, high = 0, len(WIDTHS) - 1
+    while low < high:
+        place = (low + high + 1) // 2
+        low, high = (place, high) if middle(WIDTHS[place]) <= most else (low, place - 1)
+    return WIDTHS[low]
+
+
+def largest_that_keeps(evaluator: PointEvaluator, found: Candidate) -> PointEvaluator:
+    """The evaluator for the largest network of the found point's cells that keeps the budget; the given one if none does."""
+    point = found.trial.point
+    larger = [evaluator.on(space) for space in evaluator.space.larger()]
+    uses = [each.use.of(each.graph(point)) for each in larger]
+    kept = [(use.figures["macs"], place) for place, use in enumerate(uses) if use.share <= 1]
+    return larger[max(kept)[1]] if kept else evaluator
+
+
+def _verdict(found: Candidate, runs: Runs) -> tuple[str, ...]:
+    """Who won, where there was a control."""
+    if len(runs) > 1 and found.strategy == CONTROL:
+        return (f"Random search found the better network with as many evaluations as {runs[0][0]}: it was taken.",)
+    return ()

@@ -1,0 +1,165 @@
+"""`search`: images, a search space and a budget in; the best network that a strategy found, trained and deployable, out.
+
+Let the strategy propose points and train each a little; do the same at random, as the control; train the best of all in full;
+and from there on as in `fit`: bring it within the budget, write it, measure it.
+"""
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pocketcnn.data import scan
+from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.pipeline.budget_use import BudgetUse
+from pocketcnn.pipeline.effort import Effort, load_effort
+from pocketcnn.pipeline.hunt import Hunt, fitting_width
+from pocketcnn.pipeline.point_evaluator import PointEvaluator, shortened
+from pocketcnn.pipeline.recipes import RECIPE, Trainings
+from pocketcnn.pipeline.search_record import Asked, chosen, reward_in_words
+from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, quiet, silent
+from pocketcnn.report.result import FitResult
+from pocketcnn.report.search_result import SearchResult
+from pocketcnn.search.objective import load_objective
+from pocketcnn.search.space import Space
+from pocketcnn.search.spaces import has_width, load_space
+from pocketcnn.search.strategies import CONTROL, Plan, plan_of
+from pocketcnn.search.study import sqlite
+from pocketcnn.targets import Budget
+from pocketcnn.training import Recipe, threads_for
+
+STUDY_FILE = "search.db"
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search leaves: its record, and the result of bringing its network to the device, as `fit` has it."""
+
+    search: SearchResult
+    fit: FitResult
+
+
+def search(
+    data: str | Path,
+    budget: str | Budget,
+    out: str | Path,
+    *,
+    space: str | Space | None = None,
+    strategy: str = "mnasnet",
+    trials: int = 30,
+    width: float | None = None,
+    reward: str | None = None,
+    epochs: int | None = None,
+    effort: str | Effort = "low",
+    seed: int = 0,
+    workers: int = 1,
+    ray: str | None = None,
+    storage: str | None = None,
+    control: bool = True,
+    recipe: Recipe | None = None,
+    progress_for: ProgressFor = quiet,
+    say: Say = silent,
+    command: str = "",
+) -> Searched:
+    """Search a space for a network for the images in `data` that keeps `budget`, and leave it in `out`.
+
+    `out` then holds what `fit` leaves, and `search.json`, `search.html`, `network.toml` (the network as a point, which can be
+    changed by hand) and `search.db` (every trial, as an Optuna study). The same command goes on where an earlier one was stopped.
+
+    Args:
+        data: a folder of images, see `pocketcnn.data.scan`.
+        budget: limits such as ``macs<=2M, latency<=3ms@onnxruntime-cpu``, all of them numbers.
+        space: a name of `pocketcnn.search.spaces.SPACES`, ``scaling:NETWORK``, a .toml or .py file, or a `Space`; the
+            strategy's own if not given.
+        strategy: a name of `pocketcnn.search.strategies.PLANS`.
+        trials: whole proxy trainings that are spent; successive halving spends them on more and shorter ones.
+        width: width multiplier of the space; the widest at which half of its networks keep the budget if not given.
+        reward: ``accuracy``, ``soft``, ``soft-small`` or ``hard``; the strategy's own if not given.
+        epochs: of a proxy training; if not given, the effort says.
+        workers: how many points are evaluated at a time. With one the result follows from the seed.
+        ray: address of a Ray cluster whose machines evaluate the points.
+        storage: address of an Optuna storage for the trials; a SQLite file in `out` if not given.
+        control: search at random too, with as many evaluations. The better of both is taken.
+
+    Raises:
+        UsageError: the folder, the budget, the space or a name is wrong.
+        MissingExtra: Optuna or Ray is needed and not installed.
+        Interrupted: Ctrl-C; the work so far is kept.
+    """
+    started = time.monotonic()
+    plan = plan_of(strategy)
+    wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
+    use, size, out = BudgetUse(wanted), load_effort(effort), Path(out)
+    if trials < 1:
+        raise UsageError(f"A search has at least one trial, not {trials}.")
+    folder = scan(Path(data), seed=seed)
+    trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
+    proxy = trainings.round(0)
+    if epochs is not None:
+        proxy = shortened(proxy.with_(epochs=epochs, warmup_epochs=min(1.0, epochs / 10)), 1.0)
+    objective = replace(plan.objective if reward is None else load_objective(reward), target=plan.slack)
+    _check_pruner(plan, strategy, use)
+    evaluator = PointEvaluator(Path(data).absolute(), seed, _any_space(space, plan), use, proxy, out / "work")
+    if isinstance(space, str | None) and has_width(space or plan.space):
+        width = fitting_width(space or plan.space, evaluator, plan.slack) if width is None else width
+        evaluator = evaluator.on(load_space(space or plan.space, width))
+    else:
+        width = None
+    settings: dict[str, object] = {"data": folder.fingerprint, "budget": str(wanted), "seed": seed, "trials": trials}
+    settings |= {"space": str(evaluator.space.decisions), "name": evaluator.space.name, "width": width}
+    settings |= {"proxy": proxy.model_dump(), "effort": asdict(size), "strategy": strategy, "reward": asdict(objective)}
+    workspace = Workspace.of(out, settings, progress_for)
+    evaluator = replace(evaluator, work=workspace.folder)
+    asked = Asked(
+        command,
+        folder.root.resolve().name,
+        strategy,
+        str(wanted),
+        reward_in_words(objective),
+        width,
+        trials,
+        proxy.epochs,
+        workers,
+        seed,
+        _notes(use, workers),
+    )
+    hunt = Hunt(evaluator, objective, plan, asked, out, storage or sqlite(out / STUDY_FILE), workspace, say, started)
+    say(_in_words(asked, evaluator.space))
+    with threads_for(*evaluator.task.size):
+        runs = [(strategy, hunt.run(strategy, ray))]
+        if control and strategy != CONTROL:
+            runs.append((CONTROL, hunt.run(CONTROL, ray, tuple(runs))))
+        found = chosen(runs, plan.slack)
+        if found is None:
+            raise PocketcnnError("No trial ended well: search.html says why, or try more training with --effort.")
+        return Searched(*hunt.deliver(found, runs, trainings, wanted))
+
+
+def _any_space(space: str | Space | None, plan: Plan) -> Space:
+    return space if isinstance(space, Space) else load_space(space or plan.space)
+
+
+def _check_pruner(plan: Plan, strategy: str, use: BudgetUse) -> None:
+    """What prunes layer by layer predicts latencies."""
+    if plan.pruner != "rank" and use.measured:
+        name = use.measured[0]
+        raise UsageError(
+            f"The strategy {strategy} narrows layers by predicted latencies, and {name} has no latency table. "
+            f"Measure it first: pocketcnn target profile {name}"
+        )
+
+
+def _notes(use: BudgetUse, workers: int) -> tuple[str, ...]:
+    if not use.measured:
+        return ()
+    names = ", ".join(use.measured)
+    note = f"{names} has no latency table: latencies were measured network by network"
+    busy = ", while other workers kept the machine busy" if workers > 1 else ""
+    return (f"{note}{busy}. `pocketcnn target profile {use.measured[0]}` makes a table.",)
+
+
+def _in_words(asked: Asked, space: Space) -> str:
+    width = "" if asked.width is None else f" at width {asked.width:g}"
+    return (
+        f"{asked.data}: {asked.strategy} in the space {space.name}{width} ({len(space.decisions)} decisions, up to "
+        f"{space.size:.1e} networks), {asked.evaluations} evaluations of {asked.epochs} epochs"
+    )

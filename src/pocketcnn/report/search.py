@@ -1,0 +1,145 @@
+"""The page of a search: the front that it found beside that of random search, and how each got there."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from pocketcnn.files import write_text
+from pocketcnn.report import numbers
+from pocketcnn.report.html import environment
+from pocketcnn.report.plot import Line, Mark, Plot, axis, share_scale, with_labels, x_scale
+from pocketcnn.report.search_result import RunRecord, SearchResult, TrialRecord
+from pocketcnn.search.front import best_so_far, pareto_front
+
+SEARCHED, CONTROL = "searched", "control"
+"""Kinds of lines and marks, as the style sheet knows them."""
+
+CROWD = 3.0
+"""Times the budget beyond which a trial is left out of the drawing, lest the others are squeezed together."""
+
+
+def write_search_page(result: SearchResult, path: Path) -> None:
+    """Write the page to `path`.
+
+    Raises:
+        PocketcnnError: the file cannot be written.
+    """
+    write_text(path, render_search_page(result))
+
+
+def render_search_page(result: SearchResult) -> str:
+    """The page as HTML text."""
+    runs = _runs(result)
+    return (
+        environment()
+        .get_template("search.html")
+        .render(
+            result=result,
+            front_chart=front_chart(result),
+            progress_chart=progress_chart(result),
+            fronts=[(kind, run, front(run)) for kind, run in runs],
+            tables=[(run, sorted(run.trials, key=_rank)) for _, run in runs],
+            failed=sum(trial.accuracy is None for _, run in runs for trial in run.trials),
+        )
+    )
+
+
+def front(run: RunRecord) -> list[TrialRecord]:
+    """The wholly trained trials that no other beats in accuracy and use, the cheapest first."""
+    whole = [trial for trial in run.trials if trial.accuracy is not None and trial.training >= 1]
+    return [whole[place] for place in pareto_front([(trial.accuracy or 0.0, trial.use or 0.0) for trial in whole])]
+
+
+def front_chart(result: SearchResult) -> Plot | None:
+    """Validation accuracy against the share of the budget, one mark a trial, the fronts as lines. None without trials."""
+    shown = [
+        (kind, trial)
+        for kind, run in _runs(result)
+        for trial in run.trials
+        if trial.use is not None and trial.use <= CROWD
+    ]
+    if not shown:
+        return None
+    x = x_scale([1.0, *(trial.use or 0.0 for _, trial in shown)])
+    y = share_scale([trial.accuracy or 0.0 for _, trial in shown])
+    chosen = (result.found.strategy, result.found.trial) if result.found else None
+    names = {kind: run.strategy for kind, run in _runs(result)}
+    marks = []
+    for kind, trial in shown:
+        is_chosen = (names[kind], trial.number) == chosen and trial.training >= 1
+        tip = f"{names[kind]}, trial {trial.number}: {numbers.accuracy(trial.accuracy or 0)}, "
+        tip += f"{numbers.percent(trial.use or 0)} of the budget"
+        mark_kind = "chosen" if is_chosen else kind if trial.training >= 1 else "dropped"
+        marks.append(
+            Mark(x(trial.use or 0), y(trial.accuracy or 0), mark_kind, tip, text="chosen" if is_chosen else "")
+        )
+    marks.sort(key=lambda mark: (mark.kind == "chosen", mark.kind == SEARCHED))
+    lines = [
+        Line(
+            tuple((x(t.use or 0), y(t.accuracy or 0)) for t in front(run) if (t.use or 0) <= CROWD), kind, run.strategy
+        )
+        for kind, run in _runs(result)
+    ]
+    bound = x(1.0)
+    lines.append(Line(((bound, 30), (bound, 238)), "bound", "the budget"))
+    return Plot(
+        summary="Validation accuracy of each evaluated network against the largest share of any limit that it uses.",
+        x=axis("share of the budget", x, numbers.percent),
+        y=axis("validation accuracy after the proxy training", y, numbers.percent),
+        lines=tuple(lines),
+        marks=with_labels(marks, lines),
+    )
+
+
+def progress_chart(result: SearchResult) -> Plot | None:
+    """The best reward so far against the whole proxy trainings that were spent. None without a wholly trained trial."""
+    curves = {kind: progress(run.trials) for kind, run in _runs(result)}
+    points = [point for curve in curves.values() for point in curve]
+    if not points:
+        return None
+    x = x_scale([0.0, *(spent for spent, _ in points)])
+    y = share_scale([min(1.0, reward) for _, reward in points])
+    names = {kind: run.strategy for kind, run in _runs(result)}
+    lines = tuple(
+        Line(tuple((x(spent), y(min(1.0, reward))) for spent, reward in _steps(curve)), kind, names[kind])
+        for kind, curve in curves.items()
+        if curve
+    )
+    ends = [
+        Mark(*line.points[-1], line.kind, f"{line.tooltip}: {curves[line.kind][-1][1]:.4f}", text=line.tooltip)
+        for line in lines
+    ]
+    return Plot(
+        summary="The best reward so far of the search and of random search against the number of evaluations.",
+        x=axis("evaluations", x, lambda count: f"{count:g}"),
+        y=axis("best reward so far", y, lambda reward: f"{reward:.2f}"),
+        lines=lines,
+        marks=with_labels(ends, lines),
+    )
+
+
+def progress(trials: Sequence[TrialRecord]) -> list[tuple[float, float]]:
+    """(whole proxy trainings spent, best reward so far) after each wholly trained trial."""
+    spent = list(accumulate(trial.training for trial in trials))
+    whole = [(cost, trial.reward) for cost, trial in zip(spent, trials, strict=True) if trial.training >= 1]
+    known = [(cost, reward) for cost, reward in whole if reward is not None]
+    return list(zip([cost for cost, _ in known], best_so_far(reward for _, reward in known), strict=True))
+
+
+def _steps(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """A curve that stays where it is until it jumps."""
+    found: list[tuple[float, float]] = []
+    for spent, reward in curve:
+        if found and found[-1][1] != reward:
+            found.append((spent, found[-1][1]))
+        found.append((spent, reward))
+    return found
+
+
+def _runs(result: SearchResult) -> list[tuple[str, RunRecord]]:
+    return [(SEARCHED, result.searched), *([(CONTROL, result.control)] if result.control else [])]
+
+
+def _rank(trial: TrialRecord) -> tuple[bool, float, int]:
+    """The best first, failed ones last."""
+    return (trial.reward is None, -(trial.reward or 0.0), trial.number)

@@ -1,0 +1,59 @@
+"""`pocketcnn search`, with as little training as there can be: what it finds out is tested elsewhere."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from cli_support import fail, succeed
+
+from pocketcnn.graph.model_file import load
+from pocketcnn.report.result import FitResult
+
+BUDGET = "macs<=20M"
+
+
+@pytest.mark.usefixtures("_little_effort")
+def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    command = ("search", digits, "--budget", BUDGET, "--out", out, "--strategy", "nsga2", "--trials", 3)
+    command += ("--space", "scaling:mobilenet_v1", "--epochs", 1, "--no-control")
+    result = succeed(*command, "--json")
+    printed = json.loads(result.stdout)
+    assert printed == json.loads((out / "result.json").read_text())
+    assert FitResult.model_validate(printed).met
+    names = {path.name for path in out.iterdir()}
+    assert names == {"model.onnx", "model.json", "model.safetensors", "report.html", "result.json", "stages.csv"} | {
+        "search.html", "search.json", "search.db", "network.toml",
+    }  # fmt: skip
+    stage = load(out / "model.safetensors").info.lineage[0]
+    assert stage.settings["strategy"] == "nsga2"
+    record = json.loads((out / "search.json").read_text())
+    assert record["command"].startswith(f"pocketcnn search {digits} --no-control --budget 'macs<=20M' --out {out} ")
+    assert len(record["searched"]["trials"]) == 3
+    assert "nsga2 3 of 3, trial 2: " in result.stderr
+    assert "Training the network of trial" in result.stderr
+
+
+def test_once_for_all_is_a_strategy_of_search(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def once_for_all(data: Path, budget: str, out: Path, **options: Any) -> SimpleNamespace:
+        given.update(options, data=data, budget=budget, out=out)
+        return SimpleNamespace(results=["the result"])
+
+    monkeypatch.setattr("pocketcnn.pipeline.once_for_all.once_for_all", once_for_all)
+    monkeypatch.setattr("pocketcnn.cli.search.conclude", lambda output, result, out: output.print(f"{result} in {out}"))
+    command = ("search", digits, "--budget", BUDGET, "--out", tmp_path, "--strategy", "once-for-all", "--seed", 4)
+    assert succeed(*command).stdout == f"the result in {tmp_path}\n"
+    assert (given["data"], given["budget"], given["out"], given["seed"]) == (digits, BUDGET, tmp_path, 4)
+    assert given["effort"] == "low"
+
+
+def test_mistakes_end_with_2(digits: Path, tmp_path: Path) -> None:
+    command = ("search", digits, "--out", tmp_path / "out", "--budget")
+    assert "a search has none" in fail(2, *command, "macs<=50%")
+    assert "choose random, evolution" in fail(2, *command, BUDGET, "--strategy", "genius")
+    assert "Did you mean mnasnet?" in fail(2, *command, BUDGET, "--space", "mnasnett")
+    assert not (tmp_path / "out").exists()
