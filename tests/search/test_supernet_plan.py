@@ -29,7 +29,7 @@ def test_plans_and_choices_go_through_json() -> None:
 
 
 def test_the_papers_supernet_has_more_than_ten_to_the_nineteenth_sub_networks_a_size() -> None:
-    """Section 3.1: with three kernels and three widths a block, ((3·3)² + (3·3)³ + (3·3)⁴)⁵ ≈ 2 · 10¹⁹."""
+    """Section 3.2: with three kernels and three widths a block, ((3·3)² + (3·3)³ + (3·3)⁴)⁵ ≈ 2 · 10¹⁹."""
     plan = paper()
     blocks = len(plan.kernels) * len(plan.expansions)
     assert sum(blocks**depth for depth in plan.depths) ** len(plan.stages) > 2e19

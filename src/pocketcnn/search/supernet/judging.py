@@ -38,8 +38,8 @@ class HeldOut:
 def recalibrated(supernet: Supernet, choice: Choice, calibration: Tensor, device: str = "auto") -> nn.Module:
     """The sub-network as an ordinary network whose batch norms know its own values.
 
-    Running statistics belong to the largest network; without new ones most sub-networks guess (BigNAS, section 3.2;
-    "Universally Slimmable Networks", section 3.3).
+    Running statistics belong to the largest network, and a sub-network may guess with them (BigNAS calls this batch norm
+    calibration, "Universally Slimmable Networks" post-statistics).
 
     Args:
         calibration: training images (M, C, H, W) of any size.

@@ -48,7 +48,7 @@ class Supernet(Penalized, Scheduled, nn.Module):
 
     While it is trained with a `sandwich`, each step trains the smallest and some random sub-networks too, on the same images
     and the predictions that the largest network makes of them in the same step: the sandwich rule and in-place
-    distillation of "BigNAS: Scaling Up Neural Architecture Search with Big Single-Stage Models" (Yu et al., 2020), section 3.1,
+    distillation of "BigNAS: Scaling Up Neural Architecture Search with Big Single-Stage Models" (Yu et al., 2020),
     after "Universally Slimmable Networks and Improved Training Techniques" (Yu and Huang, 2019). To the trainer this is a
     penalty on the loss of the largest network. Running statistics of batch norms are those of the largest network;
     any other wants its own (`pocketcnn.training.recalibrate`) after it was extracted.

@@ -1,7 +1,7 @@
 """The supernet as data: its stages, and what may be chosen in them.
 
 The stages are those of the MobileNetV3 space of "Once-for-All: Train One Network and Specialize it for Efficient
-Deployment" (Cai et al., ICLR 2020), section 3.1: MobileNetV3-Large's widths, strides and activations, where each stage may have
+Deployment" (Cai et al., ICLR 2020), section 3.2: MobileNetV3-Large's widths, strides and activations, where each stage may have
 2 to 4 blocks, each with a kernel of 3, 5 or 7 and an expansion of 3, 4 or 6.
 """
 

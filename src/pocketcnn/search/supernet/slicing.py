@@ -1,7 +1,7 @@
 """Which part of a supernet's tensors a sub-network uses.
 
 Widths take the first channels, depths the first blocks, and kernels the middle of a larger one, changed by a matrix:
-"Once-for-All" (Cai et al., 2020), section 3.3 and Figure 3.
+"Once-for-All" (Cai et al., 2020), section 3.3.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """Gradient norm: how strongly an untrained network is pulled by one batch.
 
-"Zero-Cost Proxies for Lightweight NAS" (Abdelfattah et al., ICLR 2021), section 3.1.
+"Zero-Cost Proxies for Lightweight NAS" (Abdelfattah et al., ICLR 2021).
 """
 
 import copy

@@ -1,6 +1,6 @@
 """NASWOT: how differently an untrained network sees different images.
 
-"Neural Architecture Search without Training" (Mellor et al., ICML 2021), section 3, equation 2.
+"Neural Architecture Search without Training" (Mellor et al., ICML 2021), section 3.
 """
 
 import copy

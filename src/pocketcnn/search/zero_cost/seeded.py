@@ -1,6 +1,6 @@
 """Any strategy, started from the points that a zero-cost proxy holds to be the most promising of many.
 
-"Zero-Cost Proxies for Lightweight NAS" (Abdelfattah et al., 2021), section 4: warm-up of a search by a proxy.
+"Zero-Cost Proxies for Lightweight NAS" (Abdelfattah et al., 2021): warm-up of a search by a proxy.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """SynFlow: how much the weights let through, without looking at any image.
 
-"Pruning neural networks without any data by iteratively conserving synaptic flow" (Tanaka et al., NeurIPS 2020), section 5;
-as a score of a whole network in "Zero-Cost Proxies for Lightweight NAS" (Abdelfattah et al., ICLR 2021), section 3.1.
+"Pruning neural networks without any data by iteratively conserving synaptic flow" (Tanaka et al., NeurIPS 2020), section 6;
+as a score of a whole network in "Zero-Cost Proxies for Lightweight NAS" (Abdelfattah et al., ICLR 2021).
 """
 
 import copy
