@@ -18,6 +18,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 QUICKER = {
     "fit": ["--effort", "quick"],
     "compress": ["--effort", "quick"],
+    "search": ["--effort", "quick", "--trials", "2", "--epochs", "1", "--width", "0.1", "--no-control"],
     "train": ["--width", "0.25", "--epochs", "2"],
 }
 
@@ -48,7 +49,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_shows_every_verb() -> None:
     shown = {shlex.split(command)[1] for command in commands()}
-    assert shown >= {"models", "inspect", "train", "eval", "predict", "compress", "export", "bench", "fit", "doctor"}
+    assert shown >= {
+        "models",
+        "inspect",
+        "train",
+        "eval",
+        "predict",
+        "compress",
+        "export",
+        "bench",
+        "fit",
+        "search",
+        "doctor",
+    }
 
 
 @pytest.mark.timeout(900)

@@ -18,7 +18,7 @@ BUDGET = "macs<=20M"
 def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "found"
     command = ("search", digits, "--budget", BUDGET, "--out", out, "--strategy", "nsga2", "--trials", 3)
-    command += ("--space", "scaling:mobilenet_v1", "--epochs", 1, "--no-control")
+    command += ("--space", "scaling:mobilenet_v1", "--epochs", 1, "--no-control", "--first-by", "synflow")
     result = succeed(*command, "--json")
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "result.json").read_text())
@@ -32,6 +32,7 @@ def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: P
     record = json.loads((out / "search.json").read_text())
     assert record["command"].startswith(f"pocketcnn search {digits} --no-control --budget 'macs<=20M' --out {out} ")
     assert len(record["searched"]["trials"]) == 3
+    assert "The first 1 points are the best by synflow of 10 times as many" in result.stderr
     assert "nsga2 3 of 3, trial 2: " in result.stderr
     assert "Training the network of trial" in result.stderr
 
@@ -55,5 +56,6 @@ def test_mistakes_end_with_2(digits: Path, tmp_path: Path) -> None:
     command = ("search", digits, "--out", tmp_path / "out", "--budget")
     assert "a search has none" in fail(2, *command, "macs<=50%")
     assert "choose random, evolution" in fail(2, *command, BUDGET, "--strategy", "genius")
+    assert "no zero-cost proxy 'luck'" in fail(2, *command, BUDGET, "--first-by", "luck")
     assert "Did you mean mnasnet?" in fail(2, *command, BUDGET, "--space", "mnasnett")
     assert not (tmp_path / "out").exists()

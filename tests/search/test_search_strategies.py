@@ -20,6 +20,7 @@ from pocketcnn.search.strategies.evolution import Evolution, EvolutionSettings
 from pocketcnn.search.strategies.halving import Halving, rungs
 from pocketcnn.search.strategies.nsga2 import Nsga2
 from pocketcnn.search.strategies.policy import Policy, as_tensors
+from pocketcnn.search.strategies.promising import Promising
 from pocketcnn.search.strategies.random_search import RandomSearch
 from pocketcnn.search.trial import Evaluation, Finished, Proposal
 from pocketcnn.search.workers import Inline
@@ -45,6 +46,18 @@ def test_the_next_proposal_follows_from_the_history_alone(name: str) -> None:
     assert [trial.point for trial in other] != [trial.point for trial in trials]
     for trial in trials:
         assert Ladder().check(dict(trial.point)) == trial.point
+
+
+@pytest.mark.parametrize("name", ["evolution", "halving"])
+def test_a_strategy_can_begin_with_promising_points(name: str) -> None:
+    space = Ladder()
+    points = [point for point in all_points(space) if point["steps"] == 2][:3]
+    strategy = Promising(plan_of(name).make(space, 9), points)
+    trials = run(strategy, ACCURACY, Inline(climb), MemoryLog(), trials=strategy.trials(9), seed=0)
+    assert [trial.point for trial in trials[:3]] == points
+    shares = [trial.proposal.training for trial in trials]
+    assert sum(shares) == pytest.approx(9)
+    assert trials[5].point not in points
 
 
 def test_random_search_repeats_no_point_while_there_are_new_ones() -> None:

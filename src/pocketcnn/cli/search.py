@@ -50,6 +50,10 @@ def search(
         str | None, typer.Option(help="Address of an Optuna storage for the trials; a SQLite file if not given.")
     ] = None,
     control: Annotated[bool, typer.Option(help="Search at random too, with as many trials, and compare.")] = True,
+    first_by: Annotated[
+        str | None,
+        typer.Option(help="Begin with the best of many random networks by synflow, naswot, grad_norm or params."),
+    ] = None,
     seed: Seed = 0,
     recipe: RecipeFile = None,
     as_json: Json = False,
@@ -71,7 +75,7 @@ def search(
     output = Output(as_json)
     given = {"budget": budget, "out": out, "strategy": strategy, "space": space, "trials": trials, "width": width}
     given |= {"reward": reward, "epochs": epochs, "effort": effort, "workers": workers, "ray": ray, "storage": storage}
-    given |= {"seed": seed, "recipe": recipe}
+    given |= {"first-by": first_by, "seed": seed, "recipe": recipe}
     flags = [] if control else ["--no-control"]
     command = command_line("search", (str(data), *flags), given)
     changed = Recipe.from_toml(recipe) if recipe else None
@@ -110,6 +114,7 @@ def search(
                 ray=ray,
                 storage=storage,
                 control=control,
+                first_by=first_by,
                 recipe=changed,
                 progress_for=stage_progress,
                 say=output.say,

@@ -32,15 +32,21 @@ from pocketcnn.report.search_result import SearchResult
 from pocketcnn.search.loop import run
 from pocketcnn.search.objective import Objective
 from pocketcnn.search.point_file import save_point
+from pocketcnn.search.space import Point, key_of
 from pocketcnn.search.spaces import load_space
 from pocketcnn.search.strategies import CONTROL, Plan, plan_of
+from pocketcnn.search.strategies.promising import Promising
 from pocketcnn.search.study import StudyLog
 from pocketcnn.search.trial import Trial
 from pocketcnn.search.workers import workers_for
+from pocketcnn.search.zero_cost.proxies import ranked
 from pocketcnn.targets import Budget
 
 POINT_FILE = "network.toml"
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
+DRAWN, SCORED_ON = 10, 64
+"""Random points for each that a proxy chooses, and the images that it looks at."""
+
 LOOKS = 7
 """Random points of a space that tell which width suits a budget."""
 
@@ -58,10 +64,14 @@ class Hunt:
     workspace: Workspace
     say: Say
     started: float
+    first: tuple[Point, ...] = ()
+    """Points that the strategy, not its control, begins with."""
 
     def run(self, name: str, ray: str | None, before: Runs = ()) -> list[Trial]:
         """All trials of a strategy; `before` are the runs that are done."""
         strategy = plan_of(name).make(self.evaluator.space, self.asked.evaluations)
+        if not before:
+            strategy = Promising(strategy, self.first)
         log = StudyLog(self.storage, f"{name} {self.workspace.folder.name}", self.evaluator.space)
         total = strategy.trials(self.asked.evaluations)
         fronts = [""]
@@ -140,6 +150,25 @@ def fitting_width(name: str, evaluator: PointEvaluator, most: float) -> float:
         place = (low + high + 1) // 2
         low, high = (place, high) if middle(WIDTHS[place]) <= most else (low, place - 1)
     return WIDTHS[low]
+
+
+def promising_points(evaluator: PointEvaluator, proxy: str, count: int, most: float) -> tuple[Point, ...]:
+    """The `count` best by a zero-cost proxy of `DRAWN` times as many random points, of those that keep the budget if any do."""
+    rng = np.random.default_rng([evaluator.seed, DRAWN])
+    points = list({key_of(p): p for p in (evaluator.space.random(rng) for _ in range(DRAWN * count))}.values())
+    kept = [point for point in points if evaluator.use.of(evaluator.graph(point)).share <= most] or points
+    by_size: dict[tuple[int, int], list[Point]] = {}
+    for point in kept:  # networks are compared on the same images
+        by_size.setdefault(evaluator.space.input_size(point, evaluator.task), []).append(point)
+    found: list[list[Point]] = []
+    for group in by_size.values():
+        images, labels = evaluator.sets(group[0]).evidence(SCORED_ON)
+        order = ranked(proxy, [evaluator.network(point) for point in group], images, labels)
+        found.append([group[place] for place in order])
+    best_of_each = [
+        point for place in range(max(map(len, found))) for group in found for point in group[place : place + 1]
+    ]
+    return tuple(best_of_each[:count])
 
 
 def largest_that_keeps(evaluator: PointEvaluator, found: Candidate) -> PointEvaluator:

@@ -12,7 +12,7 @@ from pocketcnn.data import scan
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.pipeline.budget_use import BudgetUse
 from pocketcnn.pipeline.effort import Effort, load_effort
-from pocketcnn.pipeline.hunt import Hunt, fitting_width
+from pocketcnn.pipeline.hunt import DRAWN, Hunt, fitting_width, promising_points
 from pocketcnn.pipeline.point_evaluator import PointEvaluator, shortened
 from pocketcnn.pipeline.recipes import RECIPE, Trainings
 from pocketcnn.pipeline.search_record import Asked, chosen, reward_in_words
@@ -20,14 +20,16 @@ from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, quiet, sil
 from pocketcnn.report.result import FitResult
 from pocketcnn.report.search_result import SearchResult
 from pocketcnn.search.objective import load_objective
-from pocketcnn.search.space import Space
+from pocketcnn.search.space import Point, Space
 from pocketcnn.search.spaces import has_width, load_space
 from pocketcnn.search.strategies import CONTROL, Plan, plan_of
 from pocketcnn.search.study import sqlite
+from pocketcnn.search.zero_cost.proxies import proxy as proxy_of
 from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, threads_for
 
 STUDY_FILE = "search.db"
+FIRST_SHARE = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ def search(
     ray: str | None = None,
     storage: str | None = None,
     control: bool = True,
+    first_by: str | None = None,
     recipe: Recipe | None = None,
     progress_for: ProgressFor = quiet,
     say: Say = silent,
@@ -79,6 +82,8 @@ def search(
         ray: address of a Ray cluster whose machines evaluate the points.
         storage: address of an Optuna storage for the trials; a SQLite file in `out` if not given.
         control: search at random too, with as many evaluations. The better of both is taken.
+        first_by: a zero-cost proxy (``synflow``, ``naswot``, ``grad_norm``, ``params``): the first fifth of the strategy's
+            trials are the best of ten times as many random points by it, not those that the strategy would begin with.
 
     Raises:
         UsageError: the folder, the budget, the space or a name is wrong.
@@ -98,6 +103,8 @@ def search(
         proxy = shortened(proxy.with_(epochs=epochs, warmup_epochs=min(1.0, epochs / 10)), 1.0)
     objective = replace(plan.objective if reward is None else load_objective(reward), target=plan.slack)
     _check_pruner(plan, strategy, use)
+    if first_by is not None:
+        proxy_of(first_by)
     evaluator = PointEvaluator(Path(data).absolute(), seed, _any_space(space, plan), use, proxy, out / "work")
     if isinstance(space, str | None) and has_width(space or plan.space):
         width = fitting_width(space or plan.space, evaluator, plan.slack) if width is None else width
@@ -107,6 +114,7 @@ def search(
     settings: dict[str, object] = {"data": folder.fingerprint, "budget": str(wanted), "seed": seed, "trials": trials}
     settings |= {"space": str(evaluator.space.decisions), "name": evaluator.space.name, "width": width}
     settings |= {"proxy": proxy.model_dump(), "effort": asdict(size), "strategy": strategy, "reward": asdict(objective)}
+    settings |= {"first_by": first_by}
     workspace = Workspace.of(out, settings, progress_for)
     evaluator = replace(evaluator, work=workspace.folder)
     asked = Asked(
@@ -122,7 +130,13 @@ def search(
         seed,
         _notes(use, workers),
     )
-    hunt = Hunt(evaluator, objective, plan, asked, out, storage or sqlite(out / STUDY_FILE), workspace, say, started)
+    first: tuple[Point, ...] = ()
+    if first_by is not None:
+        first = promising_points(evaluator, first_by, max(1, trials // FIRST_SHARE), plan.slack)
+        say(f"The first {len(first)} points are the best by {first_by} of {DRAWN} times as many")
+    hunt = Hunt(
+        evaluator, objective, plan, asked, out, storage or sqlite(out / STUDY_FILE), workspace, say, started, first
+    )
     say(_in_words(asked, evaluator.space))
     with threads_for(*evaluator.task.size):
         runs = [(strategy, hunt.run(strategy, ray))]
