@@ -1,24 +1,19 @@
 """Proxies that need no training: their definitions, by hand on small networks."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
-from search_support import Ladder, all_points, climb, plain, searched
 from torch import Tensor, nn
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.models import create
-from pocketcnn.search.space import Point, Task
-from pocketcnn.search.strategies.random_search import RandomSearch
 from pocketcnn.search.zero_cost.grad_norm import grad_norm
 from pocketcnn.search.zero_cost.naswot import naswot
 from pocketcnn.search.zero_cost.params import params
 from pocketcnn.search.zero_cost.proxies import PROXIES, proxy, ranked
-from pocketcnn.search.zero_cost.seeded import Seeded, Warmup
 from pocketcnn.search.zero_cost.synflow import synflow
 
 STREAM = torch.Generator().manual_seed(0)
@@ -100,27 +95,3 @@ def test_networks_are_ranked_from_the_highest_score_down() -> None:
     assert params(networks[0], IMAGES, LABELS) == 6 * 74
     with pytest.raises(UsageError, match="no zero-cost proxy 'magic'"):
         proxy("magic")
-
-
-def seeded(keeps: Callable[[Point], bool] = lambda _: True) -> Seeded:
-    return Seeded(
-        RandomSearch(Ladder()), Warmup("params", points=3, drawn=30), Task(10, 1, 8, 8), IMAGES, LABELS, keeps
-    )
-
-
-def test_a_search_starts_from_what_the_proxy_holds_to_be_best_and_then_goes_its_own_way() -> None:
-    trials = searched(seeded(), climb, trials=12)
-    assert [trial.point["steps"] for trial in trials[:3]] == [3, 3, 3]  # the widest networks of this space
-    assert len({tuple(trial.point.items()) for trial in trials[:3]}) == 3
-    assert len({trial.point["steps"] for trial in trials[3:]}) > 1
-    assert plain(trials) == plain(searched(seeded(), climb, trials=12))
-    assert plain(trials) != plain(searched(seeded(), climb, trials=12, seed=1))
-
-
-def test_only_points_that_are_worth_it_are_drawn() -> None:
-    trials = searched(seeded(lambda point: point["steps"] == 2), climb, trials=3)
-    assert [trial.point["steps"] for trial in trials] == [2, 2, 2]
-    nothing = searched(seeded(lambda _: False), climb, trials=3)
-    assert all(trial.point in all_points(Ladder()) for trial in nothing)
-    with pytest.raises(UsageError, match="at most as many as it draws"):
-        Warmup(points=9, drawn=8)
