@@ -105,16 +105,13 @@ def search(
     _check_pruner(plan, strategy, use)
     if first_by is not None:
         proxy_of(first_by)
-    evaluator = PointEvaluator(Path(data).absolute(), seed, _any_space(space, plan), use, proxy, out / "work")
-    if isinstance(space, str | None) and has_width(space or plan.space):
-        width = fitting_width(space or plan.space, evaluator, plan.slack) if width is None else width
-        evaluator = evaluator.on(load_space(space or plan.space, width))
-    else:
-        width = None
+    named = (space or plan.space) if not isinstance(space, Space) else None
+    whole = space if isinstance(space, Space) else load_space(space or plan.space)
+    evaluator = PointEvaluator(Path(data).absolute(), seed, whole, use, proxy, out / "work")
+    evaluator, width = _with_width(evaluator, named, width, plan.slack)
     settings: dict[str, object] = {"data": folder.fingerprint, "budget": str(wanted), "seed": seed, "trials": trials}
-    settings |= {"space": str(evaluator.space.decisions), "name": evaluator.space.name, "width": width}
-    settings |= {"proxy": proxy.model_dump(), "effort": asdict(size), "strategy": strategy, "reward": asdict(objective)}
-    settings |= {"first_by": first_by}
+    settings |= {"space": _fingerprint(evaluator), "width": width, "strategy": strategy, "reward": asdict(objective)}
+    settings |= {"proxy": proxy.model_dump(), "effort": asdict(size), "first_by": first_by}
     workspace = Workspace.of(out, settings, progress_for)
     evaluator = replace(evaluator, work=workspace.folder)
     asked = Asked(
@@ -148,8 +145,24 @@ def search(
         return Searched(*hunt.deliver(found, runs, trainings, wanted))
 
 
-def _any_space(space: str | Space | None, plan: Plan) -> Space:
-    return space if isinstance(space, Space) else load_space(space or plan.space)
+def _with_width(
+    evaluator: PointEvaluator, named: str | None, width: float | None, most: float
+) -> tuple[PointEvaluator, float | None]:
+    """The evaluator for the space of that name at a width, and the width: the one that suits the budget if it is not given."""
+    if named is None or not has_width(named):
+        if width is not None:
+            raise UsageError(
+                "This space has no width multiplier. Leave --width out: its name or file says how wide it is."
+            )
+        return evaluator, None
+    width = fitting_width(named, evaluator, most) if width is None else width
+    return evaluator.on(load_space(named, width)), width
+
+
+def _fingerprint(evaluator: PointEvaluator) -> str:
+    """What tells a space from another: its decisions, and the network of a point."""
+    space = evaluator.space
+    return f"{space.name} {space.decisions} {evaluator.network(space.at([0] * len(space.decisions)))}"
 
 
 def _check_pruner(plan: Plan, strategy: str, use: BudgetUse) -> None:

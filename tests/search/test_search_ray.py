@@ -1,0 +1,44 @@
+"""Trials on a Ray cluster of this machine, one of whose workers is lost. Wants the extra `ray`."""
+
+import os
+from pathlib import Path
+
+import pytest
+from search_support import Ladder, climb
+
+from pocketcnn.errors import MissingExtra
+from pocketcnn.search.loop import MemoryLog, run
+from pocketcnn.search.objective import SOFT
+from pocketcnn.search.strategies import plan_of
+from pocketcnn.search.trial import Evaluation, Proposal
+from pocketcnn.search.workers import workers_for
+
+
+def fragile(proposal: Proposal, number: int) -> Evaluation:
+    """The worker of trial 2 dies."""
+    if number == 2:
+        os._exit(1)
+    return climb(proposal, number)
+
+
+def test_a_cluster_wants_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'pocketcnn\[ray\]'"):
+        workers_for(climb, 2, "local")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_lost_worker_of_a_cluster_costs_its_trial_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the workers find this module
+    strategy = plan_of("random").make(Ladder(), 8)
+    with workers_for(fragile, 2, "local") as workers:
+        trials = run(strategy, SOFT, workers, MemoryLog(), trials=8, seed=0)
+    assert sorted(trial.number for trial in trials) == list(range(8))
+    (lost,) = [trial for trial in trials if trial.state != "done"]
+    assert lost.number == 2
+    assert lost.note.startswith("its worker was lost (")
+    for trial in trials:
+        if trial.evaluation:
+            assert trial.evaluation == climb(trial.proposal, trial.number)
