@@ -264,6 +264,7 @@ def test_mistakes_in_a_space_s_file_are_explained(text: str, says: str, tmp_path
     [
         ("x = 1", "needs DECISIONS"),
         ("DECISIONS = {'a': []}", "The decision a has no choices."),
+        ("DECISIONS = {'a': [(1, 2)]}", "The decision a has a choice that is no text, number or truth value: (1, 2)."),
         ("raise RuntimeError('no')", "fails as it is read: RuntimeError: no"),
     ],
 )

@@ -61,6 +61,11 @@ class Decision:
     def __post_init__(self) -> None:
         if not self.choices:
             raise UsageError(f"The decision {self.name} has no choices.")
+        for choice in self.choices:
+            if not isinstance(choice, str | int | float):
+                raise UsageError(
+                    f"The decision {self.name} has a choice that is no text, number or truth value: {choice!r}."
+                )
         if any(is_same(a, b) for n, a in enumerate(self.choices) for b in self.choices[:n]):
             raise UsageError(f"The decision {self.name} has a choice twice: {shown(self.choices)}.")
 
