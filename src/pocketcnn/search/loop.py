@@ -7,9 +7,8 @@ from typing import Protocol
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.search.objective import Objective
-from pocketcnn.search.space import key_of
 from pocketcnn.search.strategies.base import Strategy
-from pocketcnn.search.trial import Evaluation, Proposal, Trial, finished
+from pocketcnn.search.trial import Trial, finished
 from pocketcnn.search.workers.base import Outcome, Workers
 
 OnEnd = Callable[[Trial, list[Trial]], None]
@@ -78,10 +77,13 @@ def run(
     cut_off = sorted((trial for trial in history if trial.state == "running"), key=lambda trial: trial.number)
     jobs: deque[Trial | int] = deque([*cut_off, *(number for number in range(trials) if number not in begun)])
     running: dict[int, Trial] = {}
+    known = {(trial.proposal.key, trial.proposal.training): trial.evaluation for trial in finished(history)}
 
     def end(outcome: Outcome) -> None:
         ended = _ended(running.pop(outcome.number), outcome, objective)
         log.end(ended)
+        if ended.evaluation is not None:
+            known.setdefault((ended.proposal.key, ended.proposal.training), ended.evaluation)
         _check_not_all_failed(log.trials())
         on_end(ended, log.trials())
 
@@ -91,11 +93,11 @@ def run(
             trial = job if isinstance(job, Trial) else Trial(job, strategy.propose(log.trials(), seed, job))
             log.begin(trial)
             running[trial.number] = trial
-            known = _evaluated_before(trial.proposal, log.trials())
-            if known is None:
+            before = known.get((trial.proposal.key, trial.proposal.training))
+            if before is None:
                 workers.submit(trial.number, trial.proposal)
             else:
-                end(Outcome(trial.number, known))
+                end(Outcome(trial.number, replace(before, seconds=0.0)))
         if running:
             end(workers.next())
     return log.trials()
@@ -108,14 +110,6 @@ def _ended(trial: Trial, outcome: Outcome, objective: Objective) -> Trial:
     return replace(
         trial, state="done", evaluation=found, reward=objective.reward(found.accuracy, found.use), note=outcome.note
     )
-
-
-def _evaluated_before(proposal: Proposal, history: list[Trial]) -> Evaluation | None:
-    key = key_of(proposal.point)
-    for trial in finished(history):
-        if trial.proposal.training == proposal.training and key_of(trial.point) == key:
-            return replace(trial.evaluation, seconds=0.0)
-    return None
 
 
 def _check_not_all_failed(history: list[Trial]) -> None:

@@ -20,6 +20,7 @@ from pocketcnn.models.small_images import is_small, total_stride_for
 
 Choice = str | int | float | bool
 Point = Mapping[str, Choice]
+Key = tuple[tuple[str, Choice], ...]
 
 CHANGES = 100
 """How often a change is drawn anew where it made no difference to the network."""
@@ -227,7 +228,7 @@ class Space(ABC):
         return found
 
 
-def key_of(point: Point) -> tuple[tuple[str, Choice], ...]:
+def key_of(point: Point) -> Key:
     """A point as something that can be compared and looked up, whatever the order of its decisions."""
     return tuple(sorted(point.items()))
 

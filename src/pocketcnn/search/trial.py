@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
-from pocketcnn.search.space import Point
+from pocketcnn.search.space import Key, Point, key_of
 
 State = Literal["running", "done", "failed"]
 
@@ -15,6 +16,11 @@ class Proposal:
 
     point: Point
     training: float = 1.0
+
+    @cached_property
+    def key(self) -> Key:
+        """The point as something that can be compared and looked up."""
+        return key_of(self.point)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Strategy(ABC):
 
     def new_point(self, history: History, rng: np.random.Generator) -> Point:
         """A random point that was not proposed before, as far as there are any."""
-        known = {key_of(trial.point) for trial in history}
+        known = {trial.proposal.key for trial in history}
         point = self.space.random(rng)
         for _ in range(REDRAWS):
             if key_of(point) not in known:

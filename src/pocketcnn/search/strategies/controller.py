@@ -23,7 +23,8 @@ class ControllerSettings:
     """How the controller learns.
 
     The papers' searches have 8,000 to 20,000 trials, batches of 20, and a learning rate of 0.00035. In some hundred trials a
-    smaller batch must teach more: these values were the best of those tried on a space with a known optimum.
+    smaller batch must teach more. Of seven settings tried on spaces with a known optimum all came to about the same in the end;
+    these were the quickest at first.
 
     Attributes:
         hidden: units of the LSTM.
@@ -38,9 +39,9 @@ class ControllerSettings:
     hidden: int = 100
     batch: int = 10
     rate: float = 0.005
-    epochs: int = 8
+    epochs: int = 4
     clip: float = 0.3
-    entropy: float = 0.02
+    entropy: float = 0.1
     baseline: float = 0.8
 
     @classmethod

@@ -47,7 +47,7 @@ class Evolution(Strategy):
         size = min(self.settings.sample, len(population))
         drawn = rng.choice(len(population), size=size, replace=False)
         parent = max((population[place] for place in drawn), key=lambda trial: trial.reward)
-        known = {key_of(trial.point) for trial in history}
+        known = {trial.proposal.key for trial in history}
         child = self.space.mutated(parent.point, rng)
         for _ in range(REDRAWS):
             if key_of(child) not in known:

@@ -7,7 +7,7 @@ workers a promotion waits for nobody, as in "A System for Massively Parallel Hyp
 from dataclasses import dataclass
 
 from pocketcnn.errors import UsageError
-from pocketcnn.search.space import Space, key_of
+from pocketcnn.search.space import Space
 from pocketcnn.search.strategies.base import Strategy
 from pocketcnn.search.trial import History, Proposal, finished
 
@@ -60,11 +60,11 @@ class Halving(Strategy):
         if place == 0:
             return Proposal(self.new_point(history, self.rng(seed, number)), rung.training)
         below = self.rungs[place - 1].training
-        promoted = {key_of(trial.point) for trial in history if trial.proposal.training > below}
+        promoted = {trial.proposal.key for trial in history if trial.proposal.training > below}
         waiting = [
             trial
             for trial in finished(history)
-            if trial.proposal.training == below and key_of(trial.point) not in promoted
+            if trial.proposal.training == below and trial.proposal.key not in promoted
         ]
         if not waiting:  # all of them failed, or still run
             return Proposal(self.new_point(history, self.rng(seed, number)), rung.training)
