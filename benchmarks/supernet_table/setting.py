@@ -8,11 +8,13 @@ from typing import Any
 
 from pocketcnn.search.supernet.choice import Choice
 from pocketcnn.search.supernet.plan import Stage, SupernetPlan
-from pocketcnn.search.supernet.sampling import random_choice
+from pocketcnn.search.supernet.sampling import mutated
 from pocketcnn.training import Recipe
 
 SIDE = 28
 SEEDS = (0, 1, 2)
+SCATTER = 0.3
+"""The share of decisions that are drawn anew in each network."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Setting:
 
     Attributes:
         plan: the supernet.
-        networks: random sub-networks that are compared, the same for every seed.
+        networks: sub-networks that are compared, the same for every seed.
         train, val, test: images of each split, drawn anew for each seed.
         supernet_steps, alone_steps, tuned_steps: optimizer steps of a supernet over all phases, of a network that is
             trained alone, and of a sub-network that is fine-tuned after it was taken.
@@ -41,10 +43,16 @@ class Setting:
 
     @property
     def choices(self) -> list[Choice]:
-        """The sub-networks, all different."""
+        """The sub-networks, all different.
+
+        Each lies around one that is the same in all stages: if every decision were drawn by itself, nearly all would be of a
+        middle size, as a sum of many dice is.
+        """
         rng, found = Random(0), dict[Choice, None]()
+        plan = self.plan
         while len(found) < self.networks:
-            found[random_choice(self.plan, rng)] = None
+            around = [rng.choice(values) for values in (plan.sizes, plan.depths, plan.kernels, plan.expansions)]
+            found[mutated(plan, plan.uniform(*around), rng, SCATTER)] = None
         return list(found)
 
     def recipe(self, steps: int, seed: int, **changes: Any) -> Recipe:
@@ -73,7 +81,7 @@ def _plan(width: int) -> SupernetPlan:
         stages=stages,
         last=8 * width,
         head=4 * width,
-        sizes=((SIDE, SIDE), (20, 20)),
+        sizes=((SIDE, SIDE), (20, 20), (14, 14)),
         kernels=(3, 5, 7),
         expansions=(2, 4, 6),
         depths=(1, 2, 3),
@@ -83,7 +91,7 @@ def _plan(width: int) -> SupernetPlan:
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
-        "cpu": Setting("cpu", _plan(8), 20, 600, 400, 4000, 1200, 300, 60),
-        "gpu": Setting("gpu", _plan(24), 100, 600, 400, 4000, 12000, 2400, 400),
+        "cpu": Setting("cpu", _plan(8), 20, 1500, 500, 3000, 1200, 300, 60),
+        "gpu": Setting("gpu", _plan(24), 100, 1500, 500, 3000, 12000, 2400, 400),
     }
 )
