@@ -83,7 +83,7 @@ def _trial_record(trial: Trial) -> TrialRecord:
 
 
 def chosen(runs: Runs, most: float) -> Candidate | None:
-    """The best of all runs that uses at most `most` of the budget, whoever found it; between equals, the first."""
+    """The most accurate of all runs that uses at most `most` of the budget, whoever found it; between equals, the first."""
     candidates = [
         Candidate(name, trial) for name, trials in runs if (trial := best(finished(trials), most)) is not None
     ]
@@ -92,7 +92,7 @@ def chosen(runs: Runs, most: float) -> Candidate | None:
     keeps = [candidate for candidate in candidates if candidate.trial.evaluation.use <= most]
     if not keeps:
         return min(candidates, key=lambda candidate: candidate.trial.evaluation.use)
-    return max(keeps, key=lambda candidate: candidate.trial.reward)
+    return max(keeps, key=lambda candidate: candidate.trial.evaluation.accuracy)
 
 
 def found_record(candidate: Candidate, space: Space, transferred: str = "") -> FoundRecord:

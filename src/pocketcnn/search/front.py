@@ -41,9 +41,10 @@ def best_so_far(rewards: Iterable[float]) -> list[float]:
 
 
 def best(trials: Sequence[Finished], most: float = 1.0) -> Finished | None:
-    """The fully trained trial with the highest reward among those that use at most `most`; if none keeps it, the least user.
+    """The most accurate of the fully trained trials that use at most `most`; if none keeps it, the least user.
 
-    Between equals, the one that uses less.
+    Between equals, the one that uses less. A reward that goes on paying for less use led the search; what is asked for is the
+    accuracy within the budget.
     """
     whole = [trial for trial in trials if trial.proposal.training >= 1] or list(trials)
     if not whole:
@@ -51,4 +52,4 @@ def best(trials: Sequence[Finished], most: float = 1.0) -> Finished | None:
     kept = [trial for trial in whole if trial.evaluation.use <= most]
     if not kept:
         return min(whole, key=lambda trial: trial.evaluation.use)
-    return max(kept, key=lambda trial: (trial.reward, -trial.evaluation.use))
+    return max(kept, key=lambda trial: (trial.evaluation.accuracy, -trial.evaluation.use))
