@@ -52,21 +52,19 @@ Sample = tuple[Choice, float]
 def supernet_plan(contract: InputContract, classes: int, budgets: Sequence[Budget]) -> SupernetPlan:
     """The widest supernet whose middle sub-network keeps all of `budgets`: so each has room above and below.
 
-    Where there is none, the widest whose smallest one does, and else the narrowest.
+    Where there is none, the narrowest supernet, of which most sub-networks come near them.
     """
     small = is_small((contract.height, contract.width))
     if all(limit.relative for budget in budgets for limit in budget.limits):
         return _plan(NO_LIMIT_WIDTHS[small], contract, classes)
-    plans = [_plan(width, contract, classes) for width in reversed(WIDTHS)]
+    plans = [_plan(width, contract, classes) for width in WIDTHS]
+    fitting = plans[0]
     for plan in plans:
-        if _keeps(plan, plan.middle, budgets):
-            return plan
-    return next((plan for plan in plans if _keeps(plan, plan.smallest, budgets)), plans[-1])
-
-
-def _keeps(plan: SupernetPlan, choice: Choice, budgets: Sequence[Budget]) -> bool:
-    graph = graph_of(plan, choice)
-    return all(worst_miss(graph, budget) <= 1 for budget in budgets)
+        graph = graph_of(plan, plan.middle)
+        if any(worst_miss(graph, budget) > 1 for budget in budgets):
+            break
+        fitting = plan
+    return fitting
 
 
 def _plan(width: float, contract: InputContract, classes: int) -> SupernetPlan:
