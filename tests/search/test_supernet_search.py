@@ -1,5 +1,6 @@
 """Sub-networks of a supernet: trained, judged, predicted, and found by evolution."""
 
+import importlib.util
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -13,13 +14,13 @@ from supernet_support import PLAN, disturbed
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
-from pocketcnn.errors import UsageError
+from pocketcnn.errors import MissingExtra, UsageError
 from pocketcnn.search.supernet.choice import Block, Choice
 from pocketcnn.search.supernet.evolution import EvolutionSettings, brought_into, evolve
 from pocketcnn.search.supernet.file import load_supernet, save_supernet
 from pocketcnn.search.supernet.judging import HeldOut, accuracy_of, recalibrated
 from pocketcnn.search.supernet.network import Sandwich, Supernet, at_size, extract
-from pocketcnn.search.supernet.predictor import AccuracyPredictor, encode, rank_correlation
+from pocketcnn.search.supernet.predictor import AccuracyPredictor, encode, rank_correlation, require_predictor
 from pocketcnn.search.supernet.sampling import random_choice
 from pocketcnn.training import Recipe, train
 
@@ -188,3 +189,9 @@ def test_a_file_that_is_no_supernet_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"something else")
     with pytest.raises(UsageError, match="not the file of a supernet"):
         load_supernet(path)
+
+
+def test_a_missing_library_is_named_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(MissingExtra, match=r"pocketcnn\[search\]"):
+        require_predictor()

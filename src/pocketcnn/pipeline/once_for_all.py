@@ -41,6 +41,7 @@ from pocketcnn.report.result import FitResult
 from pocketcnn.search.supernet.choice import Choice
 from pocketcnn.search.supernet.file import load_supernet, save_supernet
 from pocketcnn.search.supernet.plan import SupernetPlan
+from pocketcnn.search.supernet.predictor import require_predictor
 from pocketcnn.search.supernet.schedule import check_schedule, phases_of
 from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, threads_for
@@ -108,15 +109,24 @@ def once_for_all(
     if not wanted or len(set(map(str, wanted))) < len(wanted):
         raise UsageError("Name one budget or several different ones.")
     check_schedule(schedule)
+    require_predictor()
     size, out = load_effort(effort), Path(out)
     folder = scan(Path(data), seed=seed)
     contract = infer_contract(folder)
     teaching = teachers_of(teachers, folder.classes)
     teaching(contract)  # one that is for other images or classes ends here
     trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
-    settings: dict[str, object] = {"data": folder.fingerprint, "supernet": asdict(size.supernet), "seed": seed}
-    settings |= {"min_epochs": size.min_epochs, "schedule": schedule, "recipe": trainings.base.model_dump(mode="json")}
-    settings |= {"teachers": [fingerprint_of(teacher) for teacher in teachers], "plan": plan and plan.as_dict()}
+    settings: dict[str, object] = {
+        "data": folder.fingerprint,
+        "seed": seed,
+        "schedule": schedule,
+        "plan": plan and plan.as_dict(),
+        "steps": size.supernet.steps,
+        "min_epochs": size.min_epochs,
+        "subnetworks": size.supernet.subnetworks,
+        "recipe": trainings.base.model_dump(mode="json"),
+        "teachers": [fingerprint_of(teacher) for teacher in teachers],
+    }
     settings = json.loads(json.dumps(settings))  # as they come back from a file
     job = _Job(folder, contract, trainings, SetsBySize(folder, contract, trainings.base.augmentation), out, say)
     with threads_for(contract.height, contract.width):

@@ -30,6 +30,7 @@ from pocketcnn.pipeline.workspace import Say, Workspace
 from pocketcnn.report.result import Candidate
 from pocketcnn.search.supernet.choice import Choice
 from pocketcnn.search.supernet.plan import SupernetPlan
+from pocketcnn.search.supernet.predictor import require_predictor
 from pocketcnn.targets import Budget
 
 SCHEDULE = "progressive"
@@ -95,6 +96,7 @@ def from_supernet(quest: Quest) -> Parent:
 
     As in `from_zoo`, both ends are tried: what keeps the budget as it is, and what overshoots it by what pruning recovers from.
     """
+    require_predictor()
     trainings, workspace, say = quest.trainings, quest.workspace, quest.say
     sets = quest.sets.at((quest.contract.height, quest.contract.width))
     plan = supernet_plan(quest.contract, len(quest.folder.classes), [quest.budget])

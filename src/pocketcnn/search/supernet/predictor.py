@@ -4,6 +4,7 @@
 dozens or hundreds, and a Gaussian process with a linear and a smooth part needs no more.
 """
 
+import importlib.util
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,12 +67,21 @@ class AccuracyPredictor:
         return found
 
 
+def require_predictor() -> None:
+    """To be asked before the long training, whose sub-networks are to be predicted.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+    if importlib.util.find_spec("sklearn") is None:
+        raise MissingExtra("Predicting the accuracy of sub-networks", "search")
+
+
 def _model(seed: int) -> Any:
-    try:
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
-    except ImportError as error:
-        raise MissingExtra("Predicting the accuracy of sub-networks", "search") from error
+    require_predictor()
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+
     widest = (1e-6, 1e6)
     kernel = ConstantKernel(1.0, widest) * DotProduct(1.0, widest) + ConstantKernel(1.0, widest) * RBF(3.0, widest)
     return GaussianProcessRegressor(
