@@ -31,7 +31,9 @@ def test_a_cluster_wants_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_lost_worker_of_a_cluster_costs_its_trial_only(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the workers find this module
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    )  # where the workers find this module
     strategy = plan_of("random").make(Ladder(), 8)
     with workers_for(fragile, 2, "local") as workers:
         trials = run(strategy, SOFT, workers, MemoryLog(), trials=8, seed=0)
