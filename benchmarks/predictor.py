@@ -28,7 +28,8 @@ from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.figures import in_form
-from pocketcnn.pipeline.profile import REFERENCE, SETTLE, profile
+from pocketcnn.pipeline.profile import REFERENCE, SETTLE
+from pocketcnn.pipeline.profile_apart import profile_apart
 from pocketcnn.runtimes import Session, get_runtime
 from pocketcnn.runtimes.base import FloatArray, Numerics
 from pocketcnn.runtimes.timing import turn
@@ -112,7 +113,7 @@ def main() -> int:
     path = options.table or default_path(target.name)
     table = LatencyTable.load(path) if path.is_file() else LatencyTable(target.name, None)  # type: ignore[arg-type]
     if table.seconds < options.profile:
-        table = profile(target, path, seconds=options.profile)
+        table = profile_apart(target, path, seconds=options.profile)
     say(f"table of {len(table.points)} points from {table.seconds:.0f} s: {path}")
     graphs = {name: network.graph for name, network in held_out(options.work, options.only)}
     say(f"{len(graphs)} networks held out")

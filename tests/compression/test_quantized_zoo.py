@@ -16,6 +16,7 @@ QUICK = ("condensenet_86", "mobilenet_v3_small", "shufflenet_v1")
 """Learned groups and channel choice; squeeze-and-excite and h-swish; grouped convolution, shuffle and concatenation."""
 
 
+@pytest.mark.timeout(5400)  # nasnet_large trains for half an hour of one core
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in list_models()]
 )

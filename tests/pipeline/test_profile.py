@@ -127,11 +127,11 @@ def test_what_the_runtime_cannot_run_is_left_out(tmp_path: Path, monkeypatch: py
 
 def test_a_slow_phase_of_the_machine_is_taken_out() -> None:
     here = LatencyTable("t", None)  # type: ignore[arg-type]
-    usual = [Point(f"b{i}", "float32", 1.0, 1.0, 1.0, 9, 0.1) for i in range(20)]
-    slow = [Point(f"s{i}", "float32", 1.5, 1.5, 1.5, 9, 0.15) for i in range(9)]
+    usual = [Point(f"b{i}", "float32", 1.0, 1.0, 1.0, 9, 0.1) for i in range(400)]
+    slow = [Point(f"s{i}", "float32", 1.5, 1.5, 1.5, 9, 0.15) for i in range(300)]
     steady = dict(here.extended([*usual, *slow], 1.0).steady("float32"))
     assert steady["b5"] == pytest.approx(1.0)
-    assert steady["s5"] == pytest.approx(1.0)
+    assert steady["s200"] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 99}', '{"format": 1, "points": [[1]]}'])

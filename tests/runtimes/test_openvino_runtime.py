@@ -130,3 +130,29 @@ def test_an_activation_after_a_concatenation_compiles_in_integers(tmp_path: Path
     with torch.inference_mode():
         expected = quantized(x).numpy()
     np.testing.assert_allclose(session.run(x.numpy()), expected, atol=0.1 * np.abs(expected).max())
+
+
+class ReadTwice(torch.nn.Module):
+    """A value that is joined with another and read by its convolution too, as in the cells of NASNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = (
+            torch.nn.Conv2d(*sizes, 3, padding=1) for sizes in ((3, 8), (8, 8), (16, 8))
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        once = self.first(x)
+        joined = torch.cat([once, self.second(once)], 1)
+        return self.last(torch.relu(joined)).mean((2, 3))
+
+
+def test_an_activation_of_a_concatenation_that_others_read_compiles_in_integers(tmp_path: Path) -> None:
+    """It crashed in OpenVINO 2026.4 too: integers became integers of another scale with nothing between."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 20, 20)
+    quantized = pc.quantize(pc.GraphNetwork(pc.capture(ReadTwice().eval(), (1, 3, 20, 20))), x).eval()
+    session = RUNTIME.build(RUNTIME.write(quantized, tmp_path / "model.onnx"), threads=1)
+    with torch.inference_mode():
+        expected = quantized(x).numpy()
+    np.testing.assert_allclose(session.run(x.numpy()), expected, atol=0.02 * np.abs(expected).max())

@@ -41,7 +41,7 @@ def profile(
       pocketcnn target profile onnxruntime-cpu --seconds 300
     """
     from pocketcnn.cli.profile_progress import ProfileProgress
-    from pocketcnn.pipeline.profile import profile as measured
+    from pocketcnn.pipeline.profile_apart import profile_apart
     from pocketcnn.targets import load_target
     from pocketcnn.targets.latency import default_path
 
@@ -50,7 +50,7 @@ def profile(
     path = out or default_path(found.name)
     forms = parse_forms(numerics)
     with ProfileProgress(f"profile {found.name}") as progress:
-        table = measured(
+        table = profile_apart(
             found, path, seconds=seconds, numerics=forms, fresh=fresh, seed=seed, progress=progress.advance
         )
     output.json(_summary(table, path))

@@ -23,6 +23,7 @@ from pocketcnn.graph.onnx_functions import with_functions
 from pocketcnn.graph.onnx_names import numbered, shorten
 from pocketcnn.graph.onnx_qdq import Qdq, is_absorbed, saturates_alike, with_separate_means
 from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.activation import clip_bounds
 from pocketcnn.graph.passes.fold import for_inference
 
 INPUT_NAME = "input"
@@ -99,6 +100,7 @@ class _GraphWriter:
         self.graph = graph
         self.builder = OnnxBuilder(INPUT_NAME, graph.input_shape)
         self.constant = partial(narrow_constant, self.builder) if narrow else self.builder.constant
+        self._narrow = narrow
         self.qdq = Qdq(self.builder, self.constant)
         self._formats = graph.numerics.activations
         self._written: dict[str, str] = {}
@@ -117,8 +119,21 @@ class _GraphWriter:
         if node.op in _MOVES and all(self._formats.get(name) == form for name in node.inputs):
             integers = [self._written[name] for name in node.inputs]
             return OPS[node.op].onnx(node, _NodeEmitter(self, node, integers, form))
-        value = self.value(node.inputs[0]) if saturates_alike(node, form) else self._computed(node)
+        value = self._restored(node) if saturates_alike(node, form) else self._computed(node)
         return self.qdq.quantized(value, form, node.name)
+
+    def _restored(self, node: Node) -> str:
+        """The value of a clip before it is stored, where storing it clips alike.
+
+        A concatenation that was stored before is clipped nevertheless in the form for converters: OpenVINO 2026.4 crashes where
+        its integers become integers of another scale with nothing between, or a ReLU.
+        """
+        source = self.graph[node.inputs[0]]
+        value = self.value(source.name)
+        if self._narrow or source.op != "concat" or source.name not in self._formats:
+            return value
+        bounds = [self.builder.constant(np.asarray(bound, np.float32), "bound") for bound in clip_bounds(node)]
+        return self.builder.op("Clip", [value, *bounds], {}, f"{node.name}/clipped")
 
     def _computed(self, node: Node) -> str:
         if node.op == "input":

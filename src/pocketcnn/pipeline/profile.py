@@ -51,13 +51,21 @@ SETTLE = 0.002
 
 FEWEST = 2
 LONGEST = 0.2
-SAVED_EVERY = 15.0
+SAVED_EVERY = 5.0
 
 Progress = Callable[[float, float, int], None]
 """Told seconds spent, seconds there are, and measurements in the table."""
 
 
+Trying = Callable[[str, Numerics], None]
+"""Told the blocks, and their numerics, that a session is built of next."""
+
+
 def no_progress(spent: float, budget: float, points: int) -> None:
+    """Says nothing."""
+
+
+def untold(blocks: str, form: Numerics) -> None:
     """Says nothing."""
 
 
@@ -70,6 +78,7 @@ def profile(
     fresh: bool = False,
     seed: int = 0,
     progress: Progress = no_progress,
+    trying: Trying = untold,
     clock: Clock = time.perf_counter_ns,
 ) -> LatencyTable:
     """Measure until the table at `path` has taken `seconds` in all, and holds enough to predict from; return it.
@@ -84,6 +93,7 @@ def profile(
         fresh: begin anew, whatever there is.
         seed: of the plan of blocks, for a new table.
         progress: called now and then.
+        trying: called before each block.
         clock: in nanoseconds.
 
     Raises:
@@ -92,15 +102,27 @@ def profile(
     """
     runtime = get_runtime(runtime_of(target))
     forms = _forms(target, runtime, numerics)
-    here = circumstances(target)
-    table = LatencyTable(target.name, here, seed)
-    if path.is_file() and not fresh:
-        table = LatencyTable.load(path)
-        table.check(here)
-        if table.seconds >= seconds:
-            return table
+    table = begun_table(target, path, fresh=fresh, seed=seed)
+    if table.seconds >= seconds:
+        return table
     with TemporaryDirectory() as folder, no_garbage_collection():
-        return _Profile(runtime, target.thread_count, forms, Path(folder), clock).run(table, path, seconds, progress)
+        profiling = _Profile(runtime, target.thread_count, forms, Path(folder), trying, clock)
+        return profiling.run(table, path, seconds, progress)
+
+
+def begun_table(target: Target, path: Path, *, fresh: bool = False, seed: int = 0) -> LatencyTable:
+    """The table at `path` that is gone on with, or a new one without measurements.
+
+    Raises:
+        UsageError: the table is of other circumstances, or the file is none.
+        PocketcnnError: the runtime is absent.
+    """
+    here = circumstances(target)
+    if fresh or not path.is_file():
+        return LatencyTable(target.name, here, seed)
+    table = LatencyTable.load(path)
+    table.check(here)
+    return table
 
 
 def _forms(target: Target, runtime: Runtime, wanted: Sequence[Numerics]) -> tuple[Numerics, ...]:
@@ -119,6 +141,7 @@ class _Profile:
     threads: int
     forms: tuple[Numerics, ...]
     folder: Path
+    trying: Trying
     clock: Clock
     _reference: list[tuple[Session, FloatArray]] = field(default_factory=list)
 
@@ -159,10 +182,13 @@ class _Profile:
         with contextlib.ExitStack() as stack:
             sessions: list[tuple[Session, FloatArray] | None] = []
             for place, (blocks, form) in enumerate(pairs):
+                self.trying(blocks, form)
                 try:
                     opened = self._session(in_form(build(blocks, PooledWeights()), form), f"blocks-{place}")
                     session = stack.enter_context(closing(opened))
-                    sessions.append((session, example_batch(session)))
+                    batch = example_batch(session)
+                    session.run(batch)  # a runtime may refuse what it could build
+                    sessions.append((session, batch))
                 except PocketcnnError:  # this runtime cannot take it; other blocks have the kernels that it can
                     sessions.append(None)
             turns: list[list[list[float]]] = [[] for _ in pairs]

@@ -102,7 +102,19 @@ def test_disturbed_measurements_do_not_decide() -> None:
     others = [kernels_of(text) for text in islice(plan(99), 40)]
     errors = [abs(times.total(kernels) / seconds_of(kernels) - 1) for kernels in others]
     assert np.median(errors) < 0.05
-    assert np.mean(errors) < 0.1
+    assert np.mean(errors) < 0.13
+
+
+def test_measurements_that_are_a_little_late_do_not_make_all_networks_late() -> None:
+    random = np.random.default_rng(1)
+    noisy = [
+        seconds_of(kernels) * (random.uniform(1.05, 1.3) if index % 4 == 0 else random.normal(1, 0.01))
+        for index, kernels in enumerate(measured())
+    ]
+    times = fit(measured(), noisy)
+    others = [kernels_of(text) for text in islice(plan(99), 40)]
+    ratios = [times.total(kernels) / seconds_of(kernels) for kernels in others]
+    assert abs(np.median(ratios) - 1) < 0.02  # the mean of the measurements is 4 % late
 
 
 def test_the_same_measurements_give_the_same_function() -> None:

@@ -42,8 +42,8 @@ MIN_MEASUREMENTS = 20
 ROUNDS = 4
 """Rounds of Gauss-Newton and of weighing outliers down."""
 
-OUTLIER = 2.0
-"""Standard errors of the noise; measurements well beyond count less."""
+LATE, EARLY = 1.0, 3.0
+"""Standard errors of the noise; measurements further off count less, sooner if they took too long: disturbances only add."""
 
 LEAST = 1e-9
 """Seconds; keeps logarithms finite."""
@@ -193,7 +193,8 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
             amplitude, noise = likeliest(seen, target, trust)
         factor = np.asarray(np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / trust)), np.float64)
         weights = amplitude**2 * seen.T @ cho_solve((factor, True), target)
-        trust = 1 / (1 + ((target - seen @ weights) / (OUTLIER * noise)) ** 2)
+        missed = target - seen @ weights
+        trust = 1 / (1 + (missed / (np.where(missed > 0, LATE, EARLY) * noise)) ** 2)
     return KernelTimes(start.rates, families, weights, seen, factor, amplitude, noise, contexts)
 
 

@@ -23,6 +23,8 @@ FEW_MADDS = 3e8
 CHAINS = 0.35
 """Share of the blocks that repeat one kernel, which tells kernels apart that always come together in networks."""
 
+MOST_WEIGHTS = 2**24
+"""Of one linear layer: too many for any cache, and soon written."""
 
 WHOLE = 0.15
 """Share of the cuts that are whole networks: how kernels crowd each other out of the caches shows nowhere else."""
@@ -254,6 +256,8 @@ def draw_chain(random: Random) -> str:
     image = draw.choice(64, 96, 128, 160, 192, 224, 256, 288)
     stem = f"conv:{draw.choice(3, 3, 3, 5, 7)},{draw.choice(1, 2, 2, 2)},{draw.channels(draw.near(24, 2.5))},{act}"
     side, c = draw.h, draw.c
+    deep, last = draw.channels(draw.near(192, 2.5), 8), draw.choice(2, 4, 6, 7)
+    outputs = min(draw.choice(512, 1024, 2048, 4096), MOST_WEIGHTS // (deep * last * last))
     pieces = {
         f"3x{image}x{image} {stem}": 1.5,
         f"{c}x{side}x{side}" + f" conv:1,1,{other},{act} conv:1,1,{c},0" * times: 5,
@@ -268,6 +272,7 @@ def draw_chain(random: Random) -> str:
         f"{c}x{side}x{side}" + f" avg:{draw.choice(2, 3)},{draw.choice(1, 2)} conv:1,1,{c},0": 1,
         f"{c}x{side}x{side}" + f" act:{draw.choice(1, 2, 3)} conv:1,1,{c},0" * times: 1,
         f"{c}x{side}x{side} pool" + f" fc:{other},1 fc:{c},0" * times: 1.5,
+        f"{deep}x{last}x{last} conv:1,1,{deep},1 fc:{outputs},1 fc:{outputs},1": 1.5,  # weights that no cache holds
     }
     return _begun(random.choices(list(pieces), list(pieces.values()))[0])
 

@@ -23,8 +23,11 @@ DIGITS = 4
 MOST_POINTS = 4000
 """Keeps the file below 600 kB."""
 
-SMOOTHED = 5
-"""References around a measurement whose median says how fast the machine was then."""
+SMOOTHED = 240
+"""Measurements around one, some half minute, whose references' median says how fast the machine was then.
+
+A machine's clock drifts slowly. A shorter time would take for drift what disturbed the reference alone.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +108,18 @@ class LatencyTable:
             )
 
     def steady(self, numerics: Numerics) -> list[tuple[str, float]]:
-        """(blocks, seconds) of what ran in `numerics`, as if the machine had been as fast as at its median all the time."""
+        """(blocks, seconds) of what ran in `numerics`, as if the machine had been as fast as at its median all the time.
+
+        The seconds are the 10th percentile of the calls. What else goes on in a machine only ever adds to a call, for longer
+        than the turns of a block last, so that their median is late for every tenth block or so.
+        """
         points = [point for point in self.points if point.ran]
         references = np.array([point.reference for point in points])
         usual = float(np.median(references)) if points else 0.0
         half = SMOOTHED // 2
         then = [float(np.median(references[max(0, at - half) : at + half + 1])) for at in range(len(points))]
         return [
-            (point.blocks, point.median * usual / reference)
+            (point.blocks, point.p10 * usual / reference)
             for point, reference in zip(points, then, strict=True)
             if point.numerics == numerics
         ]
