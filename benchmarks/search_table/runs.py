@@ -1,0 +1,45 @@
+"""One search without networks: a strategy, what it is rewarded with, and the best that it had after each evaluation."""
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+from pocketcnn.search.front import hypervolume
+from pocketcnn.search.loop import MemoryLog, run
+from pocketcnn.search.objective import Objective
+from pocketcnn.search.space import Space
+from pocketcnn.search.strategies import plan_of
+from pocketcnn.search.trial import Finished, finished
+from pocketcnn.search.workers import Evaluator, Inline
+
+Score = Callable[[Finished], float | None]
+"""What a trial is worth for the comparison; None if it does not count."""
+
+
+def searched(
+    strategy: str, space: Space, evaluate: Evaluator, objective: Objective, evaluations: int, seed: int
+) -> list[Finished]:
+    """The trials of a search in the order in which they ended."""
+    made = plan_of(strategy).make(space, evaluations)
+    trials = run(made, objective, Inline(evaluate), MemoryLog(), trials=made.trials(evaluations), seed=seed)
+    return finished(trials)
+
+
+def curve(trials: Sequence[Finished], score: Score, evaluations: int) -> list[float | None]:
+    """The best score after 1, 2, … whole evaluations, None as long as there is none."""
+    spent = accumulate(trial.proposal.training for trial in trials)
+    found: list[float | None] = [None] * evaluations
+    best: float | None = None
+    for cost, trial in zip(spent, trials, strict=True):
+        worth = score(trial) if trial.proposal.training >= 1 else None
+        if worth is not None and (best is None or worth > best):
+            best = worth
+        place = min(evaluations, max(1, round(cost + 0.499))) - 1  # in the evaluation in which it ended
+        for later in range(place, evaluations):
+            found[later] = best
+    return found
+
+
+def area(trials: Sequence[Finished]) -> float:
+    """The hyper-volume of the front of accuracy and cost, within the budget."""
+    whole = [trial.evaluation for trial in trials if trial.proposal.training >= 1]
+    return hypervolume((each.accuracy, each.use) for each in whole)
