@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -57,35 +59,42 @@ def _begun(path: Path, setting: Setting) -> dict[str, Any]:
 
 
 def _run(setting: Setting, found: dict[str, Any], path: Path, until: float) -> None:
-    """Everything that is missing, one seed after the other."""
-    for seed in SEEDS:
-        mine = found["seeds"].setdefault(str(seed), {"proxies": [], "alone": [], "supernets": {}, "seconds": {}})
-        for told in _missing(Task(setting, seed), mine):
+    """Everything that is missing: first the truth for all seeds, then the proxies, then one schedule after the other."""
+    seeds = found["seeds"]
+    for part, seed in product((_alone, _proxies, *(partial(_supernet, schedule) for schedule in SCHEDULES)), SEEDS):
+        mine = seeds.setdefault(str(seed), {"proxies": [], "alone": [], "supernets": {}, "seconds": {}})
+        for told in part(Task(setting, seed), mine):
             write_text(path, json.dumps(found, indent=1) + "\n")
             sys.stderr.write(f"{time.strftime('%H:%M:%S')}  seed {seed}: {told}\n")
             if time.monotonic() > until:
                 return
 
 
-def _missing(task: Task, mine: dict[str, Any]) -> Iterator[str]:
-    """Adds to `mine`, the figures of a seed, what is not there yet, piece by piece, and says of each what it was."""
-    choices, seconds = task.setting.choices, mine["seconds"]
-    for schedule in SCHEDULES:
-        if schedule not in mine["supernets"]:
-            start = time.perf_counter()
-            supernet = task.supernet(schedule)
-            seconds[schedule] = time.perf_counter() - start
-            taken = [task.of_supernet(supernet, choice) for choice in choices]
-            mine["supernets"][schedule] = taken
-            yield f"{schedule}, {mean(each['recalibrated'] for each in taken):.2%} on average, {seconds[schedule]:.0f} s"
-    for choice in choices[len(mine["alone"]) :]:
-        start = time.perf_counter()
+def _alone(task: Task, mine: dict[str, Any]) -> Iterator[str]:
+    """Adds to `mine`, the figures of a seed, the networks trained alone that are not there yet, and tells of each."""
+    for choice in task.setting.choices[len(mine["alone"]) :]:
+        start = time.process_time()
         mine["alone"].append(task.alone(choice))
-        seconds["alone"] = seconds.get("alone", 0.0) + time.perf_counter() - start
+        mine["seconds"]["alone"] = mine["seconds"].get("alone", 0.0) + time.process_time() - start
         yield f"{choice} alone {mine['alone'][-1]:.2%}"
+
+
+def _proxies(task: Task, mine: dict[str, Any]) -> Iterator[str]:
+    """The same for what the proxies say."""
     if not mine["proxies"]:
-        mine["proxies"] = [task.proxies(choice) for choice in choices]
+        mine["proxies"] = [task.proxies(choice) for choice in task.setting.choices]
         yield "proxies"
+
+
+def _supernet(schedule: str, task: Task, mine: dict[str, Any]) -> Iterator[str]:
+    """The same for a supernet and its sub-networks."""
+    if schedule not in mine["supernets"]:
+        start = time.process_time()
+        supernet = task.supernet(schedule)
+        mine["seconds"][schedule] = time.process_time() - start
+        taken = [task.of_supernet(supernet, choice) for choice in task.setting.choices]
+        mine["supernets"][schedule] = taken
+        yield f"{schedule}, {mean(each['recalibrated'] for each in taken):.2%}, {mine['seconds'][schedule]:.0f} s"
 
 
 def arguments() -> argparse.Namespace:

