@@ -62,7 +62,8 @@ RECIPES = {
         ("squeezenet1_0", "squeezenet1_1"),
         RECIPE.with_(epochs=16, learning_rate=6e-4, warmup_epochs=2, gradient_clip=1.0),
     ),
-    **dict.fromkeys(("nasnet_mobile", "nasnet_large"), RECIPE.with_(epochs=8)),
+    "nasnet_mobile": RECIPE.with_(epochs=8),
+    "nasnet_large": RECIPE.with_(epochs=16),
     **dict.fromkeys(("condensenet_74", "condensenet_182"), RECIPE.with_(epochs=4)),
 }
 """Where the usual recipe is too long or does not learn: without batch normalization the rate must be low."""
