@@ -55,7 +55,9 @@ def test_once_for_all_is_a_strategy_of_search(digits: Path, tmp_path: Path, monk
 def test_mistakes_end_with_2(digits: Path, tmp_path: Path) -> None:
     command = ("search", digits, "--out", tmp_path / "out", "--budget")
     assert "a search has none" in fail(2, *command, "macs<=50%")
-    assert "choose random, evolution" in fail(2, *command, BUDGET, "--strategy", "genius")
+    told = fail(2, *command, BUDGET, "--strategy", "genius")
+    assert "choose random, evolution" in told
+    assert "once-for-all" in told
     assert "no zero-cost proxy 'luck'" in fail(2, *command, BUDGET, "--first-by", "luck")
     assert "Did you mean mnasnet?" in fail(2, *command, BUDGET, "--space", "mnasnett")
     assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ import typer
 from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Seed
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
+from pocketcnn.errors import UsageError
 
 ONCE_FOR_ALL = "once-for-all"
 
@@ -70,8 +71,11 @@ def search(
       pocketcnn search photos --strategy evolution --space mine.toml --budget "macs<=5M" --workers 4 --out found
     """
     from pocketcnn.cli.stage_progress import stage_progress
+    from pocketcnn.search.strategies import PLANS
     from pocketcnn.training import Recipe
 
+    if strategy not in (names := (*PLANS, ONCE_FOR_ALL)):
+        raise UsageError(f"There is no strategy {strategy!r}; choose {', '.join(names)}.")
     output = Output(as_json)
     given = {"budget": budget, "out": out, "strategy": strategy, "space": space, "trials": trials, "width": width}
     given |= {"reward": reward, "epochs": epochs, "effort": effort, "workers": workers, "ray": ray, "storage": storage}
