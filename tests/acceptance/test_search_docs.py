@@ -46,8 +46,11 @@ def test_a_killed_search_is_ended_by_the_same_command(command: str, folder: Path
     assert killed.stderr is not None
     lines = [line for line, _ in zip(killed.stderr, range(3 * KILLED_AFTER), strict=False)]
     killed.send_signal(signal.SIGKILL)
-    threading.Thread(target=killed.stderr.read, daemon=True).start()
+    reader = threading.Thread(target=killed.stderr.read, daemon=True)
+    reader.start()
     assert killed.wait() == -signal.SIGKILL, lines
+    reader.join()
+    killed.stderr.close()
     assert not (out / "result.json").exists()
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
