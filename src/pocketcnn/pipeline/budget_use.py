@@ -6,7 +6,7 @@ from functools import cache
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import Graph
 from pocketcnn.pipeline.figures import artefact_bytes, counted, estimated, in_form, latency
-from pocketcnn.pipeline.shrink import allowed_forms
+from pocketcnn.pipeline.shrink import allowed_forms, telling_forms
 from pocketcnn.runtimes.base import Numerics
 from pocketcnn.targets import Budget, Quantity, load_target
 from pocketcnn.targets.latency import LatencyPredictor, load_predictor
@@ -46,14 +46,7 @@ class BudgetUse:
 
     def of(self, graph: Graph) -> Use:
         """The use of a float graph."""
-        return min((self._in(form, graph) for form in self._forms), key=lambda use: use.share)
-
-    @property
-    def _forms(self) -> tuple[str, ...]:
-        """The forms that make a difference to the limits, the most exact first."""
-        if all(limit.quantity in (Quantity.MACS, Quantity.PARAMS) for limit in self.budget.limits):
-            return ("float32",)
-        return allowed_forms(self.budget)
+        return min((self._in(form, graph) for form in telling_forms(self.budget)), key=lambda use: use.share)
 
     def _in(self, form: str, graph: Graph) -> Use:
         deployed = in_form(graph, form)

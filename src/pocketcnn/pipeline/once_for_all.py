@@ -28,11 +28,10 @@ from pocketcnn.pipeline.supernet import (
     Known,
     candidate,
     held_out,
-    measure_subnetworks,
+    learned,
     summary,
     supernet_epochs,
     supernet_plan,
-    train_supernet,
     within,
 )
 from pocketcnn.pipeline.teachers import teacher_for, teachers_of
@@ -186,7 +185,7 @@ class _Job:
         Raises:
             UsageError: the plan is for other images or classes.
         """
-        contract, effort, classes = self.contract, self.trainings.effort.supernet, len(self.folder.classes)
+        contract, classes = self.contract, len(self.folder.classes)
         made_for = (plan.in_channels, *plan.sizes[0], plan.classes)
         if made_for != (*contract.shape, classes):
             raise UsageError(
@@ -194,11 +193,9 @@ class _Job:
                 f"has {classes} classes and images of {contract.shape}."
             )
         sets = self.sets.at((contract.height, contract.width))
-        self.say(f"A supernet of width {plan.width:g}, from {plan.smallest} to {plan.largest}")
-        supernet = train_supernet(plan, schedule, sets, self.trainings, workspace, self.say)
-        samples = measure_subnetworks(supernet, held_out(sets), effort.subnetworks, self.trainings.seed, workspace)
-        listed = [[choice.as_dict(), accuracy] for choice, accuracy in samples]
-        save_supernet(self.out / SUPERNET_FILE, supernet, {"settings": settings, "samples": listed})
+        known = learned(plan, schedule, sets, self.trainings, workspace, self.say)
+        listed = [[choice.as_dict(), accuracy] for choice, accuracy in known.samples]
+        save_supernet(self.out / SUPERNET_FILE, known.supernet, {"settings": settings, "samples": listed})
         workspace.clear()
 
     def known(self, settings: Mapping[str, object]) -> Known:

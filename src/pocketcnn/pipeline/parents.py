@@ -18,12 +18,10 @@ from pocketcnn.pipeline.supernet import (
     FAMILY,
     Known,
     candidate,
-    held_out,
-    measure_subnetworks,
+    learned,
     summary,
     supernet_epochs,
     supernet_plan,
-    train_supernet,
     within,
 )
 from pocketcnn.pipeline.workspace import Say, Workspace
@@ -100,11 +98,7 @@ def from_supernet(quest: Quest) -> Parent:
     trainings, workspace, say = quest.trainings, quest.workspace, quest.say
     sets = quest.sets.at((quest.contract.height, quest.contract.width))
     plan = supernet_plan(quest.contract, len(quest.folder.classes), [quest.budget])
-    say(f"A supernet of width {plan.width:g}, from {plan.smallest} to {plan.largest}")
-    supernet = train_supernet(plan, SCHEDULE, sets, trainings, workspace, say)
-    effort, judged_on = trainings.effort.supernet, held_out(sets)
-    samples = measure_subnetworks(supernet, judged_on, effort.subnetworks, trainings.seed, workspace)
-    known = Known(supernet, samples, judged_on, trainings.seed)
+    known, effort = learned(plan, SCHEDULE, sets, trainings, workspace, say), trainings.effort.supernet
     say(summary(known))
     budget = absolute(quest.budget, known.largest(quest.info(FAMILY, plan.sizes[0])).graph)
     loose = Budget(tuple(replace(limit, bound=PRUNABLE * limit.bound) for limit in budget.limits))

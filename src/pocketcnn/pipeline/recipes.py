@@ -28,6 +28,14 @@ def resolve_augmentation(policy: str, contract: InputContract) -> str:
     return "light" if is_small((contract.height, contract.width)) else "standard"
 
 
+def spread(dataset: ImageDataset, images: int) -> tuple[Tensor, Tensor]:
+    """Up to `images` of a dataset (N, C, H, W), spread evenly over its order, with their labels (N,)."""
+    total = len(dataset)
+    step = max(1, total // images)
+    samples = [dataset[index] for index in range(0, total, step)][:images]
+    return torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
+
+
 @dataclass(frozen=True)
 class Sets:
     """The three splits as datasets: augmented for training, plain for choosing (val) and for the figures (test)."""
@@ -44,10 +52,7 @@ class Sets:
 
     def evidence(self, images: int) -> tuple[Tensor, Tensor]:
         """The same with their labels (N,)."""
-        total = len(self.plain_train)
-        step = max(1, total // images)
-        samples = [self.plain_train[index] for index in range(0, total, step)][:images]
-        return torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
+        return spread(self.plain_train, images)
 
 
 def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto") -> Sets:

@@ -29,7 +29,7 @@ from pocketcnn.pipeline.recipes import Sets, Trainings
 from pocketcnn.pipeline.store import forms_with_shared_weights, make_shared, stored_form
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.report.result import Accuracy, StageRecord
-from pocketcnn.targets import Budget, load_target
+from pocketcnn.targets import Budget, Quantity, load_target
 from pocketcnn.training import Recipe, evaluate, predict_logits, recalibrate
 
 FAR = 0.5
@@ -138,6 +138,13 @@ def allowed_forms(budget: Budget) -> tuple[str, ...]:
     """The numerics that every target of the budget can run."""
     able = [load_target(name).numerics for name in budget.targets]
     return tuple(form for form in FORMS if all(form in numerics for numerics in able)) or FORMS[:1]
+
+
+def telling_forms(budget: Budget) -> tuple[str, ...]:
+    """Those of them that make a difference to the limits, the most exact first."""
+    if all(limit.quantity in (Quantity.MACS, Quantity.PARAMS) for limit in budget.limits):
+        return FORMS[:1]
+    return allowed_forms(budget)
 
 
 def prune(parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork, bool]:

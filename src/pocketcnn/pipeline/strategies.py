@@ -17,7 +17,7 @@ from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.figures import artefact_bytes, counted, estimated, in_form
-from pocketcnn.pipeline.shrink import Bench, Pruner, allowed_forms, narrowing_of, recover
+from pocketcnn.pipeline.shrink import Bench, Pruner, narrowing_of, recover, telling_forms
 from pocketcnn.targets import Budget, Quantity, load_target
 from pocketcnn.targets.latency import LatencyPredictor, load_predictor
 from pocketcnn.training import Recipe
@@ -70,7 +70,7 @@ def budget_share(budget: Budget, graph: Graph) -> Resource:
         UsageError: a target that is here has no latency table.
     """
     figures, problems = [], []
-    for form in _forms(budget):
+    for form in telling_forms(budget):
         try:
             figures.append(_Figures(budget, form, _clocks(budget, form)))
         except UsageError as error:  # a table may have measurements in one form only
@@ -94,13 +94,6 @@ def _of_a_madd(budget: Budget, graph: Graph) -> float | None:
         return None
     added = count(in_form(graph, "float32")).madds - total_madds(graph)  # of batch norms that no layer absorbs
     return None if added else 1 / budget.limits[0].bound
-
-
-def _forms(budget: Budget) -> tuple[str, ...]:
-    """The forms that make a difference to the limits."""
-    if all(limit.quantity in (Quantity.MACS, Quantity.PARAMS) for limit in budget.limits):
-        return ("float32",)
-    return allowed_forms(budget)
 
 
 def _clocks(budget: Budget, form: str) -> dict[str, LatencyPredictor | None]:

@@ -19,7 +19,7 @@ from pocketcnn.pipeline.budget_use import BudgetUse
 from pocketcnn.pipeline.candidates import WIDTHS, sizes_of, worst_miss
 from pocketcnn.pipeline.effort import SupernetEffort
 from pocketcnn.pipeline.figures import Judge
-from pocketcnn.pipeline.recipes import Sets, Trainings
+from pocketcnn.pipeline.recipes import Sets, Trainings, spread
 from pocketcnn.pipeline.shrink import allowed_forms
 from pocketcnn.pipeline.workspace import Say, Workspace
 from pocketcnn.report.result import Candidate
@@ -109,11 +109,7 @@ def train_supernet(
 
 def held_out(sets: Sets) -> HeldOut:
     """The images of the largest size by which sub-networks are judged."""
-    total = len(sets.val)
-    step = max(1, total // JUDGED_ON)
-    samples = [sets.val[place] for place in range(0, total, step)][:JUDGED_ON]
-    images, labels = torch.stack([image for image, _ in samples]), torch.tensor([label for _, label in samples])
-    return HeldOut(sets.calibration(CALIBRATION), images, labels)
+    return HeldOut(sets.calibration(CALIBRATION), *spread(sets.val, JUDGED_ON))
 
 
 def measure_subnetworks(
@@ -179,6 +175,18 @@ class Known:
         """The largest network, the teacher of the others."""
         with torch.no_grad():
             return GraphNetwork(capture(self.supernet.largest.eval(), (1, *info.input.shape)), info)  # type: ignore[union-attr]
+
+
+def learned(
+    plan: SupernetPlan, schedule: str, sets: Sets, trainings: Trainings, workspace: Workspace, say: Say
+) -> Known:
+    """Train the supernet of `plan`, as `train_supernet`, and measure some of its sub-networks."""
+    say(f"A supernet of width {plan.width:g}, from {plan.smallest} to {plan.largest}")
+    supernet, judged_on = train_supernet(plan, schedule, sets, trainings, workspace, say), held_out(sets)
+    number = trainings.effort.supernet.subnetworks
+    return Known(
+        supernet, measure_subnetworks(supernet, judged_on, number, trainings.seed, workspace), judged_on, trainings.seed
+    )
 
 
 def summary(known: Known) -> str:
