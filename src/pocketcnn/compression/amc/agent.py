@@ -102,6 +102,7 @@ class Memory:
 
     most: int
     _held: deque[tuple[Transition, float]] = field(init=False)
+    _columns: tuple[Tensor, ...] | None = field(init=False, default=None)  # of all that is held, until more is added
 
     def __post_init__(self) -> None:
         self._held = deque(maxlen=self.most)
@@ -111,16 +112,28 @@ class Memory:
 
     def add(self, episode: list[Transition], reward: float) -> None:
         """Remember an episode."""
+        self._columns = None
         self._held.extend((transition, reward) for transition in episode)
 
     def drawn(self, count: int, draw: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """`count` of them at random: states, actions, rewards, following states, 1 where the episode went on; (N, ·) each."""
-        some = [self._held[place] for place in draw.integers(len(self._held), size=count)]
-        column = [([transition.action], [reward], [float(not transition.last)]) for transition, reward in some]
-        actions, rewards, on = (torch.tensor(values, dtype=torch.float32) for values in zip(*column, strict=True))
-        states = torch.from_numpy(np.stack([transition.state for transition, _ in some]))
-        following = torch.from_numpy(np.stack([transition.following for transition, _ in some]))
+        places = torch.from_numpy(draw.integers(len(self._held), size=count))
+        if self._columns is None:
+            self._columns = self._stacked()
+        states, actions, rewards, following, on = (column[places] for column in self._columns)
         return states, actions, rewards, following, on
+
+    def _stacked(self) -> tuple[Tensor, ...]:
+        transitions, rewards = zip(*self._held, strict=True)
+        plain = (
+            [item.action for item in transitions],
+            rewards,
+            [float(not item.last) for item in transitions],
+        )
+        actions, gained, on = (torch.tensor(values, dtype=torch.float32)[:, None] for values in plain)
+        states = torch.from_numpy(np.stack([item.state for item in transitions]))
+        following = torch.from_numpy(np.stack([item.following for item in transitions]))
+        return states, actions, gained, following, on
 
     def state(self) -> dict[str, Tensor]:
         """All of it as tensors."""
@@ -137,6 +150,7 @@ class Memory:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """What `state` gave."""
+        self._columns = None
         self._held.clear()
         if state:
             states, following = state["states"].numpy(), state["following"].numpy()
@@ -155,8 +169,8 @@ class Agent:
         with drawn_from(seed):
             self.actor, self.critic = Actor(settings.hidden, least), Critic(settings.hidden)
         self.actor_target, self.critic_target = deepcopy(self.actor), deepcopy(self.critic)
-        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), settings.actor_rate)
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), settings.critic_rate)
+        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), settings.actor_rate, fused=True)
+        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), settings.critic_rate, fused=True)
         self.memory = Memory(settings.memory * steps)
         self.noise = settings.noise
         self.average: float | None = None  # of the rewards
@@ -199,7 +213,8 @@ class Agent:
     @staticmethod
     def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # not the critic's in the actor's step
         optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
@@ -222,8 +237,7 @@ _PARTS = ("actor", "critic", "actor_target", "critic_target", "actor_optimizer",
 
 @torch.no_grad()
 def _follow(target: nn.Module, network: nn.Module, share: float) -> None:
-    for mine, theirs in zip(target.parameters(), network.parameters(), strict=True):
-        mine.lerp_(theirs, share)
+    torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), share)
 
 
 def truncated_normal(mean: float, deviation: float, low: float, high: float, draw: np.random.Generator) -> float:
