@@ -23,8 +23,8 @@ FEW_MADDS = 3e8
 CHAINS = 0.35
 """Share of the blocks that repeat one kernel, which tells kernels apart that always come together in networks."""
 
-MOST_WEIGHTS = 2**24
-"""Of one linear layer: too many for any cache, and soon written."""
+MOST_WEIGHTS = 2**26
+"""Of one linear layer: more than AlexNet's largest has, and than any cache holds."""
 
 WHOLE = 0.15
 """Share of the cuts that are whole networks: how kernels crowd each other out of the caches shows nowhere else."""
@@ -87,7 +87,7 @@ def _basic(_: _Draw, n: int, s: int) -> list[str]:
 
 def _bottleneck(d: _Draw, n: int, s: int) -> list[str]:
     m = d.channels(n / d.choice(1, 2, 4, 4))
-    width = d.choice(8, 16, 24, 32, 0, 0, 0)
+    width = d.choice(4, 8, 16, 16, 24, 32, 0, 0, 0, 0, 0)
     groups = max(1, m // width) if width else 1
     m = m // groups * groups
     return [f"bott:{s},{m},{n},{groups},{d.channels(m / 4) if d.random.random() < 0.25 else 0}"]
@@ -174,7 +174,7 @@ FAMILIES: Mapping[Family, float] = {
     _inception: 1,
     _nas: 1.2,
     _shift: 0.8,
-    _plain: 1.2,
+    _plain: 1.8,
 }
 """Families of networks and how often each is drawn."""
 
@@ -250,22 +250,22 @@ def draw_chain(random: Random) -> str:
     draw.c = draw.channels(min(2048.0, draw.near(2500 / (draw.h + 1), 5)), 8)
     other = draw.channels(min(2048.0, draw.near(draw.c, 6)), 8)
     act = draw.choice(0, 1, 6, 2, 3)
-    groups = draw.choice(2, 4, 8, 16, 32)
+    groups = draw.choice(2, 4, 8, 16, 32, max(2, draw.c // draw.choice(4, 8, 16, 16, 24, 32)))
     wide = _even(draw.c, groups)
     times = draw.choice(1, 2, 3, 4)
     image = draw.choice(64, 96, 128, 160, 192, 224, 256, 288)
     stem = f"conv:{draw.choice(3, 3, 3, 5, 7)},{draw.choice(1, 2, 2, 2)},{draw.channels(draw.near(24, 2.5))},{act}"
     side, c = draw.h, draw.c
-    deep, last = draw.channels(draw.near(192, 2.5), 8), draw.choice(2, 4, 6, 7)
-    outputs = min(draw.choice(512, 1024, 2048, 4096), MOST_WEIGHTS // (deep * last * last))
+    deep, last = draw.channels(draw.near(224, 2.5), 8), draw.choice(2, 4, 6, 7)
+    outputs = min(draw.choice(512, 1024, 2048, 4096, 4096), MOST_WEIGHTS // (deep * last * last))
     pieces = {
         f"3x{image}x{image} {stem}": 1.5,
         f"{c}x{side}x{side}" + f" conv:1,1,{other},{act} conv:1,1,{c},0" * times: 5,
-        f"{c}x{side}x{side}" + f" conv:3,1,{other},{act} conv:3,1,{c},{act}" * times: 3,
+        f"{c}x{side}x{side}" + f" conv:3,1,{other},{act} conv:3,1,{c},{act}" * times: 4,
         f"{c}x{side}x{side}" + f" conv:{draw.choice(1, 3, 5, 7)},2,{other},{act}": 2,
         f"{c}x{side}x{side}" + f" dw:{draw.choice(3, 3, 5, 5, 7, 9)},1,{act}" * times: 3,
         f"{c}x{side}x{side}" + f" dw:{draw.choice(3, 5, 7)},2,{act}": 2,
-        f"{wide}x{side}x{side}" + f" grouped:{draw.choice(1, 3)},1,{wide},{groups},{act}" * times: 3,
+        f"{wide}x{side}x{side}" + f" grouped:{draw.choice(1, 3, 3)},1,{wide},{groups},{act}" * times: 4,
         f"{wide}x{side}x{side}" + f" grouped:3,2,{wide},{groups},{act}": 1,
         f"{c}x{side}x{side}" + f" conv:1,1,{c},0 se:{draw.channels(c / 4)},{draw.choice(4, 5)}" * times: 1.5,
         f"{c}x{side}x{side}" + f" max:{draw.choice(2, 3)},{draw.choice(1, 2)} conv:1,1,{c},0": 1,
