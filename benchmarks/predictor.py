@@ -1,16 +1,17 @@
 """How well the latency of networks is predicted that were held out, beside simpler predictions.
 
-    python benchmarks/predictor.py --target onnxruntime-cpu    # some 8 minutes, and 3 once to capture the networks
+    python benchmarks/predictor.py --target onnxruntime-cpu    # some 12 minutes, and 3 once to capture the networks
 
-Run it on a machine that does nothing else. Profiles the target unless its table is there, measures the networks of
-latency_predictor/networks.py in turns, and writes docs/benchmarks/predictor/TARGET.json and docs/benchmarks/predictor.md.
+Run it on a machine that does nothing else. Profiles the target in slices unless its table is there; after each slice the
+networks of latency_predictor/networks.py have a turn, so that a machine that grows faster or slower does so for table and
+networks alike. Writes docs/benchmarks/predictor/TARGET.json and docs/benchmarks/predictor.md.
 """
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -45,56 +46,55 @@ LONE = "sum of lone layers"
 
 @dataclass
 class Turns:
-    """Networks of one target in one numerics, measured in turns beside the reference network."""
+    """Networks of one target in one numerics, which stay loaded and have turns, beside the reference network."""
 
     target: Target
     form: Numerics
     folder: Path
+    stack: ExitStack
     turn: float
-    usual: float
-    """Seconds of the reference network while the table was measured."""
-
+    sessions: dict[str, tuple[Session, FloatArray]] = field(default_factory=dict)
+    times: dict[str, list[np.ndarray]] = field(default_factory=dict)
     references: list[float] = field(default_factory=list)
+    _reference: tuple[Session, FloatArray] | None = None
 
-    def session(self, graph: Graph, name: str) -> Session:
+    def load(self, graphs: Mapping[str, Graph]) -> None:
+        """Load what the runtime can run."""
+        for name, graph in graphs.items():
+            try:
+                opened = self._opened(in_form(graph, self.form), name)
+                self._samples(*opened, 0.0, 1)  # a runtime may refuse what it could build
+                self.sessions[name], self.times[name] = opened, []
+            except PocketcnnError as error:
+                say(f"{name} does not run: {error}")
+
+    def round(self, times: int) -> None:
+        """So many turns of each network."""
+        if self._reference is None:
+            self._reference = self._opened(build(REFERENCE, PooledWeights()), "reference")
+        for _ in range(times):
+            self.references.append(float(np.median(self._samples(*self._reference, 0.02))))
+            for name, opened in self.sessions.items():
+                self.times[name].append(self._samples(*opened, self.turn))
+
+    def measured(self, usual: float) -> dict[str, tuple[float, float, float]]:
+        """Median of the medians of the turns, and 10th and 90th percentile of all samples, in seconds.
+
+        As if the reference network had taken `usual` seconds.
+        """
+        speed = usual / float(np.median(self.references))
+        return {name: _figures(found, speed) for name, found in self.times.items()}
+
+    def _opened(self, graph: Graph, name: str) -> tuple[Session, FloatArray]:
         runtime = get_runtime(runtime_of(self.target))
-        path = self.folder / f"{abs(hash(name))}{runtime.suffix}"
+        path = self.folder / f"{self.form}-{abs(hash(name))}{runtime.suffix}"
         runtime.write(GraphNetwork(graph), path)
-        return runtime.build(path, threads=self.target.thread_count)
+        session = self.stack.enter_context(closing(runtime.build(path, threads=self.target.thread_count)))
+        return session, example_batch(session)
 
-    def samples(self, session: Session, batch: FloatArray, seconds: float, least: int = 3) -> np.ndarray:
+    def _samples(self, session: Session, batch: FloatArray, seconds: float, least: int = 3) -> np.ndarray:
         """Seconds of calls in one turn."""
         return np.array(turn(session, batch, settle=SETTLE, seconds=seconds, fewest=least))
-
-    def measured(
-        self, graphs: Mapping[str, Graph], seconds: float, rounds: int
-    ) -> dict[str, tuple[float, float, float]]:
-        """Median of the medians of the turns, and 10th and 90th percentile of all samples, for what the runtime can run.
-
-        As if the machine had been as fast as while the table was measured, by the reference network's times then and now.
-        """
-        with ExitStack() as stack:
-            reference = stack.enter_context(closing(self.session(build(REFERENCE, PooledWeights()), "reference")))
-            sessions: dict[str, tuple[Session, FloatArray]] = {}
-            for name, graph in graphs.items():
-                try:
-                    session = stack.enter_context(closing(self.session(in_form(graph, self.form), name)))
-                    opened = session, example_batch(session)
-                    self.samples(*opened, 0.0, 1)  # a runtime may refuse what it could build
-                    sessions[name] = opened
-                except PocketcnnError as error:
-                    say(f"{name} does not run: {error}")
-            turns: dict[str, list[np.ndarray]] = {name: [] for name in sessions}
-            references: list[float] = []
-            start = time.perf_counter()
-            while len(references) < rounds or time.perf_counter() - start < seconds:
-                references.append(float(np.median(self.samples(reference, example_batch(reference), 0.02))))
-                for name, opened in sessions.items():
-                    turns[name].append(self.samples(*opened, self.turn))
-            self.references.extend(references)
-            say(f"{self.form}: {len(references)} rounds in {time.perf_counter() - start:.0f} s")
-        speed = self.usual / float(np.median(references))
-        return {name: _figures(found, speed) for name, found in turns.items()}
 
 
 def _figures(turns: list[np.ndarray], speed: float) -> tuple[float, float, float]:
@@ -111,27 +111,27 @@ def main() -> int:
     torch.set_num_threads(1)
     target = load_target(options.target)
     path = options.table or default_path(target.name)
-    table = LatencyTable.load(path) if path.is_file() else LatencyTable(target.name, None)  # type: ignore[arg-type]
-    if table.seconds < options.profile:
-        table = profile_apart(target, path, seconds=options.profile)
-    say(f"table of {len(table.points)} points from {table.seconds:.0f} s: {path}")
     graphs = {name: network.graph for name, network in held_out(options.work, options.only)}
     say(f"{len(graphs)} networks held out")
-    usual = float(np.median([point.reference for point in table.points if point.ran]))
     forms: dict[str, Any] = {}
     fitting = 0.0
-    for form in table.numerics:
-        start = time.perf_counter()
-        predictor = LatencyPredictor.fitted(table, form)
-        fitting += time.perf_counter() - start
-        if options.again:
-            before = json.loads((options.out / "predictor" / f"{target.name}.json").read_text())["numerics"][form]
-            forms[form] = _judged_again(before, graphs, predictor)
-        else:
-            with TemporaryDirectory() as folder:
-                turns = Turns(target, form, Path(folder), options.turn, usual)
-                forms[form] = _compared(turns, graphs, predictor, options)
-        forms[form]["points"] = len(table.steady(form))
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        numerics = [form for form in target.numerics if form in get_runtime(runtime_of(target)).numerics]
+        turns = {form: Turns(target, form, Path(folder), stack, options.turn) for form in numerics}
+        if not options.again:
+            _in_slices(target, path, graphs, list(turns.values()), options)
+        table = LatencyTable.load(path)
+        usual = float(np.median([point.reference for point in table.points if point.ran]))
+        for form in numerics:
+            start = time.perf_counter()
+            predictor = LatencyPredictor.fitted(table, form)
+            fitting += time.perf_counter() - start
+            if options.again:
+                before = json.loads((options.out / "predictor" / f"{target.name}.json").read_text())["numerics"][form]
+                forms[form] = _judged_again(before, graphs, predictor)
+            else:
+                forms[form] = _compared(turns[form], graphs, predictor, usual, options.lone)
+            forms[form]["points"] = len(table.steady(form))
     document = {
         "target": target.name,
         "circumstances": asdict(table.circumstances),
@@ -143,16 +143,32 @@ def main() -> int:
     write_text(options.out / "predictor" / f"{target.name}.json", f"{text}\n")
     documents = [json.loads(file.read_text()) for file in sorted((options.out / "predictor").glob("*.json"))]
     write_text(options.out / "predictor.md", page(documents))
-    for form, found in forms.items():
+    for tested, found in forms.items():
         for name, how in found["summary"].items():
-            print(form, name, {key: round(value, 4) for key, value in how.items()})
+            print(tested, name, {key: round(value, 4) for key, value in how.items()})
     return 0
 
 
+def _in_slices(
+    target: Target, path: Path, graphs: Mapping[str, Graph], turns: Sequence[Turns], options: argparse.Namespace
+) -> None:
+    """Measure the target's table in slices as far as it is missing; the networks have turns after each slice."""
+    for form in turns:
+        form.load(graphs)
+    say("all loaded")
+    there = LatencyTable.load(path).seconds if path.is_file() else 0.0
+    missing = max(0.0, options.profile - there)
+    for number in range(1, options.slices + 1):
+        table = profile_apart(target, path, seconds=there + missing * number / options.slices)
+        for form in turns:
+            form.round(options.rounds)
+        say(f"slice {number}: {len(table.points)} points from {table.seconds:.0f} s")
+
+
 def _compared(
-    turns: Turns, graphs: Mapping[str, Graph], predictor: LatencyPredictor, options: argparse.Namespace
+    turns: Turns, graphs: Mapping[str, Graph], predictor: LatencyPredictor, usual: float, lone_seconds: float
 ) -> dict[str, Any]:
-    measured = turns.measured(graphs, options.seconds / 2, options.rounds)
+    measured = turns.measured(usual)
     ran = {name: graphs[name] for name in measured}
     seconds = [measured[name][0] for name in ran]
     predictions = {PREDICTOR: [predictor.seconds(graph) for graph in ran.values()]}
@@ -160,7 +176,8 @@ def _compared(
     for control, names in WORK.items():
         predictions[control] = leave_one_out(rows, names, seconds)
     summary = {name: judged(found, seconds) for name, found in predictions.items()}
-    lone = _lone_times(turns, ran, options.lone)
+    reference = {"table": usual, "now": float(np.median(turns.references))}
+    lone = _lone_times(turns, ran, usual, lone_seconds)
     complete = [name for name in ran if lone_kernels([ran[name]]).keys() <= lone.keys()]
     if complete:
         sums = [sum_of_lone(ran[name], lone) for name in complete]
@@ -177,7 +194,6 @@ def _compared(
         }
         for index, name in enumerate(ran)
     ]
-    reference = {"table": turns.usual, "now": float(np.median(turns.references))}
     return {"summary": summary, "reference": reference, "networks": networks}
 
 
@@ -190,7 +206,7 @@ def _judged_again(
     return {**before, "summary": {**before["summary"], PREDICTOR: found}, "networks": networks}
 
 
-def _lone_times(turns: Turns, graphs: Mapping[str, Graph], seconds: float) -> dict[Kernel, float]:
+def _lone_times(turns: Turns, graphs: Mapping[str, Graph], usual: float, seconds: float) -> dict[Kernel, float]:
     """Times of single layers, of as many networks as there is time for, the shortest first."""
     times: dict[Kernel, float] = {}
     start = time.perf_counter()
@@ -200,7 +216,11 @@ def _lone_times(turns: Turns, graphs: Mapping[str, Graph], seconds: float) -> di
         }
         if time.perf_counter() - start > seconds:
             return times
-        found = turns.measured({name: alone for name, (_, alone) in missing.items()}, 0.0, 3)
+        with ExitStack() as stack:
+            alone = Turns(turns.target, turns.form, turns.folder, stack, turns.turn)
+            alone.load({name: graph for name, (_, graph) in missing.items()})
+            alone.round(3)
+            found = alone.measured(usual)
         times |= {kernel: found[name][0] if name in found else 0.0 for name, (kernel, _) in missing.items()}
     return times
 
@@ -209,10 +229,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", default="onnxruntime-cpu")
     parser.add_argument("--table", type=Path, help="its latency table; in the user's cache unless given")
-    parser.add_argument("--profile", type=float, default=300.0, help="seconds that the table must have taken")
-    parser.add_argument("--seconds", type=float, default=150.0, help="to measure the networks in all numerics")
+    parser.add_argument("--profile", type=float, default=540.0, help="seconds that the table must have taken")
+    parser.add_argument("--slices", type=int, default=6, help="that the table is measured in, the networks in between")
     parser.add_argument("--turn", type=float, default=0.05, help="seconds of a network's turn")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each network at least")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each network after a slice")
     parser.add_argument("--lone", type=float, default=20.0, help="seconds to measure lone layers, for each numerics")
     parser.add_argument(
         "--again", action="store_true", help="measure nothing: predict again what an earlier run measured"

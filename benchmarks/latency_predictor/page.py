@@ -14,8 +14,9 @@ def page(documents: Sequence[Mapping[str, Any]]) -> str:
         "# Predicted and measured latency of networks that were held out",
         "",
         "Made by `python benchmarks/predictor.py --target TARGET`, once for each target. The latency table knows blocks of "
-        "random networks only. Networks are measured in turns, beside a reference network that says how fast the machine "
-        "is compared with when the table was measured (`reference` in the JSON files). The goal: 95 % within 10 %, and a "
+        "random networks only. It is measured in slices; after each the networks have their turns, so that a machine that "
+        "grows slower does so for both, beside a reference network that says by how much (`reference` in the JSON files). "
+        "The goal: 95 % within 10 %, and a "
         "rank correlation of 0.98. A runtime that takes long to load a network has fewer blocks in its table: ExecuTorch, some "
         "100 in eight minutes, too few for a page. The controls linear in the amounts of "
         "work have rates that were fitted to the other networks of this very list; lone layers are measured one by one.",

@@ -42,7 +42,7 @@ def killed_after(points: int) -> profiling.Progress:
 
 def test_a_profile_that_was_stopped_goes_on_to_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile(TARGET, tmp_path / "whole.json", seconds=12, clock=faked(monkeypatch))
-    for points in (5, 12):
+    for points in (profiling.TOGETHER, 2 * profiling.TOGETHER):
         with pytest.raises(Killed):
             profile(
                 TARGET, tmp_path / "parts.json", seconds=12, clock=faked(monkeypatch), progress=killed_after(points)
@@ -53,7 +53,7 @@ def test_a_profile_that_was_stopped_goes_on_to_the_same_table(tmp_path: Path, mo
     same = min(len(whole.points), len(parts.points))
     assert whole.points[:same] == parts.points[:same]
     assert same > 20
-    assert len(whole.points) - len(parts.points) <= 2 * profiling.TOGETHER  # each stop lost those that had their turns
+    assert abs(len(whole.points) - len(parts.points)) <= profiling.TOGETHER
 
 
 def test_the_table_is_saved_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_however_short_the_time_there_is_enough_to_predict_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = profile(TARGET, tmp_path / "t.json", seconds=0.1, clock=faked(monkeypatch))
-    assert all(len(table.steady(form)) == 20 for form in ("float32", "int8"))
+    assert all(20 <= len(table.steady(form)) < 20 + profiling.TOGETHER for form in ("float32", "int8"))
 
 
 def test_a_profile_whose_time_is_up_measures_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_a_table_of_another_runtime_version_is_refused_unless_forced(
 
 def test_predictions_in_both_numerics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, network = tmp_path / "t.json", GraphNetwork(build(HELD_OUT, torch.zeros))
-    table = profile(TARGET, path, seconds=25, clock=faked(monkeypatch))
+    table = profile(TARGET, path, seconds=40, clock=faked(monkeypatch))
     assert table.numerics == ("float32", "int8")
     truth = network_cost([group.kernel for group in split(network.graph)])
     found = {form: predict_latency(network, TARGET, table=path, numerics=form) for form in table.numerics}

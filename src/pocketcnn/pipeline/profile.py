@@ -154,8 +154,8 @@ class _Profile:
             saved, before, fresh = 0.0, table.seconds, list[Point]()
             least = MIN_MEASUREMENTS * len(self.forms)
             try:
-                for point in self._points(table):
-                    fresh.append(point)
+                for points in self._batches(table):
+                    fresh += points
                     spent = (self.clock() - begun) / 1e9
                     progress(before + spent, seconds, len(table.points) + len(fresh))
                     if spent - saved > SAVED_EVERY:
@@ -169,15 +169,15 @@ class _Profile:
                     table.save(path)
         return table
 
-    def _points(self, table: LatencyTable) -> Iterator[Point]:
-        """The points that the table does not have, in the order of the plan."""
+    def _batches(self, table: LatencyTable) -> Iterator[list[Point]]:
+        """The points that the table does not have, in the order of the plan, those together that were measured together."""
         done = {(point.blocks, point.numerics) for point in table.points}
         wanted = ((blocks, form) for blocks in islice(plan(table.seed), MOST_POINTS) for form in self.forms)
         missing = islice((pair for pair in wanted if pair not in done), MOST_POINTS - len(done))
         while pairs := list(islice(missing, TOGETHER)):
-            yield from self._together(pairs)
+            yield self._together(pairs)
 
-    def _together(self, pairs: Sequence[tuple[str, Numerics]]) -> Iterator[Point]:
+    def _together(self, pairs: Sequence[tuple[str, Numerics]]) -> list[Point]:
         """The points of some (blocks, numerics), measured in turns."""
         with contextlib.ExitStack() as stack:
             sessions: list[tuple[Session, FloatArray] | None] = []
@@ -198,8 +198,8 @@ class _Profile:
                 for samples, there in zip(turns, sessions, strict=True):
                     if there is not None:
                         samples.append(self._samples(*there))
-        for (blocks, form), samples in zip(pairs, turns, strict=True):
-            yield _point(blocks, form, samples, float(np.median(references)))
+        reference = float(np.median(references))
+        return [_point(blocks, form, samples, reference) for (blocks, form), samples in zip(pairs, turns, strict=True)]
 
     def _session(self, graph: Graph, stem: str) -> Session:
         """A session of a file of its own: some runtimes go on reading it."""
