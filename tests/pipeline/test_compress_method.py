@@ -1,5 +1,6 @@
 """What `compress` does beside pruning by one ranking: stages, other structures, zeros; recorded, recovered and resumable."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.models import create
-from pocketcnn.pipeline import shrink
+from pocketcnn.pipeline import narrowing
 from pocketcnn.pipeline.compress import compress
 from pocketcnn.pipeline.method import Method
-from pocketcnn.pipeline.shrink import stage_name, table_clock
+from pocketcnn.pipeline.narrowing import table_clock
+from pocketcnn.pipeline.shrink import stage_name
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.targets import Budget
 from pocketcnn.training import drawn_from
@@ -139,7 +141,7 @@ def test_widths_come_from_the_latency_table_of_the_target(
             if node.op == "conv2d"
         )
 
-    monkeypatch.setattr(shrink, "clock", lambda name: seconds)
+    monkeypatch.setattr(narrowing, "clock", lambda name: seconds)
     said: list[str] = []
     budget = "macs<=50%, latency<=1s@onnxruntime-cpu"
     compress(network, digits, budget, tmp_path, effort=LITTLE, say=said.append)
@@ -154,6 +156,22 @@ def test_without_a_table_the_targets_constant_is_used(tmp_path: Path, monkeypatc
     assert table_clock(Budget.parse("latency<=1ms@onnxruntime-cpu")) is None
     assert table_clock(Budget.parse("latency<=1ms@cortex-m7, macs<=50%")) is None
     assert table_clock(Budget.parse("macs<=50%")) is None
+
+
+@pytest.mark.parametrize("spread", ["sensitive", "best"])
+def test_spreads_that_are_measured(network: GraphNetwork, digits: Path, tmp_path: Path, spread: str) -> None:
+    said: list[str] = []
+    method = Method(spread=spread, stages=1)
+    result = compress(network, digits, "macs<=50%", tmp_path, effort=LITTLE, method=method, say=said.append)
+    recorded = load(tmp_path / "model.safetensors").info.lineage[1].settings["spread"]
+    assert result.met
+    if spread == "sensitive":
+        assert recorded == "sensitive"
+    else:
+        told = next(line for line in said if line.startswith("Spread of the pruning: "))
+        losses = {name: float(loss) for name, loss in re.findall(r"(global|uniform|sensitive) (\d\.\d+) \(", told)}
+        assert len(losses) == 3
+        assert losses[recorded] == min(losses.values())
 
 
 @pytest.mark.parametrize(

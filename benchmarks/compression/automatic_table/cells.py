@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from automatic_table.methods import METHODS
+from automatic_table.methods import BEST, METHODS, SPREADS, best_spread
 from automatic_table.peer import PeerFailed
 from automatic_table.task import TARGET, Task
 from pocketcnn.compression.prune_report import total_madds
@@ -27,13 +27,21 @@ def run(task: Task, methods: Sequence[str] = tuple(METHODS)) -> dict[str, Any]:
     """The figures of a cell: of the unpruned network, and of what each method made of it."""
     results: dict[str, dict[str, Any]] = {PARENT: _figures(task, task.parent.graph)}
     graphs: dict[str, Graph] = {PARENT: task.parent.graph}
+    narrowed: dict[str, Graph] = {}
     for name in methods:
         found = _result(task, name)
         results[name] = found["figures"]
         if "graph" in found:
-            graphs[name] = found["graph"]
+            graphs[name], narrowed[name] = found["graph"], found["narrowed"]
     for name, figures in _timed(graphs).items():
         results[name] |= figures
+    spreads = {name: narrowed[name] for name in SPREADS if name in narrowed}
+    if spreads:
+        began = time.process_time()
+        chosen = best_spread(task, spreads)
+        seconds = time.process_time() - began + sum(results[name]["seconds"] for name in spreads)
+        steps = {"short_training_steps": task.setting.contest_steps * len(spreads)}
+        results[BEST] = {**results[chosen], **steps, "seconds": round(seconds, 2), "chosen": chosen}
     return {**vars(task.cell), "setting": task.setting.name, "bound": task.bound, "methods": results}
 
 
@@ -45,7 +53,7 @@ def _result(task: Task, name: str) -> dict[str, Any]:
     except (BudgetNotMet, PeerFailed) as error:
         return {"figures": {"failed": str(error)}}
     chosen = time.process_time() - began
-    network = GraphNetwork(graph)
+    narrowed, network = graph, GraphNetwork(graph)
     if name != "netadapt":  # whose network has been trained since
         recalibrate(network, task.statistics)
     before = task.held_out.accuracy(network, task.setting.device)
@@ -53,7 +61,7 @@ def _result(task: Task, name: str) -> dict[str, Any]:
     train(network, task.data.train, task.data.val, recipe, teacher=task.parent)
     graph = network.graph.rebuilt()
     notes = {"seconds": round(chosen, 2), "before_recovery": before, "use": task.resource.use(graph) / task.bound}
-    return {"graph": graph, "figures": {**_figures(task, graph), **notes, **task.notes}}
+    return {"graph": graph, "narrowed": narrowed, "figures": {**_figures(task, graph), **notes, **task.notes}}
 
 
 def _figures(task: Task, graph: Graph) -> dict[str, Any]:

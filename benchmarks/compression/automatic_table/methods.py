@@ -9,6 +9,7 @@ import numpy as np
 from automatic_table.peer import torch_pruning
 from automatic_table.task import Task
 from pocketcnn.compression.amc import AmcSettings, UntrainedAccuracy, amc
+from pocketcnn.compression.contest import best_after_tuning
 from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
 from pocketcnn.compression.prune import plan, sensitivity_of
 from pocketcnn.compression.schedule import Counts
@@ -105,6 +106,18 @@ def learned(task: Task) -> Graph:
     return task.space.cut(found.policy.counts)
 
 
+def best_spread(task: Task, narrowed: Mapping[str, Graph]) -> str:
+    """Which of some narrowed networks is best after a short training: what `compress --spread best` does.
+
+    Its result is the winner's, as the fine-tuning is the same.
+    """
+    networks = {name: GraphNetwork(graph) for name, graph in narrowed.items()}
+    for network in networks.values():
+        recalibrate(network, task.statistics)
+    recipe, images = task.setting.contest(len(task.data.train), task.cell.seed)
+    return best_after_tuning(networks, ShortTuner(task.data.train, task.held_out, recipe, images))[0]
+
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "rank": rank,
@@ -116,3 +129,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "torch-pruning": torch_pruning,
     }
 )
+
+SPREADS = ("rank", "uniform", "greedy")
+"""Of these `BEST` is the one that a short training finds to be best."""
+
+BEST = "best"

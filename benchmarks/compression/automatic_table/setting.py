@@ -24,6 +24,7 @@ class Setting:
         recipe: of the training from scratch; `steps` optimizer steps.
         recovery_steps, recovery_rate: of the fine-tuning that every method gets, with the unpruned network as teacher.
         short_steps, short_rate: of the short trainings inside NetAdapt; step: what its first step must save.
+        contest_steps: of the short trainings that choose among spreads, at the same rate.
         episodes, warmup, agent: of AMC.
         multiple: of all widths, of all methods.
     """
@@ -37,6 +38,7 @@ class Setting:
     recovery_rate: float
     short_steps: int
     short_rate: float
+    contest_steps: int
     step: float
     episodes: int
     warmup: int
@@ -55,8 +57,15 @@ class Setting:
 
     def short(self, images: int, seed: int) -> tuple[Recipe, int]:
         """The recipe of one short training, and on how many images it runs."""
-        used = min(images, self.short_steps * self.recipe.batch_size)
-        recipe = self._of(used, self.short_steps, seed, self.short_rate)
+        return self._short(images, self.short_steps, seed)
+
+    def contest(self, images: int, seed: int) -> tuple[Recipe, int]:
+        """The same for the short trainings that choose among spreads."""
+        return self._short(images, self.contest_steps, seed)
+
+    def _short(self, images: int, steps: int, seed: int) -> tuple[Recipe, int]:
+        used = min(images, steps * self.recipe.batch_size)
+        recipe = self._of(used, steps, seed, self.short_rate)
         return recipe.with_(warmup_epochs=0.0, ema_decay=0.0), used
 
     def _of(self, images: int, steps: int, seed: int, rate: float) -> Recipe:
@@ -78,6 +87,7 @@ CPU = Setting(
     recovery_rate=2e-3,
     short_steps=8,
     short_rate=1e-3,
+    contest_steps=24,
     step=0.1,
     episodes=80,
     warmup=20,
@@ -101,6 +111,7 @@ GPU = Setting(
     recovery_rate=1e-3,
     short_steps=30,
     short_rate=2e-4,
+    contest_steps=90,
     step=0.05,
     episodes=400,
     warmup=100,

@@ -70,7 +70,11 @@ def compress(
         str, typer.Option(help="What a channel is worth: energy, magnitude, bn_scale, taylor, fpgm or random.")
     ] = "energy",
     spread: Annotated[
-        str, typer.Option(help="global ranks all channels together, uniform takes the same share from every layer.")
+        str,
+        typer.Option(
+            help="global ranks all channels together, uniform takes the same share from every layer, sensitive less from "
+            "layers that cost more accuracy, best tries all three by a short training."
+        ),
     ] = "global",
     reconstruct: Annotated[
         bool, typer.Option(help="Fit the layers that read removed channels before they are fine-tuned.")

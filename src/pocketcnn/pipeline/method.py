@@ -7,6 +7,10 @@ from pocketcnn.compression.sparsity import Sparsity, parse_sparsity
 from pocketcnn.compression.spread import SPREADS
 from pocketcnn.errors import UsageError
 
+SENSITIVE, BEST = "sensitive", "best"
+SPREADS_OF_METHOD = (*SPREADS, SENSITIVE, BEST)
+"""Layers that are sensitive lose less; or whichever of the others a short training finds to be best."""
+
 CRITERION = "energy"
 """What a channel is worth; it looks at images, but not at their labels."""
 
@@ -17,7 +21,8 @@ class Method:
 
     Attributes:
         criterion: what a channel is worth, see `compression.importance`.
-        spread: ``global`` or ``uniform``, see `compression.spread`.
+        spread: ``global`` or ``uniform``, see `compression.spread`; ``sensitive``, see `compression.sensitivity`; or ``best``,
+            which cuts by each of them and keeps the one that is best after a short training.
         stages: of pruning, with recovery after each; None takes two where less than half of the multiply-adds is left.
         reconstruct: fit the layers that read removed channels before they are fine-tuned.
         resolution: (height, width) of the images that the smaller network takes, if not those of the given one.
@@ -41,8 +46,8 @@ class Method:
 
     def __post_init__(self) -> None:
         criterion(self.criterion)
-        if self.spread not in SPREADS:
-            raise UsageError(f"There is no spread {self.spread!r}. Known: {', '.join(SPREADS)}.")
+        if self.spread not in SPREADS_OF_METHOD:
+            raise UsageError(f"There is no spread {self.spread!r}. Known: {', '.join(SPREADS_OF_METHOD)}.")
         if self.stages is not None and self.stages < 1:
             raise UsageError(f"Pruning takes one stage or more, not {self.stages}.")
         if self.blocks < 0:

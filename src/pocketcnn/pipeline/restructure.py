@@ -8,7 +8,8 @@ from pocketcnn.compression.kernel_shrink import shrink_kernels
 from pocketcnn.compression.resolution import at_resolution
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.figures import Judge
-from pocketcnn.pipeline.shrink import EVIDENCE, Bench, allowed_forms, recover
+from pocketcnn.pipeline.narrowing import EVIDENCE
+from pocketcnn.pipeline.shrink import Bench, allowed_forms, recover
 from pocketcnn.training import recalibrate
 
 

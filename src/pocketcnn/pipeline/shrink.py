@@ -7,24 +7,21 @@ Each step is taken only when the budget needs it: float before int8, whole befor
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
-from pocketcnn.compression.bounds import Measure, clock, together
-from pocketcnn.compression.prune import Fits, PrunePlan, PruneSettings, plan
+from pocketcnn.compression.prune import Fits
 from pocketcnn.compression.quantization import LearnedSteps, QuantizeSettings, quantize
-from pocketcnn.compression.reconstruction import reconstruct
 from pocketcnn.compression.sparsity import Sparsity, sparsify, zero_share, zeros_kept
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset
-from pocketcnn.errors import BudgetNotMet, PocketcnnError
 from pocketcnn.graph import Graph, GraphNetwork, Stage
 from pocketcnn.pipeline.figures import FORMS, Judge
 from pocketcnn.pipeline.method import CRITERION as CRITERION
 from pocketcnn.pipeline.method import Method
+from pocketcnn.pipeline.narrowing import EVIDENCE, choose, mend, narrowing_of, settled
 from pocketcnn.pipeline.recipes import Sets, Trainings
 from pocketcnn.pipeline.store import forms_with_shared_weights, make_shared, stored_form
 from pocketcnn.pipeline.workspace import Workspace
@@ -37,15 +34,6 @@ FAR = 0.5
 
 AGREEMENT = 0.995
 """Share of the validation images on which an integer network must answer like the float one to need no fine-tuning."""
-
-EVIDENCE = 1024
-"""Training images that show what a channel is worth; they give the batch norms their statistics, too."""
-
-BATCH = 64
-
-DEFAULT_MULTIPLE = 8
-"""Channel counts are rounded to this where the budget names no target that says what it likes."""
-
 
 Pruner = Callable[[GraphNetwork, "Bench", Fits], tuple[GraphNetwork, bool]]
 """Prunes a network until it fits and recovers it against the unpruned one; whether it could be made to fit."""
@@ -152,8 +140,8 @@ def prune(parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork,
 
     In several stages each leaves the same share of the multiply-adds of the stage before it.
     """
-    narrowing = narrowing_of(bench)
-    how = {**plain(narrowing.settings), "reconstruct": narrowing.reconstruct, "stages": bench.method.stages}
+    narrowing = settled(narrowing_of(bench), parent, fits, bench)
+    how = {**narrowing.record(), "reconstruct": narrowing.reconstruct, "stages": bench.method.stages}
     whole, source = count(parent.graph).madds, parent
     cut = choose(parent, fits, narrowing)
     kept = count(cut.graph).madds / whole
@@ -178,85 +166,6 @@ def stage_name(stage: int, stages: int) -> str:
     if stage == stages:
         return "pruned"
     return "pruned halfway" if 2 * stage == stages else f"pruned, stage {stage} of {stages}"
-
-
-@dataclass(frozen=True)
-class Narrowing:
-    """How channels are chosen, on which images (N, C, H, W) with labels (N,), and what is done with those that are left."""
-
-    settings: PruneSettings
-    images: Tensor
-    labels: Tensor
-    seconds: Measure | None = None
-    """Predicts the latency on the targets; widths are then those at which it has its steps."""
-    reconstruct: bool = True
-
-    @property
-    def batches(self) -> list[tuple[Tensor, Tensor]]:
-        """The images in small batches."""
-        return list(zip(torch.split(self.images, BATCH), torch.split(self.labels, BATCH), strict=True))
-
-
-def narrowing_of(bench: Bench) -> Narrowing:
-    """How the channels of the networks on this bench are chosen."""
-    method, seconds = bench.method, table_clock(bench.budget)
-    if seconds is not None:
-        bench.say(f"Channel counts are taken from the latency table of {', '.join(bench.budget.targets)}")
-    multiple = max([load_target(name).channel_multiple for name in bench.budget.targets], default=DEFAULT_MULTIPLE)
-    settings = PruneSettings(
-        criterion=method.criterion, spread=method.spread, multiple=multiple, seed=bench.trainings.seed
-    )
-    return Narrowing(settings, *bench.sets.evidence(EVIDENCE), seconds, method.reconstruct)
-
-
-def table_clock(budget: Budget) -> Measure | None:
-    """The latency on the targets of `budget` by their tables; None where one has no table that is true here."""
-    targets = [load_target(name) for name in budget.targets]
-    if any(target.runtime is None for target in targets):
-        return None  # a roofline has no steps
-    try:
-        return together([clock(target.name) for target in targets])
-    except PocketcnnError:
-        return None
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A graph without its least important channels, and which these are: None where no choice fits, and this is the narrowest."""
-
-    graph: Graph
-    plan: PrunePlan | None
-
-
-def choose(network: GraphNetwork, fits: Fits, how: Narrowing) -> Cut:
-    """The least important channels of `network` go until it fits; or as many as may, where nothing does."""
-    tried: list[Graph] = []
-
-    def watched(graph: Graph) -> bool:
-        tried.append(graph)
-        return fits(graph)
-
-    whole = network.graph
-    try:
-        found = plan(whole, watched, how.settings, batches=how.batches, seconds=how.seconds)
-    except BudgetNotMet:
-        return Cut(tried[0], None)  # the search begins with the narrowest network
-    return Cut(found.apply(whole), found)
-
-
-def mend(network: GraphNetwork, cut: Cut, how: Narrowing) -> GraphNetwork:
-    """What was cut from `network`, its layers fitted to what they answered there, its batch norms given their statistics."""
-    graph = cut.graph
-    if how.reconstruct and cut.plan is not None:
-        graph = reconstruct(network.graph, graph, cut.plan.coupling, cut.plan.classes, how.images)
-    narrower = GraphNetwork(graph, network.info)
-    recalibrate(narrower, how.images)
-    return narrower
-
-
-def plain(settings: PruneSettings) -> dict[str, object]:
-    """The settings as the record of a stage takes them."""
-    return {**asdict(settings), "keep": list(settings.keep)}
 
 
 def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, how: dict[str, object]) -> None:

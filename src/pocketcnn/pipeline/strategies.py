@@ -7,34 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
-from pocketcnn.compression.prune import Fits, PruneSettings
+from pocketcnn.compression.prune import Fits
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.compression.resource import Resource
-from pocketcnn.compression.short_tuning import HeldOut, ShortTuner
 from pocketcnn.compression.space import PruningSpace
 from pocketcnn.cost import count
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.figures import artefact_bytes, counted, estimated, in_form
-from pocketcnn.pipeline.shrink import Bench, Pruner, narrowing_of, recover, telling_forms
+from pocketcnn.pipeline.narrowing import held_out_of, narrowing_of, short_tuner
+from pocketcnn.pipeline.shrink import Bench, Pruner, recover, telling_forms
 from pocketcnn.targets import Budget, Quantity, load_target
 from pocketcnn.targets.latency import LatencyPredictor, load_predictor
-from pocketcnn.training import Recipe
 
 if TYPE_CHECKING:
     from pocketcnn.compression.amc.agent import Actor
 
 STRATEGIES = ("rank", "netadapt", "amc")
 
-JUDGED_ON = 1024
-"""Validation images that choose among proposals and policies, at most."""
-
 OF_SHAPES = frozenset({Quantity.MACS, Quantity.PARAMS, Quantity.RAM, Quantity.LATENCY})
 """What a float graph can be judged by without the values of its weights."""
-
-SHORT_RATE = 0.1
-"""The learning rate of short fine-tuning, as a share of that of training from scratch."""
 
 AUTOMATIC = "automatic"
 """The folder in the output that holds what a strategy found out."""
@@ -129,14 +122,6 @@ class _Figures:
         return estimated(deployed, load_target(target)).value if clock is None else clock.seconds(deployed)
 
 
-def _plain(settings: PruneSettings) -> dict[str, object]:
-    return {**asdict(settings), "keep": list(settings.keep)}
-
-
-def _held_out(bench: Bench) -> HeldOut:
-    return HeldOut.of(bench.sets.val, JUDGED_ON, bench.trainings.seed)
-
-
 @dataclass
 class NetAdaptPruner:
     """Prunes by NetAdapt. A tightened budget goes on from where the last one ended."""
@@ -167,31 +152,8 @@ class NetAdaptPruner:
         )
         network = GraphNetwork(adapted.network.graph.rebuilt(), parent.info)
         how = {"strategy": "netadapt", "steps": len(steps), "step": settings.step, "decay": settings.decay}
-        recover("pruned", network, parent, bench, {**how, **_plain(narrowing.settings)})
+        recover("pruned", network, parent, bench, {**how, **narrowing.record()})
         return network, adapted.met
-
-
-def short_tuner(bench: Bench) -> ShortTuner:
-    """Fine-tunes for the effort's `short_steps` optimizer steps."""
-    trainings = bench.trainings
-    batch = trainings.recovery().batch_size
-    images = min(len(bench.sets.train), trainings.effort.short_steps * batch)
-    epochs = max(1, round(trainings.effort.short_steps * batch / images))
-    return ShortTuner(
-        bench.sets.train, _held_out(bench), short_recipe(trainings.base, batch, epochs, trainings.seed), images
-    )
-
-
-def short_recipe(base: Recipe, batch: int, epochs: int, seed: int) -> Recipe:
-    """A low rate, and no averaging of weights over so few steps."""
-    return base.with_(
-        epochs=epochs,
-        batch_size=batch,
-        learning_rate=base.learning_rate * SHORT_RATE,
-        warmup_epochs=0.0,
-        ema_decay=0.0,
-        seed=seed,
-    )
 
 
 @dataclass
@@ -208,7 +170,7 @@ class AmcPruner:
         space = PruningSpace.of(
             parent.graph, budget_share(bench.budget, parent.graph), narrowing.settings, narrowing.batches
         )
-        judge = UntrainedAccuracy(space, _held_out(bench), bench.sets.calibration())
+        judge = UntrainedAccuracy(space, held_out_of(bench), bench.sets.calibration())
         episodes = bench.trainings.effort.episodes
         settings = AmcSettings(warmup=max(1, episodes // 4), episodes=episodes, seed=bench.trainings.seed)
         met, counts = True, space.most
@@ -225,6 +187,6 @@ class AmcPruner:
             met = False
         network = judge.network(counts, parent.info)
         kept = [[list(space.layers(group)), 1 - counts[group] / space.units(group)] for group in space.movable]
-        how = {"strategy": "amc", "episodes": episodes, "kept": kept, **_plain(narrowing.settings)}
+        how = {"strategy": "amc", "episodes": episodes, "kept": kept, **narrowing.record()}
         recover("pruned", network, parent, bench, how)
         return network, met
