@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from automatic_table.methods import BEST, METHODS, SPREADS, best_spread
+from automatic_table.methods import METHODS
 from automatic_table.peer import PeerFailed
 from automatic_table.task import TARGET, Task
 from pocketcnn.compression.prune_report import total_madds
@@ -27,21 +27,13 @@ def run(task: Task, methods: Sequence[str] = tuple(METHODS)) -> dict[str, Any]:
     """The figures of a cell: of the unpruned network, and of what each method made of it."""
     results: dict[str, dict[str, Any]] = {PARENT: _figures(task, task.parent.graph)}
     graphs: dict[str, Graph] = {PARENT: task.parent.graph}
-    narrowed: dict[str, Graph] = {}
     for name in methods:
         found = _result(task, name)
         results[name] = found["figures"]
         if "graph" in found:
-            graphs[name], narrowed[name] = found["graph"], found["narrowed"]
+            graphs[name] = found["graph"]
     for name, figures in _timed(graphs).items():
         results[name] |= figures
-    spreads = {name: narrowed[name] for name in SPREADS if name in narrowed}
-    if spreads:
-        began = time.process_time()
-        chosen = best_spread(task, spreads)
-        seconds = time.process_time() - began + sum(results[name]["seconds"] for name in spreads)
-        steps = {"short_training_steps": task.setting.contest_steps * len(spreads)}
-        results[BEST] = {**results[chosen], **steps, "seconds": round(seconds, 2), "chosen": chosen}
     return {**vars(task.cell), "setting": task.setting.name, "bound": task.bound, "methods": results}
 
 
@@ -52,8 +44,8 @@ def _result(task: Task, name: str) -> dict[str, Any]:
         graph = METHODS[name](task)
     except (BudgetNotMet, PeerFailed) as error:
         return {"figures": {"failed": str(error)}}
-    chosen = time.process_time() - began
-    narrowed, network = graph, GraphNetwork(graph)
+    chosen = time.process_time() - began + task.notes.pop("earlier_seconds", 0.0)
+    network = GraphNetwork(graph)
     if name != "netadapt":  # whose network has been trained since
         recalibrate(network, task.statistics)
     before = task.held_out.accuracy(network, task.setting.device)
@@ -61,7 +53,7 @@ def _result(task: Task, name: str) -> dict[str, Any]:
     train(network, task.data.train, task.data.val, recipe, teacher=task.parent)
     graph = network.graph.rebuilt()
     notes = {"seconds": round(chosen, 2), "before_recovery": before, "use": task.resource.use(graph) / task.bound}
-    return {"graph": graph, "narrowed": narrowed, "figures": {**_figures(task, graph), **notes, **task.notes}}
+    return {"graph": graph, "figures": {**_figures(task, graph), **notes, **task.notes}}
 
 
 def _figures(task: Task, graph: Graph) -> dict[str, Any]:

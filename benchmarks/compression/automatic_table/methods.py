@@ -1,5 +1,6 @@
 """The methods that are compared: each turns a task into a narrowed graph, before the fine-tuning that all get alike."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -11,8 +12,10 @@ from automatic_table.task import Task
 from pocketcnn.compression.amc import AmcSettings, UntrainedAccuracy, amc
 from pocketcnn.compression.contest import best_after_tuning
 from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
-from pocketcnn.compression.prune import plan, sensitivity_of
+from pocketcnn.compression.prune import PrunePlan, plan, sensitivity_of
+from pocketcnn.compression.reconstruction import reconstruct
 from pocketcnn.compression.schedule import Counts
+from pocketcnn.compression.sensitivity import Sensitivity
 from pocketcnn.compression.short_tuning import ShortTuner
 from pocketcnn.compression.space import PruningSpace
 from pocketcnn.errors import BudgetNotMet
@@ -21,32 +24,64 @@ from pocketcnn.training import recalibrate
 
 Method = Callable[[Task], Graph]
 
+SPREADS = ("rank", "uniform", "greedy")
+"""Of these `best` takes the one whose network is best after a short training."""
+
 
 def rank(task: Task) -> Graph:
     """All channels of the network in one ranking: what `compress` does unless told otherwise."""
-    found = plan(task.parent.graph, task.fits, task.channels, batches=task.batches, by_shape=True)
-    return found.apply(task.parent.graph)
+    return _planned(task, "rank").apply(task.parent.graph)
 
 
 def uniform(task: Task) -> Graph:
     """The same share of every layer."""
-    settings = replace(task.channels, spread="uniform")
-    return plan(task.parent.graph, task.fits, settings, batches=task.batches, by_shape=True).apply(task.parent.graph)
+    return _planned(task, "uniform").apply(task.parent.graph)
 
 
 def greedy(task: Task) -> Graph:
     """Layers that are sensitive when they are narrowed alone lose less (Li et al., 2017)."""
+    return _planned(task, "greedy").apply(task.parent.graph)
 
+
+def _planned(task: Task, spread: str) -> PrunePlan:
+    """What a spread chooses; looked up if it ran before."""
+    if spread not in task.plans:
+        began = time.process_time()
+        settings = replace(task.channels, spread="uniform") if spread == "uniform" else task.channels
+        sensitivity = _sensitivity(task) if spread == "greedy" else None
+        found = plan(
+            task.parent.graph, task.fits, settings, batches=task.batches, by_shape=True, sensitivity=sensitivity
+        )
+        task.plans[spread] = found, time.process_time() - began
+    return task.plans[spread][0]
+
+
+def _sensitivity(task: Task) -> Sensitivity:
     def evaluate(graph: Graph) -> float:
         network = GraphNetwork(graph)
         recalibrate(network, task.statistics)
         return task.held_out.accuracy(network, task.setting.device)
 
-    sensitivity = sensitivity_of(task.parent.graph, evaluate, task.channels, batches=task.batches)
-    found = plan(
-        task.parent.graph, task.fits, task.channels, batches=task.batches, by_shape=True, sensitivity=sensitivity
-    )
-    return found.apply(task.parent.graph)
+    return sensitivity_of(task.parent.graph, evaluate, task.channels, batches=task.batches)
+
+
+def best(task: Task) -> Graph:
+    """`compress --spread best`: layers fitted anew to what they answered, by each spread, and a short training of each."""
+    task.notes["earlier_seconds"] = sum(task.plans[spread][1] for spread in SPREADS if spread in task.plans)
+    networks = {spread: _mended(task, _planned(task, spread)) for spread in SPREADS}
+    recipe, images = task.setting.contest(len(task.data.train), task.cell.seed)
+    tuner = ShortTuner(task.data.train, task.held_out, recipe, images)
+    chosen, _ = best_after_tuning(networks, tuner)
+    task.notes.update(chosen=chosen, short_training_steps=task.setting.contest_steps * len(SPREADS))
+    return networks[chosen].graph
+
+
+def _mended(task: Task, found: PrunePlan) -> GraphNetwork:
+    whole = task.parent.graph
+    images = task.data.evidence[0]
+    network = GraphNetwork(reconstruct(whole, found.apply(whole), found.coupling, found.classes, images))
+    recalibrate(network, task.statistics)
+    return network
 
 
 def random(task: Task) -> Graph:
@@ -106,18 +141,6 @@ def learned(task: Task) -> Graph:
     return task.space.cut(found.policy.counts)
 
 
-def best_spread(task: Task, narrowed: Mapping[str, Graph]) -> str:
-    """Which of some narrowed networks is best after a short training: what `compress --spread best` does.
-
-    Its result is the winner's, as the fine-tuning is the same.
-    """
-    networks = {name: GraphNetwork(graph) for name, graph in narrowed.items()}
-    for network in networks.values():
-        recalibrate(network, task.statistics)
-    recipe, images = task.setting.contest(len(task.data.train), task.cell.seed)
-    return best_after_tuning(networks, ShortTuner(task.data.train, task.held_out, recipe, images))[0]
-
-
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "rank": rank,
@@ -127,10 +150,6 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "random": random,
         "greedy": greedy,
         "torch-pruning": torch_pruning,
+        "best": best,
     }
 )
-
-SPREADS = ("rank", "uniform", "greedy")
-"""Of these `BEST` is the one that a short training finds to be best."""
-
-BEST = "best"

@@ -26,9 +26,10 @@ def page(documents: Sequence[Document]) -> str:
         "same trained network to the same bound; batch norms get their statistics again, and all are then fine-tuned by the same "
         "recipe against the unpruned network. `rank`, `netadapt` and `amc` are the strategies of `pocketcnn compress`. "
         "`uniform` takes the same share of every layer, `random` shares drawn at random, `greedy` shares by the sensitivity of "
-        "each layer (Li et al., 2017). `best` is `--spread best`: of `rank`, `uniform` and `greedy` the one whose network has "
-        "the lowest loss on the validation images after a short training. Within a layer all of these rank channels alike, so "
-        "they differ by the shares alone; what `compress` does beside that, fitting layers anew by least squares, is left out. "
+        "each layer (Li et al., 2017). Within a layer all of these rank channels alike, so they differ by the shares alone. "
+        "`best` is `compress --spread best` as it is: it narrows by `rank`, `uniform` and `greedy`, fits the layers that are "
+        "left by least squares to what they answered before, trains each for a short while and goes on with the one of the "
+        "lowest loss on the validation images. "
         "`torch-pruning` is Torch-Pruning with its group magnitude importance over the whole network. The short trainings of "
         "NetAdapt come on top of the fine-tuning that all get; the table of the effort says how many there were.",
         "",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from automatic_table.material import Images
 from automatic_table.setting import Setting
-from pocketcnn.compression.prune import PruneSettings
+from pocketcnn.compression.prune import PrunePlan, PruneSettings
 from pocketcnn.compression.resource import MADDS, Resource, latency_on
 from pocketcnn.compression.short_tuning import HeldOut
 from pocketcnn.compression.space import PruningSpace
@@ -50,6 +50,8 @@ class Task:
     bound: float
     notes: dict[str, Any] = field(default_factory=dict)
     """What the method that runs has to say beside its network."""
+    plans: dict[str, tuple[PrunePlan, float]] = field(default_factory=dict)
+    """What spreads that ran before chose, and the seconds that it took."""
 
     @classmethod
     def of(cls, cell: Cell, setting: Setting, data: Images, module: nn.Module) -> "Task":
