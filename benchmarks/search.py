@@ -5,6 +5,7 @@
     python benchmarks/search.py --part points --dataset mnist     # train every network of a small space once
     python benchmarks/search.py --part runs                       # strategies on those accuracies, many seeds
     python benchmarks/search.py --part finals                     # what they found, trained in full, beside the zoo
+    python benchmarks/search.py --part latency                    # searches for a measured latency, and the zoo at it
     python benchmarks/search.py --seconds 1800                    # as much as fits in half an hour
     python benchmarks/search.py --setting gpu                     # more evaluations, longer trainings
     python benchmarks/search.py --pages                           # only write the page
@@ -26,18 +27,21 @@ import torch
 
 from pocketcnn.files import write_text
 from pocketcnn.search.trial import Finished
+from search_table.at_latency import SLACK, AtLatency, fitting_width, sized
+from search_table.at_latency import name_of as key_of
+from search_table.at_latency import widest_within as widest_at
 from search_table.finals import ZOO, found_network, fully_trained, latencies, widest_within, zoo_network
 from search_table.material import all_points, images, name_of, small_space
 from search_table.page import page
 from search_table.plots import drawing
 from search_table.points import Table, trained_row
 from search_table.runs import area, curve, searched
-from search_table.setting import DATASETS, REAL, SETTINGS, STRATEGIES, TASKS, Setting
+from search_table.setting import AT_LATENCY, DATASETS, REAL, SETTINGS, STRATEGIES, TASKS, Setting
 from search_table.synthetic import ChainSpace
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
 LINES, PAGE = "search.jsonl", "search.md"
-PARTS = ("synthetic", "points", "runs", "finals")
+PARTS = ("synthetic", "points", "runs", "finals", "latency")
 Document = Mapping[str, Any]
 
 
@@ -177,7 +181,64 @@ def finals(setting: Setting, store: Store, datasets: tuple[str, ...]) -> Iterato
                 yield {**head, "seed": seed, **found}
 
 
-PART = {"synthetic": synthetic, "points": points, "runs": runs, "finals": finals}
+def latency(setting: Setting, store: Store, datasets: tuple[str, ...]) -> Iterator[Document]:
+    """Searches for a measured latency, what they found trained in full, and the zoo scaled to that latency."""
+    size = sized(setting)
+    if not store.has(setting, "latency", "width"):
+        yield {**_head(setting, "latency", "width"), "width": fitting_width(size)}
+    lines = store.of(setting, "latency")
+    width = next(each["width"] for each in lines if each["key"] == "width")
+    for dataset in datasets:
+        question = AtLatency(dataset, size, width)
+        yield from _searches(question, setting, store)
+        own = [each for each in store.of(setting, "latency") if each.get("dataset") == dataset]
+        found = sorted({key_of(each["places"]) for each in own if each.get("places")})
+        yield from _finals_at(question, setting, store, found)
+
+
+def _searches(question: AtLatency, setting: Setting, store: Store) -> Iterator[Document]:
+    for seed, strategy in product(range(setting.latency_seeds), AT_LATENCY):
+        key = f"{question.dataset} {strategy} {seed}"
+        if store.has(setting, "latency", key):
+            continue
+        began = time.process_time()
+        space, evaluations = question.space, setting.latency_evaluations
+        trials = searched(strategy, space, question.evaluate, REAL, evaluations, seed)
+        kept = [trial for trial in trials if trial.evaluation.use <= SLACK]
+        best = max(kept, key=lambda trial: trial.evaluation.accuracy, default=None)
+        yield {
+            **_head(setting, "latency", key),
+            "dataset": question.dataset,
+            "strategy": strategy,
+            "seed": seed,
+            "kept": len(kept),
+            "val": None if best is None else best.evaluation.accuracy,
+            "places": None if best is None else list(space.places(best.point)),
+            "seconds": round(time.process_time() - began, 1),
+        }
+
+
+def _finals_at(question: AtLatency, setting: Setting, store: Store, found: list[str]) -> Iterator[Document]:
+    places = {name: [int(place) for place in name.split()] for name in found}
+    key = f"{question.dataset} latencies {' | '.join(found)}"
+    if not store.has(setting, "latency", key):
+        measured = question.measured(list(places.values()))
+        yield {**_head(setting, "latency", key), "dataset": question.dataset, "found": found, "latencies": measured}
+    measured = next(each["latencies"] for each in store.of(setting, "latency") if each["key"] == key)
+    for seed, name in product(range(setting.final_seeds), found):
+        key = f"{question.dataset} {name} {seed}"
+        if not store.has(setting, "latency", key):
+            head = {**_head(setting, "latency", key), "dataset": question.dataset, "network": name, "seed": seed}
+            yield {**head, **question.final(places[name], seed)}
+    for seed, network in product(range(setting.final_seeds), ZOO):
+        name = f"{network} {widest_at(network, measured, setting):g}"
+        key = f"{question.dataset} {name} {seed}"
+        if not store.has(setting, "latency", key):
+            head = {**_head(setting, "latency", key), "dataset": question.dataset, "network": name, "seed": seed}
+            yield {**head, **question.final_of_zoo(network, float(name.split()[1]), seed)}
+
+
+PART = {"synthetic": synthetic, "points": points, "runs": runs, "finals": finals, "latency": latency}
 
 
 def _winners(setting: Setting, store: Store, dataset: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from search_table.finals import ZOO
+from search_table.latency_page import at_latency
 from search_table.setting import CONTROL, CONTROLLERS, DATASETS, SETTINGS, STRATEGIES, TASKS, TIGHT, Setting
 from search_table.statistics import compared, interval
 
@@ -35,6 +36,7 @@ def page(documents: Sequence[Document]) -> str:
         own = [each for each in documents if each["setting"] == setting.name]
         if own:
             lines += ["", f"## Setting `{setting.name}`", *_synthetic(own, setting), *_real(own, setting)]
+            lines += at_latency(own, setting)
     return "\n".join([*lines, "", *_coverage(documents)]) + "\n"
 
 
@@ -236,7 +238,7 @@ def _coverage(documents: Sequence[Document]) -> list[str]:
     """What has run."""
     lines = ["## What has run", "", "| setting | part | lines |", "| --- | --- | ---: |"]
     for setting in SETTINGS:
-        for part in ("synthetic", "points", "runs", "finals"):
+        for part in ("synthetic", "points", "runs", "finals", "latency"):
             count = sum(each["setting"] == setting and each["part"] == part for each in documents)
             lines.append(f"| {setting} | {part} | {count} |")
     return lines

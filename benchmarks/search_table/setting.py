@@ -20,6 +20,9 @@ RECIPE = Recipe(
     batch_size=64, optimizer="adamw", learning_rate=8e-3, weight_decay=0.01, label_smoothing=0.0, ema_decay=0.99
 )
 
+AT_LATENCY = (CONTROL, "evolution", "mnasnet")
+"""Strategies that search for a measured latency."""
+
 DATASETS = ("digits", "mnist")
 TIGHT = 0.4
 """The share of the points that keep the budget on real images."""
@@ -35,6 +38,7 @@ class Setting:
         side: of the square images; images: for training. epochs: of a proxy training, of which successive halving takes thirds.
         recipe: of every training; final_epochs, final_seeds: of the training in full.
         zoo: widths at which networks of the zoo are compared.
+        latency_side, latency_evaluations, latency_epochs, latency_seeds: of the searches for a measured latency.
     """
 
     name: str
@@ -49,6 +53,10 @@ class Setting:
     final_epochs: int
     final_seeds: int
     zoo: tuple[float, ...]
+    latency_side: int
+    latency_evaluations: int
+    latency_epochs: int
+    latency_seeds: int
 
 
 CPU = Setting(
@@ -64,6 +72,10 @@ CPU = Setting(
     final_epochs=20,
     final_seeds=3,
     zoo=(0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0),
+    latency_side=24,
+    latency_evaluations=12,
+    latency_epochs=3,
+    latency_seeds=3,
 )
 """About an hour on two cores."""
 
@@ -80,6 +92,10 @@ GPU = Setting(
     final_epochs=120,
     final_seeds=5,
     zoo=(0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0),
+    latency_side=28,
+    latency_evaluations=100,
+    latency_epochs=20,
+    latency_seeds=5,
 )
 
 SETTINGS = {setting.name: setting for setting in (CPU, GPU)}

@@ -1,6 +1,7 @@
 """The benchmark of the search strategies: its page is a function of its lines, and its curves are what searches had."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import search as benchmark
 from pocketcnn.search.objective import ACCURACY
 from pocketcnn.search.trial import Evaluation, Finished, Proposal
+from search_table import at_latency
 from search_table.material import all_points, images, name_of, small_space
 from search_table.page import page
 from search_table.plots import drawing
@@ -148,3 +150,31 @@ def test_a_line_that_was_cut_off_is_run_again(tmp_path: Path) -> None:
     assert store.has(CPU, "synthetic", "accuracy random 0")
     assert not store.has(CPU, "synthetic", "accuracy random 1")
     assert not store.has(GPU, "synthetic", "accuracy random 0")
+
+
+def test_searches_for_a_latency_end_with_networks_beside_the_zoo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_latency, "WIDTHS", (0.25,))
+    monkeypatch.setattr(at_latency, "LOOKS", 1)
+    monkeypatch.setattr(at_latency, "SLACK", 100.0)  # whatever the machine does meanwhile
+    monkeypatch.setattr(benchmark, "SLACK", 100.0)
+    tiny = replace(CPU, images=64, latency_side=12, latency_evaluations=2, latency_epochs=1, latency_seeds=1)
+    tiny = replace(tiny, final_epochs=1, final_seeds=1, zoo=(0.1,))
+    store = benchmark.Store(tmp_path / "lines.jsonl")
+    for document in benchmark.latency(tiny, store, ("digits",)):
+        store.add(document)
+    again = benchmark.Store(tmp_path / "lines.jsonl")
+    assert list(benchmark.latency(tiny, again, ("digits",))) == []  # nothing is done twice
+    text = page(again.documents)
+    rows = [line for line in text.splitlines() if "the zoo |" in line]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "mobilenet_v2 0.1x",
+        "mobilenet_v3_small 0.1x",
+        "shufflenet_v2 0.1x",
+    ]
+    assert "| random | 1 |" in text
+    assert "are at least as accurate as the best of the zoo at that latency" in text
+    found = next(each for each in again.documents if each.get("strategy") == "random")
+    assert 0 <= found["val"] <= 1
+    assert len(found["places"]) == len(at_latency.AtLatency("digits", tiny, 0.25).space.decisions)
