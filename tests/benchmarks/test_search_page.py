@@ -152,6 +152,7 @@ def test_a_line_that_was_cut_off_is_run_again(tmp_path: Path) -> None:
     assert not store.has(GPU, "synthetic", "accuracy random 0")
 
 
+@pytest.mark.slow
 def test_searches_for_a_latency_end_with_networks_beside_the_zoo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
