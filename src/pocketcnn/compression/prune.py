@@ -16,7 +16,7 @@ from pocketcnn.compression.importance import Evidence, criterion
 from pocketcnn.compression.prune_report import PruneReport, parameters, total_madds
 from pocketcnn.compression.ratios import counts_of
 from pocketcnn.compression.schedule import Counts, Schedule, schedule
-from pocketcnn.compression.sensitivity import Evaluate, Sensitivity, measure_sensitivity
+from pocketcnn.compression.sensitivity import SHARES, Evaluate, Sensitivity, measure_sensitivity
 from pocketcnn.compression.spread import SPREADS
 from pocketcnn.compression.widths import efficient_widths
 from pocketcnn.errors import BudgetNotMet, UsageError
@@ -213,13 +213,17 @@ def plan_ratios(
 
 
 def sensitivity_of(
-    graph: Graph, evaluate: Evaluate, settings: PruneSettings | None = None, *, batches: Batches = ()
+    graph: Graph,
+    evaluate: Evaluate,
+    settings: PruneSettings | None = None,
+    *,
+    batches: Batches = (),
+    shares: Sequence[float] = SHARES,
 ) -> Sensitivity:
-    """The sensitivity of each channel group of `graph`, its channels ranked by the settings' criterion."""
+    """The sensitivity of each channel group of `graph` to losing `shares`, its channels ranked by the settings' criterion."""
     coupling = couple(graph)
-    return measure_sensitivity(
-        graph, coupling, ordered(graph, coupling, settings or PruneSettings(), batches), evaluate
-    )
+    order = ordered(graph, coupling, settings or PruneSettings(), batches)
+    return measure_sensitivity(graph, coupling, order, evaluate, shares)
 
 
 def ordered(

@@ -19,7 +19,7 @@ PER_SHARE = 1e-6
 """Keeps the order of units that cost nothing: those go first of which the smaller share is gone."""
 
 Evaluate = Callable[[Graph], float]
-"""The accuracy of a graph on validation images, from 0 to 1."""
+"""The accuracy of a graph on validation images, from 0 to 1; or anything else of which more is better."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pocketcnn.targets.latency.kernels import Kernel
 LENGTH = 4.0
 """Distance in `place`, in doublings of a size, over which shares stay alike."""
 
-LANDMARKS = 160
+LANDMARKS = 320
 """Places of a family on which its function is built."""
 
 AMPLITUDES = (0.1, 0.2, 0.4, 0.8)
