@@ -192,8 +192,14 @@ def latency(setting: Setting, store: Store, datasets: tuple[str, ...]) -> Iterat
         question = AtLatency(dataset, size, width)
         yield from _searches(question, setting, store)
         own = [each for each in store.of(setting, "latency") if each.get("dataset") == dataset]
-        found = sorted({key_of(each["places"]) for each in own if each.get("places")})
+        found = sorted({_best_places(own, strategy) for strategy in AT_LATENCY} - {""})
         yield from _finals_at(question, setting, store, found)
+
+
+def _best_places(rows: list[Document], strategy: str) -> str:
+    """The best network of a strategy within the budget, of all its seeds; empty if there is none."""
+    own = [each for each in rows if each.get("strategy") == strategy and each["places"]]
+    return key_of(max(own, key=lambda each: (each["val"], -each["seed"]))["places"]) if own else ""
 
 
 def _searches(question: AtLatency, setting: Setting, store: Store) -> Iterator[Document]:
@@ -225,12 +231,12 @@ def _finals_at(question: AtLatency, setting: Setting, store: Store, found: list[
         measured = question.measured(list(places.values()))
         yield {**_head(setting, "latency", key), "dataset": question.dataset, "found": found, "latencies": measured}
     measured = next(each["latencies"] for each in store.of(setting, "latency") if each["key"] == key)
-    for seed, name in product(range(setting.final_seeds), found):
+    for seed, name in product(range(setting.latency_seeds), found):
         key = f"{question.dataset} {name} {seed}"
         if not store.has(setting, "latency", key):
             head = {**_head(setting, "latency", key), "dataset": question.dataset, "network": name, "seed": seed}
             yield {**head, **question.final(places[name], seed)}
-    for seed, network in product(range(setting.final_seeds), ZOO):
+    for seed, network in product(range(setting.latency_seeds), ZOO):
         name = f"{network} {widest_at(network, measured, setting):g}"
         key = f"{question.dataset} {name} {seed}"
         if not store.has(setting, "latency", key):

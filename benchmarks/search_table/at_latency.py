@@ -97,7 +97,8 @@ class AtLatency:
 
 def sized(setting: Setting) -> Setting:
     """The setting with the images and proxy trainings of these searches."""
-    return replace(setting, side=setting.latency_side, epochs=setting.latency_epochs)
+    epochs = {"epochs": setting.latency_epochs, "final_epochs": setting.latency_final_epochs}
+    return replace(setting, side=setting.latency_side, **epochs)
 
 
 def fitting_width(setting: Setting) -> float:

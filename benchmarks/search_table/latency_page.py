@@ -24,7 +24,7 @@ def at_latency(documents: Sequence[Document], setting: Setting) -> list[str]:
         f"on ONNX Runtime, one thread; every network is measured in turns with it, and {SLACK - 1:.0%} more is let pass. The "
         f"space is `{SPACE}` at width {width:g}, of whose networks about half keep the budget. Each search has "
         f"{setting.latency_evaluations} evaluations of {setting.latency_epochs} epochs and the hard reward; the best "
-        f"network that keeps the budget is trained in full ({setting.final_epochs} epochs, {setting.final_seeds} seeds), as are "
+        f"network of each strategy that keeps the budget is trained in full ({setting.latency_final_epochs} epochs), as are "
         "MobileNetV2, MobileNetV3-Small and ShuffleNetV2 at the widest multiplier that keeps it. Accuracies in full are of "
         "test images.",
     ]

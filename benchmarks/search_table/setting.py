@@ -38,7 +38,8 @@ class Setting:
         side: of the square images; images: for training. epochs: of a proxy training, of which successive halving takes thirds.
         recipe: of every training; final_epochs, final_seeds: of the training in full.
         zoo: widths at which networks of the zoo are compared.
-        latency_side, latency_evaluations, latency_epochs, latency_seeds: of the searches for a measured latency.
+        latency_side, latency_evaluations, latency_epochs, latency_seeds, latency_final_epochs: of the searches for a measured
+            latency, and of the trainings in full that follow them.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Setting:
     latency_evaluations: int
     latency_epochs: int
     latency_seeds: int
+    latency_final_epochs: int
 
 
 CPU = Setting(
@@ -72,10 +74,11 @@ CPU = Setting(
     final_epochs=20,
     final_seeds=3,
     zoo=(0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0),
-    latency_side=24,
-    latency_evaluations=12,
-    latency_epochs=3,
-    latency_seeds=3,
+    latency_side=16,
+    latency_evaluations=10,
+    latency_epochs=2,
+    latency_seeds=2,
+    latency_final_epochs=10,
 )
 """About an hour on two cores."""
 
@@ -96,6 +99,7 @@ GPU = Setting(
     latency_evaluations=100,
     latency_epochs=20,
     latency_seeds=5,
+    latency_final_epochs=120,
 )
 
 SETTINGS = {setting.name: setting for setting in (CPU, GPU)}

@@ -161,7 +161,7 @@ def test_searches_for_a_latency_end_with_networks_beside_the_zoo(
     monkeypatch.setattr(at_latency, "SLACK", 100.0)  # whatever the machine does meanwhile
     monkeypatch.setattr(benchmark, "SLACK", 100.0)
     tiny = replace(CPU, images=64, latency_side=12, latency_evaluations=2, latency_epochs=1, latency_seeds=1)
-    tiny = replace(tiny, final_epochs=1, final_seeds=1, zoo=(0.1,))
+    tiny = replace(tiny, latency_final_epochs=1, zoo=(0.1,))
     store = benchmark.Store(tmp_path / "lines.jsonl")
     for document in benchmark.latency(tiny, store, ("digits",)):
         store.add(document)
