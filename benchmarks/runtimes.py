@@ -2,16 +2,20 @@
 
     python benchmarks/runtimes.py
 
-writes docs/benchmarks/runtimes.json and docs/benchmarks/runtimes.html. The images are cut from the photographs of
-scikit-learn: int8 ranges and the statistics of fresh weights come from some, answers are compared on others.
+writes docs/benchmarks/runtimes.json and docs/benchmarks/runtimes.html, and the table of docs/benchmarks/runtimes.md. The
+images are cut from the photographs of scikit-learn: int8 ranges and the statistics of fresh weights come from some, answers
+are compared on others.
 """
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,6 +84,40 @@ def trained() -> Subject:
     return Subject(name, GraphNetwork(capture(network, SHAPE), ModelInfo(name=name, input=contract)))
 
 
+TITLES = {
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "litert": "LiteRT",
+    "ncnn": "ncnn",
+    "executorch": "ExecuTorch",
+}
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """One thread: milliseconds in float32 and int8, and what int8 takes of float32's time, as a Markdown table."""
+    entries = {
+        (each["file"], each["runtime"], each["numerics"]): each for each in found["entries"] if each["threads"] == 1
+    }
+    lines = ["| network | " + " | ".join(TITLES.values()) + " |", "| --- |" + " --- |" * len(TITLES)]
+    for name in dict.fromkeys(file for file, _, _ in entries):
+        cells = []
+        for runtime in TITLES:
+            times = [_milliseconds(entries.get((name, runtime, form))) for form in ("float32", "int8")]
+            share = f" ({times[1] / times[0]:.2f})" if times[0] and times[1] else ""
+            cells.append(", int8 ".join(f"{time:.1f}" if time else "-" for time in times) + share)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _milliseconds(entry: Mapping[str, Any] | None) -> float | None:
+    return 1e3 * entry["latency"]["median"] if entry and entry["latency"] else None
+
+
+def with_table(page: str, new: str) -> str:
+    """The page with another table in place of its first."""
+    return re.sub(r"^\| network \|.*?\n(?=\n)", lambda _: new + "\n", page, count=1, flags=re.DOTALL | re.MULTILINE)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", default=",".join(NETWORKS), help="networks of the zoo, with commas between")
@@ -111,8 +149,12 @@ def main() -> int:
             plan=plan,
             say=say,
         )
-    text = json.dumps(plain(document(found)), indent=1, allow_nan=False)
+    told = plain(document(found))
+    text = json.dumps(told, indent=1, allow_nan=False)
     write_text(options.out / "runtimes.json", f"{text}\n")
+    page = options.out / "runtimes.md"
+    if page.is_file():
+        write_text(page, with_table(page.read_text(encoding="utf-8"), table(told)))
     write_bench_page(found.lines, found.notes, found.machine, options.out / "runtimes.html")
     say("Done")
     return 0
