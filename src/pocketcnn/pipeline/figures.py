@@ -4,7 +4,7 @@ A latency on a target that no runtime here runs is estimated instead, and its fi
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -168,13 +168,12 @@ class Judge:
     def fits(self, graph: Graph, form: str) -> bool:
         """Whether the network keeps every limit when it is deployed in `form`."""
         deployed = in_form(graph, form)
+        found = counted(deployed, b"")
+        if self._is_beyond(found, (Quantity.MACS, Quantity.PARAMS, Quantity.RAM)):
+            return False
         is_written = any(self.budget.limits_on(quantity) for quantity in (Quantity.SIZE, Quantity.LATENCY))
         data = artefact_bytes(deployed) if is_written else b""  # writing it takes longer than all counting
-        found = counted(deployed, data)
-        bounds = [
-            limit for limit in self.budget.limits if limit.target is None and limit.quantity is not Quantity.STORED
-        ]
-        if any(found[limit.quantity].value > limit.bound for limit in bounds):
+        if any(len(data) > limit.bound for limit in self.budget.limits_on(Quantity.SIZE)):
             return False
         if any(
             smallest_size(self.as_stored(deployed)) > limit.bound for limit in self.budget.limits_on(Quantity.STORED)
@@ -183,6 +182,11 @@ class Judge:
         madds = int(found[Quantity.MACS].value)
         return all(
             self._is_fast(limit, form, madds, deployed, data) for limit in self.budget.limits_on(Quantity.LATENCY)
+        )
+
+    def _is_beyond(self, found: Mapping[Subject, Figure], quantities: Sequence[Quantity]) -> bool:
+        return any(
+            found[quantity].value > limit.bound for quantity in quantities for limit in self.budget.limits_on(quantity)
         )
 
     def _is_fast(self, limit: Limit, form: str, madds: int, graph: Graph, data: bytes) -> bool:
@@ -195,4 +199,6 @@ class Judge:
 
     def form(self, graph: Graph, forms: tuple[str, ...] = FORMS) -> str | None:
         """The first of `forms` in which the network keeps the budget, or None."""
+        if self._is_beyond(counted(in_form(graph, "float32"), b""), (Quantity.MACS, Quantity.PARAMS)):
+            return None  # they are the same in all forms, of which some take long to make
         return next((form for form in forms if self.fits(graph, form)), None)
