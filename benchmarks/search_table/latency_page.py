@@ -94,5 +94,8 @@ def _row(title: str, by: str, name: str, rows: Sequence[Document], measured: Doc
 
 
 def _with_interval(values: Sequence[float]) -> str:
+    """The mean with its interval; of fewer than three values the values, which say more."""
+    if len(values) < 3:
+        return ", ".join(f"{value:.3f}" for value in values)
     found = interval(values)
     return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
