@@ -16,12 +16,13 @@ from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.models import create
-from pocketcnn.pipeline import narrowing
+from pocketcnn.pipeline import narrowing, shrink
 from pocketcnn.pipeline.compress import compress
 from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.narrowing import table_clock
 from pocketcnn.pipeline.shrink import stage_name
 from pocketcnn.pipeline.workspace import Workspace
+from pocketcnn.report.result import Accuracy
 from pocketcnn.targets import Budget
 from pocketcnn.training import drawn_from
 
@@ -156,6 +157,31 @@ def test_without_a_table_the_targets_constant_is_used(tmp_path: Path, monkeypatc
     assert table_clock(Budget.parse("latency<=1ms@onnxruntime-cpu")) is None
     assert table_clock(Budget.parse("latency<=1ms@cortex-m7, macs<=50%")) is None
     assert table_clock(Budget.parse("macs<=50%")) is None
+
+
+@pytest.mark.parametrize("worse", [True, False])
+def test_fine_tuning_that_makes_it_worse_is_undone(
+    network: GraphNetwork, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worse: bool
+) -> None:
+    """A training that leaves nothing but zeros, and accuracies by which that is worse, or better."""
+
+    def is_zero(network: nn.Module) -> bool:
+        return all(not parameter.any() for parameter in network.parameters())
+
+    def train(self: Workspace, stage: str, module: nn.Module, *rest: object) -> None:
+        for parameter in module.parameters():
+            parameter.data.zero_()
+
+    def accuracy(network: nn.Module, split: object) -> Accuracy:
+        top1 = 0.5 if is_zero(network) == worse else 0.9
+        return Accuracy(top1=top1, low=0.0, high=1.0, images=10)
+
+    monkeypatch.setattr(Workspace, "train", train)
+    monkeypatch.setattr(shrink, "accuracy", accuracy)
+    result = compress(network, digits, "macs<=60%", tmp_path, effort=LITTLE, method=Method(stages=1))
+    pruned = next(stage for stage in result.stages if stage.name == "pruned")
+    assert ("which made it worse (50.0%) and was undone" in pruned.note) == worse
+    assert is_zero(load(tmp_path / "model.safetensors")) != worse
 
 
 @pytest.mark.parametrize("spread", ["sensitive", "best"])

@@ -7,6 +7,7 @@ Each step is taken only when the budget needs it: float before int8, whole befor
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -169,12 +170,20 @@ def stage_name(stage: int, stages: int) -> str:
 
 
 def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, how: dict[str, object]) -> None:
-    """Fine-tune a network against the one that it was made from and record the stage; `how` tells how it was made."""
+    """Fine-tune a network against the one that it was made from and record the stage; `how` tells how it was made.
+
+    A network that guesses worse on val afterwards is left as it was: layers that were fitted anew may answer better than their
+    teacher, if that is trained too little.
+    """
     began = time.monotonic()
-    before = accuracy(network, bench.sets.val).top1
+    before, start = accuracy(network, bench.sets.val).top1, deepcopy(network.state_dict())
     recipe = bench.trainings.recovery()
     bench.train(name, network, recipe, teacher)
     note = f"{before:.1%} before fine-tuning against the unpruned network"
+    after = accuracy(network, bench.sets.val).top1
+    if after < before:
+        network.load_state_dict(start)
+        note += f", which made it worse ({after:.1%}) and was undone"
     settings = {**how, "recipe": recipe.model_dump(mode="json")}
     bench.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
 
