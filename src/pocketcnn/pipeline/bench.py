@@ -10,6 +10,7 @@ from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.bench_images import BenchImages, bench_images, settle_statistics
 from pocketcnn.pipeline.export import numerics_name
+from pocketcnn.pipeline.figures import FORMS
 from pocketcnn.runtimes.base import Runtime
 from pocketcnn.runtimes.machine import Machine, this_machine
 from pocketcnn.runtimes.registry import get_runtime, runtime_names
@@ -19,8 +20,6 @@ ALL = "all"
 DEFAULT_RUNTIME = "onnxruntime"
 AS_STORED = "as stored"
 """Numerics of a file that holds no `Graph`: whatever is in it."""
-
-FORMS = ("float32", "int8")
 
 
 @dataclass(frozen=True)
