@@ -12,6 +12,9 @@ PORTABLE = frozenset({"aten::index_select", "aten::upsample_nearest2d.vec", "ate
 """What XNNPACK lacks: picking channels by a list (CondenseNet), nearest resampling, and average pooling to a size that does
 not divide the map's (AlexNet and VGG on images of another size than theirs)."""
 
+MORE = {"timm resnest14d": frozenset({"aten::_softmax", "aten::sum.dim_IntList", "aten::avg_pool2d"})}
+"""What it does not take of single networks: ResNeSt's attention over splits, and its padded average pools."""
+
 quiet = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
 
 
@@ -41,7 +44,7 @@ def test_float(name: str) -> None:
     expected = simulated(graph, x)
     answers, left = run(graph, x)
     assert (answers - expected).abs().max() <= 1e-4 * (expected.max() - expected.min())
-    assert set(left) <= PORTABLE
+    assert set(left) <= PORTABLE | MORE.get(name, frozenset())
 
 
 @quiet
@@ -53,4 +56,4 @@ def test_int8_computes_with_the_graphs_integers(name: str) -> None:
     expected, exact = simulated(graph, x), simulated(own.graph, x)
     answers, left = run(graph, x)
     assert (answers - expected).abs().mean() <= (expected - exact).abs().mean() + 0.002 * (exact.max() - exact.min())
-    assert set(left) <= PORTABLE
+    assert set(left) <= PORTABLE | MORE.get(name, frozenset())
