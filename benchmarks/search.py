@@ -29,7 +29,6 @@ from pocketcnn.files import write_text
 from pocketcnn.search.trial import Finished
 from search_table.at_latency import SLACK, AtLatency, fitting_width, sized
 from search_table.at_latency import name_of as key_of
-from search_table.at_latency import widest_within as widest_at
 from search_table.finals import ZOO, found_network, fully_trained, latencies, widest_within, zoo_network
 from search_table.material import all_points, images, name_of, small_space
 from search_table.page import page
@@ -237,7 +236,7 @@ def _finals_at(question: AtLatency, setting: Setting, store: Store, found: list[
             head = {**_head(setting, "latency", key), "dataset": question.dataset, "network": name, "seed": seed}
             yield {**head, **question.final(places[name], seed)}
     for seed, network in product(range(setting.latency_seeds), ZOO):
-        name = f"{network} {widest_at(network, measured, setting):g}"
+        name = f"{network} {widest_within(network, SLACK, measured, setting, 'use'):g}"
         key = f"{question.dataset} {name} {seed}"
         if not store.has(setting, "latency", key):
             head = {**_head(setting, "latency", key), "dataset": question.dataset, "network": name, "seed": seed}

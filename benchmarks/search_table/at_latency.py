@@ -113,11 +113,6 @@ def fitting_width(setting: Setting) -> float:
     return best
 
 
-def widest_within(name: str, measured: dict[str, Any], setting: Setting) -> float:
-    """The widest form of a network of the zoo that keeps the budget; the narrowest if none does."""
-    return max((w for w in setting.zoo if measured[f"{name} {w:g}"]["use"] <= SLACK), default=min(setting.zoo))
-
-
 def ratios(graphs: Sequence[Graph]) -> tuple[float, ...]:
     """Latencies as shares of the first one's, measured in turns."""
     with ExitStack() as stack:

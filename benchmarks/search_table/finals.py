@@ -63,6 +63,6 @@ def latencies(points: Sequence[Point], setting: Setting) -> dict[str, Any]:
     }
 
 
-def widest_within(name: str, seconds: float, measured: dict[str, Any], setting: Setting) -> float:
-    """The widest form of a network of the zoo that takes no longer than `seconds`; if none does, the narrowest."""
-    return max((w for w in setting.zoo if measured[f"{name} {w:g}"]["median"] <= seconds), default=min(setting.zoo))
+def widest_within(name: str, most: float, measured: dict[str, Any], setting: Setting, figure: str = "median") -> float:
+    """The widest form of a network of the zoo whose `figure` is at most `most`; if there is none, the narrowest."""
+    return max((w for w in setting.zoo if measured[f"{name} {w:g}"][figure] <= most), default=min(setting.zoo))

@@ -199,6 +199,9 @@ class Judge:
 
     def form(self, graph: Graph, forms: tuple[str, ...] = FORMS) -> str | None:
         """The first of `forms` in which the network keeps the budget, or None."""
+        first, *others = forms
+        if self.fits(graph, first):
+            return first
         if self._is_beyond(counted(in_form(graph, "float32"), b""), (Quantity.MACS, Quantity.PARAMS)):
             return None  # they are the same in all forms, of which some take long to make
-        return next((form for form in forms if self.fits(graph, form)), None)
+        return next((form for form in others if self.fits(graph, form)), None)
