@@ -139,7 +139,7 @@ def test_on_real_images_a_repaired_network_is_judged_without_training() -> None:
 
 def test_the_published_policy_of_mobilenet_v1_costs_what_its_channels_cost() -> None:
     """The list of mit-han-lab/amc-models, applied to MobileNetV1 by removal: 293.9 M multiply-adds, 51.7 % of the whole."""
-    from pocketcnn.compression.resource import outline
+    from pocketcnn.compression.outline import Outline
     from pocketcnn.graph import capture
 
     kept = (24, 48, 96, 80, 192, 200, 328, 352, 368, 360, 328, 400, 736, 752)
@@ -149,5 +149,5 @@ def test_the_published_policy_of_mobilenet_v1_costs_what_its_channels_cost() -> 
     assert len(space.movable) == len(kept)
     counts = tuple(space.units(group) - width for group, width in zip(space.movable, kept, strict=True))
     assert all(lost in space.choices[group] for group, lost in zip(space.movable, counts, strict=True))
-    assert space.use(space.none) == total_madds(outline(graph)) == 568_740_352
+    assert space.use(space.none) == total_madds(Outline.of(graph).graph) == 568_740_352
     assert space.use(counts) == total_madds(space.cut(counts)) == 293_870_000

@@ -8,7 +8,7 @@ from random_graphs import BLOCKS, random_graph
 
 from pocketcnn.compression.prune import PruneSettings
 from pocketcnn.compression.prune_report import total_madds
-from pocketcnn.compression.resource import MADDS, Resource, outline, share_of_budget
+from pocketcnn.compression.resource import MADDS, Resource, share_of_budget
 from pocketcnn.compression.space import PruningSpace, with_count
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
@@ -89,12 +89,6 @@ def test_multiply_adds_are_known_without_making_the_graph(kinds: list[str], seed
     by_name = dict(zip(space.layer_names, space.madds(counts).tolist(), strict=True))
     assert by_name == {name: narrowed.madds(narrowed[name]) for name in by_name}
     assert space.use(counts) == total_madds(narrowed)
-
-
-def test_an_outline_has_the_shapes_and_counts_of_the_graph(network: GraphNetwork) -> None:
-    outlined = outline(network.graph)
-    assert total_madds(outlined) == total_madds(network.graph)
-    assert [node.shape for node in outlined.nodes] == [node.shape for node in network.graph.nodes]
 
 
 def test_a_budget_is_one_share_that_is_kept_at_1(network: GraphNetwork) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from pocketcnn.compression.bounds import Bounds, Measure, bounds_of
 from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove
 from pocketcnn.compression.importance import Evidence, criterion
+from pocketcnn.compression.outline import Outline
 from pocketcnn.compression.prune_report import PruneReport, parameters, total_madds
 from pocketcnn.compression.ratios import counts_of
 from pocketcnn.compression.schedule import Counts, Schedule, schedule
@@ -195,8 +196,8 @@ def plan(
     """
     coupling = couple(graph)
     order = ordered(graph, coupling, settings or PruneSettings(), batches, sensitivity, seconds)
-    shown = _outline(graph) if by_shape else graph
-    trial = partial(_trial, lambda classes: fits(remove(shown, classes, coupling)), order)
+    narrowed = Outline.of(graph, coupling).without if by_shape else partial(remove, graph, coupling=coupling)
+    trial = partial(_trial, lambda classes: fits(narrowed(classes)), order)
     if not trial(order.counts(len(order.order))):
         raise _not_met(graph, coupling, order)
     counts = _give_back(order, _fewest(order, trial), trial)
@@ -253,16 +254,8 @@ def ordered(
         min_channels=settings.min_channels,
         floor=settings.floor,
         spread=sensitivity.spread if sensitivity else SPREADS[settings.spread],
-        widths=efficient_widths(_outline(graph), coupling, groups, seconds) if seconds else (),
+        widths=efficient_widths(Outline.of(graph, coupling, at_inference=True), groups, seconds) if seconds else (),
     )
-
-
-def _outline(graph: Graph) -> Graph:
-    """The graph with shapes alone: no value of a weight is stored."""
-    outlined = {
-        name: tensor.to("meta") if tensor.is_floating_point() else tensor for name, tensor in graph.tensors.items()
-    }
-    return graph.rebuilt(tensors=outlined)
 
 
 def _trial(fits: Callable[[tuple[int, ...]], bool], order: Schedule, counts: Counts) -> bool:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from pocketcnn.compression.bounds import Measure, bounds_of, clock
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.graph import Graph
@@ -19,6 +17,7 @@ class Resource:
         use: the figure; it must not grow when channels are removed.
         quantum: the least amount worth a thought, in the same unit; on a logarithmic scale the figure is compared with it.
         by_shape: `use` looks at nothing but shapes; it is then shown graphs without values, which is much faster.
+        at_inference: batch normalization may be folded before `use` is asked, which is faster still; see `Outline`.
         of_a_madd: the use of one multiply-add, where `use` is nothing but the sum over all of them; no graph needs to be made
             then to know it. None for anything else.
     """
@@ -27,6 +26,7 @@ class Resource:
     use: Measure
     quantum: float = 1.0
     by_shape: bool = True
+    at_inference: bool = False
     of_a_madd: float | None = None
 
 
@@ -39,7 +39,7 @@ def latency_on(target: str) -> Resource:
     Raises:
         UsageError: there is no latency table of the target, or it runs no float networks.
     """
-    return Resource(f"latency@{target}", clock(target), quantum=1e-9)
+    return Resource(f"latency@{target}", clock(target), quantum=1e-9, at_inference=True)
 
 
 def share_of_budget(graph: Graph, budget: str | Budget) -> Resource:
@@ -54,13 +54,5 @@ def share_of_budget(graph: Graph, budget: str | Budget) -> Resource:
         lambda narrowed: max(measure(narrowed) / bound for measure, bound in bounds.pairs),
         quantum=1e-6,
         by_shape=bounds.by_shape,
+        at_inference=True,
     )
-
-
-def outline(graph: Graph) -> Graph:
-    """The graph with shapes alone: no value of a weight is stored."""
-    meta = torch.device("meta")
-    tensors = {
-        name: tensor.to(meta) if tensor.is_floating_point() else tensor for name, tensor in graph.tensors.items()
-    }
-    return graph.rebuilt(tensors=tensors)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from pocketcnn.compression.coupling import Coupling, couple, remove
 from pocketcnn.compression.layer_madds import LayerMadds
+from pocketcnn.compression.outline import Outline
 from pocketcnn.compression.prune import Batches, PruneSettings, ordered
-from pocketcnn.compression.resource import Resource, outline
+from pocketcnn.compression.resource import Resource
 from pocketcnn.compression.schedule import Counts, Schedule
 from pocketcnn.graph import Graph
 
@@ -108,8 +109,8 @@ class PruningSpace:
         if self.resource.of_a_madd is not None:
             return float(self.madds(counts).sum()) * self.resource.of_a_madd
         if counts not in self._known:
-            shown = self._outline if self.resource.by_shape else self.graph
-            self._known[counts] = self.resource.use(remove(shown, self.order.classes(counts), self.coupling))
+            narrowed = self._outline.without(self.order.classes(counts)) if self.resource.by_shape else self.cut(counts)
+            self._known[counts] = self.resource.use(narrowed)
         return self._known[counts]
 
     def madds(self, counts: Counts) -> NDArray[np.int64]:
@@ -126,8 +127,8 @@ class PruningSpace:
         return LayerMadds.of(self.graph, self.coupling)
 
     @cached_property
-    def _outline(self) -> Graph:
-        return outline(self.graph)
+    def _outline(self) -> Outline:
+        return Outline.of(self.graph, self.coupling, at_inference=self.resource.at_inference)
 
     def fewest(self, group: int, counts: Counts, bound: float) -> int | None:
         """The fewest units that `group` must lose, where the others lose `counts`, to keep `bound`; None if none is enough."""

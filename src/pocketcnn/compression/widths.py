@@ -7,8 +7,8 @@ those are depends on the layer, the runtime and the machine, so they are read of
 from collections.abc import Sequence
 
 from pocketcnn.compression.bounds import Measure
-from pocketcnn.compression.coupling import ChannelGroup, Coupling, remove
-from pocketcnn.graph import Graph
+from pocketcnn.compression.coupling import ChannelGroup
+from pocketcnn.compression.outline import Outline
 
 MOST_TRIED = 24
 """Widths of a group whose latency is asked for; those between them are no candidates."""
@@ -18,18 +18,17 @@ WORTH = 0.5
 
 
 def efficient_widths(
-    graph: Graph, coupling: Coupling, groups: Sequence[ChannelGroup], seconds: Measure
+    outline: Outline, groups: Sequence[ChannelGroup], seconds: Measure
 ) -> tuple[tuple[int, ...] | None, ...]:
     """For each group the numbers of units to choose among, ascending; None where its latency does not fall with its width.
 
     Args:
-        graph: values do not matter, shapes alone are looked at.
         seconds: the latency of a graph on the target, such as a `LatencyPredictor` gives.
     """
-    return tuple(corners(latency_curve(graph, coupling, group, seconds)) for group in groups)
+    return tuple(corners(latency_curve(outline, group, seconds)) for group in groups)
 
 
-def latency_curve(graph: Graph, coupling: Coupling, group: ChannelGroup, seconds: Measure) -> dict[int, float]:
+def latency_curve(outline: Outline, group: ChannelGroup, seconds: Measure) -> dict[int, float]:
     """Units left of `group` -> seconds of the network when all else is whole, from one unit to all."""
     units = len(group.units)
     every = 1
@@ -39,7 +38,7 @@ def latency_curve(graph: Graph, coupling: Coupling, group: ChannelGroup, seconds
     curve = {}
     for left in tried:
         gone = [item for unit in group.units[left:] for item in unit]
-        curve[left] = seconds(remove(graph, gone, coupling))
+        curve[left] = seconds(outline.without(gone))
     return curve
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,10 @@ class Coupling:
 
     def removable(self) -> Labels:
         """The classes that a layer makes and that nothing forbids to remove, in order."""
+        return self._removable
+
+    @cached_property
+    def _removable(self) -> Labels:
         made = np.unique(np.concatenate([np.empty(0, np.int64), *(layer.outputs for layer in self.layers)]))
         return made[~np.isin(made, list(self.frozen))]
 

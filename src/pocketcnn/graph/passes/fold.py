@@ -1,6 +1,6 @@
 """What inference does not need: dropout, and batch normalization that a convolution can absorb."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -18,7 +18,7 @@ def for_inference(graph: Graph) -> Graph:
 def drop_dropout(graph: Graph) -> Graph:
     """Without dropout, which does nothing at inference."""
     skipped = {node.name: node.inputs[0] for node in graph.nodes if node.op == "dropout"}
-    return _bypass(graph, skipped)
+    return _bypass(graph, graph.nodes, graph.tensors, skipped) if skipped else graph
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -27,21 +27,30 @@ def fold_batch_norm(graph: Graph) -> Graph:
     Any other batch normalization (before an activation, after a concat) becomes a 1x1 depthwise convolution: the same
     multiply and add, in a form that every runtime and the integer arithmetic know.
     """
+    return _folded(graph, others=True)
+
+
+def absorb_batch_norm(graph: Graph) -> Graph:
+    """Fold each batch normalization that a convolution or linear layer can absorb; leave any other."""
+    return _folded(graph, others=False)
+
+
+def _folded(graph: Graph, *, others: bool) -> Graph:
     tensors: dict[str, Tensor] = dict(graph.tensors)
     changed: dict[str, Node] = {}
     skipped: dict[str, str] = {}
     for node in graph.nodes:
         if node.op != "batch_norm":
             continue
-        scale, offset = _scale_and_offset(node, graph.tensors)
-        source = graph[node.inputs[0]]
+        source, (scale, offset) = graph[node.inputs[0]], _scale_and_offset(node, graph.tensors)
         if _absorbs(graph, source):
             changed[source.name] = _absorb(source, scale, offset, tensors)
             skipped[node.name] = source.name
-        elif len(node.shape) == 3:
+        elif others and len(node.shape) == 3:
             changed[node.name] = _as_depthwise(node, scale, offset, tensors)
-    nodes = [changed.get(node.name, node) for node in graph.nodes]
-    return _bypass(graph.rebuilt(nodes, tensors=tensors), skipped)
+    if not changed:
+        return graph
+    return _bypass(graph, [changed.get(node.name, node) for node in graph.nodes], tensors, skipped)
 
 
 def _absorbs(graph: Graph, source: Node) -> bool:
@@ -53,7 +62,10 @@ def _absorbs(graph: Graph, source: Node) -> bool:
 
 def _scale_and_offset(node: Node, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """gamma / sqrt(var + eps) and beta - mean · that, in double precision."""
-    mean, variance = (tensors[node.tensors[role]].double() for role in ("running_mean", "running_var"))
+    mean, variance = (tensors[node.tensors[role]] for role in ("running_mean", "running_var"))
+    if mean.is_meta:  # shapes alone: nothing to compute, and each operation on such tensors is slow
+        return mean, mean
+    mean, variance = mean.double(), variance.double()
     scale = torch.rsqrt(variance + node.number("eps"))
     if "weight" in node.tensors:
         scale = scale * tensors[node.tensors["weight"]].double()
@@ -65,12 +77,14 @@ def _scale_and_offset(node: Node, tensors: Mapping[str, Tensor]) -> tuple[Tensor
 
 def _absorb(source: Node, scale: Tensor, offset: Tensor, tensors: dict[str, Tensor]) -> Node:
     weight = tensors[source.tensors["weight"]]
-    rows = scale.reshape(-1, *(1,) * (weight.ndim - 1))
-    if "bias" in source.tensors:
-        offset = offset + tensors[source.tensors["bias"]].double() * scale
     bias_name = source.tensors.get("bias") or _bias_name(source, tensors)
-    tensors[source.tensors["weight"]] = (weight.double() * rows).to(weight.dtype)
-    tensors[bias_name] = offset.to(weight.dtype)
+    if not weight.is_meta:
+        if "bias" in source.tensors:
+            offset = offset + tensors[source.tensors["bias"]].double() * scale
+        rows = scale.reshape(-1, *(1,) * (weight.ndim - 1))
+        tensors[source.tensors["weight"]] = (weight.double() * rows).to(weight.dtype)
+        offset = offset.to(weight.dtype)
+    tensors[bias_name] = offset
     return replace(source, tensors={**source.tensors, "bias": bias_name})
 
 
@@ -93,13 +107,13 @@ def _as_depthwise(node: Node, scale: Tensor, offset: Tensor, tensors: dict[str, 
     return replace(node, op="conv2d", attrs=attrs, tensors=names)
 
 
-def _bypass(graph: Graph, skipped: Mapping[str, str]) -> Graph:
-    """Readers of a skipped value read what it stands for instead."""
+def _bypass(graph: Graph, nodes: Iterable[Node], tensors: Mapping[str, Tensor], skipped: Mapping[str, str]) -> Graph:
+    """The graph of new nodes and tensors, where readers of a skipped value read what it stands for instead."""
 
     def target(name: str) -> str:
         while name in skipped:
             name = skipped[name]
         return name
 
-    nodes = [replace(node, inputs=tuple(map(target, node.inputs))) for node in graph.nodes if node.name not in skipped]
-    return graph.rebuilt(nodes, output=target(graph.output))
+    kept = [replace(node, inputs=tuple(map(target, node.inputs))) for node in nodes if node.name not in skipped]
+    return graph.rebuilt(kept, tensors=tensors, output=target(graph.output))

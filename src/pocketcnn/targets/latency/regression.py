@@ -33,7 +33,7 @@ from pocketcnn.targets.latency.features import (
 )
 from pocketcnn.targets.latency.kernels import Kernel
 from pocketcnn.targets.latency.rates import fitted_rates
-from pocketcnn.targets.latency.shares import Family, families_of, landmarked, likeliest
+from pocketcnn.targets.latency.shares import Family, covariance, families_of, landmarked, likeliest
 
 Counts = Mapping[Kernel, int]
 """The kernels of a network, and how often each occurs."""
@@ -74,6 +74,7 @@ class KernelTimes:
 
     _bases: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
     _known: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
+    _drawn: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def base(self, kernel: Kernel) -> float:
         """Seconds of one kernel by its family's rates."""
@@ -86,10 +87,17 @@ class KernelTimes:
     def time(self, kernel: Kernel) -> float:
         """Seconds of one kernel."""
         if kernel not in self._known:
-            group = self.families.get(family(kernel))
-            share = 0.0 if group is None else float(self._coordinates(group, kernel) @ self.weights[group.columns])
+            name = family(kernel)
+            share = self._share(name, place(kernel)) if name in self.families else 0.0
             self._known[kernel] = self.base(kernel) * float(np.exp(share))
         return self._known[kernel]
+
+    def _share(self, name: str, where: Floats) -> float:
+        """The share of a family at a place: what it draws from each landmark, weighed by how near that lies."""
+        group = self.families[name]
+        if name not in self._drawn:
+            self._drawn[name] = group.inverse.T @ self.weights[group.columns]
+        return float(covariance(where[None], group.landmarks)[0] @ self._drawn[name])
 
     def overhead(self, kernels: Counts) -> float:
         """Seconds that belong to the network as a whole."""
