@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from automatic_support import CHANNELS, SHORT, digits, small_network
+from automatic_support import CHANNELS, SHORT, digits, small_network, small_space
 
 from pocketcnn.compression.netadapt import Adapted, NetAdaptSettings, netadapt
 from pocketcnn.compression.prune_report import total_madds
@@ -101,6 +101,35 @@ def test_by_ratio_a_cheap_loss_beats_a_smaller_one(network: GraphNetwork) -> Non
     assert chosen["ratio"].chosen != chosen["accuracy"].chosen
 
 
+def test_no_step_takes_more_of_a_group_than_it_may_while_enough_groups_can_share(network: GraphNetwork) -> None:
+    """The expansion alone could save half of everything, and must not: the step is made smaller instead."""
+    harsh = NetAdaptSettings(step=0.4, most=1.0, channels=CHANNELS)
+    gentle = NetAdaptSettings(step=0.4, most=0.5, channels=CHANNELS)
+    lost = [
+        max(
+            proposal.lost / proposal.units
+            for proposal in adapt(network, 0.6, Widths({0: 1.0}), settings).steps[0].proposals
+        )
+        for settings in (harsh, gentle)
+    ]
+    assert lost[0] > 0.5 >= lost[1]
+    assert adapt(network, 0.6, Widths({0: 1.0}), gentle).met
+
+
+def test_of_many_groups_those_that_are_worth_little_are_tried(network: GraphNetwork) -> None:
+    every = adapt(network, 0.95, Widths({0: 1.0})).steps[0]
+    for tried in (1, 2):
+        settings = NetAdaptSettings(step=0.1, tried=tried, channels=CHANNELS)
+        step = adapt(network, 0.95, Widths({0: 1.0}), settings).steps[0]
+        assert len(step.proposals) == tried < len(every.proposals)
+        space = small_space(network.graph)
+        worth = {
+            proposal.group: sum(score for score, _ in space.order.leaving(proposal.group)[: proposal.lost])
+            for proposal in every.proposals
+        }
+        assert [proposal.group for proposal in step.proposals] == sorted(sorted(worth, key=worth.__getitem__)[:tried])
+
+
 def test_out_of_reach_ends_with_the_narrowest_network(network: GraphNetwork) -> None:
     found = adapt(network, 0.001, Widths({0: 1.0}))
     assert not found.met
@@ -154,7 +183,9 @@ def test_a_folder_of_another_network_is_refused(network: GraphNetwork, tmp_path:
         adapt(network, 0.9, Widths({0: 1.0}), store=tmp_path)
 
 
-@pytest.mark.parametrize("wrong", [{"step": 0}, {"step": 1.0}, {"decay": 0}, {"choose": "luck"}])
+@pytest.mark.parametrize(
+    "wrong", [{"step": 0}, {"step": 1.0}, {"decay": 0}, {"choose": "luck"}, {"most": 0}, {"tried": 0}]
+)
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         NetAdaptSettings(**wrong)  # type: ignore[arg-type]

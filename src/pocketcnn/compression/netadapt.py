@@ -20,7 +20,10 @@ from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.training.evaluate import Score
 
 HALVINGS = 5
-"""How often a step that no group can take alone is halved before any step at all will do."""
+"""How often a step that too few groups can take alone is halved before any step at all will do."""
+
+CHOICES = 4
+"""Groups that must be able to take a step alone: where one or two can, they would be ruined for lack of others."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class NetAdaptSettings:
     Attributes:
         step: what the first step must save, as a share of what the given network uses.
         decay: each step must save this share of what the step before had to.
+        most: of a group's units that one step may take. A short training shows little of what harsher cuts destroy, so where
+            too few groups can save enough within it the step is made smaller.
+        tried: how many of the groups that can take a step are trained for it: those whose units are worth the least by the
+            criterion of the channels. None tries all, as the paper does.
         choose: ``accuracy``, the most accurate proposal (the paper), or ``ratio``, the best change of accuracy for each unit
             of the resource (MobileNetV3).
         channels: which channels of a group go, and how narrow layers may get.
@@ -37,12 +44,16 @@ class NetAdaptSettings:
 
     step: float = 0.05
     decay: float = 0.96
+    most: float = 0.5
+    tried: int | None = None
     choose: Literal["accuracy", "ratio"] = "accuracy"
     channels: PruneSettings = field(default_factory=PruneSettings)
 
     def __post_init__(self) -> None:
-        if not 0 < self.step < 1 or not 0 < self.decay <= 1:
-            raise UsageError("`step` lies between 0 and 1, and `decay` above 0 and up to 1.")
+        if not 0 < self.step < 1 or not 0 < self.decay <= 1 or not 0 < self.most <= 1:
+            raise UsageError("`step` lies between 0 and 1, `decay` and `most` above 0 and up to 1.")
+        if self.tried is not None and self.tried < 1:
+            raise UsageError("`tried` is at least 1, or None for all.")
         if self.choose not in ("accuracy", "ratio"):
             raise UsageError(f"NetAdapt chooses by 'accuracy' or by 'ratio', not by {self.choose!r}.")
 
@@ -146,12 +157,12 @@ class _Loop:
         number = len(history.steps) + 1
         space = self._space(state.network.graph)
         saving = self.settings.step * self.whole * self.settings.decay ** (number - 1)
-        target, cuts = _proposed(space, state.use, max(self.bound, state.use - saving))
+        target, cuts = _proposed(space, state.use, max(self.bound, state.use - saving), self.settings.most)
         proposals: list[Proposal] = []
         best: tuple[tuple[float, float, float], int, GraphNetwork] | None = (
             None  # worth, place; the others are not kept
         )
-        for group, lost in cuts:
+        for group, lost in _cheapest(space, cuts, self.settings.tried):
             proposal, narrowed = self._tried(space, group, lost, number, history)
             worth = self._worth(proposal, state)
             if best is None or worth > best[0]:
@@ -187,13 +198,15 @@ class _Loop:
         return proposal, network
 
 
-def _proposed(space: PruningSpace, use: float, target: float) -> tuple[float, list[tuple[int, int]]]:
+def _proposed(space: PruningSpace, use: float, target: float, most: float) -> tuple[float, list[tuple[int, int]]]:
     """The groups that can come down to `target` alone, and how much each must lose for it: algorithm 1, line 5.
 
-    Where no group can, the step is halved, and at last any saving will do; the target that was used comes first.
+    Where too few can, the step is halved, and at last any saving will do; the target that was used comes first.
     """
+    wanted = min(CHOICES, len(space.movable))
     for _ in range(HALVINGS):
-        if found := _enough(space, target):
+        found = [(group, lost) for group, lost in _enough(space, target) if lost <= most * space.units(group)]
+        if len(found) >= wanted:
             return target, found
         target = (use + target) / 2
     smallest = use * (1 - 1e-9)
@@ -203,3 +216,13 @@ def _proposed(space: PruningSpace, use: float, target: float) -> tuple[float, li
 def _enough(space: PruningSpace, target: float) -> list[tuple[int, int]]:
     needed = ((group, space.fewest(group, space.none, target)) for group in space.movable)
     return [(group, lost) for group, lost in needed if lost is not None]
+
+
+def _cheapest(space: PruningSpace, cuts: list[tuple[int, int]], most: int | None) -> list[tuple[int, int]]:
+    """Up to `most` of the cuts, those that take the least of what the criterion counts, in the order of the groups."""
+
+    def taken(cut: tuple[int, int]) -> float:
+        group, lost = cut
+        return sum(score for score, _ in space.order.leaving(group)[:lost])
+
+    return sorted(sorted(cuts, key=taken)[:most])

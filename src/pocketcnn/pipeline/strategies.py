@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 STRATEGIES = ("rank", "netadapt", "amc")
 
+TRIED = 6
+"""Groups that NetAdapt trains for each of its steps: all of them would take hours for networks of fifty groups."""
+
 OF_SHAPES = frozenset({Quantity.MACS, Quantity.PARAMS, Quantity.RAM, Quantity.LATENCY})
 """What a float graph can be judged by without the values of its weights."""
 
@@ -77,6 +80,7 @@ def budget_share(budget: Budget, graph: Graph) -> Resource:
         by_shape={limit.quantity for limit in budget.limits} <= OF_SHAPES
         and len(figures) == 1
         and figures[0].form == "float32",
+        at_inference=True,
         of_a_madd=_of_a_madd(budget, graph),
     )
 
@@ -131,7 +135,7 @@ class NetAdaptPruner:
 
     def __call__(self, parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork, bool]:  # noqa: ARG002
         narrowing = narrowing_of(bench)
-        settings = NetAdaptSettings(channels=narrowing.settings)
+        settings = NetAdaptSettings(tried=TRIED, channels=narrowing.settings)
         attempt = bench.attempt + 1
         start = self._latest[-1] if self._latest else parent
         adapted = netadapt(
@@ -152,6 +156,7 @@ class NetAdaptPruner:
         )
         network = GraphNetwork(adapted.network.graph.rebuilt(), parent.info)
         how = {"strategy": "netadapt", "steps": len(steps), "step": settings.step, "decay": settings.decay}
+        how |= {"most": settings.most, "tried": settings.tried}
         recover("pruned", network, parent, bench, {**how, **narrowing.record()})
         return network, adapted.met
 
