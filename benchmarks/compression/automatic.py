@@ -8,9 +8,9 @@
 
 Every cell (a network on a set of images, a resource, a share of it, a seed) is a line of automatic.jsonl in
 docs/benchmarks/compression as soon as it is done; cells that are there are not run again, so that the same command goes on.
-The latency of a network in a
-search is predicted from the latency table of the target (`pocketcnn target profile onnxruntime-cpu`); without one, cells
-of latency are left out. Wants the extras `amc`, `samples` and `benchmarks`.
+The latency of a network in a search is predicted from the latency table of the target (`pocketcnn target profile
+onnxruntime-cpu`); without one, cells of latency are left out, and widths are whole multiples. Wants the extras `amc`,
+`samples` and `benchmarks`.
 """
 
 import argparse
@@ -27,12 +27,10 @@ from automatic_table.cells import run
 from automatic_table.material import images, trained
 from automatic_table.page import page
 from automatic_table.setting import DATASETS, NETWORKS, RESOURCES, SETTINGS, SHARES, Setting
-from automatic_table.task import TARGET, Cell, Task
+from automatic_table.task import Cell, Sensitivities, Task, table_clock
 
-from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
-from pocketcnn.targets import load_target
-from pocketcnn.targets.latency import default_path, load_predictor
+from pocketcnn.targets.latency import default_path
 
 OUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "compression"
 
@@ -50,6 +48,7 @@ def main() -> int:
 
 def _run(options: argparse.Namespace, lines: Path) -> None:
     setting, began = SETTINGS[options.setting], time.monotonic()
+    sensitivities: Sensitivities = {}
     done = {(document["setting"], _key(document)) for document in read(lines)}
     for cell in wanted(options, setting):
         if (setting.name, cell.key) in done:
@@ -60,7 +59,8 @@ def _run(options: argparse.Namespace, lines: Path) -> None:
         start = time.monotonic()
         data = images(cell.dataset, setting.side)
         module = trained(cell.network, data, setting, cell.seed, options.work)
-        document = {**run(Task.of(cell, setting, data, module)), "wall_seconds": round(time.monotonic() - start, 1)}
+        document = run(Task.of(cell, setting, data, module, sensitivities))
+        document["wall_seconds"] = round(time.monotonic() - start, 1)
         lines.parent.mkdir(parents=True, exist_ok=True)
         with lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps(document, allow_nan=False) + "\n")
@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace, lines: Path) -> None:
 
 def wanted(options: argparse.Namespace, setting: Setting) -> Iterator[Cell]:
     """The cells that the options ask for, cheap and telling ones first."""
-    seeds = options.seed or setting.seeds
+    seeds, timed = options.seed or setting.seeds, table_clock() is not None
     for resource, share, dataset, network, seed in product(
         options.resource or RESOURCES,
         options.share or SHARES,
@@ -77,17 +77,9 @@ def wanted(options: argparse.Namespace, setting: Setting) -> Iterator[Cell]:
         options.network or NETWORKS,
         seeds,
     ):
-        if resource == "latency" and not _has_table():
+        if resource == "latency" and not timed:
             continue
         yield Cell(dataset, network, resource, share, seed)
-
-
-def _has_table() -> bool:
-    try:
-        load_predictor(load_target(TARGET))
-    except PocketcnnError:
-        return False
-    return True
 
 
 def read(lines: Path) -> list[dict[str, Any]]:

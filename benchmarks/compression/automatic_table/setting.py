@@ -23,7 +23,8 @@ class Setting:
         side: of the square images; networks: options of each network, as `build` takes them.
         recipe: of the training from scratch; `steps` optimizer steps.
         recovery_steps, recovery_rate: of the fine-tuning that every method gets, with the unpruned network as teacher.
-        short_steps, short_rate: of the short trainings inside NetAdapt; step: what its first step must save.
+        short_steps, short_rate: of the short trainings inside NetAdapt; step: what its first step must save; tried: how many
+            groups it trains for a step.
         contest_steps: of the short trainings that choose among spreads, at the same rate.
         episodes, warmup, agent: of AMC.
         multiple: of all widths, of all methods.
@@ -40,6 +41,7 @@ class Setting:
     short_rate: float
     contest_steps: int
     step: float
+    tried: int | None
     episodes: int
     warmup: int
     seeds: tuple[int, ...]
@@ -83,14 +85,15 @@ CPU = Setting(
     },
     recipe=ADAM,
     steps=500,
-    recovery_steps=100,
+    recovery_steps=80,
     recovery_rate=2e-3,
     short_steps=8,
     short_rate=1e-3,
     contest_steps=24,
     step=0.1,
-    episodes=80,
-    warmup=20,
+    tried=3,
+    episodes=40,
+    warmup=12,
     seeds=(0, 1, 2),
     agent=AgentSettings(hidden=64),
 )
@@ -113,6 +116,7 @@ GPU = Setting(
     short_rate=2e-4,
     contest_steps=90,
     step=0.05,
+    tried=None,
     episodes=400,
     warmup=100,
     seeds=(0, 1, 2, 3, 4),

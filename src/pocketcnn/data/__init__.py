@@ -15,4 +15,5 @@ from pocketcnn.data.images import load_image as load_image
 from pocketcnn.data.preprocess import preprocess as preprocess
 from pocketcnn.data.preprocess import to_pixels as to_pixels
 from pocketcnn.data.report import ImageReport as ImageReport
+from pocketcnn.data.samples import handwritten as handwritten
 from pocketcnn.data.samples import write_digits as write_digits

