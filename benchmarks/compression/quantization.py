@@ -17,13 +17,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from quantization_table import ours, peers
-from quantization_table.data import Split, labelled
+from quantization_table.data import Split, crops_like, labelled
 from quantization_table.judging import Figures, answers, judged, over_seeds, share, written
 from quantization_table.page import page
 from quantization_table.subjects import NETWORKS, Subject, efficientnet_lite0, trained
@@ -33,6 +35,8 @@ from pocketcnn.compression.quantization import QuantizeSettings, quantize
 from pocketcnn.compression.quantization.mixed_precision import choose_layers, sensitivities, weight_bytes
 from pocketcnn.files import write_text
 from pocketcnn.runtimes import this_machine
+
+LEARNED = "learned steps"
 
 OUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "compression"
 
@@ -95,14 +99,25 @@ def small(name: str, data: str, seed: int, options: argparse.Namespace, work: Pa
         "tuning": options.tuning,
         "rows": {},
     }
-    for way, figure in (
-        *ways(subject, work, (), ours.SHORT),
-        *tuned(subject, exact, labelled(data), seed, options, work),
-        *ways(subject, work, options.peers.split(","), list(ours.WAYS) if options.all_ways else ()),
+    for way, figure in chain(
+        ways(subject, work, (), ours.SHORT),
+        tuned(subject, exact, labelled(data), seed, options, work),
+        ways(subject, work, options.peers.split(","), list(ours.WAYS) if options.all_ways else ()),
     ):
         say(f"{subject.name}: float {found['accuracy']:.2%}, {way} {figure.accuracy:.2%}")
         found["rows"][way] = asdict(figure)
         yield f"{name} on {data}, seed {seed}", found
+
+
+def tuned_on_crops(subject: Subject, options: argparse.Namespace, work: Path) -> Iterator[tuple[str, Figures]]:
+    """The defaults, trained on with learned steps, against the float answers on crops of the photographs for calibration."""
+    float_file = written(subject.network.graph, work / "float.onnx")
+    split = crops_like(partial(answers, float_file), options.tuning * 4, 64)
+    quantized = quantize(subject.network, subject.calibration)
+    steps = len(split.train) // ours.PHOTOGRAPHS.batch_size
+    network = ours.fine_tuned(quantized, subject.network, split, steps=steps, seed=0, recipe=ours.PHOTOGRAPHS)
+    file = written(network.graph, work / "tuned.onnx")
+    yield f"ours, {LEARNED}", judged(file, subject.test, subject.labels, answers(float_file, subject.test))
 
 
 def tuned(
@@ -112,7 +127,7 @@ def tuned(
     quantized = quantize(subject.network, subject.calibration)
     network = ours.fine_tuned(quantized, subject.network, split, steps=options.tuning, seed=seed)
     file = written(network.graph, work / "tuned.onnx")
-    yield "ours, learned steps", judged(file, subject.test, subject.labels, exact)
+    yield f"ours, {LEARNED}", judged(file, subject.test, subject.labels, exact)
 
 
 def subject_of(options: argparse.Namespace, name: str, data: str, seed: int, activation: str = "") -> Subject:
@@ -142,8 +157,10 @@ def imagenet(options: argparse.Namespace, work: Path, say: Say) -> Part:
         "test_images": len(subject.test),
         "rows": {},
     }
-    for way, figure in ways(
-        subject, work, options.peers.split(","), options.ways.split(",") if options.ways else list(ours.WAYS)
+    chosen = options.ways.split(",") if options.ways else [*ours.WAYS, LEARNED]
+    for way, figure in chain(
+        ways(subject, work, options.peers.split(","), [way for way in chosen if way != LEARNED]),
+        tuned_on_crops(subject, options, work) if LEARNED in chosen else (),
     ):
         say(f"{subject.name}: {way} agrees on {figure.agreement:.1%}, {figure.noise_db:.1f} dB")
         found["rows"][way] = asdict(figure)
@@ -169,7 +186,7 @@ def clipping(options: argparse.Namespace, work: Path, say: Say) -> Part:
             logits = answers(written(subject.network.graph, work / "float.onnx"), subject.test)
             exact.setdefault(activation, []).append(share(logits.argmax(1) == subject.labels))
             for bits in (8, 6, 4):
-                settings = QuantizeSettings(activation_bits=bits, weight_bits=bits, weight_range="mse")
+                settings = QuantizeSettings(activation_bits=bits, weight_bits=bits)
                 quantized = quantize(subject.network, subject.calibration, settings=settings)
                 file = written(quantized.graph, work / "bits.onnx")
                 figure = judged(file, subject.test, subject.labels, logits)
@@ -195,7 +212,7 @@ def mixed(options: argparse.Namespace, work: Path, say: Say) -> Part:
         subject = subject_of(options, "mobilenet_v2", "digits", seed)
         logits = answers(written(subject.network.graph, work / "float.onnx"), subject.test)
         exact.append(share(logits.argmax(1) == subject.labels))
-        plain = QuantizeSettings(weight_range="mse")
+        plain = QuantizeSettings()
         whole = quantize(subject.network, subject.calibration, settings=plain).graph
         found = sensitivities(whole, subject.calibration, plain)
         for percent in (100, 90, 75, 60, 50):
@@ -224,7 +241,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=320, help="of the training of the float networks")
     parser.add_argument("--tuning", type=int, default=160, help="steps of training with learned step sizes")
     parser.add_argument("--calibration", type=int, default=96, help="photographs' crops to calibrate on")
-    parser.add_argument("--crops", type=int, default=400, help="crops to compare answers on")
+    parser.add_argument("--crops", type=int, default=1200, help="crops to compare answers on")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--cache", type=Path, default=None, help="a folder that keeps the trained networks for another run"

@@ -1,5 +1,6 @@
 """Real images for the table: two sets of handwritten digits, and photographs for a network with ImageNet's weights."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -100,3 +101,13 @@ def crops(names: tuple[str, ...], count: int, side: int, seed: int) -> Tensor:
         scaled = F.interpolate(part, size=(side, side), mode="bilinear", antialias=True, align_corners=False)[0]
         found.append(scaled.flip(2) if random.random() < 0.5 else scaled)
     return (torch.stack(found).round().clamp(0, 255) - 127) / 128
+
+
+def crops_like(answers: Callable[[Tensor], Tensor], train: int, val: int) -> Split:
+    """Crops of the photographs for calibration, labelled with what `answers` says of them; there are none for a test."""
+
+    def labelled_by_answers(count: int, seed: int) -> Labelled:
+        found = crops(CALIBRATED_ON, count, 224, seed)
+        return Labelled(found, answers(found).argmax(1))
+
+    return Split(labelled_by_answers(train, 2), labelled_by_answers(val, 3), Labelled(torch.empty(0), torch.empty(0)))

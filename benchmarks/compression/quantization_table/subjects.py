@@ -67,9 +67,9 @@ def _train(name: str, split: Split, seed: int, steps: int, activation: str) -> G
     return network
 
 
-def epochs_of(steps: int, split: Split) -> int:
+def epochs_of(steps: int, split: Split, batch: int = RECIPE.batch_size) -> int:
     """Whole epochs that give about `steps` optimizer steps."""
-    return max(1, round(steps * RECIPE.batch_size / len(split.train)))
+    return max(1, round(steps * batch / len(split.train)))
 
 
 def with_activation(graph: Graph, activation: str) -> Graph:

@@ -29,9 +29,7 @@ def int8(subject: Subject) -> GraphNetwork:
 
 def mixed(subject: Subject) -> GraphNetwork:
     """8 and 4 bits by the measured sensitivity of each layer."""
-    settings = QuantizeSettings(weight_range="mse")
-    whole = weight_bytes(quantize(subject.network, subject.calibration, settings=settings).graph)
-    chosen = settings.with_(weight_bytes=int(whole * MIXED) + 1)
+    chosen = QuantizeSettings(weight_bytes=int(weight_bytes(int8(subject).graph) * MIXED) + 1)
     return quantize(subject.network, subject.calibration, settings=chosen)
 
 

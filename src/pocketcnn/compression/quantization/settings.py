@@ -57,7 +57,7 @@ class QuantizeSettings(BaseModel):
     weight_bits: Bits = 8
     symmetric_activations: bool = False
     per_channel: bool = True
-    weight_range: Literal["max", "mse"] = "max"
+    weight_range: Literal["max", "mse"] = "mse"
     equalize: Literal["none", "weights", "activations"] = "none"
     relu6: Literal["keep", "replace"] = "keep"
     rounding: Literal["nearest", "adaptive"] = "nearest"
