@@ -27,9 +27,11 @@ def page(documents: Sequence[Document]) -> str:
         "recipe against the unpruned network. `rank`, `netadapt` and `amc` are the strategies of `pocketcnn compress`. "
         "`uniform` takes the same share of every layer, `random` shares drawn at random, `greedy` shares by the sensitivity of "
         "each layer (Li et al., 2017). Within a layer all of these rank channels alike, so they differ by the shares alone. "
-        "`best` is `compress --spread best` as it is: it narrows by `rank`, `uniform` and `greedy`, fits the layers that are "
-        "left by least squares to what they answered before, trains each for a short while and goes on with the one of the "
-        "lowest loss on the validation images. "
+        "`best` is `compress --spread best` with a budget that names the target, such as `macs<=50%, "
+        "latency<=100%@onnxruntime-cpu`: it narrows by `rank`, `uniform` and `greedy` to widths at the steps of the target's "
+        "latency table, fits the layers that are left by least squares to what they answered before, trains each for a short "
+        "while and goes on with the one of the lowest loss on the validation images. NetAdapt trains, for each of its steps, "
+        "the few groups that are worth the least. "
         "`torch-pruning` is Torch-Pruning with its group magnitude importance over the whole network. The short trainings of "
         "NetAdapt come on top of the fine-tuning that all get; the table of the effort says how many there were.",
         "",
@@ -50,7 +52,10 @@ def _setting(documents: Sequence[Document]) -> list[str]:
         if cells := groups.get((resource, share)):
             lines += ["", f"### {share:.0%} of the {TITLES[resource]}", "", *_accuracies(cells)]
             lines += ["", *_costs(cells)]
-    return [*lines, "", *_verdict(documents), "", *_effort(documents)]
+    for resource in RESOURCES:
+        if cells := [document for document in documents if document["resource"] == resource]:
+            lines += ["", *_verdict(cells, resource)]
+    return [*lines, "", *_effort(documents)]
 
 
 def _grouped(documents: Iterable[Document], *names: str) -> dict[tuple[Any, ...], list[Document]]:
@@ -111,10 +116,10 @@ def _costs(documents: Sequence[Document]) -> list[str]:
     return lines
 
 
-def _verdict(documents: Sequence[Document]) -> list[str]:
+def _verdict(documents: Sequence[Document], resource: str) -> list[str]:
     """Ours beside the peer and the controls, cell by cell on the same network and seed."""
     lines = [
-        "### Ours beside the others, seed by seed",
+        f"### Ours beside the others, seed by seed, at equal {TITLES[resource].split(',')[0]}",
         "",
         "Difference of top-1 in points, mean (lowest to highest) over cells in which both kept the bound, and in how many of "
         "them ours was at least as accurate. A method that could not prune a network is counted apart.",
@@ -141,7 +146,21 @@ def _verdict(documents: Sequence[Document]) -> list[str]:
         if mean(points) < -1e-9:
             lost.append(f"{ours} to {other}")
     images = "Some hundred test images leave each accuracy uncertain by about a point"
-    return [*lines, "", f"On the average ours loses: {', '.join(lost) or 'nowhere'}. {images}."]
+    lines += ["", f"On the average ours loses: {', '.join(lost) or 'nowhere'}. {images}."]
+    return [*lines, "", _behind(documents)]
+
+
+def _behind(documents: Sequence[Document]) -> str:
+    """At which points, means over seeds, the best of ours is less accurate than the peer."""
+    compared, behind = 0, []
+    for (share, network, dataset), cells in sorted(_grouped(documents, "share", "network", "dataset").items()):
+        pairs = [[cell["methods"].get(name, {}).get("top1") for name in (OURS[0], PEER)] for cell in cells]
+        points = [100 * (mine - theirs) for mine, theirs in pairs if mine is not None and theirs is not None]
+        compared += bool(points)
+        if points and mean(points) < -1e-9:
+            behind.append(f"{network} on {dataset} at {share:.0%} ({mean(points):+.2f})")
+    where = f"is behind at {len(behind)}: {', '.join(behind)}" if behind else "is behind at none"
+    return f"Of {compared} points at which {PEER} has a network too, `{OURS[0]}` {where}."
 
 
 def _effort(documents: Sequence[Document]) -> list[str]:
