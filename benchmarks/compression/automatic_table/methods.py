@@ -127,7 +127,9 @@ def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Co
 
 
 def net_adapt(task: Task) -> Graph:
-    """NetAdapt with short trainings."""
+    """NetAdapt with short trainings; none where even the narrowest network is too much."""
+    if task.space.use(task.space.most) > task.bound:
+        raise BudgetNotMet("NetAdapt has nothing left to remove.")
     recipe, images = task.setting.short(len(task.data.train), task.cell.seed)
     tuner = ShortTuner(task.data.train, task.held_out, recipe, images)
     settings = NetAdaptSettings(step=task.setting.step, tried=task.setting.tried, channels=task.channels)

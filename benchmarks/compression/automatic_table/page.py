@@ -147,7 +147,7 @@ def _verdict(documents: Sequence[Document], resource: str) -> list[str]:
             lost.append(f"{ours} to {other}")
     images = "Some hundred test images leave each accuracy uncertain by about a point"
     lines += ["", f"On the average ours loses: {', '.join(lost) or 'nowhere'}. {images}."]
-    return [*lines, "", _behind(documents)]
+    return [*lines, "", _behind(documents), *_out_of_reach(documents)]
 
 
 def _behind(documents: Sequence[Document]) -> str:
@@ -161,6 +161,17 @@ def _behind(documents: Sequence[Document]) -> str:
             behind.append(f"{network} on {dataset} at {share:.0%} ({mean(points):+.2f})")
     where = f"is behind at {len(behind)}: {', '.join(behind)}" if behind else "is behind at none"
     return f"Of {compared} points at which {PEER} has a network too, `{OURS[0]}` {where}."
+
+
+def _out_of_reach(documents: Sequence[Document]) -> list[str]:
+    """Where none of ours found a network: calls and small layers take time that no channel saves."""
+    points = sorted(_grouped(documents, "share", "network", "dataset").items())
+    none = [
+        f"{network} on {dataset} at {share:.0%}"
+        for (share, network, dataset), cells in points
+        if not any("top1" in cell["methods"].get(name, {}) for cell in cells for name in OURS)
+    ]
+    return ["", f"Out of reach of any narrowing that the settings allow: {', '.join(none)}."] if none else []
 
 
 def _effort(documents: Sequence[Document]) -> list[str]:

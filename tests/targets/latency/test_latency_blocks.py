@@ -25,6 +25,8 @@ EXAMPLES = {
     "fire": "fire:8,16,16",
     "shuffle1": "shuffle1:1,16,32,4",
     "shuffle2": "shuffle2:2,64",
+    "pruned2": "pruned2:2,24,56",
+    "pick": "pick",
     "dense": "dense:32,8",
     "condense": "condense:32,8,4",
     "ghost": "ghost:48,1",

@@ -250,6 +250,25 @@ def shuffle2(b: GraphBuilder, x: str, s: int, n: int) -> str:
 
 
 @_block
+def pruned2(b: GraphBuilder, x: str, s: int, m: int, n: int) -> str:
+    """The unit of ShuffleNetV2 after pruning: m inner channels, and n channels picked by an index where a shuffle was."""
+    channels = b.channels(x)
+    if s == 1:
+        left, right = b.slice(x, 0, channels // 2), b.slice(x, channels // 2, channels)
+    else:
+        left, right = b.conv(b.depthwise(x, 3, s), 1, 1, n - n // 2, 1), x
+    right = b.conv(b.depthwise(b.conv(right, 1, 1, m, 1), 3, s), 1, 1, n // 2, 1)
+    joined = b.concat([left, right])
+    return b.gather(joined, b.channels(joined))
+
+
+@_block
+def pick(b: GraphBuilder, x: str) -> str:
+    """All channels in another order."""
+    return b.gather(x, b.channels(x))
+
+
+@_block
 def dense(b: GraphBuilder, x: str, m: int, n: int) -> str:
     """A layer of DenseNet: batch normalization and ReLU, which nothing absorbs, before each of two convolutions."""
     y = b.depthwise(x, 1, 1, 1)

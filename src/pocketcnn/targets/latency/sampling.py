@@ -103,6 +103,12 @@ def _fire(d: _Draw, n: int, s: int) -> list[str]:
     return [*pool, f"fire:{d.channels(n / d.choice(4, 8))},{n // 2},{n - n // 2}"]
 
 
+def _pruned2(d: _Draw, n: int, s: int) -> list[str]:
+    if s == 2:
+        return [f"pruned2:2,{d.channels(n / 2)},{n}", f"pruned2:1,{d.channels(n / 2)},{n}"]
+    return [f"pruned2:1,{d.channels(d.c * d.near(0.4))},{d.c}"]
+
+
 def _shuffle2(d: _Draw, n: int, s: int) -> list[str]:
     first = [f"shuffle2:2,{_even(n)}"] if s == 2 else ([] if _even(n) == d.c else [f"conv:1,1,{_even(n)},1"])
     return [*first, f"shuffle2:1,{_even(n)}"]
@@ -167,6 +173,7 @@ FAMILIES: Mapping[Family, float] = {
     _res2: 0.7,
     _fire: 1,
     _shuffle2: 2,
+    _pruned2: 1.5,
     _shuffle1: 1.5,
     _dense: 1.2,
     _condense: 0.8,
@@ -270,6 +277,7 @@ def draw_chain(random: Random) -> str:
         f"{c}x{side}x{side}" + f" conv:1,1,{c},0 se:{draw.channels(c / 4)},{draw.choice(4, 5)}" * times: 1.5,
         f"{c}x{side}x{side}" + f" max:{draw.choice(2, 3)},{draw.choice(1, 2)} conv:1,1,{c},0": 1,
         f"{c}x{side}x{side}" + f" avg:{draw.choice(2, 3)},{draw.choice(1, 2)} conv:1,1,{c},0": 1,
+        f"{c}x{side}x{side}" + f" pick conv:1,1,{c},0" * times: 1,
         f"{c}x{side}x{side}" + f" act:{draw.choice(1, 2, 3)} conv:1,1,{c},0" * times: 1,
         f"{c}x{side}x{side} pool" + f" fc:{other},1 fc:{c},0" * times: 1.5,
         f"{deep}x{last}x{last} conv:1,1,{deep},1 fc:{outputs},1 fc:{outputs},1": 1.5,  # weights that no cache holds
