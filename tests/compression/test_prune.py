@@ -71,6 +71,17 @@ class TestBounds:
         found = plan(network.graph, lambda graph: size(graph) <= bound)
         assert 0.95 * bound < size(found.apply(network.graph)) <= bound
 
+    def test_a_cost_that_rises_in_between_costs_no_more_channels(self, network: GraphNetwork) -> None:
+        """A latency may: here everything from 62 down to 30 % of the multiply-adds takes twice its time."""
+        whole = total_madds(network.graph)
+
+        def seconds(graph: Graph) -> float:
+            kept = total_madds(graph) / whole
+            return 2 * kept if 0.3 < kept < 0.62 else kept
+
+        found = plan(network.graph, lambda graph: seconds(graph) <= 0.7, by_shape=True)
+        assert 0.62 <= total_madds(found.apply(network.graph)) / whole <= 0.7
+
     def test_a_bound_that_already_holds_removes_nothing(self, network: GraphNetwork) -> None:
         pruned, report = prune_with_report(network, macs=1.0)
         assert report.madds_kept == 1

@@ -105,7 +105,7 @@ def random(task: Task) -> Graph:
 
 
 def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Counts:  # type: ignore[type-arg]
-    """What groups lose that keep `shares` to the power of the smallest exponent that keeps the bound.
+    """What groups lose that keep `shares` to the power of about the smallest exponent that keeps the bound.
 
     Raises:
         BudgetNotMet: no exponent does.
@@ -120,6 +120,10 @@ def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Co
         )
 
     low, high = 0.0, 64.0
+    for step in range(1, 64):  # a latency may rise when a channel goes: by halves from the first that fits
+        if space.use(counts(step / 8)) <= bound:
+            low, high = (step - 1) / 8, step / 8
+            break
     for _ in range(24):
         middle = (low + high) / 2
         low, high = (low, middle) if space.use(counts(middle)) <= bound else (middle, high)

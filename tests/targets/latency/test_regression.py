@@ -129,7 +129,7 @@ def test_too_few_measurements_are_refused() -> None:
 
 
 def test_the_indices_of_pruned_shuffles_are_measured() -> None:
-    """Pruning leaves a gather where a channel shuffle was: small ones are in the plan, so no rate of a large one stands for them."""
+    """Pruning leaves a gather where a channel shuffle was; no rate of large ones has to stand for small ones."""
     kinds = Counter(kernel.kind for kernels in measured() for kernel in kernels)
     assert kinds["gather"] >= 20
     shuffles = kernels_of("16x8x8 conv:1,1,16,1 pruned2:1,8,16 pruned2:1,4,16 pool fc:10,0")
