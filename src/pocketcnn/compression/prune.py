@@ -4,6 +4,7 @@ Five parts that can be exchanged alone: how to cut (`coupling.remove`), what is 
 (`importance`), where it goes (`spread`), how much (`schedule` and the search here).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -278,13 +279,7 @@ def _fewest(order: Schedule, trial: Callable[[Counts], bool], scanned: int = 1) 
             high = end
             break
         low = end + 1
-    while low < high:
-        middle = (low + high) // 2
-        if trial(order.counts(middle)):
-            high = middle
-        else:
-            low = middle + 1
-    return order.counts(high)
+    return order.counts(low + bisect_left(range(low, high), True, key=lambda end: trial(order.counts(end))))
 
 
 def _give_back(order: Schedule, counts: Counts, trial: Callable[[Counts], bool]) -> Counts:

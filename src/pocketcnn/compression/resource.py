@@ -14,7 +14,7 @@ class Resource:
 
     Attributes:
         name: for people and records.
-        use: the figure; it must not grow when channels are removed.
+        use: the figure; it should not grow when channels are removed.
         quantum: the least amount worth a thought, in the same unit; on a logarithmic scale the figure is compared with it.
         by_shape: `use` looks at nothing but shapes; it is then shown graphs without values, which is much faster.
         at_inference: batch normalization may be folded before `use` is asked, which is faster still; see `Outline`.

@@ -4,9 +4,10 @@ What chooses how much each group loses (a loop over proposals, a learned policy,
 space, so their results differ by that choice alone.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil
 
 import numpy as np
@@ -133,16 +134,13 @@ class PruningSpace:
     def fewest(self, group: int, counts: Counts, bound: float) -> int | None:
         """The fewest units that `group` must lose, where the others lose `counts`, to keep `bound`; None if none is enough."""
         choices = self.choices[group]
-        if self.use(with_count(counts, group, choices[-1])) > bound:
+        if not self._keeps(group, counts, bound, choices[-1]):
             return None
-        low, high = 0, len(choices) - 1  # high keeps the bound
-        while low < high:
-            middle = (low + high) // 2
-            if self.use(with_count(counts, group, choices[middle])) <= bound:
-                high = middle
-            else:
-                low = middle + 1
-        return choices[high]
+        kept = partial(self._keeps, group, counts, bound)
+        return choices[bisect_left(choices, True, hi=len(choices) - 1, key=kept)]
+
+    def _keeps(self, group: int, counts: Counts, bound: float, lost: int) -> bool:
+        return self.use(with_count(counts, group, lost)) <= bound
 
 
 def with_count(counts: Counts, group: int, lost: int) -> Counts:
