@@ -237,28 +237,28 @@ def shuffle1(b: GraphBuilder, x: str, s: int, m: int, n: int, groups: int) -> st
     return b.act(b.concat([short, b.conv(y, 1, 1, n, 0, groups)]), 1)
 
 
-@_block
-def shuffle2(b: GraphBuilder, x: str, s: int, n: int) -> str:
-    """The unit of ShuffleNetV2: half of n channels a branch."""
-    half, channels = n // 2, b.channels(x)
-    if s == 1:
-        left, right = b.slice(x, 0, channels // 2), b.slice(x, channels // 2, channels)
-    else:
-        left, right = b.conv(b.depthwise(x, 3, s), 1, 1, half, 1), x
-    right = b.conv(b.depthwise(b.conv(right, 1, 1, half, 1), 3, s), 1, 1, half, 1)
-    return b.op("channel_shuffle", [b.concat([left, right])], groups=2)
-
-
-@_block
-def pruned2(b: GraphBuilder, x: str, s: int, m: int, n: int) -> str:
-    """The unit of ShuffleNetV2 after pruning: m inner channels, and n channels picked by an index where a shuffle was."""
+def _two_branches(b: GraphBuilder, x: str, s: int, m: int, n: int) -> str:
+    """Both branches of ShuffleNetV2's unit joined to n channels, m of them inside the right one."""
     channels = b.channels(x)
     if s == 1:
         left, right = b.slice(x, 0, channels // 2), b.slice(x, channels // 2, channels)
     else:
         left, right = b.conv(b.depthwise(x, 3, s), 1, 1, n - n // 2, 1), x
     right = b.conv(b.depthwise(b.conv(right, 1, 1, m, 1), 3, s), 1, 1, n // 2, 1)
-    joined = b.concat([left, right])
+    return b.concat([left, right])
+
+
+@_block
+def shuffle2(b: GraphBuilder, x: str, s: int, n: int) -> str:
+    """The unit of ShuffleNetV2: half of n channels a branch."""
+    half = n // 2
+    return b.op("channel_shuffle", [_two_branches(b, x, s, half, 2 * half)], groups=2)
+
+
+@_block
+def pruned2(b: GraphBuilder, x: str, s: int, m: int, n: int) -> str:
+    """The unit of ShuffleNetV2 after pruning: m inner channels, and n channels picked by an index where a shuffle was."""
+    joined = _two_branches(b, x, s, m, n)
     return b.gather(joined, b.channels(joined))
 
 
