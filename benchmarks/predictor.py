@@ -36,7 +36,7 @@ from pocketcnn.runtimes.base import FloatArray, Numerics
 from pocketcnn.runtimes.timing import turn
 from pocketcnn.targets import Target, load_target
 from pocketcnn.targets.latency import LatencyPredictor, LatencyTable, default_path
-from pocketcnn.targets.latency.blocks import PooledWeights, build
+from pocketcnn.targets.latency.block_text import PooledWeights, build
 from pocketcnn.targets.latency.kernels import Kernel
 from pocketcnn.targets.measuring import example_batch, runtime_of
 

@@ -15,7 +15,7 @@ from pocketcnn.compression.space import PruningSpace
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.targets import load_target
 from pocketcnn.targets.latency import LatencyTable, Point, default_path
-from pocketcnn.targets.latency.blocks import build
+from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
 from pocketcnn.targets.latency.predictor import circumstances
 from pocketcnn.targets.latency.sampling import plan

@@ -12,7 +12,7 @@ from pocketcnn.pipeline import profile as profiling
 from pocketcnn.pipeline.profile import profile
 from pocketcnn.targets import Target, predict_latency
 from pocketcnn.targets.latency import LatencyTable, Point, predictor
-from pocketcnn.targets.latency.blocks import build
+from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
 
 TARGET = Target(name="fake", runtime="onnxruntime", threads=1, numerics=("float32", "int8"))

@@ -12,7 +12,7 @@ from pocketcnn.pipeline.profile import profile
 from pocketcnn.pipeline.profile_apart import profile_apart
 from pocketcnn.targets import Target, load_target
 from pocketcnn.targets.latency import LatencyTable, predictor
-from pocketcnn.targets.latency.blocks import build
+from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
 
 TARGET = Target(name="fake", runtime="onnxruntime", threads=1, numerics=("float32",))

@@ -19,7 +19,7 @@ from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.strategies import budget_share, check_strategy
 from pocketcnn.targets import Budget, load_target, predict_latency
 from pocketcnn.targets.latency import LatencyTable, Point, default_path
-from pocketcnn.targets.latency.blocks import build
+from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
 from pocketcnn.targets.latency.predictor import circumstances
 from pocketcnn.targets.latency.sampling import plan

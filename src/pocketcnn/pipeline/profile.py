@@ -23,7 +23,7 @@ from pocketcnn.runtimes import Runtime, Session, get_runtime
 from pocketcnn.runtimes.base import FloatArray, Numerics
 from pocketcnn.runtimes.timing import Clock, no_garbage_collection, turn
 from pocketcnn.targets import Target
-from pocketcnn.targets.latency.blocks import PooledWeights, build
+from pocketcnn.targets.latency.block_text import PooledWeights, build
 from pocketcnn.targets.latency.predictor import circumstances
 from pocketcnn.targets.latency.regression import MIN_MEASUREMENTS
 from pocketcnn.targets.latency.sampling import plan

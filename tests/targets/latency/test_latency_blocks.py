@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.targets.latency.blocks import BLOCKS, BlockError, PooledWeights, build, output_shape
+from pocketcnn.targets.latency.block_text import BlockError, PooledWeights, build, output_shape
+from pocketcnn.targets.latency.blocks import BLOCKS
 from pocketcnn.targets.latency.kernels import split
 from pocketcnn.targets.latency.sampling import MOST_MADDS, plan
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketcnn.targets.latency.blocks import build
+from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.features import inside, work
 from pocketcnn.targets.latency.kernels import Kernel, split
 

@@ -10,7 +10,7 @@ import pytest
 import pocketcnn as pc
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import for_inference
-from pocketcnn.targets.latency.blocks import build
+from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import Kernel, split
 from pocketcnn.targets.latency.regression import KernelTimes, fit
 from pocketcnn.targets.latency.sampling import plan

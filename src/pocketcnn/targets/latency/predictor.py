@@ -13,7 +13,7 @@ from pocketcnn.graph import Graph, GraphNetwork, for_inference
 from pocketcnn.runtimes.base import Numerics
 from pocketcnn.runtimes.machine import this_machine
 from pocketcnn.runtimes.registry import get_runtime
-from pocketcnn.targets.latency.blocks import PooledWeights, build
+from pocketcnn.targets.latency.block_text import PooledWeights, build
 from pocketcnn.targets.latency.kernels import Kernel, KernelGroup, split
 from pocketcnn.targets.latency.regression import KernelTimes, fit
 from pocketcnn.targets.latency.table import Circumstances, LatencyTable, default_path, load_table

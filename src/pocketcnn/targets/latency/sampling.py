@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from pocketcnn.targets.latency.blocks import BlockError, build, output_shape
+from pocketcnn.targets.latency.block_text import BlockError, build, output_shape
 from pocketcnn.targets.latency.kernels import split
 
 QUANTA = (8, 8, 8, 8, 8, 8, 16, 4, 2, 1)

@@ -32,7 +32,7 @@ A machine's clock drifts slowly. A shorter time would take for drift what distur
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One measurement: `blocks` (see `targets.latency.blocks`) in some numerics.
+    """One measurement: `blocks` (see `targets.latency.block_text`) in some numerics.
 
     `median`, `p10`, `p90` are of `repeats` calls, in seconds; `reference` is the time of the table's reference network
     at that moment. A point that the runtime could not run has no repeats.
