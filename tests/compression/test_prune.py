@@ -82,6 +82,19 @@ class TestBounds:
         found = plan(network.graph, lambda graph: seconds(graph) <= 0.7, by_shape=True)
         assert 0.62 <= total_madds(found.apply(network.graph)) / whole <= 0.7
 
+    def test_the_narrowest_network_need_not_be_the_cheapest(self, network: GraphNetwork) -> None:
+        """Here what is left of the last quarter takes its time twice."""
+        whole = total_madds(network.graph)
+
+        def seconds(graph: Graph) -> float:
+            kept = total_madds(graph) / whole
+            return 4 * kept if kept < 0.25 else kept
+
+        found = plan(network.graph, lambda graph: seconds(graph) <= 0.3, by_shape=True)
+        assert 0.25 <= total_madds(found.apply(network.graph)) / whole <= 0.3
+        with pytest.raises(BudgetNotMet):
+            plan(network.graph, lambda _: False, by_shape=True)
+
     def test_a_bound_that_already_holds_removes_nothing(self, network: GraphNetwork) -> None:
         pruned, report = prune_with_report(network, macs=1.0)
         assert report.madds_kept == 1

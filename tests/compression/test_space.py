@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_graphs import BLOCKS, random_graph
 
+from pocketcnn.compression.bounds import Measure
 from pocketcnn.compression.prune import PruneSettings
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.compression.resource import MADDS, Resource, share_of_budget
 from pocketcnn.compression.space import PruningSpace, with_count
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import GraphNetwork
+from pocketcnn.graph import Graph, GraphNetwork
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,45 @@ def test_multiply_adds_are_known_without_making_the_graph(kinds: list[str], seed
     by_name = dict(zip(space.layer_names, space.madds(counts).tolist(), strict=True))
     assert by_name == {name: narrowed.madds(narrowed[name]) for name in by_name}
     assert space.use(counts) == total_madds(narrowed)
+
+
+def in_blocks(graph: Graph) -> float:
+    """Seconds of a made-up runtime that computes blocks of 8 channels, and needs half as long again for what is left over."""
+    channels = [node.shape[0] for node in graph.nodes if node.op == "conv2d"]
+    return float(sum(count // 8 + (1.5 if count % 8 else 0) for count in channels))
+
+
+def predicted(use: Measure = in_blocks) -> Resource:
+    return Resource("latency", use, seconds=in_blocks)
+
+
+def test_widths_that_save_no_time_are_no_choice(network: GraphNetwork) -> None:
+    space = small_space(network.graph, predicted())
+    assert space.movable
+    for group in space.movable:
+        uses = [space.use(with_count(space.none, group, choice)) for choice in space.choices[group]]
+        assert uses == sorted(set(uses), reverse=True)
+        every = small_space(network.graph).choices[group]
+        assert min(space.use(with_count(space.none, group, choice)) for choice in every) == uses[-1]
+        assert all((space.units(group) - choice) % 8 == 0 for choice in space.choices[group])
+    assert space.use(space.most) < space.use(space.limits)  # the narrowest network is not the fastest
+
+
+def test_the_fewest_units_for_a_latency_are_the_first_that_keep_it(network: GraphNetwork) -> None:
+    space = small_space(network.graph, predicted())
+    whole = space.use(space.none)
+    for group in space.movable:
+        for bound in (whole - 0.5, whole - 1, whole - 2, whole - 4):
+            every = small_space(network.graph).choices[group]
+            first = next((lost for lost in every if space.use(with_count(space.none, group, lost)) <= bound), None)
+            assert space.fewest(group, space.none, bound) == first
+
+
+def test_a_group_that_saves_no_time_can_save_something_else(network: GraphNetwork) -> None:
+    steps = small_space(network.graph).choices
+    nothing = Resource("latency", lambda _: 1.0)
+    for use, choices in ((nothing.use, ((0,),) * len(steps)), (lambda graph: float(total_madds(graph)), steps)):
+        assert small_space(network.graph, Resource("share", use, seconds=nothing.use)).choices == choices
 
 
 def test_a_budget_is_one_share_that_is_kept_at_1(network: GraphNetwork) -> None:

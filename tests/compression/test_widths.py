@@ -38,8 +38,12 @@ def test_a_narrower_layer_that_is_slower_is_not_chosen() -> None:
 
 
 def test_where_latency_does_not_fall_there_is_no_choice() -> None:
-    assert corners({1: 2.0, 2: 1.0, 3: 2.0}) is None
+    assert corners({1: 3.0, 2: 2.0, 3: 2.0}) is None
     assert corners({5: 1.0}) is None
+
+
+def test_a_narrowest_form_that_is_slow_does_not_hide_the_fastest() -> None:
+    assert corners({1: 2.0, 2: 1.0, 3: 2.0}) == (2, 3)
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=30))

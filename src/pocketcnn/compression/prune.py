@@ -185,9 +185,9 @@ def plan(
 
     Args:
         graph: a float graph.
-        fits: any bound: a file size, a latency, a count. What fits should still fit when more is removed. It is asked some
-            fifteen times to find what must go, up to `SCANNED` times more where shapes are enough, then up to
-            `MOST_GIVEN_BACK` times to give some of it back.
+        fits: any bound: a file size, a latency, a count. What fits should still fit when more is removed, unless shapes are
+            enough. It is asked some fifteen times to find what must go, up to `SCANNED` times more where shapes are enough,
+            then up to `MOST_GIVEN_BACK` times to give some of it back.
         settings: how to choose the channels.
         batches: labelled images for criteria that need them.
         by_shape: `fits` looks at nothing but shapes; it is then shown graphs without values, which is much faster.
@@ -197,15 +197,16 @@ def plan(
 
     Raises:
         UsageError: an unknown layer in `keep`, or a quantized graph.
-        BudgetNotMet: not even the narrowest network that the settings allow fits.
+        BudgetNotMet: none of the narrower networks that the settings allow fits.
     """
     coupling = couple(graph)
     order = ordered(graph, coupling, settings or PruneSettings(), batches, sensitivity, seconds)
     narrowed = Outline.of(graph, coupling).without if by_shape else partial(remove, graph, coupling=coupling)
     trial = partial(_trial, lambda classes: fits(narrowed(classes)), order)
-    if not trial(order.counts(len(order.order))):
+    fewest = _fewest(order, trial, SCANNED if by_shape else 1)
+    if fewest is None:
         raise _not_met(graph, coupling, order)
-    counts = _give_back(order, _fewest(order, trial, SCANNED if by_shape else 1), trial)
+    counts = _give_back(order, fewest, trial)
     return PrunePlan(coupling, order.classes(counts))
 
 
@@ -267,19 +268,19 @@ def _trial(fits: Callable[[tuple[int, ...]], bool], order: Schedule, counts: Cou
     return fits(order.classes(counts))
 
 
-def _fewest(order: Schedule, trial: Callable[[Counts], bool], scanned: int = 1) -> Counts:
-    """The counts of the shortest prefix of the order that fits.
+def _fewest(order: Schedule, trial: Callable[[Counts], bool], scanned: int = 1) -> Counts | None:
+    """The counts of the shortest prefix of the order that fits; None if none does.
 
-    A latency may rise when a channel goes, so the search by halves begins behind the first of `scanned` prefixes that fits.
+    A latency may rise when a channel goes, and need not be the least where most of them have gone, so the search by halves
+    ends at the first of `scanned` prefixes that fits.
     """
-    low, high = 0, len(order.order)  # high fits
-    for place in range(1, scanned):
-        end = place * len(order.order) // scanned
-        if trial(order.counts(end)):
-            high = end
-            break
-        low = end + 1
-    return order.counts(low + bisect_left(range(low, high), True, key=lambda end: trial(order.counts(end))))
+    low, whole = 0, len(order.order)
+    for place in range(1, scanned + 1):
+        high = place * whole // scanned
+        if trial(order.counts(high)):
+            return order.counts(low + bisect_left(range(low, high), True, key=lambda end: trial(order.counts(end))))
+        low = high + 1
+    return None
 
 
 def _give_back(order: Schedule, counts: Counts, trial: Callable[[Counts], bool]) -> Counts:

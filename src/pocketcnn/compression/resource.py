@@ -14,12 +14,14 @@ class Resource:
 
     Attributes:
         name: for people and records.
-        use: the figure; it should not grow when channels are removed.
+        use: the figure; but for a latency in it, it should not grow when channels are removed.
         quantum: the least amount worth a thought, in the same unit; on a logarithmic scale the figure is compared with it.
         by_shape: `use` looks at nothing but shapes; it is then shown graphs without values, which is much faster.
         at_inference: batch normalization may be folded before `use` is asked, which is faster still; see `Outline`.
         of_a_madd: the use of one multiply-add, where `use` is nothing but the sum over all of them; no graph needs to be made
             then to know it. None for anything else.
+        seconds: the predicted latency that `use` is or looks at. It may rise when a channel goes, which decides what widths are
+            worth having (`PruningSpace.choices`). None where every channel that goes saves something.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Resource:
     by_shape: bool = True
     at_inference: bool = False
     of_a_madd: float | None = None
+    seconds: Measure | None = None
 
 
 MADDS = Resource("multiply-adds", total_madds, of_a_madd=1.0)
@@ -39,7 +42,8 @@ def latency_on(target: str) -> Resource:
     Raises:
         UsageError: there is no latency table of the target, or it runs no float networks.
     """
-    return Resource(f"latency@{target}", clock(target), quantum=1e-9, at_inference=True)
+    seconds = clock(target)
+    return Resource(f"latency@{target}", seconds, quantum=1e-9, at_inference=True, seconds=seconds)
 
 
 def share_of_budget(graph: Graph, budget: str | Budget) -> Resource:
@@ -55,4 +59,5 @@ def share_of_budget(graph: Graph, budget: str | Budget) -> Resource:
         quantum=1e-6,
         by_shape=bounds.by_shape,
         at_inference=True,
+        seconds=bounds.seconds,
     )

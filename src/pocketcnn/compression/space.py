@@ -5,7 +5,7 @@ space, so their results differ by that choice alone.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from math import ceil
@@ -19,6 +19,7 @@ from pocketcnn.compression.outline import Outline
 from pocketcnn.compression.prune import Batches, PruneSettings, ordered
 from pocketcnn.compression.resource import Resource
 from pocketcnn.compression.schedule import Counts, Schedule
+from pocketcnn.compression.widths import MOST_TRIED
 from pocketcnn.graph import Graph
 
 
@@ -30,14 +31,14 @@ class PruningSpace:
         graph: what is narrowed.
         order: its channel groups, and the units in the order in which they go.
         resource: what narrowing is meant to save.
-        most: by group, the most units that may go.
+        limits: by group, the most units that may go.
     """
 
     graph: Graph
     coupling: Coupling
     order: Schedule
     resource: Resource
-    most: Counts
+    limits: Counts
     _known: dict[Counts, float] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -65,24 +66,52 @@ class PruningSpace:
             layer.node: max(settings.min_channels, ceil(settings.floor * (widths or {}).get(layer.node, 0)))
             for layer in coupling.layers
         }
-        most = []
+        limits = []
         for place, group in enumerate(order.groups):
             spare = min((graph[layer].shape[0] - floors[layer]) // width for layer, width in group.width.items())
-            most.append(order.rounded(place, max(0, min(spare, len(order.leaving(place))))))
-        return cls(graph, coupling, order, resource, tuple(most))
+            limits.append(order.rounded(place, max(0, min(spare, len(order.leaving(place))))))
+        return cls(graph, coupling, order, resource, tuple(limits))
 
     @property
     def none(self) -> Counts:
         """No channel goes."""
-        return (0,) * len(self.most)
+        return (0,) * len(self.limits)
 
     @cached_property
     def choices(self) -> tuple[tuple[int, ...], ...]:
-        """By group, how many units can go so that whole steps are left, none first."""
+        """By group, how many units can go so that whole steps are left, none first, and so that it saves something.
+
+        A runtime computes channels in blocks, so a narrower layer may take longer than a wider one. Where a latency is
+        predicted, a choice is left out when one that takes fewer units is as fast, all else being whole; a group that saves
+        no time keeps its steps where something else is limited too.
+        """
         return tuple(
-            tuple(sorted({self.order.rounded(group, lost) for lost in range(most + 1)}))
-            for group, most in enumerate(self.most)
+            self._paying(group, sorted({self.order.rounded(group, lost) for lost in range(limit + 1)}))
+            for group, limit in enumerate(self.limits)
         )
+
+    def _paying(self, group: int, steps: Sequence[int]) -> tuple[int, ...]:
+        if self.resource.seconds is None:
+            return tuple(steps)
+        tried = sorted({*steps[:: ceil(len(steps) / MOST_TRIED)], steps[-1]})
+        paying, least = [0], self._seconds(self.none)
+        for lost in tried[1:]:
+            seconds = self._seconds(with_count(self.none, group, lost))
+            if seconds < least:
+                paying.append(lost)
+                least = seconds
+        alone = self.resource.seconds is self.resource.use
+        return tuple(paying) if len(paying) > 1 or alone else tuple(steps)
+
+    def _seconds(self, counts: Counts) -> float:
+        if self.resource.seconds is None or self.resource.seconds is self.resource.use:
+            return self.use(counts)
+        return self.resource.seconds(self._outline.without(self.order.classes(counts)))
+
+    @cached_property
+    def most(self) -> Counts:
+        """By group, the largest of its choices."""
+        return tuple(choices[-1] for choices in self.choices)
 
     @cached_property
     def movable(self) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ WORTH = 0.5
 def efficient_widths(
     outline: Outline, groups: Sequence[ChannelGroup], seconds: Measure
 ) -> tuple[tuple[int, ...] | None, ...]:
-    """For each group the numbers of units to choose among, ascending; None where its latency does not fall with its width.
+    """For each group the numbers of units to choose among, ascending; None where no narrower form is faster.
 
     Args:
         seconds: the latency of a graph on the target, such as a `LatencyPredictor` gives.
@@ -46,13 +46,12 @@ def corners(curve: dict[int, float]) -> tuple[int, ...] | None:
     """The widths on the lower envelope of a curve (width -> seconds), ascending, the widest one included.
 
     A width is on it when every wider one takes longer, by as much as channels are worth (`WORTH`); so of a flat step only
-    the widest width is left. None where the narrowest is no faster than the widest.
+    the widest width is left, and none below the fastest. None where no width is faster than the widest.
     """
-    widest, narrowest = max(curve), min(curve)
-    fall = curve[widest] - curve[narrowest]
-    if fall <= 0 or widest == narrowest:
+    widest, fastest = max(curve), min(curve, key=lambda width: (curve[width], -width))
+    if fastest == widest:
         return None
-    worth = WORTH * fall / (widest - narrowest)
+    worth = WORTH * (curve[widest] - curve[fastest]) / (widest - fastest)
     kept = [widest]
     for width in sorted(curve, reverse=True)[1:]:
         if curve[kept[-1]] - curve[width] >= worth * (kept[-1] - width):

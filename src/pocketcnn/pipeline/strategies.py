@@ -16,7 +16,7 @@ from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.figures import artefact_bytes, counted, estimated, in_form
-from pocketcnn.pipeline.narrowing import held_out_of, narrowing_of, short_tuner
+from pocketcnn.pipeline.narrowing import held_out_of, narrowing_of, short_tuner, table_clock
 from pocketcnn.pipeline.shrink import Bench, Pruner, recover, telling_forms
 from pocketcnn.targets import Budget, Quantity, load_target
 from pocketcnn.targets.latency import LatencyPredictor, load_predictor
@@ -82,6 +82,7 @@ def budget_share(budget: Budget, graph: Graph) -> Resource:
         and figures[0].form == "float32",
         at_inference=True,
         of_a_madd=_of_a_madd(budget, graph),
+        seconds=table_clock(budget),
     )
 
 
