@@ -164,14 +164,20 @@ def _behind(documents: Sequence[Document]) -> str:
 
 
 def _out_of_reach(documents: Sequence[Document]) -> list[str]:
-    """Where none of ours found a network: calls and small layers take time that no channel saves."""
+    """Where none of ours found a network."""
     points = sorted(_grouped(documents, "share", "network", "dataset").items())
     none = [
         f"{network} on {dataset} at {share:.0%}"
         for (share, network, dataset), cells in points
         if not any("top1" in cell["methods"].get(name, {}) for cell in cells for name in OURS)
     ]
-    return ["", f"Out of reach of any narrowing that the settings allow: {', '.join(none)}."] if none else []
+    if not none:
+        return []
+    return [
+        "",
+        "No method found widths for these, whose calls and layers take time that no channel saves: "
+        + f"{', '.join(none)}.",
+    ]
 
 
 def _effort(documents: Sequence[Document]) -> list[str]:
