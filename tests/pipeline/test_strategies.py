@@ -9,6 +9,7 @@ import torch
 from pipeline_support import LITTLE
 from torch import nn
 
+from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, ModelInfo, capture
@@ -57,6 +58,31 @@ def test_the_budget_is_kept_and_the_record_is_left(
         policy = json.loads((tmp_path / "automatic" / "policy.json").read_text())["policy"]
         assert [[layers, share] for layers, share in policy["kept"]] == stage.settings["kept"]
     assert not (tmp_path / "work").exists()
+
+
+def test_a_share_of_what_varies_is_measured_once_for_a_run_that_is_stopped_and_goes_on(
+    network: GraphNetwork, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A latency differs from run to run; the steps that are kept were made for the budget of the first."""
+    whole = total_madds(network.graph)
+    bounds = iter((0.6 * whole, 0.5 * whole))
+
+    def measured(*_: object) -> Budget:
+        return Budget.parse(f"macs<={next(bounds):.0f}")
+
+    monkeypatch.setattr("pocketcnn.pipeline.compress.absolute", measured)
+
+    def stop(text: str) -> None:
+        if text.startswith("step 1:"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compress(network, digits, "macs<=60%", tmp_path, effort=LITTLE, strategy="netadapt", say=stop)
+    said: list[str] = []
+    result = compress(network, digits, "macs<=60%", tmp_path, effort=LITTLE, strategy="netadapt", say=said.append)
+    assert result.met
+    assert next(text for text in said if text.startswith("step")).startswith("step 2:")
+    assert next(bounds) == 0.5 * whole < result.stages[1].madds <= 0.6 * whole
 
 
 def test_a_budget_out_of_reach_leaves_the_narrowest_network(

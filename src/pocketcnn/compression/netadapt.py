@@ -111,7 +111,7 @@ def netadapt(
         done = history.steps[-1]
         say(
             f"step {done.number}: {', '.join(done.best.layers)} lose {done.best.lost} of {done.best.units}; accuracy "
-            f"{done.best.accuracy:.2%}, {resource.name} {state.use / loop.whole:.1%}"
+            f"{done.best.accuracy:.2%}, uses {state.use / bound:.1%} of what it may ({resource.name})"
         )
     return Adapted(state.network, history.steps, met=True)
 

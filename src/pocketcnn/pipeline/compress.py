@@ -84,7 +84,7 @@ def compress(
     smaller = resized(network, how.resolution).info.input
     sets = datasets(folder, contract, trainings.base.augmentation)
     with threads_for(contract.height, contract.width):
-        limits = absolute(wanted, network.graph)
+        limits = workspace.budget(f"{wanted} of the given network", lambda: absolute(wanted, network.graph))
         pruner = pruner_of(strategy, Path(out))
         bench = Bench(sets, limits, trainings, workspace, say, folder.fingerprint, method=how, pruner=pruner)
         bench.record("given", network, settings={}, seconds=0.0)

@@ -3,6 +3,7 @@
 import hashlib
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pocketcnn.pipeline.export import describe, export, numerics_name
 from pocketcnn.pipeline.figures import artefact_bytes, figures, in_form, opened
 from pocketcnn.pipeline.shrink import Bench, Shrunk, shrink
 from pocketcnn.pipeline.sidecar import Figures
+from pocketcnn.pipeline.workspace import fingerprint_of
 from pocketcnn.report.result import (
     DEPLOYED,
     Accuracy,
@@ -219,7 +221,8 @@ def deliver(parent: GraphNetwork, bench: Bench, out: Path) -> Delivered:
         if not missed or not shrunk.within_reach or attempt == TIGHTEN:
             break
         bench.say(f"The file misses the budget ({missed[0]}); shrinking it further")
-        target = _tightened(target, missed)
+        question = f"{target} tightened for attempt {attempt + 2} of {fingerprint_of(parent)}"
+        target = bench.workspace.budget(question, partial(_tightened, target, missed))
     checked = check_parity(shrunk.network, shrunk.float_network, path, val.images)
     delivered = Delivered(
         network=shrunk.network,

@@ -86,7 +86,8 @@ def from_zoo(quest: Quest, networks: Sequence[str]) -> Parent:
     module = inference_form(winner.network)
     network = GraphNetwork(capture(module, (1, *chosen.val.contract.shape)), quest.info(plan.name, plan.size))
     settings = trainings.final().model_dump(mode="json")
-    return Parent(network, absolute(quest.budget, network.graph), chosen, settings, candidates, plan)
+    limits = workspace.budget(f"{quest.budget} of {plan.name}", lambda: absolute(quest.budget, network.graph))
+    return Parent(network, limits, chosen, settings, candidates, plan)
 
 
 def from_supernet(quest: Quest) -> Parent:
@@ -100,7 +101,8 @@ def from_supernet(quest: Quest) -> Parent:
     plan = supernet_plan(quest.contract, len(quest.folder.classes), [quest.budget])
     known, effort = learned(plan, SCHEDULE, sets, trainings, workspace, say), trainings.effort.supernet
     say(summary(known))
-    budget = absolute(quest.budget, known.largest(quest.info(FAMILY, plan.sizes[0])).graph)
+    largest = known.largest(quest.info(FAMILY, plan.sizes[0])).graph
+    budget = workspace.budget(f"{quest.budget} of the supernet", lambda: absolute(quest.budget, largest))
     loose = Budget(tuple(replace(limit, bound=PRUNABLE * limit.bound) for limit in budget.limits))
     finalists = known.best(within(plan, budget), effort) + known.best(within(plan, loose), effort)
     finalists = sorted({found.choice: found for found in finalists}.values(), key=lambda found: -found.accuracy)

@@ -25,7 +25,7 @@ from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.narrowing import EVIDENCE, choose, mend, narrowing_of, settled
 from pocketcnn.pipeline.recipes import Sets, Trainings
 from pocketcnn.pipeline.store import forms_with_shared_weights, make_shared, stored_form
-from pocketcnn.pipeline.workspace import Workspace
+from pocketcnn.pipeline.workspace import Workspace, form_of
 from pocketcnn.report.result import Accuracy, StageRecord
 from pocketcnn.targets import Budget, Quantity, load_target
 from pocketcnn.training import Recipe, evaluate, predict_logits, recalibrate
@@ -63,10 +63,14 @@ class Bench:
         return replace(self, budget=budget, attempt=attempt)
 
     def train(self, stage: str, network: nn.Module, recipe: Recipe, teacher: nn.Module) -> None:
-        """Train `network` against `teacher`, resumable under the name of the stage. Weights that are zero stay zero."""
+        """Train `network` against `teacher`, resumable under the name of the stage. Weights that are zero stay zero.
+
+        How far a network is pruned for a latency depends on what was measured; of other widths nothing is taken up.
+        """
         name = f"{stage} {self.attempt + 1}" if self.attempt else stage
         with zeros_kept(network) if self.method.sparsity else nullcontext():
-            self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher)
+            form = form_of(network)
+            self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher, form=form)
 
     def record(
         self, name: str, network: GraphNetwork, *, settings: dict[str, object], seconds: float, note: str = ""

@@ -10,7 +10,9 @@ from pathlib import Path
 from torch import nn
 
 from pocketcnn.data import ImageDataset
+from pocketcnn.files import write_text
 from pocketcnn.pipeline.teachers import TeachersFor, nobody
+from pocketcnn.targets import Budget
 from pocketcnn.training import Progress, QuietProgress, Recipe, TrainResult, train
 from pocketcnn.training.checkpoint import checkpoints
 
@@ -33,6 +35,12 @@ def fingerprint_of(network: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def form_of(network: nn.Module) -> str:
+    """A short checksum over the names and shapes of all tensors of a network."""
+    shapes = [(name, *tensor.shape) for name, tensor in network.state_dict().items()]
+    return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:8]
 
 
 def quiet(_title: str) -> Progress:
@@ -67,9 +75,14 @@ class Workspace:
         val_set: ImageDataset,
         recipe: Recipe,
         teacher: nn.Module | None = None,
+        *,
+        form: str = "",
     ) -> TrainResult:
-        """Train under the name `stage`, or take up what an earlier run of the same command left of it."""
-        out = self.folder / stage
+        """Train under the name `stage`, or take up what an earlier run of the same command left of it.
+
+        `form` tells networks apart that a stage may train: what an earlier run left of another one is not taken up.
+        """
+        out = self.folder / f"{stage} {form}".strip()
         return train(
             network,
             train_set,
@@ -80,6 +93,19 @@ class Workspace:
             resume=bool(checkpoints(out / "checkpoints")),
             progress=self.progress_for(stage),
         )
+
+    def budget(self, question: str, measured: Callable[[], Budget]) -> Budget:
+        """An absolute budget: what an earlier run of the same command measured for this `question`, or what `measured` says.
+
+        Times vary from run to run, and what is kept here was made for the budget of then.
+        """
+        path = self.folder / "budgets.json"
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if question not in known:
+            known[question] = str(measured())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps(known, indent=1) + "\n")
+        return Budget.parse(known[question])
 
     def clear(self) -> None:
         """Remove the unfinished work; the results lie elsewhere."""
