@@ -68,11 +68,11 @@ def test_stages_leave_equal_shares_and_one_that_was_stopped_is_taken_up(
     stopped: list[str] = []
     original = Workspace.train
 
-    def train(self: Workspace, stage: str, *rest: object) -> object:
+    def train(self: Workspace, stage: str, *rest: object, form: str) -> object:
         if stage == "pruned" and not stopped:
             stopped.append(stage)
             raise Interrupted("Ctrl-C")
-        return original(self, stage, *rest)  # type: ignore[arg-type]
+        return original(self, stage, *rest, form=form)  # type: ignore[arg-type]
 
     method = Method(stages=3, criterion="taylor")
     monkeypatch.setattr(Workspace, "train", train)
@@ -168,7 +168,7 @@ def test_fine_tuning_that_makes_it_worse_is_undone(
     def is_zero(network: nn.Module) -> bool:
         return all(not parameter.any() for parameter in network.parameters())
 
-    def train(self: Workspace, stage: str, module: nn.Module, *rest: object) -> None:
+    def train(self: Workspace, stage: str, module: nn.Module, *rest: object, form: str) -> None:
         for parameter in module.parameters():
             parameter.data.zero_()
 

@@ -73,7 +73,7 @@ def test_another_budget_takes_its_network_without_any_training(
     done: Done, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(done[0].supernet, tmp_path)
-    monkeypatch.setattr(Workspace, "train", lambda *_args: pytest.fail("something was trained"))
+    monkeypatch.setattr(Workspace, "train", lambda *_args, **_options: pytest.fail("something was trained"))
     found = once_for_all(digits, "macs<=110k", tmp_path, effort=EFFORT, plan=PLAN, fine_tune=False)
     assert found.results[0].met
     assert [stage.name for stage in found.results[0].stages] == ["sub-network"]
