@@ -110,8 +110,7 @@ def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Co
     Raises:
         BudgetNotMet: no exponent does.
     """
-    if space.use(space.most) > bound:
-        raise BudgetNotMet(f"The narrowest network uses {space.use(space.most):g}, more than {bound:g}.")
+    _check_reach(space, bound)
 
     def counts(exponent: float) -> Counts:
         kept = shares**exponent
@@ -130,10 +129,14 @@ def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Co
     return counts(high) if space.use(counts(high)) <= bound else space.most
 
 
+def _check_reach(space: PruningSpace, bound: float) -> None:
+    if (least := space.use(space.most)) > bound:
+        raise BudgetNotMet(f"The narrowest network uses {least:g}, more than {bound:g}.")
+
+
 def net_adapt(task: Task) -> Graph:
     """NetAdapt with short trainings; none where even the narrowest network is too much."""
-    if task.space.use(task.space.most) > task.bound:
-        raise BudgetNotMet("NetAdapt has nothing left to remove.")
+    _check_reach(task.space, task.bound)
     recipe, images = task.setting.short(len(task.data.train), task.cell.seed)
     tuner = ShortTuner(task.data.train, task.held_out, recipe, images)
     settings = NetAdaptSettings(step=task.setting.step, tried=task.setting.tried, channels=task.channels)

@@ -171,13 +171,8 @@ def _out_of_reach(documents: Sequence[Document]) -> list[str]:
         for (share, network, dataset), cells in points
         if not any("top1" in cell["methods"].get(name, {}) for cell in cells for name in OURS)
     ]
-    if not none:
-        return []
-    return [
-        "",
-        "No method found widths for these, whose calls and layers take time that no channel saves: "
-        + f"{', '.join(none)}.",
-    ]
+    why = "No method found widths for these, whose calls and layers take time that no channel saves"
+    return ["", f"{why}: {', '.join(none)}."] if none else []
 
 
 def _effort(documents: Sequence[Document]) -> list[str]:

@@ -85,27 +85,32 @@ class PruningSpace:
         predicted, a choice is left out when one that takes fewer units is as fast, all else being whole; a group that saves
         no time keeps its steps where something else is limited too.
         """
-        return tuple(
-            self._paying(group, sorted({self.order.rounded(group, lost) for lost in range(limit + 1)}))
+        steps = (
+            sorted({self.order.rounded(group, lost) for lost in range(limit + 1)})
             for group, limit in enumerate(self.limits)
         )
-
-    def _paying(self, group: int, steps: Sequence[int]) -> tuple[int, ...]:
         if self.resource.seconds is None:
-            return tuple(steps)
-        tried = sorted({*steps[:: ceil(len(steps) / MOST_TRIED)], steps[-1]})
-        paying, least = [0], self._seconds(self.none)
-        for lost in tried[1:]:
+            return tuple(map(tuple, steps))
+        whole = self._seconds(self.none)
+        return tuple(self._paying(group, each, whole) for group, each in enumerate(steps))
+
+    def _paying(self, group: int, steps: Sequence[int], whole: float) -> tuple[int, ...]:
+        """Of `steps` those that are faster than all before them; `whole` are the seconds without any."""
+        paying, least = [0], whole
+        for lost in sorted({*steps[:: ceil(len(steps) / MOST_TRIED)], steps[-1]} - {0}):
             seconds = self._seconds(with_count(self.none, group, lost))
             if seconds < least:
                 paying.append(lost)
                 least = seconds
-        alone = self.resource.seconds is self.resource.use
-        return tuple(paying) if len(paying) > 1 or alone else tuple(steps)
+        return tuple(paying) if len(paying) > 1 or self._is_time_alone else tuple(steps)
+
+    @property
+    def _is_time_alone(self) -> bool:
+        return self.resource.use is self.resource.seconds
 
     def _seconds(self, counts: Counts) -> float:
-        if self.resource.seconds is None or self.resource.seconds is self.resource.use:
-            return self.use(counts)
+        if self.resource.seconds is None or self._is_time_alone:
+            return self.use(counts)  # which remembers
         return self.resource.seconds(self._outline.without(self.order.classes(counts)))
 
     @cached_property
