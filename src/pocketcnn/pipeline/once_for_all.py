@@ -243,7 +243,7 @@ class _Taken:
         """The result, and what was found; None where no sub-network keeps the budget, and the smallest one was pruned."""
         job, plan, began = self.job, self.known.supernet.plan, time.monotonic()
         teacher = self.known.largest(job.info)
-        budget = absolute(ask.budget, teacher.graph)
+        budget = self.workspace.budget(f"{ask.budget} of the supernet", lambda: absolute(ask.budget, teacher.graph))
         finalists = self.known.best(within(plan, budget), job.trainings.effort.supernet)
         best = finalists[0] if finalists else None
         choice = best.choice if best else plan.smallest
