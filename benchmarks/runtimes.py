@@ -1,6 +1,6 @@
 """Six light networks on every runtime, float32 and int8, and one with real weights: all of it in one run.
 
-    python benchmarks/runtimes.py
+    python -m benchmarks.runtimes
 
 writes docs/benchmarks/runtimes.json and docs/benchmarks/runtimes.html, and the table of docs/benchmarks/runtimes.md. The
 images are cut from the photographs of scikit-learn: int8 ranges and the statistics of fresh weights come from some, answers

@@ -6,9 +6,9 @@ from html import escape
 from math import hypot
 from typing import Any
 
-from network_pages.families import FAMILIES, Family, family_of
-from network_pages.nominal import nominal_rows
-from network_pages.tables import IMAGENET, Timings
+from benchmarks.network_pages.families import FAMILIES, Family, family_of
+from benchmarks.network_pages.nominal import nominal_rows
+from benchmarks.network_pages.tables import IMAGENET, Timings
 from pocketcnn.models import list_models
 from pocketcnn.models.published import Published, read_published
 from pocketcnn.report.plot import Axis, Label, Line, Mark, Plot, axis, with_labels

@@ -6,6 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from benchmarks.search_table.material import CLASSES, Images, task
+from benchmarks.search_table.points import TARGET, graph_of, network_of, recipe_of
+from benchmarks.search_table.setting import Setting
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.layers import make_divisible
@@ -16,9 +19,6 @@ from pocketcnn.search.space import Point
 from pocketcnn.targets import load_target
 from pocketcnn.targets.measuring import example_batch
 from pocketcnn.training import drawn_from, evaluate, train
-from search_table.material import CLASSES, Images, task
-from search_table.points import TARGET, graph_of, network_of, recipe_of
-from search_table.setting import Setting
 
 ZOO = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2")
 HEADS = {"mobilenet_v2": 1280, "mobilenet_v3_small": 1024, "shufflenet_v2": 1024}

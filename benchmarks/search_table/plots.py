@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from benchmarks.search_table.setting import CONTROL, DATASETS, SETTINGS, STRATEGIES, TASKS
+from benchmarks.search_table.statistics import interval
 from pocketcnn.report.scale import Scale
-from search_table.setting import CONTROL, DATASETS, SETTINGS, STRATEGIES, TASKS
-from search_table.statistics import interval
 
 Document = Mapping[str, Any]
 WIDTH, HEIGHT = 720, 440

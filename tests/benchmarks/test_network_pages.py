@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from network_pages import pages, plots, tables, timing
-from network_pages.families import FAMILIES, family_of
-from network_pages.nominal import nominal_rows, shape
+from benchmarks.network_pages import pages, plots, tables, timing
+from benchmarks.network_pages.families import FAMILIES, family_of
+from benchmarks.network_pages.nominal import nominal_rows, shape
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.models import list_models
 from pocketcnn.models.counting import Count
@@ -46,7 +46,7 @@ PAGE_NAMES = ["README.md", *(f"{family.page}.md" for family in FAMILIES)]
 @pytest.mark.parametrize("name", PAGE_NAMES)
 def test_a_page_is_what_the_code_writes_now(name: str, sections: dict[str, dict[str, str]]) -> None:
     text = (PAGES / name).read_text(encoding="utf-8")
-    assert pages.rendered(text, sections[name]) == text, "run: python benchmarks/networks.py --pages"
+    assert pages.rendered(text, sections[name]) == text, "run: python -m benchmarks.networks --pages"
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
@@ -76,7 +76,7 @@ def test_every_picture_is_used_and_every_plot_is_what_the_code_draws_now() -> No
     drawn = {drawing.file for family in FAMILIES for drawing in family.drawings}
     assert {path.name for path in PAGES.glob("*.svg")} == drawn | set(expected)
     for name, text in expected.items():
-        assert (PAGES / name).read_text(encoding="utf-8") == text, "run: python benchmarks/networks.py --pages"
+        assert (PAGES / name).read_text(encoding="utf-8") == text, "run: python -m benchmarks.networks --pages"
 
 
 @pytest.mark.parametrize("page", ["mobilenet_v1", "squeezenet"])

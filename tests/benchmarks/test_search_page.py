@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-import search as benchmark
+from benchmarks import search as benchmark
+from benchmarks.search_table import at_latency
+from benchmarks.search_table.material import all_points, images, name_of, small_space
+from benchmarks.search_table.page import page
+from benchmarks.search_table.plots import drawing
+from benchmarks.search_table.points import Table, trained_row
+from benchmarks.search_table.runs import area, curve, searched
+from benchmarks.search_table.setting import CPU, GPU, SETTINGS, STRATEGIES
+from benchmarks.search_table.statistics import compared, interval
+from benchmarks.search_table.synthetic import ChainSpace
 from pocketcnn.search.objective import ACCURACY
 from pocketcnn.search.trial import Evaluation, Finished, Proposal
-from search_table import at_latency
-from search_table.material import all_points, images, name_of, small_space
-from search_table.page import page
-from search_table.plots import drawing
-from search_table.points import Table, trained_row
-from search_table.runs import area, curve, searched
-from search_table.setting import CPU, GPU, SETTINGS, STRATEGIES
-from search_table.statistics import compared, interval
-from search_table.synthetic import ChainSpace
 
 
 def line(strategy: str, seed: int, last: float, **changes: Any) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from cli_support import write_digits
 from typer.testing import CliRunner, Result
 
 from pocketcnn.cli.failures import DEBUG, Verbs
 from pocketcnn.errors import BudgetNotMet, Interrupted, MissingExtra, PocketcnnError, UsageError
 from pocketcnn.files import write_text
+from tests.support.cli import write_digits
 
 
 def raised(error: BaseException) -> Result:

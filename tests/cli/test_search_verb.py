@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cli_support import fail, succeed
 
 from pocketcnn.graph.model_file import load
 from pocketcnn.report.result import FitResult
+from tests.support.cli import fail, succeed
 
 BUDGET = "macs<=20M"
 

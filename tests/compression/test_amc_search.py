@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from automatic_support import SHORT, digits, made_up_accuracy, small_network, small_space
 
 from pocketcnn.compression.amc import AmcSettings, Found, UntrainedAccuracy, amc, follow, load_actor
 from pocketcnn.compression.amc.agent import Agent, AgentSettings, Memory, Transition, truncated_normal
@@ -18,6 +17,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.models import create
 from pocketcnn.training import train
+from tests.support.automatic import SHORT, digits, made_up_accuracy, small_network, small_space
 
 QUICK = AgentSettings(hidden=64, actor_rate=3e-4)
 

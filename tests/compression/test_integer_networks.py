@@ -8,9 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_graphs import BLOCKS, random_graph
 from torch import Tensor
-from trained_zoo import FORMS, trained
 
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.graph import Graph, GraphNetwork, Node, capture
@@ -19,6 +17,8 @@ from pocketcnn.graph.integer.arithmetic import dequantized
 from pocketcnn.graph.onnx_qdq import is_absorbed
 from pocketcnn.models import create, list_models, network_options
 from pocketcnn.runtimes.inner_values import all_values
+from tests.support.random_graphs import BLOCKS, random_graph
+from tests.support.trained_zoo import FORMS, trained
 
 SIDES = {"alexnet": 67, "nasnet_mobile": 64, "nasnet_large": 64}
 QUICK = ("condensenet_86", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2")

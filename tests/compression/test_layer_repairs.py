@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quantized_support import answers, decibels, noise, settled
 from torch import nn
 
 from pocketcnn.compression.places import draw_places, patches, values_at
 from pocketcnn.compression.quantization import AdaRoundSettings, QuantizeSettings, quantize
 from pocketcnn.compression.quantization.layers_in_turn import layers_of
 from pocketcnn.graph import Graph, GraphNetwork, Node, capture, for_inference
+from tests.support.quantized import answers, decibels, noise, settled
 
 QUICK = AdaRoundSettings(iterations=60, samples=512, batch=128, learning_rate=0.05)
 

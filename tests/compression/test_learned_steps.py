@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from quantized_support import answers, decibels, noise, settled
 from torch.utils.data import TensorDataset
 
 import pocketcnn as pc
@@ -13,6 +12,7 @@ from pocketcnn.compression.quantization.learned_steps import store_in_steps
 from pocketcnn.errors import UsageError
 from pocketcnn.layers import inference_form
 from pocketcnn.training import Recipe, distil
+from tests.support.quantized import answers, decibels, noise, settled
 
 
 def test_the_gradient_of_a_step_is_that_of_the_paper() -> None:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from automatic_support import CHANNELS, SHORT, digits, small_network, small_space
 
 from pocketcnn.compression.netadapt import Adapted, NetAdaptSettings, netadapt
 from pocketcnn.compression.prune_report import total_madds
@@ -16,6 +15,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.training import Recipe, train
 from pocketcnn.training.evaluate import Score
+from tests.support.automatic import CHANNELS, SHORT, digits, small_network, small_space
 
 SETTINGS = NetAdaptSettings(step=0.1, channels=CHANNELS)
 Width = Callable[[GraphNetwork], float]

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_networks import float_network, images, quantized_network
 from torch import Tensor
 
 from pocketcnn.compression.coding import CodeSettings, code, deep_compress
@@ -19,6 +18,7 @@ from pocketcnn.compression.coding.sharing import share
 from pocketcnn.compression.sparsity import weight_names, zero_share
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, for_inference
+from tests.support.small_networks import float_network, images, quantized_network
 
 floats = st.floats(-4, 4, width=32)
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from removal_support import images_for, randomise, removal_error, some_classes
 
 from pocketcnn.compression.coupling import couple
 from pocketcnn.graph import GraphNetwork, capture
@@ -13,6 +12,7 @@ from pocketcnn.layers import inference_form, set_progress
 from pocketcnn.models import create, list_models, network_options, training_options
 from pocketcnn.models.registry import CATALOG
 from pocketcnn.runtimes import get_runtime
+from tests.support.removal import images_for, randomise, removal_error, some_classes
 
 Shape = tuple[int, int, int]
 GREY, OBLONG, SMALL = (1, 33, 47), (3, 97, 131), (3, 32, 32)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from patchwise import run_patches
 
 import pocketcnn as pc
 from pocketcnn.cost import best_patches, count, patch_plans
@@ -14,6 +13,7 @@ from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import GraphError
 from pocketcnn.graph.passes.fold import for_inference
+from tests.support.patchwise import run_patches
 
 ACTIVATIONS = ("relu", "hardswish", "sigmoid")
 KINDS = tuple(

@@ -3,12 +3,12 @@ import pickle
 
 import pytest
 import torch
-from data_support import fill, picture, save
 from torch.utils.data import DataLoader
 
 from pocketcnn.data import ImageDataset, Sample, build_augmentation, infer_contract, load_image, preprocess, scan
 from pocketcnn.data import dataset as dataset_module
 from pocketcnn.errors import PocketcnnError
+from tests.support.image_files import fill, picture, save
 
 
 @pytest.fixture

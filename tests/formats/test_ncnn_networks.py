@@ -1,11 +1,11 @@
 """Whole networks: ncnn computes what PyTorch does, within 1e-4 of the range of the logits; int8 beside the simulation."""
 
 import pytest
-from format_networks import NAMES, images, network
-from ncnn_support import run, simulated
-from trained_digits import digits, float_digits, int8_digits
 
 from pocketcnn.compression.quantization import quantize
+from tests.support.format_networks import NAMES, images, network
+from tests.support.ncnn import run, simulated
+from tests.support.trained_digits import digits, float_digits, int8_digits
 
 QUICK = frozenset({"mobilenet_v3_small", "shufflenet_v1", "shufflenet_v2", "squeezenet1_1", "condensenet_74"})
 """Those that between them use nearly every operation; the rest is slow."""

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from torch import nn
-from zoo_forms import NAMES, SMALLEST_SIDE, each, having, shapes, side, small
 
 import pocketcnn.models as zoo
 from pocketcnn.models.squeezenet import SqueezeNet
+from tests.support.zoo_forms import NAMES, SMALLEST_SIDE, each, having, shapes, side, small
 
 
 @pytest.mark.parametrize("name", each())

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pipeline_support import LITTLE
 from torch import nn
 
 from pocketcnn.compression.prune_report import total_madds
@@ -24,6 +23,7 @@ from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
 from pocketcnn.targets.latency.predictor import circumstances
 from pocketcnn.targets.latency.sampling import plan
+from tests.support.pipeline import LITTLE
 
 
 @pytest.fixture(scope="module")

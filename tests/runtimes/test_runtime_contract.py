@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runtime_networks import SHAPE, float_network, images, int8_network, network_of
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.runtimes import Runtime, Session, get_runtime, runtime_names
 from pocketcnn.runtimes.base import artefact_files
 from pocketcnn.runtimes.parity import parity
+from tests.support.runtime_networks import SHAPE, float_network, images, int8_network, network_of
 
 RUNTIMES = runtime_names()
 FORMS = [(name, numerics) for name in RUNTIMES for numerics in get_runtime(name).numerics]

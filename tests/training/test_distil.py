@@ -3,13 +3,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from training_support import QUICK, Digits, small_net
 
 from pocketcnn.errors import UsageError
 from pocketcnn.training import distil, evaluate, predict_logits, train
 from pocketcnn.training.distil import distillation_loss
 from pocketcnn.training.lesson import Lesson
 from pocketcnn.training.objective import Objective
+from tests.support.training import QUICK, Digits, small_net
 
 
 def test_the_loss_is_the_formula() -> None:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
-from training_support import QUICK, Digits, Notes, course, same_weights, small_net
 
 from pocketcnn.errors import UsageError
 from pocketcnn.training import NonFiniteLoss, Recipe, evaluate, train
 from pocketcnn.training.checkpoint import load_newest
+from tests.support.training import QUICK, Digits, Notes, course, same_weights, small_net
 
 
 def test_it_learns_the_digits_and_keeps_the_best_epoch() -> None:

@@ -1,6 +1,6 @@
 """A small supernet for the three classes of digits, and how little it is trained.
 
-    python once_for_all_support.py DIGITS OUT
+    python -m tests.support.once_for_all DIGITS OUT
 
 runs the training that the tests look at, in a process that can be killed.
 """

@@ -1,12 +1,12 @@
 """The networks on which a format is tried: the zoo, and some of torchvision and timm."""
 
 import torch
-from small_networks import randomised
 from torch import Tensor, nn
 
 import pocketcnn.models as zoo
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.vision import require_torchvision
+from tests.support.small_networks import randomised
 
 SIDE = 64
 SIDES = {"timm inception_v3": 96, "alexnet": 96}

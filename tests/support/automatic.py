@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from removal_support import randomise
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -13,6 +12,7 @@ from pocketcnn.compression.space import PruningSpace
 from pocketcnn.graph import Graph, GraphNetwork, capture
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.training import Recipe
+from tests.support.removal import randomise
 
 CHANNELS = PruneSettings(multiple=4, min_channels=4, floor=0.1)
 SHORT = Recipe(

@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from op_cases import Case
 from torch import Tensor
 
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat, for_inference
 from pocketcnn.runtimes import get_runtime
+from tests.support.op_cases import Case
 
 MOVES = frozenset(
     {"concat", "slice", "channel_shuffle", "gather", "shift", "roll", "pad", "reshape", "permute"}

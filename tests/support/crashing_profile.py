@@ -5,14 +5,13 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fake_runtime import FakeClock, FakeRuntime
-
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline import profile as profiling
 from pocketcnn.runtimes.base import Numerics
 from pocketcnn.targets import Target
 from pocketcnn.targets.latency import predictor
 from pocketcnn.targets.latency.kernels import split
+from tests.support.fake_runtime import FakeClock, FakeRuntime
 
 FATAL = "channel_shuffle"
 

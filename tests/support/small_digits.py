@@ -5,10 +5,10 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from trained_zoo import Digits
 
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.layers import ConvNormAct
+from tests.support.trained_zoo import Digits
 
 EPOCHS, BATCH = 8, 64
 
