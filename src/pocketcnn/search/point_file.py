@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.search.space import Point, Space
@@ -22,13 +24,15 @@ SPACE = "space"
 
 def point_text(space: Space, point: Point) -> str:
     """A point as TOML. Decisions that make no difference are left out."""
-    blocks: dict[str, list[str]] = {"": [f"{SPACE} = {json.dumps(space.name)}"]}
+    fields: dict[str, Any] = {SPACE: space.name}
     for decision, matters in zip(space.decisions, space.matters(point), strict=True):
         if matters:
-            block, _, name = decision.name.rpartition(".")
-            blocks.setdefault(block, []).append(f"{name} = {json.dumps(point[decision.name])}")
-    parts = ["\n".join([f"[{block}]", *lines] if block else lines) for block, lines in blocks.items()]
-    return "\n\n".join(parts) + "\n"
+            *blocks, name = decision.name.split(".")
+            table = fields
+            for block in blocks:
+                table = table.setdefault(block, {})
+            table[name] = point[decision.name]
+    return tomli_w.dumps(fields)
 
 
 def save_point(path: Path, space: Space, point: Point) -> None:

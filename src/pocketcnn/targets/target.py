@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pocketcnn.errors import UsageError
@@ -118,3 +119,9 @@ def _parse(text: str, where: str) -> Target:
         )
         fields = ", ".join(Target.model_fields)
         raise UsageError(f"The target {where} is not valid: {problems}. Its fields are {fields}.") from error
+
+
+def target_toml(target: Target, comment: str = "") -> str:
+    """The text that `load_target` reads back to an equal target; `comment` stands above it, line by line."""
+    fields = target.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    return "".join(f"# {line}\n" for line in comment.splitlines()) + tomli_w.dumps(fields)
