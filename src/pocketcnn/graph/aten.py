@@ -1,6 +1,6 @@
 """How each ATen operation that `torch.export` leaves in a network becomes operations of the IR: one rule a line at the end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from pocketcnn.graph.capture import Builder, Value
+from pocketcnn.graph.builder import Builder, Rule, Value
 from pocketcnn.graph.node import Attr
-
-Rule = Callable[[Builder], Value]
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """How each ONNX operator becomes operations of the graph: one rule a line at the end, the counterpart of `aten.py`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from math import inf
 from types import MappingProxyType
@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 
 from pocketcnn.graph.numerics import ActivationFormat
-from pocketcnn.graph.onnx_reader import Computed, Reader, Value
+from pocketcnn.graph.onnx_translation import Computed, Made, Reader, Rule
 from pocketcnn.graph.onnx_windows import average_pool, convolution, max_pool
 from pocketcnn.graph.ops.base import MAX_FLOAT
 from pocketcnn.graph.ops.pooling import averaging_matrix
-
-Made = str | Value | tuple[str | Value, ...]
-Rule = Callable[[Reader], Made]
 
 _SUM_ORDER_FREE = frozenset({"add", "mul"})
 

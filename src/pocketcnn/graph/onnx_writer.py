@@ -15,12 +15,13 @@ from pocketcnn.errors import UsageError
 from pocketcnn.files import write_bytes
 from pocketcnn.graph.fake_quantize import fake_quantize_weight
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.names import numbered
 from pocketcnn.graph.node import Node, Shape
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.onnx_builder import OnnxBuilder
 from pocketcnn.graph.onnx_constants import narrow_constant
 from pocketcnn.graph.onnx_functions import with_functions
-from pocketcnn.graph.onnx_names import numbered, shorten
+from pocketcnn.graph.onnx_names import shorten
 from pocketcnn.graph.onnx_qdq import Qdq, is_absorbed, saturates_alike, with_separate_means
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.activation import clip_bounds
