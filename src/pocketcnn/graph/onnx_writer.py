@@ -32,10 +32,9 @@ OUTPUT_NAME = "output"
 
 Names = Literal["short", "full"]
 
-_MOVES = frozenset(
-    {"concat", "slice", "channel_shuffle", "gather", "roll", "pad", "reshape", "permute", "max_pool", "upsample"}
-)
-"""Operations whose results are values of their inputs (or the padding number), so that integers can be moved as they are."""
+_MOVES = frozenset(op.name for op in OPS.values() if op.moves) - {"shift"}
+"""Operations whose results are values of their inputs (or the padding number), so that integers can be moved as they are.
+A shift is a convolution in ONNX."""
 
 
 def write_onnx(
