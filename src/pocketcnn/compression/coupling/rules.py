@@ -42,7 +42,7 @@ def one_axis(trace: Trace, labels: Labels) -> Labels:
 
 
 def _unknown(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    reason = f"coupling has no rule for {node.op} ({node.name})"
+    reason = f"pruning has no rule for {node.op} ({node.name})"
     for labels in inputs:
         trace.classes.freeze(labels, reason)
     return trace.fixed(len(node.shape), reason)
@@ -157,7 +157,7 @@ def _gather(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 def _local_response_norm(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
     """Each channel is divided by the energy of its neighbours: without one of them, others would move next to it."""
-    trace.classes.freeze(inputs[0], f"{node.name} reads neighbouring channels")
+    trace.classes.freeze(inputs[0], f"each channel is changed by its neighbours in {node.op} ({node.name})")
     return inputs[0]
 
 
