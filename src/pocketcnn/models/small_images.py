@@ -27,6 +27,15 @@ def total_stride_for(size: tuple[int, int]) -> int:
     return stride
 
 
+def takes(name: str, size: tuple[int, int]) -> bool:
+    """Whether the network has a form for images of (height, width): one that keeps more of a small image, or its default.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    return "total_stride" in network_options(name) or min(size) >= registration(name).smallest_side
+
+
 def options_for(name: str, size: tuple[int, int], width: float = 1.0) -> dict[str, object]:
     """The options with which `create(name, width=width, ...)` builds the form for images of (height, width) `size`.
 
@@ -40,7 +49,7 @@ def options_for(name: str, size: tuple[int, int], width: float = 1.0) -> dict[st
     options: dict[str, object] = {}
     if "total_stride" in defaults:
         options["total_stride"] = min(total_stride_for(size), defaults["total_stride"])
-    elif min(size) < known.smallest_side:
+    if not takes(name, size):
         raise UsageError(
             f"{name} takes images of at least {known.smallest_side} pixels a side, not {size[0]} x {size[1]}. "
             "Choose another network, or larger images."

@@ -10,7 +10,7 @@ from torch import nn
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.models import create, network_options, training_options
-from pocketcnn.models.small_images import is_small, options_for, total_stride_for
+from pocketcnn.models.small_images import is_small, options_for, takes, total_stride_for
 from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, latency
 from pocketcnn.report.result import Candidate
 from pocketcnn.targets import Budget, Limit
@@ -98,7 +98,7 @@ def propose(
     ranked: list[list[Plan]] = []
     closest: tuple[float, Plan] | None = None
     for network in networks:
-        for size in sizes_of(contract):
+        for size in _taken(network, contract):
             fitting = []
             for plan, miss in _by_width(network, contract.channels, size, classes, budget):
                 if closest is None or miss < closest[0]:
@@ -143,6 +143,12 @@ def sizes_of(contract: InputContract) -> Iterator[tuple[int, int]]:
     scales = SCALES[:1] if is_small((contract.height, contract.width)) else SCALES
     for scale in scales:
         yield (max(1, round(contract.height * scale)), max(1, round(contract.width * scale)))
+
+
+def _taken(network: str, contract: InputContract) -> list[tuple[int, int]]:
+    """The sizes that the network takes; the folder's own in any case, at which it says what it takes."""
+    own, *scaled = sizes_of(contract)
+    return [own, *(size for size in scaled if takes(network, size))]
 
 
 def _by_width(

@@ -12,7 +12,7 @@ from pocketcnn.compression.blocks import residual_blocks
 from pocketcnn.graph import Graph, GraphNetwork, capture
 from pocketcnn.layers import inference_form
 from pocketcnn.models import create, network_options
-from pocketcnn.models.small_images import options_for
+from pocketcnn.models.small_images import options_for, takes
 from pocketcnn.search.space import Decision, Point, Space, Task, check_decisions
 
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
@@ -47,9 +47,9 @@ class ScalingSpace(Space):
         )
 
     def input_size(self, point: Point, task: Task) -> tuple[int, int]:
-        """The images' size, scaled."""
+        """The images' size, scaled; never below what the network takes."""
         height, width = (max(1, round(side * float(point["resolution"]))) for side in task.size)
-        return height, width
+        return (height, width) if takes(self.network, (height, width)) else task.size
 
     def build(self, point: Point, task: Task) -> nn.Module:
         size = self.input_size(point, task)
