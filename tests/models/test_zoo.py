@@ -14,7 +14,7 @@ from tests.support.zoo_forms import NAMES, SMALLEST_SIDE, each, having, shapes, 
 def test_outputs_are_finite_logits_at_any_input_size(name):
     network = small(name).eval()
     for height, width in [(8, 8), (33, 47), (64, 224)]:
-        shape = (max(height, SMALLEST_SIDE.get(name, 1)), max(width, SMALLEST_SIDE.get(name, 1)))
+        shape = (max(height, SMALLEST_SIDE[name]), max(width, SMALLEST_SIDE[name]))
         logits = network(torch.randn(1, 3, *shape))
         assert logits.shape == (1, 10)
         assert torch.isfinite(logits).all()

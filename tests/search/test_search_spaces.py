@@ -15,6 +15,8 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.models import create
 from pocketcnn.models.nasnet_cells import NORMAL, REDUCTION, Block
+from pocketcnn.models.small_images import options_for
+from pocketcnn.pipeline.candidates import Plan
 from pocketcnn.search.point_file import load_point, point_text, save_point
 from pocketcnn.search.space import Choice, Decision, Point, Space, Task, check_decisions
 from pocketcnn.search.spaces import SPACES, load_space
@@ -197,6 +199,22 @@ def test_a_scaled_network_is_narrower_shallower_and_for_smaller_images() -> None
         madds.append(count(space.build(point, task), (1, 1, *space.input_size(point, task))).madds)
     assert all(smaller < madds[0] for smaller in madds[1:])
     assert space.input_size(space.check({**whole, "resolution": 0.5}), task) == (16, 16)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v4_conv_small", "shufflenet_v2", "mnasnet_small"])
+def test_a_scaled_network_has_the_form_for_small_images_that_fit_gives_it(name: str) -> None:
+    space = load_space(f"scaling:{name}")
+    point = space.check({"width": 0.1, "depth": 1.0, "resolution": 1.0})
+    plan = Plan(name, 0.1, 1, DIGITS.size, DIGITS.classes)
+    assert count(space.build(point, DIGITS), (1, 1, 8, 8)).params == count(plan.build(), (1, 1, 8, 8)).params
+    assert plan.build().classifier[-1].in_features == options_for(name, DIGITS.size, 0.1)["head_width"]
+
+
+def test_a_scaled_network_gets_no_images_that_it_does_not_take() -> None:
+    space = load_space("scaling:alexnet")
+    task = Task(classes=2, channels=1, height=96, width=96)
+    sizes = [space.input_size(space.check({"depth": 1.0, "resolution": share}), task) for share in (1.0, 0.75, 0.5)]
+    assert sizes == [(96, 96), (72, 72), (96, 96)]
 
 
 def test_points_are_written_and_read_in_both_forms_and_by_hand(tmp_path: Path) -> None:

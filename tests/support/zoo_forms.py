@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import pocketcnn.models as zoo
+from pocketcnn.models.registry import registration
 
 NAMES = zoo.list_models()
 
@@ -16,14 +17,8 @@ SIBLINGS = frozenset(
 """Networks of the same class and blocks as another one, only deeper or wider: what is costly is tested on the other."""
 
 VGGS = [name for name in NAMES if name.startswith("vgg")]
-SMALLEST_SIDE: dict[str, int] = {
-    "alexnet": 67,
-    **dict.fromkeys(VGGS, 32),
-    "squeezenet1_0": 21,
-    "squeezenet1_1": 17,
-    "condensenet_74": 32,
-}
-"""Networks that need an image of at least so many pixels a side; all others take any."""
+SMALLEST_SIDE = {name: registration(name).smallest_side for name in NAMES}
+"""Pixels a side that an image must have at least."""
 
 SMALL_FORM: dict[str, dict[str, object]] = {
     **{name: {"head_width": 16} for name in ["alexnet", *VGGS]},
@@ -53,7 +48,7 @@ def small(name: str, **options: object) -> nn.Module:
 
 def side(name: str, at_least: int = 16) -> int:
     """A small image that the network takes."""
-    return max(at_least, SMALLEST_SIDE.get(name, 1))
+    return max(at_least, SMALLEST_SIDE[name])
 
 
 def shapes(network: nn.Module) -> dict[str, torch.Size]:
