@@ -7,6 +7,7 @@ import typer
 
 from pocketcnn.cli.options import Data, Json
 from pocketcnn.cli.output import Output
+from pocketcnn.cli.verb import Verb
 
 if TYPE_CHECKING:
     from pocketcnn.data import ImageFolder
@@ -16,7 +17,7 @@ data = typer.Typer(help="Make a sample folder of images, or check your own.", no
 PROBLEMS_SHOWN = 20
 
 
-@data.command()
+@data.command(cls=Verb)
 def digits(
     out: Annotated[Path, typer.Option("--out", help="Folder to write to: a new or empty one.")],
     as_json: Json = False,
@@ -37,7 +38,7 @@ def digits(
     output.print(f"{out}: {images} images")
 
 
-@data.command()
+@data.command(cls=Verb)
 def check(
     data: Data,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, if the folder is not split.")] = 0,

@@ -61,11 +61,13 @@ def bench(
         say: told what goes on.
 
     Raises:
-        UsageError: an unknown runtime or numerics, or a file that none of the runtimes reads.
+        UsageError: an unknown runtime or numerics, a file that none of the runtimes reads, or something that none of the
+            subjects is run with.
         PocketcnnError: an image cannot be read.
     """
     if unknown := [form for form in numerics if form not in FORMS]:
         raise UsageError(f"There are no numerics {unknown[0]!r}; choose from {', '.join(FORMS)}.")
+    _check_used(subjects, runtimes, numerics, images)
     with tempfile.TemporaryDirectory(prefix="pocketcnn-bench-") as folder:
         cases: list[Case] = []
         for index, subject in enumerate(subjects):
@@ -79,6 +81,22 @@ def bench(
                 cases += _written(subject, subject.network, chosen, numerics, images, place)
         lines = side_by_side(cases, plan or Plan(), say)
     return BenchResult(lines, _notes(subjects, lines, bool(images)), this_machine())
+
+
+def _check_used(
+    subjects: Sequence[Subject], runtimes: Sequence[str], numerics: Sequence[str], images: Sequence[Path]
+) -> None:
+    """Everything that is asked for must be of use for one of the subjects."""
+    chosen = [{runtime.name for runtime in chosen_runtimes(subject, runtimes)} for subject in subjects]
+    idle = [name for name in runtimes if name != ALL and not any(name in used for used in chosen)]
+    if idle:
+        raise UsageError(f"--runtime {', '.join(idle)}: none of the files is read by it. Leave it out, or give a model file.")
+    given = [option for option, value in (("--numerics", numerics), ("--images", images)) if value]
+    if given and all(subject.network is None for subject in subjects):
+        raise UsageError(
+            f"{' and '.join(given)}: files of a runtime run as they are, and with no network to compare them with. Give a model "
+            "file (.safetensors) or a name, or leave it out."
+        )
 
 
 def chosen_runtimes(subject: Subject, names: Sequence[str]) -> list[Runtime]:
