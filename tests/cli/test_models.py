@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cli_support import document, fail, invoke, succeed
 
-from pocketcnn.cli.models import cost_of, paper_of
 from pocketcnn.cost import count
 from pocketcnn.models import create, list_models
+from pocketcnn.models.description import cost_of, paper_of
 from pocketcnn.models.published import read_published
 
 

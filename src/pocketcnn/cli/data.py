@@ -41,7 +41,9 @@ def digits(
 @data.command(cls=Verb)
 def check(
     data: Data,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, if the folder is not split.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the split, if the folder is not split; 0 if not given.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="List every finding, not only the first ones.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -54,9 +56,11 @@ def check(
       pocketcnn data check photos
     """
     from pocketcnn.data import infer_contract, scan
+    from pocketcnn.data.folder import check_seed
 
     output = Output(as_json)
-    folder = scan(data, seed=seed)
+    folder = scan(data, seed=seed or 0)
+    check_seed(folder, seed)
     contract = infer_contract(folder)
     splits = {name: dict(zip(folder.classes, folder.class_counts(name), strict=True)) for name in folder.splits}
     output.json(

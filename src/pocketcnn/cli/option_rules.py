@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from pocketcnn.errors import UsageError
+from pocketcnn.models.libraries import is_library_name
+from pocketcnn.pipeline.networks import is_file
 from pocketcnn.pipeline.option_use import Reads, check_used, conditional
 
 Values = Mapping[str, Any]
@@ -75,14 +77,10 @@ def _compress_reads() -> Reads:
 
 
 def _is_file(values: Values) -> bool:
-    from pocketcnn.cli.sources import is_file
-
     return is_file(values["network"])
 
 
 def _is_of_a_library(values: Values) -> bool:
-    from pocketcnn.cli.libraries import is_library_name
-
     return is_library_name(values["network"])
 
 

@@ -112,7 +112,9 @@ def check_seed(folder: ImageFolder, seed: int | None) -> None:
         UsageError: the folder has its own splits.
     """
     if seed is not None and not folder.split_by_seed:
-        raise UsageError(f"{folder.root} has its own train, val and test splits: --seed {seed} changes nothing. Leave it out.")
+        raise UsageError(
+            f"{folder.root} has its own train, val and test splits: --seed {seed} changes nothing. Leave it out."
+        )
 
 
 def _check_listing(root: Path, listing: Listing) -> None:

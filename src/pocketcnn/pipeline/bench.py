@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pocketcnn.compression.quantization.quantize import quantize
 from pocketcnn.errors import PocketcnnError, UsageError
@@ -11,6 +12,7 @@ from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.bench_images import BenchImages, bench_images, settle_statistics
 from pocketcnn.pipeline.export import numerics_name
 from pocketcnn.pipeline.figures import FORMS
+from pocketcnn.pipeline.networks import MODEL, is_file, kind_of, load_network, open_network
 from pocketcnn.runtimes.base import Runtime
 from pocketcnn.runtimes.machine import Machine, this_machine
 from pocketcnn.runtimes.registry import get_runtime, runtime_names
@@ -39,6 +41,35 @@ class BenchResult:
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
     machine: Machine
+
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison for JSON; times in seconds."""
+        return {"entries": self.lines, "notes": self.notes, "machine": self.machine}
+
+
+def subject_of(
+    source: str | Path,
+    shape: tuple[int, int, int] | None = None,
+    *,
+    width: float | None = None,
+    classes: int | None = None,
+) -> Subject:
+    """What `source` means: a model file, a file of a runtime, or a network by its name, with fresh weights.
+
+    Args:
+        source: as in `open_network`, whose arguments the others are.
+
+    Raises:
+        UsageError: there is no such file or network, or no runtime reads such files.
+        PocketcnnError: a model file is damaged.
+    """
+    name = str(source)
+    if not is_file(name):
+        return Subject(name, open_network(name, shape, width=width, classes=classes), fresh=True)
+    kinds = {get_runtime(each).suffix for each in runtime_names()} - {MODEL}
+    if kind_of(Path(name), MODEL, *sorted(kinds)) == MODEL:
+        return Subject(name, load_network(Path(name)))
+    return Subject(name, artefact=Path(name))
 
 
 def bench(
@@ -90,7 +121,9 @@ def _check_used(
     chosen = [{runtime.name for runtime in chosen_runtimes(subject, runtimes)} for subject in subjects]
     idle = [name for name in runtimes if name != ALL and not any(name in used for used in chosen)]
     if idle:
-        raise UsageError(f"--runtime {', '.join(idle)}: none of the files is read by it. Leave it out, or give a model file.")
+        raise UsageError(
+            f"--runtime {', '.join(idle)}: none of the files is read by it. Leave it out, or give a model file."
+        )
     given = [option for option, value in (("--numerics", numerics), ("--images", images)) if value]
     if given and all(subject.network is None for subject in subjects):
         raise UsageError(

@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pocketcnn.compression.substitution import Change, KernelForm, Substitution, substitute
 from pocketcnn.data import ImageFolder, scan
@@ -43,6 +44,15 @@ class MadeOver:
     left: tuple[tuple[str, str], ...]
     check: Check
     accuracies: Accuracies | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What became of it, for JSON; the network itself is left out."""
+        return {
+            "changes": self.changes,
+            "left": self.left,
+            "test_accuracy": self.accuracies,
+            **self.check.as_dict(),
+        }
 
 
 def make_over(

@@ -31,9 +31,10 @@ def check_used(kind: str, choice: str, reads: Reads, given: Mapping[str, str]) -
     unused = [name for name in given if name in conditional(reads) - reads[choice]]
     if unused:
         told = [f"{given[name]} is used by {_listed(_readers(name, reads))}" for name in unused]
+        them = "it" if len(unused) == 1 else "them"
         raise UsageError(
-            f"The {kind} {choice} does not use {_listed([given[name] for name in unused])}. Leave {'it' if len(unused) == 1 else 'them'} "
-            f"out, or choose another {kind}: {'; '.join(told)}."
+            f"The {kind} {choice} does not use {_listed([given[name] for name in unused])}. Leave {them} out, or choose "
+            f"another {kind}: {'; '.join(told)}."
         )
 
 

@@ -38,6 +38,11 @@ def base_recipe(recipe: Recipe | None) -> Recipe:
     return recipe or RECIPE
 
 
+def without_duration(recipe: Recipe | None) -> Recipe | None:
+    """The recipe for what comes after a training of that recipe: see `SET_OTHERWISE`."""
+    return recipe and recipe.with_(**{name: getattr(RECIPE, name) for name in SET_OTHERWISE})
+
+
 def resolve_augmentation(policy: str, contract: InputContract) -> str:
     """The augmentation policy that ``auto`` stands for: small shifts and turns for small images, crops and flips for large.
 

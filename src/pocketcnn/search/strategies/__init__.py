@@ -81,7 +81,9 @@ def plan_of(name: str) -> Plan:
         UsageError: there is none.
     """
     if name == ONCE_FOR_ALL:
-        raise UsageError(f"{name} trains one supernet and has no trials. In Python: pocketcnn.once_for_all(data, budget, out).")
+        raise UsageError(
+            f"{name} trains one supernet and has no trials. In Python: pocketcnn.once_for_all(data, budget, out)."
+        )
     if name not in PLANS:
         raise UsageError(f"There is no strategy {name!r}; choose {', '.join(PLANS)}.")
     return PLANS[name]
