@@ -102,7 +102,7 @@ def test_a_reader_that_has_gone_ends_the_program_quietly() -> None:
     code = (
         "import sys, pocketcnn.cli.models as m\n"
         "sys.stdin.read()\n"  # until the reader has gone
-        "m.describe = lambda name, *_, **__: {'name': name, 'params': 1, 'madds': 1, 'options': {}, 'paper': 'x' * 9999}\n"
+        "m.describe_model = lambda name, *_, **__: {'name': name, 'params': 1, 'madds': 1, 'options': {}, 'paper': 'x' * 9999}\n"
         "from pocketcnn.cli.app import main\n"
         "sys.argv = ['pocketcnn', 'models']\n"
         "main()\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pocketcnn.cli.models import cost_of, paper_of
 from pocketcnn.cost import count
 from pocketcnn.models import create, list_models
+from pocketcnn.models.description import cost_of, paper_of
 from pocketcnn.models.published import read_published
 from tests.support.cli import document, fail, invoke, succeed
 

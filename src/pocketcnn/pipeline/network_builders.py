@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pocketcnn.cli.shapes import format_shape
-from pocketcnn.cli.sources import named_network
+from pocketcnn.pipeline.networks import named_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from pocketcnn.graph import GraphNetwork
 
 
-class Buildable(Protocol):
+class NetworkBuilder(Protocol):
     """What a training starts from, as `pocketcnn.pipeline.candidates.Plan` is for a network of the zoo."""
 
     @property
@@ -28,7 +27,7 @@ class Buildable(Protocol):
 
 
 @dataclass(frozen=True)
-class LibraryPlan:
+class LibraryNetwork:
     """A network of timm or torchvision with fresh weights, its classifier made for the folder's classes."""
 
     network: str
@@ -40,7 +39,7 @@ class LibraryPlan:
     @property
     def name(self) -> str:
         """For people: ``timm:lcnet_050, 32x32``."""
-        return f"{self.network}, {format_shape(self.size)}"
+        return f"{self.network}, {self.size[0]}x{self.size[1]}"
 
     def build(self, seed: int = 0, *, for_training: bool = False) -> "GraphNetwork":  # noqa: ARG002
         """The network, captured; raises what `named_network` does."""
@@ -50,7 +49,7 @@ class LibraryPlan:
 
 
 @dataclass(frozen=True)
-class ReadyPlan:
+class GivenNetwork:
     """A network as it is, to be trained on."""
 
     network: str
