@@ -8,13 +8,13 @@ from pathlib import Path
 from pocketcnn.data import scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
+from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.recipes import RECIPE, Trainings, datasets
 from pocketcnn.pipeline.restructure import resized, restructure
-from pocketcnn.pipeline.shrink import Bench
 from pocketcnn.pipeline.strategies import check_strategy, pruner_of
 from pocketcnn.pipeline.teachers import teachers_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
