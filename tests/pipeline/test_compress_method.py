@@ -15,7 +15,7 @@ from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.models import create
-from pocketcnn.pipeline import narrowing, shrink
+from pocketcnn.pipeline import compression_run, narrowing
 from pocketcnn.pipeline.compress import compress
 from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.narrowing import table_clock
@@ -177,7 +177,7 @@ def test_fine_tuning_that_makes_it_worse_is_undone(
         return Accuracy(top1=top1, low=0.0, high=1.0, images=10)
 
     monkeypatch.setattr(Workspace, "train", train)
-    monkeypatch.setattr(shrink, "accuracy", accuracy)
+    monkeypatch.setattr(compression_run, "accuracy", accuracy)
     result = compress(network, digits, "macs<=60%", tmp_path, effort=LITTLE, method=Method(stages=1))
     pruned = next(stage for stage in result.stages if stage.name == "pruned")
     assert ("which made it worse (50.0%) and was undone" in pruned.note) == worse

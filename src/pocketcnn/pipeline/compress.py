@@ -8,6 +8,7 @@ from pathlib import Path
 from pocketcnn.data import scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
+from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
@@ -15,7 +16,6 @@ from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.option_use import changed, check_used
 from pocketcnn.pipeline.recipes import Trainings, base_recipe, datasets
 from pocketcnn.pipeline.restructure import resized, restructure
-from pocketcnn.pipeline.shrink import Bench
 from pocketcnn.pipeline.strategies import OPTIONS_READ, check_strategy, pruner_of
 from pocketcnn.pipeline.teachers import teachers_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent

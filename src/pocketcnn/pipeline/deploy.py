@@ -12,9 +12,10 @@ from torch import Tensor
 
 from pocketcnn.graph import Graph, GraphNetwork, InputContract
 from pocketcnn.graph.model_file import file_bytes, save, smallest_coding
+from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.export import describe, export, numerics_name
 from pocketcnn.pipeline.figures import artefact_bytes, figures, in_form, opened
-from pocketcnn.pipeline.shrink import Bench, Shrunk, shrink
+from pocketcnn.pipeline.shrink import Shrunk, shrink
 from pocketcnn.pipeline.sidecar import Figures
 from pocketcnn.pipeline.workspace import fingerprint_of
 from pocketcnn.report.result import (

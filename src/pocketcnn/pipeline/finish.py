@@ -11,9 +11,9 @@ from pocketcnn.data import ImageFolder, load_image
 from pocketcnn.files import write_text
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.candidates import Plan
+from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.deploy import Delivered, answers, deliver
 from pocketcnn.pipeline.notes import notes_on
-from pocketcnn.pipeline.shrink import Bench
 from pocketcnn.report import Example, write_csv, write_report
 from pocketcnn.report.result import Candidate, DataRecord, FitResult
 from pocketcnn.runtimes import this_machine

@@ -15,11 +15,11 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract
 from pocketcnn.models import list_models
 from pocketcnn.pipeline.candidates import NETWORKS
+from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.parents import Quest, from_supernet, from_zoo
 from pocketcnn.pipeline.recipes import SetsBySize, Trainings, base_recipe
-from pocketcnn.pipeline.shrink import Bench
 from pocketcnn.pipeline.teachers import teachers_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import FitResult

@@ -8,6 +8,7 @@ import numpy as np
 
 from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.layers import inference_form
+from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.point_evaluator import PointEvaluator
 from pocketcnn.pipeline.recipes import Trainings
@@ -24,7 +25,6 @@ from pocketcnn.pipeline.search_record import (
     with_notes,
     write_record,
 )
-from pocketcnn.pipeline.shrink import Bench
 from pocketcnn.pipeline.strategies import pruner_of
 from pocketcnn.pipeline.workspace import Say, Workspace
 from pocketcnn.report.result import FitResult

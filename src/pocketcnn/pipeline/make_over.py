@@ -11,8 +11,8 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, Stage
 from pocketcnn.graph.model_file import save
 from pocketcnn.pipeline.checking import check_target
+from pocketcnn.pipeline.compression_run import accuracy
 from pocketcnn.pipeline.recipes import Sets, base_recipe, datasets
-from pocketcnn.pipeline.shrink import accuracy
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import Accuracy
 from pocketcnn.targets import Target, load_target

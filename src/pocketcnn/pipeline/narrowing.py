@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import exp
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,12 +17,10 @@ from pocketcnn.compression.sensitivity import Sensitivity
 from pocketcnn.compression.short_tuning import HeldOut, ShortTuner
 from pocketcnn.errors import BudgetNotMet, PocketcnnError
 from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.method import BEST, SENSITIVE
 from pocketcnn.targets import Budget, load_target
 from pocketcnn.training import Recipe, recalibrate
-
-if TYPE_CHECKING:
-    from pocketcnn.pipeline.shrink import Bench
 
 EVIDENCE = 1024
 """Training images that show what a channel is worth; they give the batch norms their statistics, too."""

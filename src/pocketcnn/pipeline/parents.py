@@ -9,10 +9,10 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.layers import inference_form
 from pocketcnn.pipeline.candidates import PRUNABLE, Plan, propose
+from pocketcnn.pipeline.compression_run import Pruner
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.halving import race
 from pocketcnn.pipeline.recipes import Sets, SetsBySize, Trainings
-from pocketcnn.pipeline.shrink import Pruner
 from pocketcnn.pipeline.strategies import budget_share, pruner_of
 from pocketcnn.pipeline.supernet import (
     FAMILY,

@@ -7,9 +7,10 @@ from pocketcnn.compression.blocks import remove_blocks
 from pocketcnn.compression.kernel_shrink import shrink_kernels
 from pocketcnn.compression.resolution import at_resolution
 from pocketcnn.graph import GraphNetwork
+from pocketcnn.pipeline.compression_run import Bench, recover
 from pocketcnn.pipeline.figures import Judge
 from pocketcnn.pipeline.narrowing import EVIDENCE
-from pocketcnn.pipeline.shrink import Bench, allowed_forms, recover
+from pocketcnn.pipeline.shrink import allowed_forms
 from pocketcnn.training import recalibrate
 
 

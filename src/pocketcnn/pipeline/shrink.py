@@ -5,97 +5,30 @@ Each step is taken only when the budget needs it: float before int8, whole befor
 """
 
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from pocketcnn.compression.prune import Fits
 from pocketcnn.compression.quantization import LearnedSteps, QuantizeSettings, quantize
-from pocketcnn.compression.sparsity import Sparsity, sparsify, zero_share, zeros_kept
+from pocketcnn.compression.sparsity import Sparsity, sparsify, zero_share
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset
-from pocketcnn.graph import Graph, GraphNetwork, Stage
+from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.pipeline.compression_run import Bench, recover
 from pocketcnn.pipeline.figures import FORMS, Judge
 from pocketcnn.pipeline.method import CRITERION as CRITERION
-from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.narrowing import EVIDENCE, choose, mend, narrowing_of, settled
-from pocketcnn.pipeline.recipes import Sets, Trainings
 from pocketcnn.pipeline.store import forms_with_shared_weights, make_shared, stored_form
-from pocketcnn.pipeline.workspace import Workspace, form_of
-from pocketcnn.report.result import Accuracy, StageRecord
 from pocketcnn.targets import Budget, Quantity, load_target
-from pocketcnn.training import Recipe, evaluate, predict_logits, recalibrate
+from pocketcnn.training import predict_logits, recalibrate
 
 FAR = 0.5
 """Pruning to less than this share of the multiply-adds is done in two stages, with recovery between them."""
 
 AGREEMENT = 0.995
 """Share of the validation images on which an integer network must answer like the float one to need no fine-tuning."""
-
-Pruner = Callable[[GraphNetwork, "Bench", Fits], tuple[GraphNetwork, bool]]
-"""Prunes a network until it fits and recovers it against the unpruned one; whether it could be made to fit."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What every step of shrinking works with."""
-
-    sets: Sets
-    budget: Budget
-    trainings: Trainings
-    workspace: Workspace
-    say: Callable[[str], None]
-    data: str
-    """Fingerprint of the images."""
-    stages: list[StageRecord] = field(default_factory=list)
-    attempt: int = 0
-    pruner: Pruner | None = None
-    """Chooses how much of each layer to prune; `prune` if not given."""
-    method: Method = field(default_factory=Method)
-    """What is done where there is a choice."""
-
-    def with_budget(self, budget: Budget, attempt: int) -> "Bench":
-        """The same bench for another attempt with another budget; stages are recorded in the same list."""
-        return replace(self, budget=budget, attempt=attempt)
-
-    def train(self, stage: str, network: nn.Module, recipe: Recipe, teacher: nn.Module) -> None:
-        """Train `network` against `teacher`, resumable under the name of the stage. Weights that are zero stay zero.
-
-        How far a network is pruned for a latency depends on what was measured; of other widths nothing is taken up.
-        """
-        name = f"{stage} {self.attempt + 1}" if self.attempt else stage
-        with zeros_kept(network) if self.method.sparsity else nullcontext():
-            form = form_of(network)
-            self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher, form=form)
-
-    def record(
-        self, name: str, network: GraphNetwork, *, settings: dict[str, object], seconds: float, note: str = ""
-    ) -> None:
-        """Evaluate `network` after the stage `name` on val and test; add it to the stages and to the network's lineage."""
-        validation, test = accuracy(network, self.sets.val), accuracy(network, self.sets.test)
-        cost = count(network.graph)
-        before = {"val_accuracy_before": self.stages[-1].validation.top1} if self.stages else {}
-        self.stages.append(
-            StageRecord(
-                name=name,
-                validation=validation,
-                test=test,
-                params=cost.params,
-                madds=cost.madds,
-                weight_bytes=cost.weight_bytes,
-                peak_activation_bytes=cost.peak_activation_bytes,
-                seconds=seconds,
-                note=note,
-            )
-        )
-        figures = {**before, "val_accuracy": validation.top1, "test_accuracy": test.top1, "madds": cost.madds}
-        stage = Stage(name=name, settings=settings, seed=self.trainings.seed, data=self.data, figures=figures)
-        network.info = network.info.with_stage(stage)
-        self.say(f"{name}: val {validation.top1:.2%}, {cost.madds / 1e6:.2f} M multiply-adds. {note}".strip())
 
 
 @dataclass(frozen=True)
@@ -173,25 +106,6 @@ def stage_name(stage: int, stages: int) -> str:
     return "pruned halfway" if 2 * stage == stages else f"pruned, stage {stage} of {stages}"
 
 
-def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, how: dict[str, object]) -> None:
-    """Fine-tune a network against the one that it was made from and record the stage; `how` tells how it was made.
-
-    A network that guesses worse on val afterwards is left as it was: layers that were fitted anew may answer better than their
-    teacher, if that is trained too little.
-    """
-    began = time.monotonic()
-    before, start = accuracy(network, bench.sets.val).top1, deepcopy(network.state_dict())
-    recipe = bench.trainings.recovery()
-    bench.train(name, network, recipe, teacher)
-    note = f"{before:.1%} before fine-tuning against the unpruned network"
-    after = accuracy(network, bench.sets.val).top1
-    if after < before:
-        network.load_state_dict(start)
-        note += f", which made it worse ({after:.1%}) and was undone"
-    settings = {**how, "recipe": recipe.model_dump(mode="json")}
-    bench.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
-
-
 def make_sparse(network: GraphNetwork, sparsity: Sparsity, bench: Bench) -> GraphNetwork:
     """`network` with zeros among its weights, fine-tuned against what it was."""
     sparse = sparsify(network, sparsity)
@@ -238,9 +152,3 @@ def closeness(network: GraphNetwork, reference: Tensor, val: ImageDataset) -> tu
 def share(hits: Tensor) -> float:
     """The share of True in `hits` (N,)."""
     return int(hits.sum()) / len(hits)
-
-
-def accuracy(network: GraphNetwork, split: ImageDataset) -> Accuracy:
-    """Top-1 accuracy with its interval, as a record."""
-    found = evaluate(network, split)
-    return Accuracy(top1=found.top1, low=found.top1_interval[0], high=found.top1_interval[1], images=found.count)

@@ -1,7 +1,6 @@
 """Weights made few and alike for the sake of the coded model file, as a stage of shrinking."""
 
 import time
-from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -10,11 +9,9 @@ from pocketcnn.compression.coding.deep import share_and_tune
 from pocketcnn.compression.sparsity import sparsify
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.method import Method
 from pocketcnn.training import evaluate
-
-if TYPE_CHECKING:
-    from pocketcnn.pipeline.shrink import Bench
 
 SHARED_RATE = 1e-4
 """Learning rate of shared values, under AdamW: their gradients are sums over many weights, whose size it takes out."""
@@ -49,7 +46,7 @@ def forms_with_shared_weights(forms: tuple[str, ...]) -> tuple[str, ...]:
     return ("float32",)
 
 
-def make_shared(network: GraphNetwork, bits: int, bench: "Bench") -> GraphNetwork:
+def make_shared(network: GraphNetwork, bits: int, bench: Bench) -> GraphNetwork:
     """`network` with weights that share 2^bits values in each layer, which are trained against what it was."""
     began = time.monotonic()
     settings = CodeSettings(bits=bits)

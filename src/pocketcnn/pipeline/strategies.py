@@ -17,9 +17,10 @@ from pocketcnn.cost import count
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.pipeline.compression_run import Bench, Pruner, recover
 from pocketcnn.pipeline.figures import artefact_bytes, counted, estimated, in_form
 from pocketcnn.pipeline.narrowing import held_out_of, narrowing_of, short_tuner, table_clock
-from pocketcnn.pipeline.shrink import Bench, Pruner, recover, telling_forms
+from pocketcnn.pipeline.shrink import telling_forms
 from pocketcnn.targets import Budget, Quantity, load_target
 from pocketcnn.targets.latency import LatencyPredictor, load_predictor
 
