@@ -80,9 +80,30 @@ def file_network(path: Path) -> "GraphNetwork":
 
 def network_of(name_or_file: str, shape: tuple[int, int, int], *, width: float, classes: int) -> "GraphNetwork":
     """The network in a file, or the one of that name for images of `shape`. Raises what the two functions do."""
+    from pocketcnn.search.architecture import is_architecture_file
+
+    if is_architecture_file(name_or_file):
+        return architecture_network(Path(name_or_file), shape, classes=classes)
     if is_file(name_or_file):
         return file_network(Path(name_or_file))
     return named_network(name_or_file, shape, width=width, classes=classes)
+
+
+def architecture_network(path: Path, shape: tuple[int, int, int], *, classes: int) -> "GraphNetwork":
+    """The network of an architecture file (`network.toml` of a search) with fresh weights, captured.
+
+    Args:
+        shape: (channels, height, width) of the images of the task.
+
+    Raises:
+        UsageError: the file cannot be read, or is no point of its space.
+    """
+    from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+    from pocketcnn.layers import inference_form
+    from pocketcnn.pipeline.architecture_plan import ArchitecturePlan
+
+    plan = ArchitecturePlan.read(str(path), shape[0], shape[1:], classes)
+    return GraphNetwork(capture(inference_form(plan.build()), (1, shape[0], *plan.size)), ModelInfo(name=plan.name))
 
 
 def named_network(

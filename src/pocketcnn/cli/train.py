@@ -33,7 +33,10 @@ batch of three images were seen to give gradients of 6,000."""
 def train(
     data: Data,
     network: Annotated[
-        str, typer.Option(help="Name of a network, see `pocketcnn models`; or timm:NAME, torchvision:NAME.")
+        str,
+        typer.Option(
+            help="Name of a network (`pocketcnn models`), timm:NAME, torchvision:NAME, or network.toml of a search."
+        ),
     ],
     out: Out,
     width: Width = 1.0,
@@ -105,12 +108,17 @@ def prepare(
     """
     from pocketcnn.data import infer_contract, scan
     from pocketcnn.models import network_options
+    from pocketcnn.pipeline.architecture_plan import ArchitecturePlan
     from pocketcnn.pipeline.candidates import Plan
     from pocketcnn.pipeline.recipes import datasets
+    from pocketcnn.search.architecture import is_architecture_file
 
     is_library = is_library_name(network)
     if is_library:
         recipe = recipe.with_(gradient_clip=recipe.gradient_clip or LIBRARY_CLIP)
+    elif is_architecture_file(network):
+        if width != 1.0:
+            raise UsageError(f"--width is for networks of the zoo; {network} says how wide its network is.")
     else:
         network_options(network)  # an unknown name ends here, before the images are read
     wanted = parse_size(size) if size else None
@@ -121,8 +129,13 @@ def prepare(
     if teachers:
         _check_size(teachers[0], wanted)
     contract = teachers[0].contract if teachers else infer_contract(folder, wanted, channels_of(network))
-    kind = LibraryPlan if is_library else Plan
-    plan = kind(network, width, contract.channels, (contract.height, contract.width), len(folder.classes))
+    images = (contract.channels, (contract.height, contract.width), len(folder.classes))
+    plan: Buildable
+    if is_architecture_file(network):
+        plan = ArchitecturePlan.read(network, *images)
+        contract = contract.model_copy(update={"height": plan.size[0], "width": plan.size[1]})
+    else:
+        plan = (LibraryPlan if is_library else Plan)(network, width, *images)
     return Job(plan, folder, contract, datasets(folder, contract, recipe.augmentation), recipe, teachers)
 
 
