@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from import_graph import ROOT, circles, files, import_graph, imported_names
 
 ORDER = (

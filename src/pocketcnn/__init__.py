@@ -10,6 +10,7 @@ then is torch imported.
 """
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from pocketcnn.pipeline.search import search as search
     from pocketcnn.pipeline.train_folder import train_folder as train_folder
     from pocketcnn.pipeline.trained_network import trained_network as trained_network
+    from pocketcnn.search.architecture import build_architecture as build_architecture
     from pocketcnn.targets.budget import Budget as Budget
     from pocketcnn.targets.measuring import measure as measure
     from pocketcnn.targets.target import Target as Target
@@ -106,6 +108,7 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pocketcnn.pipeline.search": ("search",),
         "pocketcnn.pipeline.train_folder": ("train_folder",),
         "pocketcnn.pipeline.trained_network": ("trained_network",),
+        "pocketcnn.search.architecture": ("build_architecture",),
         "pocketcnn.targets.budget": ("Budget",),
         "pocketcnn.targets.measuring": ("measure",),
         "pocketcnn.targets.target": ("Target",),
@@ -127,6 +130,8 @@ if not TYPE_CHECKING:  # to a type checker, __getattr__ would say that every nam
             # the module is asked by its full name: `pocketcnn.graph.capture` is both a module and its function
             value = getattr(importlib.import_module(_HOMES[name]), name)
             value = sys.modules.get(f"{__name__}.{name}", value)  # `search` is a package too, which can be called
+        elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
+            value = importlib.import_module(f"{__name__}.{name}")  # ``pc.targets.predict_latency``, as pages write it
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value  # found once, an ordinary attribute from then on

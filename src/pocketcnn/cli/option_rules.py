@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pocketcnn.errors import UsageError
 from pocketcnn.models.libraries import is_library_name
-from pocketcnn.pipeline.networks import is_file
+from pocketcnn.pipeline.networks import is_architecture_file, is_file
 from pocketcnn.pipeline.option_use import Reads, check_used, conditional
 
 Values = Mapping[str, Any]
@@ -77,7 +77,7 @@ def _compress_reads() -> Reads:
 
 
 def _is_file(values: Values) -> bool:
-    return is_file(values["network"])
+    return is_file(values["network"]) and not is_architecture_file(values["network"])
 
 
 def _is_of_a_library(values: Values) -> bool:

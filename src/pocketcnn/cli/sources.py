@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from pocketcnn.cli.shapes import parse_input
-from pocketcnn.pipeline.networks import is_file
+from pocketcnn.pipeline.networks import is_architecture_file, is_file
 
 if TYPE_CHECKING:
     from pocketcnn.graph import GraphNetwork
@@ -13,6 +13,8 @@ def network_from(source: str, input_text: str, width: float, classes: int) -> "G
     """The network in the file, or the one of that name; the other options are for the latter alone, see `option_rules`."""
     from pocketcnn.pipeline.networks import open_network
 
+    if is_architecture_file(source):
+        return open_network(source, parse_input(input_text), width=None if width == 1 else width, classes=classes)
     if is_file(source):
         return open_network(source)
     return open_network(source, parse_input(input_text), width=width, classes=classes)

@@ -17,6 +17,9 @@ INPUT_SHAPE = (3, 224, 224)
 
 CLASSES = 1000
 MODEL, ONNX = ".safetensors", ".onnx"
+ARCHITECTURE = (".toml", ".json")
+"""Files that name a point of a search space, see `pocketcnn.search.architecture`."""
+
 _CALLED = {
     MODEL: "a model file (.safetensors)",
     ONNX: "an ONNX file (.onnx)",
@@ -89,7 +92,7 @@ def open_network(
     """The network in a model file or ONNX file; or the one of that name, with fresh weights.
 
     Args:
-        source: a file; a name of `list_models()`; or ``timm:NAME``, ``torchvision:NAME``.
+        source: a file; a name of `list_models()`; ``timm:NAME``, ``torchvision:NAME``; or an architecture file of a search.
         shape: (channels, height, width) of the images of a network by name; `INPUT_SHAPE` if not given.
         width: width multiplier of a network of the zoo; 1 if not given.
         classes: outputs of a network by name; 1000 if not given.
@@ -101,6 +104,10 @@ def open_network(
         CaptureError: a network of another library has operations that the graph does not have.
     """
     name = str(source)
+    if is_architecture_file(name):
+        if width is not None:
+            raise UsageError(f"width: that is for networks of the zoo; {name} says how wide its network is.")
+        return architecture_network(Path(source), shape or INPUT_SHAPE, classes=classes or CLASSES)
     if not is_file(name):
         return named_network(
             name, shape or INPUT_SHAPE, width=1.0 if width is None else width, classes=classes or CLASSES
@@ -113,6 +120,28 @@ def open_network(
             f"{', '.join(given)}: that is for a network by its name; the file {name} says what it is. Leave it out."
         )
     return file_network(Path(source))
+
+
+def is_architecture_file(name: str) -> bool:
+    """Whether `name` is written like the path of an architecture file, the `network.toml` of a search."""
+    return Path(name).suffix in ARCHITECTURE
+
+
+def architecture_network(path: Path, shape: tuple[int, int, int], *, classes: int) -> "GraphNetwork":
+    """The network of an architecture file (`network.toml` of a search) with fresh weights, captured.
+
+    Args:
+        shape: (channels, height, width) of the images of the task.
+
+    Raises:
+        UsageError: the file cannot be read, or is no point of its space.
+    """
+    from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+    from pocketcnn.layers import inference_form
+    from pocketcnn.pipeline.architecture_plan import ArchitecturePlan
+
+    plan = ArchitecturePlan.read(str(path), shape[0], shape[1:], classes)
+    return GraphNetwork(capture(inference_form(plan.build()), (1, shape[0], *plan.size)), ModelInfo(name=plan.name))
 
 
 def named_network(

@@ -15,10 +15,12 @@ from pocketcnn.graph.model_file import save
 from pocketcnn.layers import inference_form
 from pocketcnn.models import network_options
 from pocketcnn.models.libraries import channels_of, is_library_name
+from pocketcnn.pipeline.architecture_plan import ArchitecturePlan
 from pocketcnn.pipeline.candidates import Plan
 from pocketcnn.pipeline.classifier import Classifier, as_teacher, check_classes, load_classifier
 from pocketcnn.pipeline.evaluate_folder import figures_of
 from pocketcnn.pipeline.network_builders import LibraryNetwork, NetworkBuilder
+from pocketcnn.pipeline.networks import is_architecture_file
 from pocketcnn.pipeline.recipes import Sets, datasets
 from pocketcnn.pipeline.workspace import ProgressFor, Say, quiet, silent
 from pocketcnn.training import Recipe, TrainResult
@@ -119,6 +121,9 @@ def prepare(
         recipe = recipe.with_(gradient_clip=recipe.gradient_clip or LIBRARY_CLIP)
         if width != 1.0:
             raise UsageError(f"--width is for networks of the zoo; {network} is what its name says.")
+    elif is_architecture_file(network):
+        if width != 1.0:
+            raise UsageError(f"--width is for networks of the zoo; {network} says how wide its network is.")
     else:
         network_options(network)  # an unknown name ends here, before the images are read
     teachers = tuple(map(load_classifier, teacher_files))
@@ -128,8 +133,13 @@ def prepare(
     if teachers:
         _check_size(teachers[0], size)
     contract = teachers[0].contract if teachers else infer_contract(folder, size, channels_of(network))
-    kind = LibraryNetwork if is_library else Plan
-    builder = kind(network, width, contract.channels, (contract.height, contract.width), len(folder.classes))
+    images = (contract.channels, (contract.height, contract.width), len(folder.classes))
+    builder: NetworkBuilder
+    if is_architecture_file(network):
+        builder = ArchitecturePlan.read(network, *images)
+        contract = contract.model_copy(update={"height": builder.size[0], "width": builder.size[1]})
+    else:
+        builder = (LibraryNetwork if is_library else Plan)(network, width, *images)
     return TrainingJob(builder, folder, contract, datasets(folder, contract, recipe.augmentation), recipe, teachers)
 
 

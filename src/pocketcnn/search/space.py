@@ -118,6 +118,11 @@ class Space(ABC):
         """Height and width of the images that the network of a point takes: the task's, unless that is a decision."""
         return task.size
 
+    @property
+    def reference(self) -> Mapping[str, Choice]:
+        """What a file says of this space so that `pocketcnn.search.spaces.space_of` makes it again: a name, and its options."""
+        return {"name": self.name}
+
     def larger(self) -> "tuple[Space, ...]":
         """Spaces whose networks for the same points are larger: to what a found point can be transferred."""
         return ()
