@@ -67,7 +67,7 @@ def imports(file: Path) -> Iterator[tuple[str, str]]:
 
 def _module(node: ast.ImportFrom, file: Path) -> str:
     """The module in full, if the import is relative."""
-    if not node.level:
+    if not node.level or ROOT not in file.parents:
         return node.module or ""
     package = ("pocketcnn", *file.relative_to(ROOT).parts[:-1])
     return ".".join((*package[: len(package) - node.level + 1], *([node.module] if node.module else [])))
