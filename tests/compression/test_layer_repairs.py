@@ -89,7 +89,7 @@ def test_adaptive_rounding_brings_networks_nearer_to_float() -> None:
         )
         return adaptive - nearest
 
-    assert lower_bound(gain) > 1
+    assert lower_bound([gain(seed) for seed in range(8)]) > 1
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1"])

@@ -95,7 +95,7 @@ def test_training_brings_coarse_networks_nearer_to_their_teachers() -> None:
         exact = answers(teacher, images)
         return decibels(exact, answers(inference_form(learner), images)) - decibels(exact, answers(coarse, images))
 
-    assert lower_bound(gain) > 1
+    assert lower_bound([gain(seed) for seed in range(8)]) > 1
 
 
 def test_steps_are_learned_and_kept_in_the_file(tmp_path: Path) -> None:
