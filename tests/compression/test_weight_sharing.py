@@ -159,7 +159,7 @@ def test_deep_compression_trains_within_the_zeros_and_within_the_shared_values()
     def retrain(stage: str, module: torch.nn.Module) -> None:
         stages.append(stage)
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=2e-3)
+        optimizer = torch.optim.AdamW(trained, lr=1e-2)
         for _ in range(25):
             loss = F.cross_entropy(module.train()(inputs), labels)
             optimizer.zero_grad()
@@ -178,4 +178,4 @@ def test_deep_compression_trains_within_the_zeros_and_within_the_shared_values()
         assert len(values[values != 0].unique()) <= 16
     untrained = code(network, settings)
     both = [float(F.cross_entropy(each.eval()(inputs), labels).detach()) for each in (found, untrained)]
-    assert both[0] < both[1]
+    assert both[0] < 0.9 * both[1]

@@ -26,7 +26,7 @@ def test_float(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_int8_is_as_near_to_float_as_the_simulation(name: str) -> None:
     """ncnn's activations have half the steps where they are not negative, and more are left in float."""
-    own, x = network(name), images(name, 8)
+    own, x = network(name), images(name, 32)  # of 8, the mean error differs by half from draw to draw
     graph = quantize(own, x, method="minmax").graph
     answers, expected, exact = run(graph, x), simulated(graph, x), simulated(own.graph, x)
     room = exact.max() - exact.min()

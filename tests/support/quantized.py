@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketcnn.graph import GraphNetwork, capture
+from pocketcnn.layers import ConvNormAct
 from pocketcnn.models import create
 
 
@@ -14,6 +15,25 @@ def settled(name: str = "mobilenet_v2", size: int = 16) -> GraphNetwork:
     """A narrow network of the zoo whose batch norms know random images; nobody may change it."""
     torch.manual_seed(0)
     module = create(name, width=0.25, classes=10, total_stride=4)
+    return with_statistics(module, size)
+
+
+def random_network(seed: int) -> GraphNetwork:
+    """A stem, a depthwise separable convolution and a classifier, with the batch statistics of random images."""
+    torch.manual_seed(seed)
+    module = nn.Sequential(
+        ConvNormAct(3, 16, stride=2),
+        ConvNormAct(16, 16, groups=16),
+        ConvNormAct(16, 24, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(24, 10),
+    )
+    return with_statistics(module, 16)
+
+
+def with_statistics(module: nn.Module, size: int) -> GraphNetwork:
+    """`module`, captured, after its batch norms have seen random images of `size` x `size`."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 0.5

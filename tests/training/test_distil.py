@@ -66,7 +66,7 @@ def test_a_student_comes_to_agree_with_its_teacher() -> None:
 
     student = small_net(8)
     before = distillation_loss(predict_logits(student, val_set), target, 4.0)
-    recipe = QUICK.with_(epochs=10, distillation_weight=1.0)
+    recipe = QUICK.with_(epochs=14, distillation_weight=1.0)
     result = distil(student, teacher, WrongLabels(0, 600), val_set, recipe)
     after = distillation_loss(predict_logits(student, val_set), target, 4.0)
     assert after < 0.25 * before
