@@ -22,9 +22,9 @@ SHUFFLES = ("shuffle3", "shuffle5", "shuffle7", "xception")
 """The four choice blocks of "Single Path One-Shot Neural Architecture Search with Uniform Sampling" (Guo et al., 2020)."""
 
 OPERATIONS = ("conv", "separable", "inverted", "factorized", *SHUFFLES)
-"""A standard convolution; a depthwise separable one (linear at its end); an inverted residual; a K x K convolution factorized into
-K x 1 and 1 x K ("Rethinking the Inception Architecture for Computer Vision" (Szegedy et al., 2016), section 3.2); the units of
-ShuffleNetV2."""
+"""A standard convolution; a depthwise separable one (linear at its end); an inverted residual; a K x K convolution factorized
+into K x 1 and 1 x K ("Rethinking the Inception Architecture for Computer Vision" (Szegedy et al., 2016), section 3.2); the units
+of ShuffleNetV2."""
 
 CONVOLUTIONS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {"conv": ConvNormAct, "factorized": SpatiallySeparable}
