@@ -127,6 +127,7 @@ def _document(network: str, checked: "Check", made: "MadeOver | None") -> dict[s
             "changes": made.changes,
             "left": made.left,
             "test_accuracy": made.accuracies,
+            "warnings": made.warnings,
             **_check_document(made.check),
         }
     return document

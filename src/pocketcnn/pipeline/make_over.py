@@ -9,8 +9,9 @@ from pocketcnn.data import ImageFolder, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, Stage
 from pocketcnn.graph.model_file import save
+from pocketcnn.pipeline.accuracy_check import MAX_LOSS, baseline_of, chance_warnings, loss, lost_in_words
 from pocketcnn.pipeline.checking import check_target
-from pocketcnn.pipeline.compression_run import accuracy
+from pocketcnn.pipeline.compression_run import accuracy, longer
 from pocketcnn.pipeline.recipes import RECIPE, Sets, datasets
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import Accuracy
@@ -20,6 +21,10 @@ from pocketcnn.training import Recipe, threads_for
 
 EPOCHS = 10
 SMALLEST_BATCH = 8
+
+UNTRAINED = (
+    "Nothing was trained after layers were replaced: the accuracy is not known and may be near chance. Give images."
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Accuracies:
 class MadeOver:
     """The network made over and what became of it.
 
-    `check` is the target's view of it; `accuracies` is None without images, when nothing was trained.
+    `check` is the target's view of it; `accuracies` is None without images, when nothing was trained. `warnings` say what must
+    not be overlooked: accuracy that the substitution cost for good, or that is near chance.
     """
 
     network: GraphNetwork
@@ -43,6 +49,7 @@ class MadeOver:
     left: tuple[tuple[str, str], ...]
     check: Check
     accuracies: Accuracies | None
+    warnings: tuple[str, ...] = ()
 
 
 def make_over(
@@ -79,7 +86,8 @@ def make_over(
     if data is None:
         made = substitute(network, wanted, kernels=kernels)
         made.network.info = network.info.with_stage(_stage("substituted", wanted, made, kernels, chosen))
-        return _saved(made, wanted, Path(out), None)
+        untrained = (UNTRAINED,) if made.changes else ()
+        return _saved(made, wanted, Path(out), None, untrained)
     folder = _folder(network, Path(data), chosen)
     base = recipe or RECIPE
     sets = datasets(folder, network.info.input, base.augmentation)  # type: ignore[arg-type]
@@ -97,17 +105,36 @@ def make_over(
         began = time.monotonic()
         if made.changes:
             workspace.train("recovered", made.network, sets.train, sets.val, tuned, network)
+        before = accuracy(network, sets.val)
+        if made.changes and loss(before, accuracy(made.network, sets.val)).exceeds(MAX_LOSS):
+            say("The substitution cost more than is accepted: the network is trained on")
+            workspace.train("recovered, longer", made.network, sets.train, sets.val, longer(tuned), network)
         recovered = accuracy(made.network, sets.test)
         say(f"recovered: test accuracy {recovered.top1:.2%}, in {time.monotonic() - began:.0f} s")
         made.network.info = info.with_stage(_recovered(tuned, folder, made.network, sets, substituted, recovered))
-        result = _saved(made, wanted, Path(out), Accuracies(given, substituted, recovered))
+        warnings = _warnings(before, accuracy(made.network, sets.val), recovered, folder)
+        for warning in warnings:
+            say(f"WARNING: {warning}")
+        result = _saved(made, wanted, Path(out), Accuracies(given, substituted, recovered), warnings)
         workspace.clear()
         return result
 
 
-def _saved(made: Substitution, target: Target, out: Path, accuracies: Accuracies | None) -> MadeOver:
+def _saved(
+    made: Substitution, target: Target, out: Path, accuracies: Accuracies | None, warnings: tuple[str, ...]
+) -> MadeOver:
     save(out, made.network)
-    return MadeOver(made.network, made.changes, made.left, check_target(made.network, target), accuracies)
+    return MadeOver(made.network, made.changes, made.left, check_target(made.network, target), accuracies, warnings)
+
+
+def _warnings(before: Accuracy, after: Accuracy, test: Accuracy, folder: ImageFolder) -> tuple[str, ...]:
+    """Of the network made over: `before` and `after` on the validation images, `test` on the test images."""
+    chance = baseline_of([sample.label for sample in folder.test])
+    found = chance_warnings(test, chance, "The network made over")
+    if not loss(before, after).exceeds(MAX_LOSS):
+        return found
+    cost = f"The substitution cost {lost_in_words(before, after)}; {100 * MAX_LOSS:g} are accepted."
+    return (*found, f"{cost} To lose less, train longer (--epochs).")
 
 
 def _folder(network: GraphNetwork, data: Path, seed: int) -> ImageFolder:
