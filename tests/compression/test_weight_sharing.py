@@ -77,6 +77,18 @@ def test_few_distinct_weights_are_kept_as_they_are() -> None:
     assert share(torch.zeros(0), 4).values.shape == (0,)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("bits", [2, 3, 4, 6])
+def test_a_few_weights_far_from_the_others_do_not_cost_the_values_of_the_layer(bits: int, seed: int) -> None:
+    """As in a depthwise layer whose batch normalization was folded: most linear values would have no weight near them."""
+    near, far = weights_of(300, seed), 40 * weights_of(3, seed + 100)
+    shared = share(torch.cat([near, far]), bits)
+    assert len(shared.codebook) == 2**bits
+    alone = share(near, bits)
+    error, least = ((shared.values[:300] - near) ** 2).sum(), ((alone.values - near) ** 2).sum()
+    assert error < (4 if bits > 2 else 30) * least  # the three take values of their own
+
+
 # Rounding -----------------------------------------------------------------------------------------------------
 
 

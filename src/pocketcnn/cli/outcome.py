@@ -23,6 +23,8 @@ def conclude(output: Output, result: "FitResult", out: Path) -> None:
     output.table(("limit", ">measured", ">spread", "kept"), [_limit_row(limit) for limit in result.limits])
     artefact, parity = result.artefact, result.parity
     output.print()
+    for warning in result.warnings:
+        (output.say if output.as_json else output.print)(f"WARNING: {warning}")
     output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file itself")
     output.print(f"agrees with PyTorch  on {percent(parity.agreement)} of {parity.images} images")
     output.print(f"file to deploy       {out / artefact.file}")

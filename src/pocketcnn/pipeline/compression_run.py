@@ -16,6 +16,7 @@ from pocketcnn.compression.sparsity import zeros_kept
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset
 from pocketcnn.graph import GraphNetwork, Stage
+from pocketcnn.pipeline.accuracy_check import LONGER, loss
 from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.recipes import Sets, Trainings
 from pocketcnn.pipeline.workspace import Workspace, form_of
@@ -59,6 +60,10 @@ class Bench:
             form = form_of(network)
             self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher, form=form)
 
+    def loses_too_much(self, now: Accuracy) -> bool:
+        """Whether a validation accuracy is clearly more than the method accepts below that of the last stage."""
+        return bool(self.stages) and loss(self.stages[-1].validation, now).exceeds(self.method.max_loss)
+
     def record(
         self, name: str, network: GraphNetwork, *, settings: dict[str, object], seconds: float, note: str = ""
     ) -> None:
@@ -88,7 +93,8 @@ class Bench:
 def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, how: dict[str, object]) -> None:
     """Fine-tune a network against the one that it was made from and record the stage; `how` tells how it was made.
 
-    A network that guesses worse on val afterwards is left as it was: layers that were fitted anew may answer better than their
+    Where more than the method accepts was lost since the last stage, it is fine-tuned on for longer. A network that guesses
+    worse on val afterwards is left as it was: layers that were fitted anew may answer better than their
     teacher, if that is trained too little.
     """
     began = time.monotonic()
@@ -96,12 +102,23 @@ def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, 
     recipe = bench.trainings.recovery()
     bench.train(name, network, recipe, teacher)
     note = f"{before:.1%} before fine-tuning against the unpruned network"
-    after = accuracy(network, bench.sets.val).top1
+    found = accuracy(network, bench.sets.val)
+    if bench.loses_too_much(found):
+        recipe = longer(recipe)
+        bench.train(f"{name}, longer", network, recipe, teacher)
+        found = accuracy(network, bench.sets.val)
+        note += ", longer than usual because of what it had lost"
+    after = found.top1
     if after < before:
         network.load_state_dict(start)
         note += f", which made it worse ({after:.1%}) and was undone"
     settings = {**how, "recipe": recipe.model_dump(mode="json")}
     bench.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
+
+
+def longer(recipe: Recipe) -> Recipe:
+    """The recipe for a network that lost too much by it, to be trained on."""
+    return recipe.with_(epochs=LONGER * recipe.epochs)
 
 
 def accuracy(network: GraphNetwork, split: ImageDataset) -> Accuracy:

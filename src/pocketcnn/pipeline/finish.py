@@ -13,7 +13,7 @@ from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.candidates import Plan
 from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.deploy import Delivered, answers, deliver
-from pocketcnn.pipeline.notes import notes_on
+from pocketcnn.pipeline.notes import notes_on, warnings_on
 from pocketcnn.report import Example, write_csv, write_report
 from pocketcnn.report.result import Candidate, DataRecord, FitResult
 from pocketcnn.runtimes import this_machine
@@ -61,6 +61,7 @@ def finish(
         seed=ask.seed,
         seconds=time.monotonic() - ask.started,
         notes=notes_on(plan, delivered),
+        warnings=warnings_on(bench.stages, delivered, bench.method),
     )
     write_text(ask.out / "result.json", result.model_dump_json(indent=2) + "\n")
     write_csv(result, ask.out / "stages.csv")

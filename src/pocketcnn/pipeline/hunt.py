@@ -112,7 +112,7 @@ class Hunt:
         delivered = finish(
             parent, bench, Request(budget, folder, self.out, self.asked.seed, self.asked.command, self.started)
         )
-        asked = with_notes(self.asked, *delivered.notes, *_verdict(found, runs))
+        asked = with_notes(self.asked, *delivered.warnings, *delivered.notes, *_verdict(found, runs))
         record = found_record(found, evaluator.space, transferred)
         result = search_result(asked, self.evaluator.space, runs, record, time.monotonic() - self.started)
         result = result.model_copy(update={"state": "done", "test_accuracy": delivered.artefact.accuracy.top1})

@@ -10,8 +10,9 @@ from pocketcnn.data import ImageFolder, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, Stage
 from pocketcnn.graph.model_file import save
+from pocketcnn.pipeline.accuracy_check import MAX_LOSS, baseline_of, chance_warnings, loss, lost_in_words
 from pocketcnn.pipeline.checking import check_target
-from pocketcnn.pipeline.compression_run import accuracy
+from pocketcnn.pipeline.compression_run import accuracy, longer
 from pocketcnn.pipeline.recipes import Sets, base_recipe, datasets
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import Accuracy
@@ -21,6 +22,10 @@ from pocketcnn.training import Recipe, threads_for
 
 EPOCHS = 10
 SMALLEST_BATCH = 8
+
+UNTRAINED = (
+    "Nothing was trained after layers were replaced: the accuracy is not known and may be near chance. Give images."
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class Accuracies:
 class MadeOver:
     """The network made over and what became of it.
 
-    `check` is the target's view of it; `accuracies` is None without images, when nothing was trained.
+    `check` is the target's view of it; `accuracies` is None without images, when nothing was trained. `warnings` say what must
+    not be overlooked: accuracy that the substitution cost for good, or that is near chance.
     """
 
     network: GraphNetwork
@@ -44,6 +50,7 @@ class MadeOver:
     left: tuple[tuple[str, str], ...]
     check: Check
     accuracies: Accuracies | None
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """What became of it, for JSON; the network itself is left out."""
@@ -51,6 +58,7 @@ class MadeOver:
             "changes": self.changes,
             "left": self.left,
             "test_accuracy": self.accuracies,
+            "warnings": self.warnings,
             **self.check.as_dict(),
         }
 
@@ -91,7 +99,8 @@ def make_over(
         _check_unused(epochs=epochs, seed=seed, recipe=recipe)
         made = substitute(network, wanted, kernels=kernels)
         made.network.info = network.info.with_stage(_stage("substituted", wanted, made, kernels, chosen))
-        return _saved(made, wanted, Path(out), None)
+        untrained = (UNTRAINED,) if made.changes else ()
+        return _saved(made, wanted, Path(out), None, untrained)
     folder = _folder(network, Path(data), chosen)
     base = base_recipe(recipe)
     sets = datasets(folder, network.info.input, base.augmentation)  # type: ignore[arg-type]
@@ -109,10 +118,17 @@ def make_over(
         began = time.monotonic()
         if made.changes:
             workspace.train("recovered", made.network, sets.train, sets.val, tuned, network)
+        before = accuracy(network, sets.val)
+        if made.changes and loss(before, accuracy(made.network, sets.val)).exceeds(MAX_LOSS):
+            say("The substitution cost more than is accepted: the network is trained on")
+            workspace.train("recovered, longer", made.network, sets.train, sets.val, longer(tuned), network)
         recovered = accuracy(made.network, sets.test)
         say(f"recovered: test accuracy {recovered.top1:.2%}, in {time.monotonic() - began:.0f} s")
         made.network.info = info.with_stage(_recovered(tuned, folder, made.network, sets, substituted, recovered))
-        result = _saved(made, wanted, Path(out), Accuracies(given, substituted, recovered))
+        warnings = _warnings(before, accuracy(made.network, sets.val), recovered, folder)
+        for warning in warnings:
+            say(f"WARNING: {warning}")
+        result = _saved(made, wanted, Path(out), Accuracies(given, substituted, recovered), warnings)
         workspace.clear()
         return result
 
@@ -127,9 +143,21 @@ def _check_unused(**of_recovery: object) -> None:
         )
 
 
-def _saved(made: Substitution, target: Target, out: Path, accuracies: Accuracies | None) -> MadeOver:
+def _saved(
+    made: Substitution, target: Target, out: Path, accuracies: Accuracies | None, warnings: tuple[str, ...]
+) -> MadeOver:
     save(out, made.network)
-    return MadeOver(made.network, made.changes, made.left, check_target(made.network, target), accuracies)
+    return MadeOver(made.network, made.changes, made.left, check_target(made.network, target), accuracies, warnings)
+
+
+def _warnings(before: Accuracy, after: Accuracy, test: Accuracy, folder: ImageFolder) -> tuple[str, ...]:
+    """Of the network made over: `before` and `after` on the validation images, `test` on the test images."""
+    chance = baseline_of([sample.label for sample in folder.test])
+    found = chance_warnings(test, chance, "The network made over")
+    if not loss(before, after).exceeds(MAX_LOSS):
+        return found
+    cost = f"The substitution cost {lost_in_words(before, after)}; {100 * MAX_LOSS:g} are accepted."
+    return (*found, f"{cost} To lose less, train longer (--epochs).")
 
 
 def _folder(network: GraphNetwork, data: Path, seed: int) -> ImageFolder:

@@ -6,6 +6,7 @@ from pocketcnn.compression.importance import criterion
 from pocketcnn.compression.sparsity import Sparsity, parse_sparsity
 from pocketcnn.compression.spread import SPREADS
 from pocketcnn.errors import UsageError
+from pocketcnn.pipeline.accuracy_check import MAX_LOSS
 
 SENSITIVE, BEST = "sensitive", "best"
 SPREADS_OF_METHOD = (*SPREADS, SENSITIVE, BEST)
@@ -30,6 +31,8 @@ class Method:
         small_kernels: cut kernels of 5x5 and more to 3x3.
         sparsity: ``0.8`` or ``2:4``: single weights set to zero, for storage.
         share: the weights of a layer share 2^share values, which are trained (Deep Compression); they stay in float.
+        max_loss: share of the validation images that a step may answer worse (0.02: two points). A step that clearly costs
+            more is trained longer, and what it costs then is said in the result's warnings.
         code: write the model file coded. A limit on ``stored`` asks for it too.
     """
 
@@ -43,6 +46,7 @@ class Method:
     sparsity: str | None = None
     share: int | None = None
     code: bool = False
+    max_loss: float = MAX_LOSS
 
     def __post_init__(self) -> None:
         criterion(self.criterion)
@@ -54,6 +58,8 @@ class Method:
             raise UsageError(f"The number of blocks that may go is 0 or more, not {self.blocks}.")
         if self.share is not None and not 1 <= self.share <= 8:
             raise UsageError(f"Weights share values of 1 to 8 bits, not {self.share}.")
+        if not 0 <= self.max_loss <= 1:
+            raise UsageError(f"The accuracy that a step may cost is a share between 0 and 1, not {self.max_loss:g}.")
         _ = self.zeros
 
     @property

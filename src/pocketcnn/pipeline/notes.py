@@ -1,8 +1,12 @@
 """What a reader of the report should be told in words: what was unusual, and what did not pay."""
 
+from collections.abc import Sequence
+
+from pocketcnn.pipeline.accuracy_check import baseline, chance_warnings, loss_warnings
 from pocketcnn.pipeline.candidates import Plan
 from pocketcnn.pipeline.deploy import Delivered
-from pocketcnn.report.result import DEPLOYED, ArtefactRecord, LatencyRecord, ModelFileRecord
+from pocketcnn.pipeline.method import Method
+from pocketcnn.report.result import DEPLOYED, ArtefactRecord, LatencyRecord, ModelFileRecord, StageRecord
 from pocketcnn.targets.units import format_bytes
 
 
@@ -10,6 +14,15 @@ def notes_on(plan: Plan | None, delivered: Delivered) -> tuple[str, ...]:
     """All notes that apply."""
     notes = [small_image_note(plan)] if plan is not None and plan.is_small else []
     return (*notes, *coding_notes(delivered.stored, delivered.artefact), *latency_notes(delivered.latencies))
+
+
+def warnings_on(stages: Sequence[StageRecord], delivered: Delivered, method: Method) -> tuple[str, ...]:
+    """What must not be overlooked: whether any accuracy is left, and which steps lost more than the method accepts."""
+    artefact = delivered.artefact
+    return (
+        *chance_warnings(artefact.accuracy, baseline(artefact.confusion)),
+        *loss_warnings(stages, artefact.validation, method.max_loss),
+    )
 
 
 def small_image_note(plan: Plan) -> str:

@@ -16,7 +16,8 @@ from pocketcnn.compression.sparsity import Sparsity, sparsify, zero_share
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset
 from pocketcnn.graph import Graph, GraphNetwork
-from pocketcnn.pipeline.compression_run import Bench, recover
+from pocketcnn.pipeline.accuracy_check import loss
+from pocketcnn.pipeline.compression_run import Bench, accuracy, longer, recover
 from pocketcnn.pipeline.figures import FORMS, Judge
 from pocketcnn.pipeline.method import CRITERION as CRITERION
 from pocketcnn.pipeline.narrowing import EVIDENCE, choose, mend, narrowing_of, settled
@@ -115,11 +116,15 @@ def make_sparse(network: GraphNetwork, sparsity: Sparsity, bench: Bench) -> Grap
 
 
 def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
-    """Quantize `network`, and fine-tune with simulated integers where the integers changed its answers."""
+    """Quantize `network`, and fine-tune with simulated integers where the integers changed its answers.
+
+    For longer, where more is lost than the method accepts.
+    """
     began = time.monotonic()
     images = bench.sets.calibration()
     quantized = quantize(network, images)
     settings: dict[str, object] = {**QuantizeSettings().model_dump(mode="json"), "calibration_images": len(images)}
+    before = bench.stages[-1].validation if bench.stages else None
     bench.record("quantized", quantized, settings=settings, seconds=time.monotonic() - began)
     exact = predict_logits(network, bench.sets.val).argmax(1)
     first = closeness(quantized, exact, bench.sets.val)
@@ -130,6 +135,10 @@ def quantize_and_recover(network: GraphNetwork, bench: Bench) -> GraphNetwork:
     learner = LearnedSteps(quantized)
     bench.train("quantized, fine-tuned", learner, recipe, network)
     tuned = learner.inference_form()
+    if before is not None and loss(before, accuracy(tuned, bench.sets.val)).exceeds(bench.method.max_loss):
+        recipe = longer(recipe)
+        bench.train("quantized, fine-tuned longer", learner, recipe, network)
+        tuned = learner.inference_form()
     if closeness(tuned, exact, bench.sets.val) <= first:
         bench.say("Fine-tuning with simulated integers brought nothing; the first quantization is kept")
         return quantized

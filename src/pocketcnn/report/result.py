@@ -167,3 +167,5 @@ class FitResult(Record):
     seconds: float
     notes: tuple[str, ...] = Field(default=())
     """What a reader should know: the form for small images, an int8 file slower than float, a step that won no time."""
+    warnings: tuple[str, ...] = Field(default=())
+    """What must not be overlooked: accuracy that a step cost, or a file that does little better than chance."""
