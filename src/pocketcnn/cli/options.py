@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pocketcnn.errors import UsageError
+from pocketcnn.targets.quantities import Quantity
 
 
 def writable_folder(path: Path) -> Path:
@@ -30,7 +31,10 @@ Data = Annotated[
     ),
 ]
 BudgetText = Annotated[
-    str, typer.Option("--budget", help='Upper limits, such as "size<=60kB, latency<=1ms@onnxruntime-cpu".')
+    str,
+    typer.Option(
+        "--budget", help=f'Upper limits on {", ".join(Quantity)}, such as "size<=60kB, latency<=1ms@onnxruntime-cpu".'
+    ),
 ]
 Out = Annotated[
     Path, typer.Option("--out", callback=writable_folder, help="Folder for the results; made if it is not there.")
