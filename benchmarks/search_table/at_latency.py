@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from pocketcnn.compression.deployed import artefact_bytes
+from pocketcnn.compression.latency import opened
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
-from pocketcnn.pipeline.figures import artefact_bytes, opened
 from pocketcnn.pipeline.point_evaluator import shortened
 from pocketcnn.runtimes import StopRule, compare
 from pocketcnn.search.space import Point, Space

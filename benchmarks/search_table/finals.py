@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import nn
 
+from pocketcnn.compression.deployed import artefact_bytes
+from pocketcnn.compression.latency import opened
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.layers import make_divisible
 from pocketcnn.models import create
-from pocketcnn.pipeline.figures import artefact_bytes, opened
 from pocketcnn.runtimes import compare
 from pocketcnn.search.space import Point
 from pocketcnn.targets import load_target

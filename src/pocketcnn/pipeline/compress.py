@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pocketcnn.compression.evaluator import absolute
 from pocketcnn.data import scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.effort import Effort, load_effort
-from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.recipes import RECIPE, Trainings, datasets

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pocketcnn.compression.evaluator import absolute
 from pocketcnn.data import ImageFolder
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.layers import inference_form
 from pocketcnn.pipeline.candidates import PRUNABLE, Plan, propose
-from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.halving import race
 from pocketcnn.pipeline.recipes import Sets, SetsBySize, Trainings
 from pocketcnn.pipeline.shrink import Pruner

@@ -8,9 +8,10 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pocketcnn.compression.evaluator import BudgetEvaluator
+from pocketcnn.compression.latency import LatencySource
 from pocketcnn.data import scan
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.pipeline.budget_use import BudgetUse
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.hunt import DRAWN, Hunt, fitting_width, promising_points
 from pocketcnn.pipeline.point_evaluator import PointEvaluator, shortened
@@ -93,7 +94,7 @@ def search(
     started = time.monotonic()
     plan = plan_of(strategy)
     wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
-    use, size, out = BudgetUse(wanted), load_effort(effort), Path(out)
+    use, size, out = _evaluator(wanted), load_effort(effort), Path(out)
     if trials < 1:
         raise UsageError(f"A search has at least one trial, not {trials}.")
     folder = scan(Path(data), seed=seed)
@@ -165,7 +166,17 @@ def _fingerprint(evaluator: PointEvaluator) -> str:
     return f"{space.name} {space.decisions} {evaluator.network(space.at([0] * len(space.decisions)))}"
 
 
-def _check_pruner(plan: Plan, strategy: str, use: BudgetUse) -> None:
+def _evaluator(budget: Budget) -> BudgetEvaluator:
+    """Latencies are predicted from their target's table, measured where there is none, and estimated where it is not here."""
+    relative = [limit for limit in budget.limits if limit.relative]
+    if relative:
+        raise UsageError(
+            f"{relative[0]} is a share of a network that is there already, and a search has none: give a number."
+        )
+    return BudgetEvaluator(budget, LatencySource.EITHER)
+
+
+def _check_pruner(plan: Plan, strategy: str, use: BudgetEvaluator) -> None:
     """What prunes layer by layer predicts latencies."""
     if plan.pruner != "rank" and use.measured:
         name = use.measured[0]
@@ -175,7 +186,7 @@ def _check_pruner(plan: Plan, strategy: str, use: BudgetUse) -> None:
         )
 
 
-def _notes(use: BudgetUse, workers: int) -> tuple[str, ...]:
+def _notes(use: BudgetEvaluator, workers: int) -> tuple[str, ...]:
     if not use.measured:
         return ()
     names = ", ".join(use.measured)

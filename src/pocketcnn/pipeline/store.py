@@ -7,10 +7,7 @@ from torch import nn
 
 from pocketcnn.compression.coding import CodeSettings, code
 from pocketcnn.compression.coding.deep import share_and_tune
-from pocketcnn.compression.sparsity import sparsify
-from pocketcnn.errors import UsageError
-from pocketcnn.graph import Graph, GraphNetwork
-from pocketcnn.pipeline.method import Method
+from pocketcnn.graph import GraphNetwork
 from pocketcnn.training import evaluate
 
 if TYPE_CHECKING:
@@ -18,35 +15,6 @@ if TYPE_CHECKING:
 
 SHARED_RATE = 1e-4
 """Learning rate of shared values, under AdamW: their gradients are sums over many weights, whose size it takes out."""
-
-
-def stored_form(graph: Graph, method: Method) -> Graph:
-    """A graph with the zeros and shared values that its weights are to get, without training: it tells the bytes of the file.
-
-    Integer weights stay as they are.
-    """
-    if graph.numerics:
-        return graph
-    network = GraphNetwork(graph)
-    if method.zeros is not None:
-        network = sparsify(network, method.zeros)
-    if method.share is not None:
-        network = code(network, CodeSettings(bits=method.share))
-    return network.graph
-
-
-def forms_with_shared_weights(forms: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the numerics that all targets run those that shared values can be in.
-
-    Raises:
-        UsageError: there are none.
-    """
-    if "float32" not in forms:
-        raise UsageError(
-            f"Shared weights are floating-point numbers, and the targets of this budget run {', '.join(forms)} only. "
-            "Leave --share out: int8 weights are coded too (--code)."
-        )
-    return ("float32",)
 
 
 def make_shared(network: GraphNetwork, bits: int, bench: "Bench") -> GraphNetwork:
