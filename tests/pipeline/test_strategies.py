@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from pocketcnn.compression.evaluator import absolute
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import UsageError
@@ -15,7 +16,6 @@ from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.pipeline.compress import compress
-from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.strategies import budget_share, check_strategy
 from pocketcnn.targets import Budget, load_target, predict_latency
 from pocketcnn.targets.latency import LatencyTable, Point, default_path
