@@ -1,0 +1,54 @@
+"""The recipes of CONTRIBUTING.md are true of the code: their files exist, and their tables have the fields that are named."""
+
+import importlib
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+RECIPES = {
+    part.partition("\n")[0]: part
+    for part in re.split(r"^### ", PAGE.partition("## Recipes")[2].partition("## Release")[0], flags=re.MULTILINE)[1:]
+}
+PATH = re.compile(r"`((?:src|tests|docs|benchmarks|\.github)(?:/[\w./-]*)?|[\w.-]+\.(?:md|toml|yml|yaml))`")
+FIELDS = re.compile(r"`([\w.]+):(\w+)\(([\w, ]+)\)`")
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file; one with NAME is there if any other name is."""
+    return any(ROOT.glob(path.replace("NAME", "*"))) if "NAME" in path else (ROOT / path).exists()
+
+
+def test_every_path_exists() -> None:
+    named = PATH.findall(PAGE)
+    assert len(named) > 25
+    assert [path for path in named if not exists(path)] == []
+
+
+def test_links_lead_somewhere() -> None:
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", PAGE) if "://" not in target]
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
+
+
+def test_there_are_the_seven_recipes() -> None:
+    wanted = ("operation", "network", "quantity", "runtime", "search strategy", "pruning criterion", "target device")
+    assert len(RECIPES) == len(wanted)
+    assert all(any(words in title for title in RECIPES) for words in wanted)
+
+
+@pytest.mark.parametrize(("module", "name", "named"), FIELDS.findall(PAGE))
+def test_a_table_has_exactly_the_fields_that_are_named(module: str, name: str, named: str) -> None:
+    found = getattr(importlib.import_module(module), name)
+    assert [field.name for field in fields(found)] == named.split(", ")
+
+
+def test_make_targets_and_markers_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", PAGE, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    areas = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} | {"slow", "or", "and"}
+    for expression in re.findall(r"pytest -m (\"[^\"]+\"|\w+)", PAGE):
+        assert set(re.findall(r"\w+", expression)) <= areas
