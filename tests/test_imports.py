@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from import_graph import ROOT, circles, files, import_graph, imported_names
+
+from tests.support.import_graph import ROOT, circles, files, import_graph, imported_names
 
 ORDER = (
     "layers",

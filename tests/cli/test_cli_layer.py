@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from cli_support import succeed
 
 import pocketcnn
 from pocketcnn.pipeline import choices
+from tests.support.cli import succeed
 
 ROOT = Path(pocketcnn.__file__).parent
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

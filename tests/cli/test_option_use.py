@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
-from cli_support import fail, succeed
 
 from pocketcnn.cli.app import app
 from pocketcnn.cli.option_rules import RULES
@@ -20,6 +19,7 @@ from pocketcnn.cli.verb import Verb
 from pocketcnn.pipeline.option_use import conditional
 from pocketcnn.pipeline.strategies import OPTIONS_READ as COMPRESS_READS
 from pocketcnn.search.strategies import OPTIONS_READ as SEARCH_READS
+from tests.support.cli import fail, succeed
 
 ALWAYS = {
     "fit": "data budget out effort seed network teacher recipe as_json",

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from cli_support import document
 
 import pocketcnn as pc
 from pocketcnn.files import plain
 from pocketcnn.pipeline.trained_network import trained_network
+from tests.support.cli import document
 
 
 def test_evaluate_and_predict(model: Path, onnx_file: Path, digits: Path) -> None:

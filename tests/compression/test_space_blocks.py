@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from removal_support import images_for, outputs, randomise, removal_error, some_classes
 from torch import nn
 
 from pocketcnn.compression.coupling import couple
@@ -13,6 +12,7 @@ from pocketcnn.graph.integer.interpreter import IntegerNetwork
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes import get_runtime
 from pocketcnn.search.spaces.operations import OPERATIONS, SHUFFLES, Layer, layer
+from tests.support.removal import images_for, outputs, randomise, removal_error, some_classes
 
 CHANNELS = 8
 FORMS = [

@@ -10,8 +10,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import Phase, find, settings
 from hypothesis.errors import NoSuchExample
-from onnx_support import one_operation
-from op_cases import CASES, Case
 from torch import Tensor, nn
 
 from pocketcnn.compression.coupling import rules
@@ -27,6 +25,8 @@ from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.ops.facts import ChannelRule, Family
 from pocketcnn.graph.ops.reach import whole_input
 from pocketcnn.report.diagram.words import KIND
+from tests.support.onnx import one_operation
+from tests.support.op_cases import CASES, Case
 
 COMPUTED = frozenset(OPS) - {"input"}
 ACTIVATIONS = frozenset(name for name, op in OPS.items() if op.family is Family.ACTIVATION)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from op_cases import CASES, Case
 from torch import Tensor
 
 from pocketcnn.graph import OPS
 from pocketcnn.graph.ops.facts import ChannelRule
 from pocketcnn.graph.ops.reach import whole_input
+from tests.support.op_cases import CASES, Case
 
 COMPUTED = sorted(set(OPS) - {"input", "constant"})
 SAME_CHANNEL = {ChannelRule.ELEMENTWISE, ChannelRule.WITHIN_CHANNEL, ChannelRule.PER_CHANNEL}

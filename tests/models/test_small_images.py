@@ -3,13 +3,13 @@
 import pytest
 import torch
 from torch import nn
-from zoo_forms import NAMES, each, having
 
 from pocketcnn.errors import UsageError
 from pocketcnn.models import create, network_options, register, registry
 from pocketcnn.models.counting import build_without_data, count_without_data
 from pocketcnn.models.registry import registration
 from pocketcnn.models.small_images import SMALL, is_small, options_for, takes
+from tests.support.zoo_forms import NAMES, each, having
 
 DIGITS = (8, 8)
 WITH_HEAD = [name for name in having("head_width") if registration(name).smallest_side < SMALL]
