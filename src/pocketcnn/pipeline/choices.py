@@ -54,7 +54,7 @@ REGISTRIES: Mapping[str, str] = MappingProxyType(
         "SEARCH_STRATEGIES": "pocketcnn.search.strategies:OPTIONS_READ",
         "SEARCH_SPACES": "pocketcnn.search.spaces:SPACES",
         "REWARDS": "pocketcnn.search.objective:OBJECTIVES",
-        "ZERO_COST_PROXIES": "pocketcnn.search.zero_cost.proxies:PROXIES",
+        "ZERO_COST_PROXIES": "pocketcnn.search.zero_cost:PROXIES",
         "COMPRESS_STRATEGIES": "pocketcnn.pipeline.strategies:STRATEGIES",
         "CRITERIA": "pocketcnn.compression.importance:CRITERIA",
         "SPREADS": "pocketcnn.pipeline.method:SPREADS_OF_METHOD",
