@@ -1,7 +1,8 @@
-# make demo    install into .venv and fit a network to the handwritten digits that ship with scikit-learn
-# make test    install what the tests need and run them
-# make check   ruff and mypy
-# make slow    the long checks that the normal suite leaves out
+# make demo      install into .venv and fit a network to the handwritten digits that ship with scikit-learn
+# make test      install what the tests need and run them
+# make check     ruff and mypy
+# make slow      the long checks that the normal suite leaves out
+# make coverage  the tests again, and which lines and branches they ran: the figure at the end, coverage.xml for tools
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 CORES ?= 2
 BUDGET := size<=60kB, latency<=1ms@onnxruntime-cpu
 
-.PHONY: demo test check slow clean
+.PHONY: demo test check slow coverage clean
 
 demo: $(VENV)/.samples
 	$(BIN)/pocketcnn data digits --out demo/digits
@@ -21,6 +22,9 @@ test: $(VENV)/.test
 
 slow: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n $(CORES) --dist worksteal
+
+coverage: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist worksteal --cov --cov-report=term --cov-report=xml
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -36,4 +40,4 @@ $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .coverage* coverage.xml

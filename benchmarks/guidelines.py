@@ -1,7 +1,7 @@
 """The four guidelines of ShuffleNetV2, and the cost of its channel shuffle, measured here beside what the paper printed.
 
-    python benchmarks/guidelines.py                              # ONNX Runtime: some 1.5 minutes
-    python benchmarks/guidelines.py --runtimes onnxruntime,ncnn  # each runtime named
+    python -m benchmarks.guidelines                              # ONNX Runtime: some 1.5 minutes
+    python -m benchmarks.guidelines --runtimes onnxruntime,ncnn  # each runtime named
 
 Run it on a machine that does nothing else. All networks of a column take turns, so that noise hits them alike; what is
 compared with the paper is their ratio. Writes docs/benchmarks/guidelines.json and guidelines.md.
@@ -16,12 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.shufflenet_guidelines.blocks import graph_of
+from benchmarks.shufflenet_guidelines.paper import GUIDELINES, SIDE, Experiment
 from pocketcnn.cost import count
 from pocketcnn.files import write_text
 from pocketcnn.runtimes import StopRule, compare, get_runtime, this_machine
 from pocketcnn.targets.measuring import example_batch
-from shufflenet_guidelines.blocks import graph_of
-from shufflenet_guidelines.paper import GUIDELINES, SIDE, Experiment
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
 STEM = "guidelines"
@@ -77,7 +77,7 @@ def page(document: dict[str, Any]) -> str:
     lines = [
         "# The guidelines of ShuffleNetV2, measured",
         "",
-        "Made by `python benchmarks/guidelines.py`. Networks of ten blocks on images of "
+        "Made by `python -m benchmarks.guidelines`. Networks of ten blocks on images of "
         f"{document['side']} x {document['side']}, batch 1, one thread of {document['machine']['cpu']}; the rows of a column "
         "took turns. A figure is the time relative to the first row with its 95 % interval; in brackets, the same from the "
         "paper's speeds on ARM (Tables 1 to 4, one core of a Snapdragon 810).",

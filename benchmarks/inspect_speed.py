@@ -1,7 +1,7 @@
 """How long it takes to count a network: pocketcnn beside fvcore, ptflops and thop, on the same network in the same run.
 
-    python benchmarks/inspect_speed.py                                        # half a minute
-    python benchmarks/inspect_speed.py --networks mobilenet_v3_large --runs 20
+    python -m benchmarks.inspect_speed                                        # half a minute
+    python -m benchmarks.inspect_speed --networks mobilenet_v3_large --runs 20
 
 Needs the extra ``counters``. Two times are taken: of the first call in a process that has imported the library and built the
 network, and of further calls, in which all take turns. pocketcnn's is all that `pocketcnn inspect` does: capture, figures of

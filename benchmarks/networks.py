@@ -1,8 +1,8 @@
 """Measure every network of the zoo on this machine and write the pages of docs/networks anew.
 
-    python benchmarks/networks.py                     # measure all, then write the pages: some 6 minutes
-    python benchmarks/networks.py --only 'mobilenet*' # measure some, keep the other figures
-    python benchmarks/networks.py --pages             # only write the pages, from the figures that are there
+    python -m benchmarks.networks                     # measure all, then write the pages: some 6 minutes
+    python -m benchmarks.networks --only 'mobilenet*' # measure some, keep the other figures
+    python -m benchmarks.networks --pages             # only write the pages, from the figures that are there
 
 Run it on a machine that does nothing else. Times go to docs/networks/latency.json with their spread.
 """
@@ -12,9 +12,9 @@ import json
 from fnmatch import fnmatch
 from pathlib import Path
 
-from network_pages.nominal import nominal_rows
-from network_pages.pages import write_pages
-from network_pages.timing import measured
+from benchmarks.network_pages.nominal import nominal_rows
+from benchmarks.network_pages.pages import write_pages
+from benchmarks.network_pages.timing import measured
 from pocketcnn.files import write_text
 from pocketcnn.runtimes import StopRule
 

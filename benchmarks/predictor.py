@@ -1,6 +1,6 @@
 """How well the latency of networks is predicted that were held out, beside simpler predictions.
 
-    python benchmarks/predictor.py --target onnxruntime-cpu    # some 12 minutes, and 3 once to capture the networks
+    python -m benchmarks.predictor --target onnxruntime-cpu    # some 12 minutes, and 3 once to capture the networks
 
 Run it on a machine that does nothing else. Profiles the target in slices unless its table is there; after each slice the
 networks of latency_predictor/networks.py have a turn, so that a machine that grows faster or slower does so for table and
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from latency_predictor.controls import WORK, amounts, leave_one_out, lone_kernels, sum_of_lone
-from latency_predictor.judging import judged
-from latency_predictor.networks import held_out
-from latency_predictor.page import PREDICTOR, page
+from benchmarks.latency_predictor.controls import WORK, amounts, leave_one_out, lone_kernels, sum_of_lone
+from benchmarks.latency_predictor.judging import judged
+from benchmarks.latency_predictor.networks import held_out
+from benchmarks.latency_predictor.page import PREDICTOR, page
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork

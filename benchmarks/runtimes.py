@@ -1,6 +1,6 @@
 """Six light networks on every runtime, float32 and int8, and one with real weights: all of it in one run.
 
-    python benchmarks/runtimes.py
+    python -m benchmarks.runtimes
 
 writes docs/benchmarks/runtimes.json and docs/benchmarks/runtimes.html, and the table of docs/benchmarks/runtimes.md. The
 images are cut from the photographs of scikit-learn: int8 ranges and the statistics of fresh weights come from some, answers
@@ -22,9 +22,7 @@ import torch
 from PIL import Image
 
 import pocketcnn as pc
-from pocketcnn.cli.bench import document
-from pocketcnn.cli.output import plain
-from pocketcnn.files import write_text
+from pocketcnn.files import plain, write_text
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.models import state_by_order
 from pocketcnn.pipeline.bench import Subject, bench
@@ -149,7 +147,7 @@ def main() -> int:
             plan=plan,
             say=say,
         )
-    told = plain(document(found))
+    told = plain(found.as_dict())
     text = json.dumps(told, indent=1, allow_nan=False)
     write_text(options.out / "runtimes.json", f"{text}\n")
     page = options.out / "runtimes.md"

@@ -1,14 +1,14 @@
 """Every search strategy beside random search with as many evaluations.
 
-    python benchmarks/search.py                                   # all that is missing
-    python benchmarks/search.py --part synthetic                  # strategies on spaces with a known optimum
-    python benchmarks/search.py --part points --dataset mnist     # train every network of a small space once
-    python benchmarks/search.py --part runs                       # strategies on those accuracies, many seeds
-    python benchmarks/search.py --part finals                     # what they found, trained in full, beside the zoo
-    python benchmarks/search.py --part latency                    # searches for a measured latency, and the zoo at it
-    python benchmarks/search.py --seconds 1800                    # as much as fits in half an hour
-    python benchmarks/search.py --setting gpu                     # more evaluations, longer trainings
-    python benchmarks/search.py --pages                           # only write the page
+    python -m benchmarks.search                                   # all that is missing
+    python -m benchmarks.search --part synthetic                  # strategies on spaces with a known optimum
+    python -m benchmarks.search --part points --dataset mnist     # train every network of a small space once
+    python -m benchmarks.search --part runs                       # strategies on those accuracies, many seeds
+    python -m benchmarks.search --part finals                     # what they found, trained in full, beside the zoo
+    python -m benchmarks.search --part latency                    # searches for a measured latency, and the zoo at it
+    python -m benchmarks.search --seconds 1800                    # as much as fits in half an hour
+    python -m benchmarks.search --setting gpu                     # more evaluations, longer trainings
+    python -m benchmarks.search --pages                           # only write the page
 
 Every line is written to search.jsonl in docs/benchmarks as soon as it is known; what is there is not done again, so that the
 same command goes on. Wants the extras `search`, `samples` and `benchmarks`.
@@ -25,18 +25,18 @@ from typing import Any
 
 import torch
 
+from benchmarks.search_table.at_latency import SLACK, AtLatency, fitting_width, sized
+from benchmarks.search_table.at_latency import name_of as key_of
+from benchmarks.search_table.finals import ZOO, found_network, fully_trained, latencies, widest_within, zoo_network
+from benchmarks.search_table.material import all_points, images, name_of, small_space
+from benchmarks.search_table.page import page
+from benchmarks.search_table.plots import drawing
+from benchmarks.search_table.points import Table, trained_row
+from benchmarks.search_table.runs import area, curve, searched
+from benchmarks.search_table.setting import AT_LATENCY, DATASETS, REAL, SETTINGS, STRATEGIES, TASKS, Setting
+from benchmarks.search_table.synthetic import ChainSpace
 from pocketcnn.files import write_text
 from pocketcnn.search.trial import Finished
-from search_table.at_latency import SLACK, AtLatency, fitting_width, sized
-from search_table.at_latency import name_of as key_of
-from search_table.finals import ZOO, found_network, fully_trained, latencies, widest_within, zoo_network
-from search_table.material import all_points, images, name_of, small_space
-from search_table.page import page
-from search_table.plots import drawing
-from search_table.points import Table, trained_row
-from search_table.runs import area, curve, searched
-from search_table.setting import AT_LATENCY, DATASETS, REAL, SETTINGS, STRATEGIES, TASKS, Setting
-from search_table.synthetic import ChainSpace
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
 LINES, PAGE = "search.jsonl", "search.md"

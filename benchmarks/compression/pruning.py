@@ -1,9 +1,9 @@
 """Criteria of pruning side by side, and Torch-Pruning's beside them: the same multiply-adds, the same fine-tuning.
 
     pip install "pocketcnn[benchmarks,samples]"
-    python benchmarks/compression/pruning.py                       # half an hour of one core
-    python benchmarks/compression/pruning.py --setting large       # wider networks, longer trainings: wants a GPU
-    python benchmarks/compression/pruning.py --pages               # only write the page
+    python -m benchmarks.compression.pruning                       # half an hour of one core
+    python -m benchmarks.compression.pruning --setting large       # wider networks, longer trainings: wants a GPU
+    python -m benchmarks.compression.pruning --pages               # only write the page
 
 Small MobileNetV2, ShuffleNetV2 and ResNet-18 are trained on scikit-learn's digits, pruned to 70, 50 and 30 % of their
 multiply-adds by each criterion, and fine-tuned against the unpruned network. Writes pruning.json and pruning.md in
@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from automatic_table.material import Images, build, images
-from pruning_table.ours import OURS
-from pruning_table.page import page
-from pruning_table.peer import PEERS
-from pruning_table.setting import SETTINGS, SHARES, Setting
-from pruning_table.task import Failed, Method, Task
 from torch import nn
 
+from benchmarks.compression.automatic_table.material import Images, build, images
+from benchmarks.compression.pruning_table.ours import OURS
+from benchmarks.compression.pruning_table.page import page
+from benchmarks.compression.pruning_table.peer import PEERS
+from benchmarks.compression.pruning_table.setting import SETTINGS, SHARES, Setting
+from benchmarks.compression.pruning_table.task import Failed, Method, Task
 from pocketcnn.compression.prune_report import parameters, total_madds
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork, capture

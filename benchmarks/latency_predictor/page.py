@@ -14,7 +14,7 @@ def page(documents: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "# Predicted and measured latency of networks that were held out",
         "",
-        "Made by `python benchmarks/predictor.py --target TARGET`, once for each target. The latency table knows blocks of "
+        "Made by `python -m benchmarks.predictor --target TARGET`, once for each target. The latency table knows blocks of "
         "random networks only. It is measured in slices; after each the networks have their turns, so that a machine that "
         "grows slower does so for both, beside a reference network that says by how much (`reference` in the JSON files). "
         "The goal: 95 % within 10 %, and a "

@@ -1,1 +1,1 @@
-"""What `benchmarks/networks.py` measures and writes into `docs/networks/`."""
+"""What `benchmarks.networks` measures and writes into `docs/networks/`."""

@@ -18,37 +18,39 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Family:
-    """A page of `docs/networks/`, and the networks that it describes; `kin` are published networks made from them."""
+    """A page of `docs/networks/` for one file of the zoo; `kin` are published networks made from those of that file."""
 
     page: str
+    """Of the same name as the file."""
     title: str
-    networks: tuple[str, ...]
     drawings: tuple[Drawing, ...]
     colour: str
     kin: tuple[str, ...] = ()
     named_at_its_smallest: bool = False
     """Whether the plots write its name beside its cheapest network, where there is more room."""
 
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that the page describes."""
+        return CATALOG[self.page]
+
 
 FAMILIES = (
     Family(
         "alexnet",
         "AlexNet",
-        CATALOG["alexnet"],
         (Drawing("alexnet.svg", "AlexNet", "alexnet"),),
         "#8d6e63",
     ),
     Family(
         "vgg",
         "VGG",
-        CATALOG["vgg"],
         (Drawing("vgg.svg", "VGG-16", "vgg16"),),
         "#455a64",
     ),
     Family(
         "resnet",
         "ResNet",
-        CATALOG["resnet"],
         (
             Drawing("resnet-basic.svg", "ResNet-18: basic unit, stride 2", "resnet18", "features.stage3.0"),
             Drawing("resnet-bottleneck.svg", "ResNet-50: bottleneck unit", "resnet50", "features.stage3.1"),
@@ -58,14 +60,12 @@ FAMILIES = (
     Family(
         "squeezenet",
         "SqueezeNet",
-        CATALOG["squeezenet"],
         (Drawing("squeezenet-fire.svg", "SqueezeNet 1.1: fire module", "squeezenet1_1", "features.fire4"),),
         "#c2185b",
     ),
     Family(
         "mobilenet_v1",
         "MobileNetV1",
-        CATALOG["mobilenet_v1"],
         (Drawing("mobilenet_v1-block.svg", "MobileNetV1: depthwise separable", "mobilenet_v1", "features.block5"),),
         "#0277bd",
         ("amc_mobilenet_v1_half_madds", "amc_mobilenet_v1_half_latency"),
@@ -73,7 +73,6 @@ FAMILIES = (
     Family(
         "mobilenet_v2",
         "MobileNetV2",
-        CATALOG["mobilenet_v2"],
         (
             Drawing("mobilenet_v2-block.svg", "MobileNetV2: inverted residual", "mobilenet_v2", "features.block3"),
             Drawing("mobilenet_v2-stride.svg", "MobileNetV2: with stride 2", "mobilenet_v2", "features.block4"),
@@ -84,7 +83,6 @@ FAMILIES = (
     Family(
         "mobilenet_v3",
         "MobileNetV3",
-        CATALOG["mobilenet_v3"],
         (
             Drawing("mobilenet_v3-block.svg", "MobileNetV3-Large: block 12", "mobilenet_v3_large", "features.block12"),
             Drawing(
@@ -99,7 +97,6 @@ FAMILIES = (
     Family(
         "shufflenet_v1",
         "ShuffleNetV1",
-        CATALOG["shufflenet_v1"],
         (
             Drawing("shufflenet_v1-unit.svg", "ShuffleNetV1: unit, g=3", "shufflenet_v1", "features.stage3.1"),
             Drawing("shufflenet_v1-stride.svg", "ShuffleNetV1: with stride 2", "shufflenet_v1", "features.stage3.0"),
@@ -110,7 +107,6 @@ FAMILIES = (
     Family(
         "shufflenet_v2",
         "ShuffleNetV2",
-        CATALOG["shufflenet_v2"],
         (
             Drawing("shufflenet_v2-unit.svg", "ShuffleNetV2: unit", "shufflenet_v2", "features.stage3.1"),
             Drawing("shufflenet_v2-stride.svg", "ShuffleNetV2: with stride 2", "shufflenet_v2", "features.stage3.0"),
@@ -121,7 +117,6 @@ FAMILIES = (
     Family(
         "condensenet",
         "CondenseNet",
-        CATALOG["condensenet"],
         (Drawing("condensenet-layer.svg", "CondenseNet-74: dense layer", "condensenet_74", "features.block3.1"),),
         "#6a1b9a",
         named_at_its_smallest=True,
@@ -129,7 +124,6 @@ FAMILIES = (
     Family(
         "shiftnet",
         "ShiftNet",
-        CATALOG["shiftnet"],
         (
             Drawing("shiftnet-unit.svg", "ShiftNet-A: conv-shift-conv", "shiftnet_a", "features.stage2.1"),
             Drawing("shiftnet-stride.svg", "ShiftNet-A: with stride 2", "shiftnet_a", "features.stage2.0"),
@@ -139,7 +133,6 @@ FAMILIES = (
     Family(
         "nasnet",
         "NASNet-A",
-        CATALOG["nasnet"],
         (
             Drawing("nasnet-normal.svg", "NASNet-A mobile: normal cell", "nasnet_mobile", "features.cells.cell1"),
             Drawing("nasnet-reduction.svg", "Reduction cell", "nasnet_mobile", "features.cells.reduction0"),
@@ -149,14 +142,12 @@ FAMILIES = (
     Family(
         "mnasnet",
         "MnasNet",
-        CATALOG["mnasnet"],
         (Drawing("mnasnet-block.svg", "MnasNet-A1: block 5", "mnasnet_a1", "features.block5"),),
         "#5d4037",
     ),
     Family(
         "efficientnet_lite",
         "EfficientNet-Lite",
-        CATALOG["efficientnet_lite"],
         (
             Drawing(
                 "efficientnet_lite-block.svg", "EfficientNet-Lite0: block 5", "efficientnet_lite0", "features.block5"
@@ -167,7 +158,6 @@ FAMILIES = (
     Family(
         "mobilenet_v4",
         "MobileNetV4",
-        CATALOG["mobilenet_v4"],
         (
             Drawing(
                 "mobilenet_v4-extra-dw.svg", "Conv-S: extra depthwise", "mobilenet_v4_conv_small", "features.block5"

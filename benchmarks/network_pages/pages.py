@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from network_pages import plots, tables
-from network_pages.families import FAMILIES, Drawing
-from network_pages.nominal import build, nominal_rows, shape
-from network_pages.tables import Timings
+from benchmarks.network_pages import plots, tables
+from benchmarks.network_pages.families import FAMILIES, Drawing
+from benchmarks.network_pages.nominal import build, nominal_rows, shape
+from benchmarks.network_pages.tables import Timings
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, capture

@@ -1,24 +1,27 @@
-"""Published accuracy against cost: which points are drawn, and the drawing as an SVG file."""
+"""Published accuracy against cost: which points are drawn, and the chart as an SVG file."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, field
 from math import hypot
 from typing import Any
 
-from network_pages.families import FAMILIES, Family, family_of
-from network_pages.nominal import nominal_rows
-from network_pages.tables import IMAGENET, Timings
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from benchmarks.charts import as_svg, axes
+from benchmarks.network_pages.families import FAMILIES, Family, family_of
+from benchmarks.network_pages.nominal import nominal_rows
+from benchmarks.network_pages.tables import IMAGENET, Timings
 from pocketcnn.models import list_models
 from pocketcnn.models.published import Published, read_published
-from pocketcnn.report.plot import Axis, Label, Line, Mark, Plot, axis, with_labels
-from pocketcnn.report.scale import Scale
+from pocketcnn.report.plot import Label, Line, Mark, with_labels
 
 WIDTH, HEIGHT = 980, 620
 FRAME = (62.0, 34.0, WIDTH - 20.0, HEIGHT - 46.0)
-"""Left, top, right, bottom of the axes."""
+"""Left, top, right, bottom of the axes, in points."""
 FAR = 20.0
-"""From a mark to its label: further away a line joins them."""
+"""From a mark to its label, in points: further away a line joins them."""
+ALIGNMENT = {"start": "left", "middle": "center", "end": "right"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,28 @@ class Point:
     @property
     def family(self) -> Family:
         return family_of(self.row.network)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point as it is drawn: `text` beside it, `tooltip` over it, in the colour of its family."""
+
+    point: Point
+    tooltip: str
+    text: str = ""
+    faint: bool = False
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn, in the units of its axes; points of a line belong together."""
+
+    summary: str
+    cost: str
+    write: Callable[[float], str]
+    lines: list[Sequence[Point]] = field(default_factory=list)
+    spots: list[Spot] = field(default_factory=list)
 
 
 def published_points(cost: Callable[[Published], float | None]) -> list[Point]:
@@ -66,128 +91,111 @@ def front(points: Iterable[Point]) -> list[Point]:
     return kept
 
 
-def by_published_cost(label: str, cost: Callable[[Published], float | None], write: Callable[[float], str]) -> Plot:
+def by_published_cost(label: str, cost: Callable[[Published], float | None], write: Callable[[float], str]) -> Chart:
     """All published points; each family's best ones are joined by a line with its name."""
     points = published_points(cost)
-    x, y = scales(points)
-    lines, marks = [], []
+    chart = Chart(f"Published accuracy on ImageNet against {label}", label, write)
     for family in FAMILIES:
         own = [point for point in points if point.family == family]
         best = front(own)
-        lines.append(Line(tuple((x(point.cost), y(point.top1)) for point in best), family.page, family.title))
+        named = best[0 if family.named_at_its_smallest else -1]
+        chart.lines.append(best)
         for point in own:
-            kind = family.page if point in best else f"{family.page} lesser"
-            text = family.title if point == best[0 if family.named_at_its_smallest else -1] else ""
-            marks.append(Mark(x(point.cost), y(point.top1), kind, _tooltip(point, write(point.cost)), text=text))
-    return _plot(f"Published accuracy on ImageNet against {label}", label, x, y, write, lines, marks)
+            text = family.title if point == named else ""
+            chart.spots.append(Spot(point, _tooltip(point, write(point.cost)), text, faint=point not in best))
+    return chart
 
 
-def by_latency(timings: Timings, write: Callable[[float], str]) -> Plot:
+def by_latency(timings: Timings, write: Callable[[float], str]) -> Chart:
     """Every network by name at its float32 latency, joined with a mark at its int8 latency."""
-    floats, integers = timed_points(timings, "float32"), timed_points(timings, "int8")
-    x, y = scales([*floats, *integers])
-    lines, marks = [], []
-    for slow, fast in zip(floats, integers, strict=True):
-        places = [(x(point.cost), y(point.top1)) for point in (slow, fast)]
-        lines.append(Line(tuple(places), slow.family.page, slow.row.network))
-        tip = f"{_tooltip(slow, write(slow.cost))}, int8 {write(fast.cost)}"
-        marks.append(Mark(*places[1], f"{slow.family.page} hollow", tip))
-        marks.append(Mark(*places[0], slow.family.page, tip, text=slow.row.network))
     label = "milliseconds for one image, one thread (filled float32, hollow int8)"
-    return _plot("Published accuracy on ImageNet against latency measured here", label, x, y, write, lines, marks)
+    chart = Chart("Published accuracy on ImageNet against latency measured here", label, write)
+    for slow, fast in zip(timed_points(timings, "float32"), timed_points(timings, "int8"), strict=True):
+        tip = f"{_tooltip(slow, write(slow.cost))}, int8 {write(fast.cost)}"
+        chart.lines.append((slow, fast))
+        chart.spots.append(Spot(fast, tip, hollow=True))
+        chart.spots.append(Spot(slow, tip, slow.row.network))
+    return chart
 
 
-def scales(points: Sequence[Point]) -> tuple[Scale, Scale]:
-    """Logarithmic in the cost, even in the accuracy."""
-    left, top, right, bottom = FRAME
-    return (
-        Scale.around([point.cost for point in points], left, right, log=True),
-        Scale.around([point.top1 for point in points], bottom, top, bounds=(0.0, 100.0)),
+def svg(chart: Chart) -> str:
+    """The chart as a file of its own, on a white ground, so that it reads in light and in dark surroundings."""
+    drawn = _axes(chart)
+    for line in chart.lines:
+        if len(line) > 1:
+            costs, accuracies = [point.cost for point in line], [point.top1 for point in line]
+            drawn.plot(costs, accuracies, color=line[0].family.colour, linewidth=1.6, alpha=0.6)
+    tooltips = {}
+    for number, (spot, mark) in enumerate(zip(chart.spots, labelled(chart), strict=True)):
+        tooltips[f"mark-{number}"] = spot.tooltip
+        _draw_spot(drawn, spot, f"mark-{number}")
+        if mark.label:
+            _draw_label(drawn, spot, mark, mark.label)
+    return as_svg(drawn, chart.summary, tooltips)
+
+
+def labelled(chart: Chart) -> tuple[Mark, ...]:
+    """Each spot where it lies in the file, in points from its upper left corner, with a free place for its text."""
+    drawn = _axes(chart)
+
+    def place(point: Point) -> tuple[float, float]:
+        x, y = drawn.transData.transform((point.cost, point.top1))
+        return float(x), HEIGHT - float(y)
+
+    lines = [Line(tuple(map(place, line)), "", "") for line in chart.lines]
+    return with_labels([Mark(*place(spot.point), "", "", text=spot.text) for spot in chart.spots], lines, within=FRAME)
+
+
+def _axes(chart: Chart) -> Axes:
+    """Logarithmic in the cost, even in the accuracy, around all spots."""
+    drawn = axes(WIDTH, HEIGHT, FRAME)
+    drawn.set_title("published top-1 accuracy on ImageNet", loc="left", fontsize=12, fontweight="bold")
+    drawn.set_xlabel(chart.cost, loc="right", fontweight="bold")
+    drawn.set_xscale("log")
+    drawn.margins(0.08)
+    drawn.update_datalim([(spot.point.cost, spot.point.top1) for spot in chart.spots])
+    drawn.autoscale_view()
+    drawn.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    drawn.xaxis.set_minor_locator(NullLocator())
+    drawn.xaxis.set_major_formatter(FuncFormatter(lambda value, _: chart.write(value)))
+    drawn.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+    drawn.autoscale(False)
+    return drawn
+
+
+def _draw_spot(drawn: Axes, spot: Spot, name: str) -> None:
+    colour = spot.point.family.colour
+    drawn.plot(
+        spot.point.cost,
+        spot.point.top1,
+        "o",
+        gid=name,
+        color=colour,
+        markerfacecolor="#ffffff" if spot.hollow else colour,
+        markersize=5 if spot.faint else 8,
+        markeredgewidth=1.4,
+        alpha=0.45 if spot.faint else 1,
     )
 
 
-def _plot(
-    summary: str,
-    label: str,
-    x: Scale,
-    y: Scale,
-    write: Callable[[float], str],
-    lines: Sequence[Line],
-    marks: Sequence[Mark],
-) -> Plot:
-    return Plot(
-        summary=summary,
-        x=axis(label, x, write),
-        y=axis("published top-1 accuracy on ImageNet", y, lambda value: f"{value:g} %"),
-        lines=tuple(lines),
-        marks=with_labels(marks, lines, within=FRAME),
+def _draw_label(drawn: Axes, spot: Spot, mark: Mark, label: Label) -> None:
+    """The text beside its spot, with a thin line where it found no place near."""
+    colour = spot.point.family.colour
+    leader = {"arrowstyle": "-", "color": colour, "alpha": 0.5, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4}
+    drawn.annotate(
+        label.text,
+        (spot.point.cost, spot.point.top1),
+        (label.x - mark.x, mark.y - label.y),
+        textcoords="offset points",
+        color=colour,
+        fontsize=11,
+        ha=ALIGNMENT[label.anchor],
+        va="baseline",
+        arrowprops=leader if hypot(label.x - mark.x, label.y - mark.y) >= FAR else None,
+        bbox={"facecolor": "#ffffff", "alpha": 0.7, "linewidth": 0, "pad": 0.5},
     )
 
 
 def _tooltip(point: Point, cost: str) -> str:
     row = point.row
     return f"{row.network}: {row.paper} {row.variant}, {row.side}: {row.top1:g} %, {cost}"
-
-
-def svg(plot: Plot) -> str:
-    """The drawing as a file of its own, on a white ground, so that it reads in light and in dark surroundings."""
-    left, top, right, bottom = FRAME
-    colours = {family.page: family.colour for family in FAMILIES}
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        'role="img" font-family="system-ui, \'Segoe UI\', Roboto, Helvetica, Arial, sans-serif" font-size="12">',
-        f"<title>{escape(plot.summary)}</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#ffffff"/>',
-        *_ticks(
-            plot.x, lambda at: f'x1="{at}" x2="{at}" y1="{top}" y2="{bottom}"', lambda at: (at, bottom + 18, "middle")
-        ),
-        *_ticks(
-            plot.y, lambda at: f'x1="{left}" x2="{right}" y1="{at}" y2="{at}"', lambda at: (left - 8, at + 4, "end")
-        ),
-        f'<text x="{left}" y="20" fill="#566172" font-weight="600">{escape(plot.y.label)}</text>',
-        f'<text x="{right}" y="{HEIGHT - 10}" fill="#566172" font-weight="600" text-anchor="end">{escape(plot.x.label)}</text>',
-        *(_line(line, colours[line.kind]) for line in plot.lines if len(line.points) > 1),
-        *(_leader(mark, mark.label, colours[mark.kind.split()[0]]) for mark in plot.marks if mark.label),
-        *(_mark(mark, colours[mark.kind.split()[0]]) for mark in plot.marks),
-        *(_label(mark.label, colours[mark.kind.split()[0]]) for mark in plot.marks if mark.label),
-        "</svg>",
-    ]
-    return "\n".join(filter(None, parts)) + "\n"
-
-
-def _ticks(
-    axis: Axis, ends: Callable[[float], str], place: Callable[[float], tuple[float, float, str]]
-) -> Iterable[str]:
-    for tick in axis.ticks:
-        x, y, anchor = place(tick.position)
-        yield f'<line {ends(tick.position)} stroke="#e3e7ed"/>'
-        yield f'<text x="{x:g}" y="{y:g}" fill="#566172" text-anchor="{anchor}">{escape(tick.text)}</text>'
-
-
-def _line(line: Line, colour: str) -> str:
-    return f'<polyline points="{line.path}" fill="none" stroke="{colour}" stroke-width="1.6" opacity="0.6"/>'
-
-
-def _mark(mark: Mark, colour: str) -> str:
-    lesser, hollow = mark.kind.endswith("lesser"), mark.kind.endswith("hollow")
-    fill = "#ffffff" if hollow else colour
-    faint = ' opacity="0.45"' if lesser else ""
-    return (
-        f'<circle cx="{mark.x:g}" cy="{mark.y:g}" r="{2.5 if lesser else 4}" fill="{fill}" stroke="{colour}" '
-        f'stroke-width="1.4"{faint}><title>{escape(mark.tooltip)}</title></circle>'
-    )
-
-
-def _leader(mark: Mark, label: Label, colour: str) -> str:
-    """A thin line to a label that found no place near its mark."""
-    if hypot(label.x - mark.x, label.y - mark.y) < FAR:
-        return ""
-    y = label.y - 4 if label.anchor != "middle" else label.y - (10 if label.y > mark.y else -3)
-    return f'<path d="M{mark.x:g} {mark.y:g}L{label.x:g} {y:g}" stroke="{colour}" stroke-width="0.8" opacity="0.5"/>'
-
-
-def _label(label: Label, colour: str) -> str:
-    return (
-        f'<text x="{label.x:g}" y="{label.y:g}" text-anchor="{label.anchor}" fill="{colour}" font-size="11" '
-        f'paint-order="stroke" stroke="#ffffff" stroke-width="3">{escape(label.text)}</text>'
-    )

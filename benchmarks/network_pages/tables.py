@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from network_pages.families import FAMILIES, Family, family_of
-from network_pages.nominal import nominal_rows
+from benchmarks.network_pages.families import FAMILIES, Family, family_of
+from benchmarks.network_pages.nominal import nominal_rows
 from pocketcnn.models.published import Checked, Published, difference
 
 Timings = Mapping[str, Any]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from network_pages.nominal import build, shape
+from benchmarks.network_pages.nominal import build, shape
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.graph import GraphNetwork, capture, for_inference
 from pocketcnn.graph.onnx_writer import to_onnx

@@ -1,1 +1,1 @@
-"""The parts of `benchmarks/search.py`."""
+"""The parts of `benchmarks.search`."""

@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from benchmarks.search_table.finals import ZOO, fully_trained, zoo_network
+from benchmarks.search_table.material import Images, images, task
+from benchmarks.search_table.points import TARGET, recipe_of
+from benchmarks.search_table.setting import Setting
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.pipeline.figures import artefact_bytes, opened
@@ -24,10 +28,6 @@ from pocketcnn.search.trial import Evaluation, Proposal
 from pocketcnn.targets import load_target
 from pocketcnn.targets.measuring import example_batch
 from pocketcnn.training import drawn_from, train
-from search_table.finals import ZOO, fully_trained, zoo_network
-from search_table.material import Images, images, task
-from search_table.points import TARGET, recipe_of
-from search_table.setting import Setting
 
 SPACE = "mobilenet_v3"
 ANCHOR = ("mobilenet_v2", 0.35)

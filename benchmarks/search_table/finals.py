@@ -6,30 +6,26 @@ from typing import Any
 
 from torch import nn
 
+from benchmarks.search_table.material import CLASSES, Images, task
+from benchmarks.search_table.points import TARGET, graph_of, network_of, recipe_of
+from benchmarks.search_table.setting import Setting
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
-from pocketcnn.layers import make_divisible
 from pocketcnn.models import create
+from pocketcnn.models.small_images import options_for
 from pocketcnn.pipeline.figures import artefact_bytes, opened
 from pocketcnn.runtimes import compare
 from pocketcnn.search.space import Point
 from pocketcnn.targets import load_target
 from pocketcnn.targets.measuring import example_batch
 from pocketcnn.training import drawn_from, evaluate, train
-from search_table.material import CLASSES, Images, task
-from search_table.points import TARGET, graph_of, network_of, recipe_of
-from search_table.setting import Setting
 
 ZOO = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2")
-HEADS = {"mobilenet_v2": 1280, "mobilenet_v3_small": 1024, "shufflenet_v2": 1024}
 
 
 def zoo_network(name: str, width: float, setting: Setting, seed: int = 0) -> nn.Module:
     """A network of the zoo in its form for small images, its end narrowed with the width."""
-    options: dict[str, Any] = {
-        "total_stride": task(setting).total_stride,
-        "head_width": make_divisible(HEADS[name] * width),
-    }
+    options: dict[str, Any] = options_for(name, task(setting).size, width)
     with drawn_from(seed):
         return create(name, width=width, classes=CLASSES, in_channels=1, **options)
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_table.at_latency import ANCHOR, SLACK, SPACE
-from search_table.setting import AT_LATENCY, DATASETS, Setting
-from search_table.statistics import interval
+from benchmarks.search_table.at_latency import ANCHOR, SLACK, SPACE
+from benchmarks.search_table.setting import AT_LATENCY, DATASETS, Setting
+from benchmarks.search_table.statistics import interval
 
 Document = Mapping[str, Any]
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import TensorDataset
 
+from benchmarks.search_table.setting import Setting
 from pocketcnn.data import handwritten
 from pocketcnn.search.space import Point, Space, Task
 from pocketcnn.search.spaces import load_space
-from search_table.setting import Setting
 
 CLASSES = 10
 VALIDATION = {"digits": 300, "mnist": 600}

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search_table.finals import ZOO
-from search_table.latency_page import at_latency
-from search_table.setting import CONTROL, CONTROLLERS, DATASETS, SETTINGS, STRATEGIES, TASKS, TIGHT, Setting
-from search_table.statistics import compared, interval
+from benchmarks.search_table.finals import ZOO
+from benchmarks.search_table.latency_page import at_latency
+from benchmarks.search_table.setting import CONTROL, CONTROLLERS, DATASETS, SETTINGS, STRATEGIES, TASKS, TIGHT, Setting
+from benchmarks.search_table.statistics import compared, interval
 
 Document = Mapping[str, Any]
 Wanted = Callable[[Document], bool]
@@ -22,7 +22,7 @@ def page(documents: Sequence[Document]) -> str:
     lines = [
         "# Search strategies beside random search",
         "",
-        "Made by `python benchmarks/search.py`, line by line in `search.jsonl`. Every strategy gets as many "
+        "Made by `python -m benchmarks.search`, line by line in `search.jsonl`. Every strategy gets as many "
         "evaluations as random "
         "search, the control; an evaluation is one whole proxy training, of which successive halving makes "
         "several shorter ones. "

@@ -1,17 +1,18 @@
 """Curves of the best so far with their intervals, as SVG files: a pure function of the lines."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-from pocketcnn.report.scale import Scale
-from search_table.setting import CONTROL, DATASETS, SETTINGS, STRATEGIES, TASKS
-from search_table.statistics import interval
+from matplotlib.axes import Axes
+
+from benchmarks.charts import as_svg, axes
+from benchmarks.search_table.setting import CONTROL, DATASETS, SETTINGS, STRATEGIES, TASKS
+from benchmarks.search_table.statistics import interval
 
 Document = Mapping[str, Any]
 WIDTH, HEIGHT = 720, 440
 FRAME = (58.0, 30.0, WIDTH - 120.0, HEIGHT - 44.0)
-"""Left, top, right, bottom of the axes; names stand to the right."""
+"""Left, top, right, bottom of the axes in points; names stand to the right."""
 
 COLOURS = {
     CONTROL: "#777777",
@@ -22,7 +23,7 @@ COLOURS = {
     "mnasnet": "#ff7f0e",
 }
 LINE = 14
-"""Least distance between two names."""
+"""Least distance between two names, in points."""
 
 
 def drawing(documents: Sequence[Document]) -> dict[str, str]:
@@ -57,30 +58,25 @@ def _curves(
 
 def svg(curves: Mapping[str, Sequence[Sequence[float | None]]], label: str) -> str:
     """Means over seeds against evaluations, with 95 % intervals as bands, from where all seeds have a value."""
-    bands = {strategy: _band(of) for strategy, of in curves.items()}
-    values = [value for band in bands.values() for _, *ends in band for value in ends]
-    left, top, right, bottom = FRAME
-    x = Scale(0, max(len(curve) for of in curves.values() for curve in of), left, right)
-    y = Scale.around(values, bottom, top, bounds=(0.0, 1.2))
-    parts = [_axes(x, y, label)]
-    ends = []
+    chart = axes(WIDTH, HEIGHT, FRAME)
+    chart.set_title(label, loc="left", fontsize=12)
+    chart.set_xlabel("evaluations", loc="right")
+    bands = {strategy: band for strategy, of in curves.items() if (band := _band(of))}
     for strategy, band in bands.items():
-        if not band:
-            continue
+        places, means, lows, highs = zip(*band, strict=True)
         colour = COLOURS[strategy]
-        upper = [f"{x(place):g},{y(high):g}" for place, _, _, high in band]
-        lower = [f"{x(place):g},{y(low):g}" for place, _, low, _ in reversed(band)]
-        line = " ".join(f"{x(place):g},{y(mean):g}" for place, mean, _, _ in band)
-        parts.append(f'<polygon points="{" ".join([*upper, *lower])}" fill="{colour}" opacity="0.15"/>')
-        dash = ' stroke-dasharray="6 3"' if strategy == CONTROL else ""
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
-        ends.append((y(band[-1][1]), strategy))
-    parts += _names(ends, right)
-    body = "\n".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">\n'
-        f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n'
-    )
+        chart.fill_between(places, lows, highs, color=colour, alpha=0.15, linewidth=0)
+        chart.plot(
+            places,
+            means,
+            color=colour,
+            linewidth=2,
+            linestyle=(0, (3, 1.5)) if strategy == CONTROL else "-",
+            gid=f"curve-{strategy}",
+        )
+    chart.set_xlim(0, max(len(curve) for of in curves.values() for curve in of))
+    _name_the_ends(chart, {strategy: band[-1][:2] for strategy, band in bands.items()})
+    return as_svg(chart, f"{label}, by evaluations, of {', '.join(bands)}")
 
 
 def _band(of: Sequence[Sequence[float | None]]) -> list[tuple[int, float, float, float]]:
@@ -94,24 +90,20 @@ def _band(of: Sequence[Sequence[float | None]]) -> list[tuple[int, float, float,
     return found
 
 
-def _axes(x: Scale, y: Scale, label: str) -> str:
-    left, top, right, bottom = FRAME
-    parts = []
-    for value in y.ticks():
-        parts.append(f'<line x1="{left}" x2="{right}" y1="{y(value)}" y2="{y(value)}" stroke="#ddd"/>')
-        parts.append(f'<text x="{left - 6}" y="{y(value) + 4}" text-anchor="end">{value:g}</text>')
-    for value in x.ticks():
-        parts.append(f'<text x="{x(value)}" y="{bottom + 18}" text-anchor="middle">{value:g}</text>')
-    parts.append(f'<text x="{left - 40}" y="{top - 12}">{escape(label)}</text>')
-    parts.append(f'<text x="{right}" y="{bottom + 36}" text-anchor="end">evaluations</text>')
-    return "\n".join(parts)
-
-
-def _names(ends: Sequence[tuple[float, str]], right: float) -> list[str]:
+def _name_the_ends(chart: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
     """The strategies' names beside the ends of their curves, moved apart."""
-    parts, before = [], float("-inf")
-    for height, strategy in sorted(ends):
-        place = max(height, before + LINE)
-        before = place
-        parts.append(f'<text x="{right + 8}" y="{place + 4:g}" fill="{COLOURS[strategy]}">{strategy}</text>')
-    return parts
+    chart.autoscale_view(scalex=False)
+    heights = {strategy: float(chart.transData.transform(end)[1]) for strategy, end in ends.items()}
+    above = float("inf")
+    for strategy, height in sorted(heights.items(), key=lambda each: -each[1]):
+        above = min(height, above - LINE)
+        chart.annotate(
+            strategy,
+            (1, ends[strategy][1]),
+            (8, above - height),
+            chart.get_yaxis_transform(),
+            "offset points",
+            color=COLOURS[strategy],
+            fontsize=12,
+            va="center",
+        )

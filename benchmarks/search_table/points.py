@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from benchmarks.search_table.material import Images, name_of, small_space, task
+from benchmarks.search_table.setting import TIGHT, Setting
 from pocketcnn.cost import count
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.graph import Graph, capture, for_inference
@@ -15,8 +17,6 @@ from pocketcnn.search.trial import Evaluation, Proposal
 from pocketcnn.targets import load_target
 from pocketcnn.targets.latency import load_predictor
 from pocketcnn.training import Recipe, drawn_from, evaluate, train
-from search_table.material import Images, name_of, small_space, task
-from search_table.setting import TIGHT, Setting
 
 TARGET = "onnxruntime-cpu"
 Row = Mapping[str, Any]

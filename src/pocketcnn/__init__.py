@@ -10,6 +10,7 @@ then is torch imported.
 """
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -40,15 +41,25 @@ if TYPE_CHECKING:
     from pocketcnn.models.convert.with_timm import to_timm as to_timm
     from pocketcnn.models.convert.with_torchvision import from_torchvision as from_torchvision
     from pocketcnn.models.convert.with_torchvision import to_torchvision as to_torchvision
+    from pocketcnn.models.description import describe_model as describe_model
     from pocketcnn.models.registry import create as create
     from pocketcnn.models.registry import list_models as list_models
     from pocketcnn.pipeline.checking import check_target as check_target
     from pocketcnn.pipeline.compress import compress as compress
+    from pocketcnn.pipeline.environment import environment as environment
+    from pocketcnn.pipeline.evaluate_folder import evaluate_folder as evaluate_folder
     from pocketcnn.pipeline.export import export as export
     from pocketcnn.pipeline.fit import fit as fit
+    from pocketcnn.pipeline.inspect import inspect as inspect
     from pocketcnn.pipeline.make_over import make_over as make_over
+    from pocketcnn.pipeline.method import Method as Method
+    from pocketcnn.pipeline.networks import open_network as open_network
     from pocketcnn.pipeline.once_for_all import once_for_all as once_for_all
+    from pocketcnn.pipeline.predict import predict as predict
     from pocketcnn.pipeline.search import search as search
+    from pocketcnn.pipeline.train_folder import train_folder as train_folder
+    from pocketcnn.pipeline.trained_network import trained_network as trained_network
+    from pocketcnn.search.architecture import build_architecture as build_architecture
     from pocketcnn.targets.budget import Budget as Budget
     from pocketcnn.targets.measuring import measure as measure
     from pocketcnn.targets.target import Target as Target
@@ -80,14 +91,24 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pocketcnn.layers.training_protocol": ("inference_form",),
         "pocketcnn.models.convert.with_timm": ("from_timm", "to_timm"),
         "pocketcnn.models.convert.with_torchvision": ("from_torchvision", "to_torchvision"),
+        "pocketcnn.models.description": ("describe_model",),
         "pocketcnn.models.registry": ("create", "list_models"),
         "pocketcnn.pipeline.checking": ("check_target",),
         "pocketcnn.pipeline.compress": ("compress",),
+        "pocketcnn.pipeline.environment": ("environment",),
+        "pocketcnn.pipeline.evaluate_folder": ("evaluate_folder",),
         "pocketcnn.pipeline.export": ("export",),
         "pocketcnn.pipeline.fit": ("fit",),
+        "pocketcnn.pipeline.inspect": ("inspect",),
         "pocketcnn.pipeline.make_over": ("make_over",),
-        "pocketcnn.pipeline.search": ("search",),
+        "pocketcnn.pipeline.method": ("Method",),
+        "pocketcnn.pipeline.networks": ("open_network",),
         "pocketcnn.pipeline.once_for_all": ("once_for_all",),
+        "pocketcnn.pipeline.predict": ("predict",),
+        "pocketcnn.pipeline.search": ("search",),
+        "pocketcnn.pipeline.train_folder": ("train_folder",),
+        "pocketcnn.pipeline.trained_network": ("trained_network",),
+        "pocketcnn.search.architecture": ("build_architecture",),
         "pocketcnn.targets.budget": ("Budget",),
         "pocketcnn.targets.measuring": ("measure",),
         "pocketcnn.targets.target": ("Target",),
@@ -109,6 +130,8 @@ if not TYPE_CHECKING:  # to a type checker, __getattr__ would say that every nam
             # the module is asked by its full name: `pocketcnn.graph.capture` is both a module and its function
             value = getattr(importlib.import_module(_HOMES[name]), name)
             value = sys.modules.get(f"{__name__}.{name}", value)  # `search` is a package too, which can be called
+        elif not name.startswith("_") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
+            value = importlib.import_module(f"{__name__}.{name}")  # ``pc.targets.predict_latency``, as pages write it
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value  # found once, an ordinary attribute from then on

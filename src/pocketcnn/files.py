@@ -2,10 +2,14 @@
 
 import contextlib
 import errno
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from pocketcnn.errors import PocketcnnError
 
@@ -84,3 +88,22 @@ def _readable(error: OSError, path: Path) -> PocketcnnError:
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
     return PocketcnnError(f"Cannot write {path}: {reason}.")
+
+
+def plain(value: object) -> Any:
+    """`value` as JSON knows it: records become objects, paths text, and a number that is none (nan, inf) null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump(mode="json"))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str | int) or value is None:
+        return value
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain(item) for item in value]
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")

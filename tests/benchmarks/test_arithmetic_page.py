@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from arithmetic_table import operators
-from arithmetic_table.page import page
+
+from benchmarks.compression.arithmetic_table import operators
+from benchmarks.compression.arithmetic_table.page import page
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "benchmarks" / "compression"
 

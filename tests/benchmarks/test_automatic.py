@@ -5,14 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import automatic
 import pytest
-from automatic_table.cells import run
-from automatic_table.material import build
-from automatic_table.methods import METHODS, counts_at_bound
-from automatic_table.page import page
-from automatic_table.setting import CPU, NETWORKS, SETTINGS
-from automatic_table.task import Cell, Task
+
+from benchmarks.compression import automatic
+from benchmarks.compression.automatic_table.cells import run
+from benchmarks.compression.automatic_table.material import build
+from benchmarks.compression.automatic_table.methods import METHODS, counts_at_bound
+from benchmarks.compression.automatic_table.page import page
+from benchmarks.compression.automatic_table.setting import CPU, NETWORKS, SETTINGS
+from benchmarks.compression.automatic_table.task import Cell, Task
 
 FIGURES = {"madds": 50, "latency": 1.0, "latency_ratio": 0.5, "seconds": 1.0, "before_recovery": 0.5}
 

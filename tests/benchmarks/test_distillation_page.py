@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from distillation_table.arms import ARMS, RECIPE, STUDENT, network, sets
-from distillation_table.differences import T_95, paired
-from distillation_table.page import page
+
+from benchmarks.compression.distillation_table.arms import ARMS, RECIPE, STUDENT, network, sets
+from benchmarks.compression.distillation_table.differences import T_95, paired
+from benchmarks.compression.distillation_table.page import page
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "benchmarks" / "compression"
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-import guidelines
+from benchmarks import guidelines
+from benchmarks.shufflenet_guidelines.blocks import graph_of
+from benchmarks.shufflenet_guidelines.paper import GUIDELINES, SIDE, Experiment
 from pocketcnn.cost import count
 from pocketcnn.runtimes import StopRule
-from shufflenet_guidelines.blocks import graph_of
-from shufflenet_guidelines.paper import GUIDELINES, SIDE, Experiment
 
 
 @pytest.mark.parametrize("experiment", GUIDELINES, ids=lambda experiment: experiment.title[:2])

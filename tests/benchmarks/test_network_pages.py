@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from network_pages import pages, plots, tables, timing
-from network_pages.families import FAMILIES, family_of
-from network_pages.nominal import nominal_rows, shape
+from benchmarks.network_pages import pages, plots, tables, timing
+from benchmarks.network_pages.families import FAMILIES, family_of
+from benchmarks.network_pages.nominal import nominal_rows, shape
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.models import list_models
 from pocketcnn.models.counting import Count
@@ -40,13 +40,17 @@ def sections(checked: list[Checked]) -> dict[str, dict[str, str]]:
     return pages.all_sections(checked, TIMINGS)
 
 
+def marks(svg: ElementTree.Element) -> list[ElementTree.Element]:
+    return [group for group in svg.iter(f"{SVG}g") if group.get("id", "").startswith("mark-")]
+
+
 PAGE_NAMES = ["README.md", *(f"{family.page}.md" for family in FAMILIES)]
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
 def test_a_page_is_what_the_code_writes_now(name: str, sections: dict[str, dict[str, str]]) -> None:
     text = (PAGES / name).read_text(encoding="utf-8")
-    assert pages.rendered(text, sections[name]) == text, "run: python benchmarks/networks.py --pages"
+    assert pages.rendered(text, sections[name]) == text, "run: python -m benchmarks.networks --pages"
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
@@ -76,7 +80,7 @@ def test_every_picture_is_used_and_every_plot_is_what_the_code_draws_now() -> No
     drawn = {drawing.file for family in FAMILIES for drawing in family.drawings}
     assert {path.name for path in PAGES.glob("*.svg")} == drawn | set(expected)
     for name, text in expected.items():
-        assert (PAGES / name).read_text(encoding="utf-8") == text, "run: python benchmarks/networks.py --pages"
+        assert (PAGES / name).read_text(encoding="utf-8") == text, "run: python -m benchmarks.networks --pages"
 
 
 @pytest.mark.parametrize("page", ["mobilenet_v1", "squeezenet"])
@@ -106,7 +110,7 @@ def test_the_plots_show_the_published_accuracies() -> None:
         row = published[point.row.paper, point.row.variant, point.row.input]
         assert (point.cost, point.top1) == (row.madds, row.top1)
     svg = ElementTree.fromstring(pages.plot_files(TIMINGS)["accuracy-by-madds.svg"])
-    tips = [title.text for circle in svg.iter(f"{SVG}circle") for title in circle.iter(f"{SVG}title")]
+    tips = [title.text for mark in marks(svg) for title in mark.iter(f"{SVG}title")]
     assert len(tips) == len(points)
     assert "mobilenet_v2: MobileNetV2 alpha=1.0 (paper), 224: 72 %, 301 M" in tips
 
@@ -114,17 +118,17 @@ def test_the_plots_show_the_published_accuracies() -> None:
 def test_the_plot_of_latency_has_both_forms_of_every_network_for_imagenet() -> None:
     svg = ElementTree.fromstring(pages.plot_files(TIMINGS)["accuracy-by-latency.svg"])
     rows = [row for row in nominal_rows().values() if row.dataset == "ImageNet"]
-    assert len(list(svg.iter(f"{SVG}circle"))) == 2 * len(rows)
+    assert len(marks(svg)) == 2 * len(rows)
     labels = {text.text for text in svg.iter(f"{SVG}text")}
     assert labels >= {row.network for row in rows}
 
 
 def test_labels_of_the_plots_do_not_cover_each_other() -> None:
-    for plot in (
+    for chart in (
         plots.by_published_cost("MAdds", lambda row: row.madds, str),
         plots.by_published_cost("parameters", lambda row: row.params, str),
     ):
-        labels = [mark.label for mark in plot.marks if mark.label]
+        labels = [mark.label for mark in plots.labelled(chart) if mark.label]
         assert len(labels) == len(FAMILIES)
         for index, one in enumerate(labels):
             for other in labels[:index]:

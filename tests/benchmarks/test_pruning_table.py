@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from pruning_table.page import page
+
+from benchmarks.compression.pruning_table.page import page
 
 
 def row(method: str, share: float, seed: int, top1: float | None, network: str = "net") -> dict[str, Any]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from quantization_table.judging import Figures, over_seeds
-from quantization_table.page import page
+
+from benchmarks.compression.quantization_table.judging import Figures, over_seeds
+from benchmarks.compression.quantization_table.page import page
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "benchmarks" / "compression"
 

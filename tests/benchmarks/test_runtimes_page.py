@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-import runtimes
+from benchmarks import runtimes
 
 DOCS = Path(__file__).parents[2] / "docs" / "benchmarks"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_networks import float_network, quantized_network
-from storage_table.coders import available, sizes, streams_of
-from storage_table.page import page
 
+from benchmarks.compression.storage_table.coders import available, sizes, streams_of
+from benchmarks.compression.storage_table.page import page
 from pocketcnn.compression.coding import CodeSettings, code
 from pocketcnn.graph.coded.forms import entropy
 from pocketcnn.graph.model_file import save
+from tests.support.small_networks import float_network, quantized_network
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "benchmarks" / "compression"
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from cli_support import succeed, write_digits
 
 from pocketcnn.pipeline.effort import Effort
+from tests.support.cli import succeed, write_digits
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_support import fail, succeed
 
 from pocketcnn.graph.model_file import load, save
+from tests.support.cli import fail, succeed
 
 pytestmark = pytest.mark.usefixtures("_little_effort")
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_support import fail, succeed, write_digits
 
 from pocketcnn.compression.sparsity import weight_names, zero_share
 from pocketcnn.graph.model_file import load, save
+from tests.support.cli import fail, succeed, write_digits
 
 pytestmark = pytest.mark.usefixtures("_little_effort")
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_support import document, fail, succeed, write_digits
 from PIL import Image
+
+from tests.support.cli import document, fail, succeed, write_digits
 
 
 def test_the_digits_are_written_as_a_folder(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_support import document, fail, invoke, succeed, write_digits
 
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.graph.model_file import load, save
 from pocketcnn.models import create
+from tests.support.cli import document, fail, invoke, succeed, write_digits
 
 
 def test_the_default_is_the_test_split_of_the_training(trained: Path, model: Path, digits: Path) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from cli_support import document, fail, invoke, succeed
 
 from pocketcnn.cli.bench import parse_threads
 from pocketcnn.errors import PocketcnnError, UsageError
@@ -13,6 +12,7 @@ from pocketcnn.graph.model_file import load
 from pocketcnn.pipeline.export import FORMATS, runtime_of_format
 from pocketcnn.pipeline.sidecar import read_sidecar
 from pocketcnn.runtimes.parity import parity
+from tests.support.cli import document, fail, invoke, succeed
 
 QUICK = ("--seconds", "0.05", "--launches", "1")
 

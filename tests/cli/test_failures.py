@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
-from cli_support import write_digits
 from typer.testing import CliRunner, Result
 
 from pocketcnn.cli.failures import DEBUG, Verbs
 from pocketcnn.errors import BudgetNotMet, Interrupted, MissingExtra, PocketcnnError, UsageError
 from pocketcnn.files import write_text
+from tests.support.cli import write_digits
 
 
 def raised(error: BaseException) -> Result:
@@ -102,7 +102,7 @@ def test_a_reader_that_has_gone_ends_the_program_quietly() -> None:
     code = (
         "import sys, pocketcnn.cli.models as m\n"
         "sys.stdin.read()\n"  # until the reader has gone
-        "m.describe = lambda name, *_, **__: {'name': name, 'params': 1, 'madds': 1, 'options': {}, 'paper': 'x' * 9999}\n"
+        "m.describe_model = lambda name, *_, **__: {'name': name, 'params': 1, 'madds': 1, 'options': {}, 'paper': 'x' * 9999}\n"
         "from pocketcnn.cli.app import main\n"
         "sys.argv = ['pocketcnn', 'models']\n"
         "main()\n"

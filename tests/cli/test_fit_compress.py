@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_support import fail, invoke, succeed
 
 from pocketcnn.cli.outcome import command_line
 from pocketcnn.graph.model_file import load
+from tests.support.cli import fail, invoke, succeed
 
 FILES = {"model.onnx", "model.json", "model.safetensors", "report.html", "result.json"}
 

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from cli_support import invoke, succeed
 
 import pocketcnn
+from tests.support.cli import invoke, succeed
 
 VERBS = ("fit", "models", "train", "eval", "predict", "search", "compress", "export", "bench", "inspect", "doctor")
 DATA_VERBS = ("digits", "check")

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from cli_support import document, fail, succeed
-
 from pocketcnn.cost import count
 from pocketcnn.graph.model_file import load, save
 from pocketcnn.models import create
+from tests.support.cli import document, fail, succeed
 
 
 def test_a_model_file_tells_all_that_travels_with_it(model: Path) -> None:

@@ -5,12 +5,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from cli_support import document, fail, invoke, succeed
 
-from pocketcnn.cli.models import cost_of, paper_of
 from pocketcnn.cost import count
 from pocketcnn.models import create, list_models
+from pocketcnn.models.description import cost_of, paper_of
 from pocketcnn.models.published import read_published
+from tests.support.cli import document, fail, invoke, succeed
 
 
 def test_the_zoo_is_listed_with_papers_and_costs(monkeypatch: pytest.MonkeyPatch) -> None:

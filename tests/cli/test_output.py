@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pocketcnn.cli.output import Output, plain
+from pocketcnn.cli.output import Output
+from pocketcnn.files import plain
 from pocketcnn.graph import InputContract
 
 

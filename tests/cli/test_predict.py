@@ -5,7 +5,8 @@ import io
 from pathlib import Path
 
 import pytest
-from cli_support import document, fail, invoke, succeed, write_digits
+
+from tests.support.cli import document, fail, invoke, succeed, write_digits
 
 
 def test_a_folder_is_predicted_image_by_image(model: Path, digits: Path) -> None:

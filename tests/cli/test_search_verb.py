@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cli_support import fail, succeed
 
+from pocketcnn.cost import count
 from pocketcnn.graph.model_file import load
 from pocketcnn.report.result import FitResult
+from tests.support.cli import document, fail, succeed
 
 BUDGET = "macs<=20M"
 
@@ -35,6 +36,19 @@ def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: P
     assert "The first 1 points are the best by synflow of 10 times as many" in result.stderr
     assert "nsga2 3 of 3, trial 2: " in result.stderr
     assert "Training the network of trial" in result.stderr
+    _the_network_file_can_be_trained_and_inspected(out / "network.toml", digits, json.loads(result.stdout))
+
+
+def _the_network_file_can_be_trained_and_inspected(path: Path, digits: Path, found: dict[str, Any]) -> None:
+    counted = document("inspect", path, "--input", "1x8x8", "--classes", 3)
+    assert counted["cost"]["madds"] == found["stages"][0]["madds"]
+    out = path.parent / "again"
+    assert document("train", digits, "--network", path, "--epochs", 1, "--out", out)["network"] == str(path)
+    assert count(load(out / "model.safetensors")).madds == counted["cost"]["madds"]
+    assert "network.toml says how wide its network is" in fail(
+        2, "train", digits, "--network", path, "--width", 0.5, "--out", out
+    )
+    assert "Cannot read the point absent.toml" in fail(2, "train", digits, "--network", "absent.toml", "--out", out)
 
 
 def test_once_for_all_is_a_strategy_of_search(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from cli_support import document, fail, invoke, succeed
 
 import pocketcnn as pc
 from pocketcnn.targets import list_targets, load_target
+from tests.support.cli import document, fail, invoke, succeed
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning")
 

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_support import document, fail, invoke, succeed, write_digits
 
 from pocketcnn.graph.model_file import load
 from pocketcnn.models import network_options
 from pocketcnn.pipeline.candidates import Plan
+from tests.support.cli import document, fail, invoke, succeed, write_digits
 
 NETWORK = ("--network", "mobilenet_v2", "--width", "0.1")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli_support import succeed, write_digits
 
 from pocketcnn.graph import Graph
 from pocketcnn.graph.model_file import load
+from tests.support.cli import succeed, write_digits
 
 
 def trained_graph(network: str, size: int, tmp_path: Path) -> tuple[Graph, float]:

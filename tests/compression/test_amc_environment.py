@@ -5,11 +5,9 @@ from math import log
 
 import numpy as np
 import pytest
-from automatic_support import made_up_accuracy, small_network, small_space
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_graphs import random_graph
 
 from pocketcnn.compression.amc.environment import PruningEnvironment
 from pocketcnn.compression.amc.policy import Policy
@@ -21,6 +19,8 @@ from pocketcnn.compression.resource import MADDS, Resource
 from pocketcnn.compression.space import PruningSpace
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph import GraphNetwork
+from tests.support.automatic import made_up_accuracy, small_network, small_space
+from tests.support.random_graphs import random_graph
 
 Floats = np.ndarray
 

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from removal_support import images_for, outputs, randomise
-from small_digits import Residual, accuracy, trained_network, training_images
 from torch import nn
 
 from pocketcnn.compression.blocks import remove_blocks, residual_blocks
@@ -12,6 +10,8 @@ from pocketcnn.graph import Graph, GraphNetwork, capture
 from pocketcnn.layers import ConvNormAct
 from pocketcnn.layers.shuffle_units import ShuffleV2Unit
 from pocketcnn.models import create
+from tests.support.removal import images_for, outputs, randomise
+from tests.support.small_digits import Residual, accuracy, trained_network, training_images
 
 
 def captured(name: str) -> Graph:

@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quantized_support import noise, settled
 from torch import nn
 
 from pocketcnn.compression.quantization import QuantizeSettings, quantize
@@ -13,6 +12,7 @@ from pocketcnn.compression.quantization.entropy import entropy_range
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, capture
 from pocketcnn.graph.fake_quantize import fake_quantize_activation, fake_quantize_weight
+from tests.support.quantized import noise, settled
 
 FINITE = st.floats(-1e4, 1e4, width=32)
 

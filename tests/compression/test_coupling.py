@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from random_graphs import Sketch, depthwise_only, random_graph, squeeze_excite
-from removal_support import removal_error
 
 from pocketcnn.compression.coupling import ChannelGroup, Coupling, channel_groups, couple, remove
 from pocketcnn.compression.coupling.balance import balanced_units
@@ -11,6 +9,8 @@ from pocketcnn.compression.coupling.trace import Balance
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.numerics import ActivationFormat, Numerics
+from tests.support.random_graphs import Sketch, depthwise_only, random_graph, squeeze_excite
+from tests.support.removal import removal_error
 
 
 def classifier(s: Sketch, x: str) -> Graph:

@@ -7,14 +7,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from quantized_support import answers, decibels, noise, settled
-from random_graphs import BLOCKS, random_graph
-from removal_support import images_for, largest_difference, outputs
 
 from pocketcnn.compression.quantization import QuantizeSettings, quantize
 from pocketcnn.compression.quantization.channel_factors import channel_factors
 from pocketcnn.compression.quantization.equalize import _scaled, equalize
 from pocketcnn.graph import Graph, GraphNetwork, for_inference
+from tests.support.quantized import answers, decibels, noise, settled
+from tests.support.random_graphs import BLOCKS, random_graph
+from tests.support.removal import images_for, largest_difference, outputs
 
 WAYS = ("weights", "activations")
 

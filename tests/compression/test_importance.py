@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from random_graphs import Sketch, random_graph
-from removal_support import outputs
 
 from pocketcnn.compression.coupling import Coupling, couple, mask
 from pocketcnn.compression.importance import CRITERIA, Evidence, criterion
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
+from tests.support.random_graphs import Sketch, random_graph
+from tests.support.removal import outputs
 
 BLOCKS = ("inverted_residual", "shufflenet_v2", "shufflenet_v1", "fire")
 

@@ -4,7 +4,6 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from automatic_support import CHANNELS, small_network
 from test_netadapt import Widths
 
 from pocketcnn.compression.amc import AmcSettings, amc
@@ -19,6 +18,7 @@ from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
 from pocketcnn.targets.latency.predictor import circumstances
 from pocketcnn.targets.latency.sampling import plan
+from tests.support.automatic import CHANNELS, small_network
 
 TARGET = "onnxruntime-cpu"
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quantized_support import answers, decibels, noise, settled
 
 import pocketcnn as pc
 from pocketcnn.compression.quantization import QuantizeSettings, quantize
@@ -17,6 +16,7 @@ from pocketcnn.compression.quantization.mixed_precision import (
     weight_bytes,
 )
 from pocketcnn.errors import UsageError
+from tests.support.quantized import answers, decibels, noise, settled
 
 SOME = st.lists(st.tuples(st.floats(0, 10), st.integers(1, 300)), min_size=1, max_size=8)
 

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from automatic_support import CHANNELS, SHORT, digits, small_network, small_space
 
 from pocketcnn.compression.netadapt import Adapted, NetAdaptSettings, netadapt
 from pocketcnn.compression.prune_report import total_madds
@@ -16,6 +15,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.training import Recipe, train
 from pocketcnn.training.evaluate import Score
+from tests.support.automatic import CHANNELS, SHORT, digits, small_network, small_space
 
 SETTINGS = NetAdaptSettings(step=0.1, channels=CHANNELS)
 Width = Callable[[GraphNetwork], float]
@@ -194,7 +194,7 @@ def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
 def test_on_real_images_short_trainings_recover_what_was_cut() -> None:
     network, data, held_out = small_network(), digits(0, 960), digits(960, 1200)
     train(network, data, held_out, SHORT.with_(epochs=6, learning_rate=1e-2))
-    tuner = ShortTuner(data, HeldOut.of(held_out, 200), SHORT.with_(learning_rate=4e-3), images=320)
+    tuner = ShortTuner(data, HeldOut.of(held_out, 200), SHORT.with_(learning_rate=4e-3), images=640)
     found = netadapt(network, MADDS, 0.6 * total_madds(network.graph), tuner, SETTINGS)
     assert found.met
     assert found.steps[-1].best.accuracy == pytest.approx(tuner.score(found.network).top1)

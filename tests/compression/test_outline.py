@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_graphs import BLOCKS, random_graph
 
 from pocketcnn.compression.coupling import couple, remove
 from pocketcnn.compression.outline import Outline
@@ -13,6 +12,7 @@ from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.models import create
 from pocketcnn.targets.latency.kernels import split
+from tests.support.random_graphs import BLOCKS, random_graph
 
 
 def some_classes(graph: Graph, seed: int) -> list[int]:

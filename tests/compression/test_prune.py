@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from random_graphs import random_graph
-from removal_support import images_for, largest_difference, outputs, randomise
 from torch import nn
 
 from pocketcnn.compression.coupling import ChannelGroup, channel_groups, couple, mask
@@ -21,6 +19,8 @@ from pocketcnn.graph.info import ModelInfo
 from pocketcnn.graph.model_file import load, save
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.layers import ConvNormAct, InvertedResidual
+from tests.support.random_graphs import random_graph
+from tests.support.removal import images_for, largest_difference, outputs, randomise
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Pruning to a budget as it is written: every quantity, absolute and in percent."""
 
 import pytest
-from random_graphs import random_graph
 
 from pocketcnn.compression.bounds import bounds_of
 from pocketcnn.compression.prune import PruneSettings, prune, prune_with_report
@@ -12,6 +11,7 @@ from pocketcnn.graph import GraphNetwork, for_inference
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.targets import Budget, load_target
 from pocketcnn.targets.estimate import estimate
+from tests.support.random_graphs import random_graph
 
 BLOCKS = ("inverted_residual", "fire", "residual", "inverted_residual")
 FREE = PruneSettings(multiple=1, min_channels=1, floor=0.0)

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quantized_support import settled
 from torch import nn
 
 from pocketcnn.compression.quantization import quantize
@@ -14,6 +13,7 @@ from pocketcnn.compression.quantization.placement import Placement, placements
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, WeightFormat, capture, for_inference
 from pocketcnn.graph.fake_quantize import fake_quantize_activation, fake_quantize_weight, quantize_activation
+from tests.support.quantized import settled
 
 FINITE = st.floats(-1e4, 1e4, width=32)
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from trained_zoo import trained
 
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.graph.network import predictions
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.models import list_models
 from pocketcnn.runtimes import get_runtime
+from tests.support.trained_zoo import trained
 
 QUICK = ("condensenet_86", "mobilenet_v3_small", "shufflenet_v1")
 """Learned groups and channel choice; squeeze-and-excite and h-swish; grouped convolution, shuffle and concatenation."""

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from random_graphs import random_graph
-from small_digits import accuracy, trained_network, training_images
 
 from pocketcnn.compression.prune import PruneSettings, plan, prune, prune_with_report, sensitivity_of
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork
+from tests.support.random_graphs import random_graph
+from tests.support.small_digits import accuracy, trained_network, training_images
 
 FREE = {"multiple": 1, "min_channels": 1, "floor": 0.0}
 

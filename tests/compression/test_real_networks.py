@@ -1,7 +1,6 @@
 """Masked == removed on networks of the zoo, of torchvision and of timm, with half of their channels taken at random."""
 
 import pytest
-from removal_support import images_for, largest_difference, outputs, randomise, removal_error, some_classes
 from torch import nn
 
 from pocketcnn.compression.coupling import couple, mask, remove
@@ -9,6 +8,7 @@ from pocketcnn.graph.capture import capture
 from pocketcnn.models import create, list_models
 from pocketcnn.models.registry import CATALOG
 from pocketcnn.vision import require_torchvision
+from tests.support.removal import images_for, largest_difference, outputs, randomise, removal_error, some_classes
 
 CLOSE = 1e-5
 

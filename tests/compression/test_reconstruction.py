@@ -3,9 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from random_graphs import Sketch, random_graph
-from removal_support import largest_difference, outputs
-from small_digits import accuracy, trained_network, training_images
 
 from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove
 from pocketcnn.compression.places import draw_places_of_each, patches, values_at
@@ -15,6 +12,9 @@ from pocketcnn.compression.reconstruction import reconstruct
 from pocketcnn.compression.reconstruction.least_squares import Moments, fitted
 from pocketcnn.graph import Graph, GraphNetwork, Node
 from pocketcnn.training import recalibrate
+from tests.support.random_graphs import Sketch, random_graph
+from tests.support.removal import largest_difference, outputs
+from tests.support.small_digits import accuracy, trained_network, training_images
 
 BLOCKS = ("inverted_residual", "residual", "fire", "squeeze_excite", "split_and_join", "dense", "depthwise")
 IMAGES = 256

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_graphs import BLOCKS, random_graph
-from removal_support import images_for, largest_difference, outputs, removal_error, some_classes
 
 from pocketcnn.compression.coupling import couple, mask, remove
+from tests.support.random_graphs import BLOCKS, random_graph
+from tests.support.removal import images_for, largest_difference, outputs, removal_error, some_classes
 
 EXACT = 1e-10
 """In double precision only the order of additions differs."""

@@ -1,10 +1,8 @@
 """Ways to narrow a network: steps, costs, and the fewest channels that meet a bound."""
 
 import pytest
-from automatic_support import CHANNELS, small_network, small_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_graphs import BLOCKS, random_graph
 
 from pocketcnn.compression.bounds import Measure
 from pocketcnn.compression.prune import PruneSettings
@@ -13,6 +11,8 @@ from pocketcnn.compression.resource import MADDS, Resource, share_of_budget
 from pocketcnn.compression.space import PruningSpace, with_count
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork
+from tests.support.automatic import CHANNELS, small_network, small_space
+from tests.support.random_graphs import BLOCKS, random_graph
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_digits import accuracy, fit, trained_network
 from torch import Tensor, nn
 
 from pocketcnn.compression.sparsity import (
@@ -23,6 +22,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.graph.model_file import load, save
 from pocketcnn.training import Recipe, train
+from tests.support.small_digits import accuracy, fit, trained_network
 
 
 def weights(network: GraphNetwork) -> dict[str, Tensor]:
@@ -106,7 +106,7 @@ def test_training_keeps_the_zeros_and_moves_the_rest(optimizer: str) -> None:
 
 
 def _digits() -> torch.utils.data.Dataset[tuple[Tensor, int]]:
-    from trained_zoo import Digits
+    from tests.support.trained_zoo import Digits
 
     return Digits((0, 192), 8)
 

@@ -3,8 +3,6 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from removal_support import images_for, outputs, randomise
-from small_digits import trained_network
 from torch import nn
 
 from pocketcnn.compression.kernel_shrink import shrink_kernels
@@ -13,6 +11,8 @@ from pocketcnn.compression.resolution import at_resolution
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.models import create
+from tests.support.removal import images_for, outputs, randomise
+from tests.support.small_digits import trained_network
 
 
 class TestKernels:

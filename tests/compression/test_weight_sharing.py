@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_networks import float_network, images, quantized_network
 from torch import Tensor
 
 from pocketcnn.compression.coding import CodeSettings, code, deep_compress
@@ -19,6 +18,7 @@ from pocketcnn.compression.coding.sharing import share
 from pocketcnn.compression.sparsity import weight_names, zero_share
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, for_inference
+from tests.support.small_networks import float_network, images, quantized_network
 
 floats = st.floats(-4, 4, width=32)
 
@@ -171,7 +171,7 @@ def test_deep_compression_trains_within_the_zeros_and_within_the_shared_values()
     def retrain(stage: str, module: torch.nn.Module) -> None:
         stages.append(stage)
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained, lr=2e-3)
+        optimizer = torch.optim.AdamW(trained, lr=1e-2)
         for _ in range(25):
             loss = F.cross_entropy(module.train()(inputs), labels)
             optimizer.zero_grad()
@@ -190,4 +190,4 @@ def test_deep_compression_trains_within_the_zeros_and_within_the_shared_values()
         assert len(values[values != 0].unique()) <= 16
     untrained = code(network, settings)
     both = [float(F.cross_entropy(each.eval()(inputs), labels).detach()) for each in (found, untrained)]
-    assert both[0] < both[1]
+    assert both[0] < 0.9 * both[1]

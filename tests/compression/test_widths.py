@@ -5,13 +5,13 @@ from math import ceil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_digits import trained_network
 
 from pocketcnn.compression.coupling import channel_groups, couple
 from pocketcnn.compression.outline import Outline
 from pocketcnn.compression.prune import PruneSettings, plan
 from pocketcnn.compression.widths import corners, efficient_widths, latency_curve
 from pocketcnn.graph import Graph
+from tests.support.small_digits import trained_network
 
 FREE = PruneSettings(multiple=1, min_channels=1, floor=0.0)
 

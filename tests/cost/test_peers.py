@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import pytest
-from peers import PEERS, parameters_by_fvcore
 from torch import nn
 
 import pocketcnn as pc
 from pocketcnn.cost import count
 from pocketcnn.vision import require_torchvision
+from tests.support.cost_peers import PEERS, parameters_by_fvcore
 
 QUICK = (
     *("mobilenet_v3_small", "shufflenet_v2", "squeezenet1_1", "condensenet_74", "resnet18", "mnasnet_a1", "alexnet"),

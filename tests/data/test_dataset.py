@@ -3,12 +3,12 @@ import pickle
 
 import pytest
 import torch
-from data_support import fill, picture, save
 from torch.utils.data import DataLoader
 
 from pocketcnn.data import ImageDataset, Sample, build_augmentation, infer_contract, load_image, preprocess, scan
 from pocketcnn.data import dataset as dataset_module
 from pocketcnn.errors import PocketcnnError
+from tests.support.image_files import fill, picture, save
 
 
 @pytest.fixture
@@ -121,13 +121,6 @@ def test_crops_are_cut_from_larger_images_as_far_as_there_is_detail(samples, con
     dataset = ImageDataset(samples, contract.model_copy(update={"height": size[0], "width": size[1]}), spy)
     dataset[0]
     assert handed == [seen]
-
-
-def test_another_contract_gives_other_images_of_the_same_samples(samples, contract):
-    small = contract.model_copy(update={"height": 5, "width": 6})
-    dataset = ImageDataset(samples, contract, build_augmentation("standard", contract)).with_contract(small)
-    assert dataset[0][0].shape == small.shape
-    assert torch.equal(dataset.as_tensors()[0], expected(samples, small))
 
 
 def test_an_empty_dataset_is_empty(contract):

@@ -5,12 +5,12 @@ import warnings
 from collections import Counter
 
 import pytest
-from data_support import fill, picture, save
 from PIL import Image
 
 from pocketcnn.data import ImageFolder, scan
 from pocketcnn.data.report import Kind, Outcome
 from pocketcnn.errors import UsageError
+from tests.support.image_files import fill, picture, save
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from data_support import picture, save, write_rgb16_png
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,6 +14,7 @@ from pocketcnn.data import images
 from pocketcnn.data.decoder_warnings import collect_decoder_warnings
 from pocketcnn.data.images import UnusableImage, check_image, examine, image_size, load_image, standardize
 from pocketcnn.data.report import Kind
+from tests.support.image_files import picture, save, write_rgb16_png
 
 
 def pixel(path, channels=3, at=(0, 0)):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from data_support import fill, picture, save
 from PIL import Image
 
 from pocketcnn.data import infer_contract, load_image, scan, to_pixels
 from pocketcnn.data.contract import native_size, resize_policy
 from pocketcnn.errors import UsageError
+from tests.support.image_files import fill, picture, save
 
 
 def folder_of(root, sizes, channels=3):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from data_support import picture, save
 from PIL import Image, ImageOps
 
 from pocketcnn.data import load_image, preprocess, to_pixels
 from pocketcnn.graph.contract import InputContract
+from tests.support.image_files import picture, save
 
 GRAY = {"channels": 1, "mean": (0.31,), "std": (0.38,)}
 COLOUR = {"channels": 3, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

@@ -1,12 +1,12 @@
 """Whole networks in ExecuTorch: all layers on XNNPACK, float within 1e-4 of PyTorch, int8 with the graph's integers."""
 
 import pytest
-from executorch_support import run
-from format_networks import NAMES, images, network
-from ncnn_support import simulated
-from trained_digits import digits, float_digits, int8_digits
 
 from pocketcnn.compression.quantization import quantize
+from tests.support.executorch import run
+from tests.support.format_networks import NAMES, images, network
+from tests.support.ncnn import simulated
+from tests.support.trained_digits import digits, float_digits, int8_digits
 
 PORTABLE = frozenset({"aten::index_select", "aten::upsample_nearest2d.vec", "aten::_adaptive_avg_pool2d"})
 """What XNNPACK lacks: picking channels by a list (CondenseNet), nearest resampling, and average pooling to a size that does

@@ -2,17 +2,17 @@
 
 import pytest
 import torch
-from executorch_support import run
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from ncnn_support import simulated
-from onnx_support import one_operation, with_formats
-from op_cases import CASES, Case
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats.executorch import write_executorch
 from pocketcnn.graph import Graph, GraphNetwork, Node, for_inference
 from pocketcnn.graph.ops import OPS
+from tests.support.executorch import run
+from tests.support.ncnn import simulated
+from tests.support.onnx import one_operation, with_formats
+from tests.support.op_cases import CASES, Case
 
 NAMES = sorted(set(OPS) - {"input"})
 few = settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -1,11 +1,11 @@
 """Whole networks: ncnn computes what PyTorch does, within 1e-4 of the range of the logits; int8 beside the simulation."""
 
 import pytest
-from format_networks import NAMES, images, network
-from ncnn_support import run, simulated
-from trained_digits import digits, float_digits, int8_digits
 
 from pocketcnn.compression.quantization import quantize
+from tests.support.format_networks import NAMES, images, network
+from tests.support.ncnn import run, simulated
+from tests.support.trained_digits import digits, float_digits, int8_digits
 
 QUICK = frozenset({"mobilenet_v3_small", "shufflenet_v1", "shufflenet_v2", "squeezenet1_1", "condensenet_74"})
 """Those that between them use nearly every operation; the rest is slow."""
@@ -26,7 +26,7 @@ def test_float(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_int8_is_as_near_to_float_as_the_simulation(name: str) -> None:
     """ncnn's activations have half the steps where they are not negative, and more are left in float."""
-    own, x = network(name), images(name, 8)
+    own, x = network(name), images(name, 32)  # of 8, the mean error differs by half from draw to draw
     graph = quantize(own, x, method="minmax").graph
     answers, expected, exact = run(graph, x), simulated(graph, x), simulated(own.graph, x)
     room = exact.max() - exact.min()

@@ -4,9 +4,6 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from ncnn_support import run, simulated, with_symmetric_formats
-from onnx_support import one_operation
-from op_cases import CASES, Case
 from torch import Tensor, nn
 
 from pocketcnn.errors import PocketcnnError
@@ -14,6 +11,9 @@ from pocketcnn.formats.ncnn import to_layers
 from pocketcnn.formats.ncnn.writer import FORMS
 from pocketcnn.graph import Graph, Node, capture
 from pocketcnn.graph.ops import OPS
+from tests.support.ncnn import run, simulated, with_symmetric_formats
+from tests.support.onnx import one_operation
+from tests.support.op_cases import CASES, Case
 
 NAMES = sorted(set(OPS) - {"input"})
 """From the table itself: an operation without a form fails here."""

@@ -10,9 +10,6 @@ import numpy as np
 import pytest
 import torch
 from ai_edge_litert import schema_py_generated as schema
-from onnx_support import with_formats
-from small_networks import SHAPE, float_network, images
-from tflite_support import interpreter, model, operators, run, simulated
 from torch import nn
 
 from pocketcnn.errors import MissingExtra
@@ -23,6 +20,9 @@ from pocketcnn.formats.tflite.versions import operator_version
 from pocketcnn.formats.tflite.windows import windows
 from pocketcnn.graph import Graph, Node, capture
 from pocketcnn.graph.onnx_writer import to_onnx
+from tests.support.onnx import with_formats
+from tests.support.small_networks import SHAPE, float_network, images
+from tests.support.tflite import interpreter, model, operators, run, simulated
 
 FORMS = ("float32", "int8")
 

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from small_networks import images, randomised
-from tflite_support import run, simulated
 from torch import nn
 
 import pocketcnn.models as zoo
@@ -12,6 +10,8 @@ from pocketcnn.formats.tflite import to_tflite
 from pocketcnn.graph import GraphNetwork, capture, for_inference
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.vision import require_torchvision
+from tests.support.small_networks import images, randomised
+from tests.support.tflite import run, simulated
 
 TORCHVISION = ("shufflenet_v2_x0_5", "squeezenet1_1", "densenet121", "mobilenet_v3_small", "mnasnet0_5")
 TIMM = (

@@ -4,14 +4,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx_support import one_operation
-from op_cases import CASES
-from tflite_support import operators, partitions, run, simulated
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats.tflite import to_tflite
 from pocketcnn.formats.tflite.forms import FORMS
 from pocketcnn.graph import OPS, Graph, GraphError, Node
+from tests.support.onnx import one_operation
+from tests.support.op_cases import CASES
+from tests.support.tflite import operators, partitions, run, simulated
 
 
 def test_every_operation_has_a_form() -> None:

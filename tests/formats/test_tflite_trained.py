@@ -5,13 +5,13 @@ from functools import cache
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from tflite_support import KERNELS, run, simulated
 from torch import Tensor, nn
 
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.formats.tflite import to_tflite
 from pocketcnn.graph import Graph, GraphNetwork, capture
 from pocketcnn.layers.squeeze_excite import SqueezeExcite
+from tests.support.tflite import KERNELS, run, simulated
 
 SHAPE = (1, 8, 8)
 

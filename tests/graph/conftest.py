@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_networks import quantized
 from torch import Tensor, nn
 
 from pocketcnn.graph.capture import capture
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.info import ModelInfo, Stage
 from pocketcnn.graph.model_file import save
+from tests.support.small_networks import quantized
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from small_networks import images, randomised
 from torch import Tensor, nn
 
 from pocketcnn.graph.capture import capture
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.vision import require_torchvision
+from tests.support.small_networks import images, randomised
 
 TORCHVISION: dict[str, dict[str, Any]] = {
     "alexnet": {},

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small_networks import images
 from torch import Tensor, nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph.capture import CaptureError, capture
 from pocketcnn.graph.network import GraphNetwork
+from tests.support.small_networks import images
 
 HERE = Path(__file__).name
 

@@ -14,7 +14,6 @@ import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_networks import float_network, images, pruned_network, quantized_network
 from torch import Tensor, nn
 
 from pocketcnn.compression.coding import CodeSettings, code
@@ -24,6 +23,7 @@ from pocketcnn.graph.coded import Coding, entropy, has_library, pack_network
 from pocketcnn.graph.coded.streams import TEXT, pack, unpack
 from pocketcnn.graph.header import coded_notice, encode, tensor_names
 from pocketcnn.graph.model_file import CODED, KEY, ModelFileError, load, save
+from tests.support.small_networks import float_network, images, pruned_network, quantized_network
 
 NETWORKS = {
     "float": float_network,

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_files import parts, written
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.graph.model_file import load
+from tests.support.model_files import parts, written
 
 FUZZ = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -4,13 +4,13 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
-from small_networks import float_network, quantized_network
 from torch import Tensor
 
 from pocketcnn.graph.graph import MAX_ELEMENTS, MAX_RANK, Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat, Numerics, WeightFormat
 from pocketcnn.graph.ops import GraphError
+from tests.support.small_networks import float_network, quantized_network
 
 CONV = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
 NODES = (

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from model_files import Json, Tensors, parts, written
 from torch import Tensor
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import model_file
 from pocketcnn.graph.model_file import ModelFileError, load
+from tests.support.model_files import Json, Tensors, parts, written
 
 
 def refusal(path: Path) -> str:

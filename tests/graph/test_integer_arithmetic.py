@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
-from op_cases import CASES, Case
 
 from pocketcnn.graph import ActivationFormat
 from pocketcnn.graph.integer.arithmetic import dequantized, quantized, requantized, step_bounds
 from pocketcnn.graph.integer.tables import FUNCTIONS, table
 from pocketcnn.graph.ops import OPS
+from tests.support.op_cases import CASES, Case
 
 SCALES = st.floats(2.0**-12, 2.0**10, width=32)
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from onnx_support import one_operation, with_formats
-from op_cases import CASES, Case
-from small_networks import float_network, images, quantized_network
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat
 from pocketcnn.graph.integer import IntegerNetwork
 from pocketcnn.graph.integer.arithmetic import dequantized
+from tests.support.onnx import one_operation, with_formats
+from tests.support.op_cases import CASES, Case
+from tests.support.small_networks import float_network, images, quantized_network
 
 IN_FLOAT = frozenset({"batch_norm", "div", "local_response_norm", "softmax"})
 """Operations without a form in integers; batch normalization has one after a convolution, which takes it in."""

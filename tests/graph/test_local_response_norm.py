@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from onnx_support import run
 from torch import nn
 
 from pocketcnn.compression.coupling import couple
@@ -11,6 +10,7 @@ from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.graph.exporting import CaptureError
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.ops import GraphError
+from tests.support.onnx import run
 
 IMAGES = 3 * torch.randn(4, 3, 7, 9, generator=torch.Generator().manual_seed(0))
 

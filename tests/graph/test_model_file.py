@@ -12,7 +12,6 @@ import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_networks import float_network, images, pruned_network, quantized_network, small_network
 from torch import nn
 
 from pocketcnn.errors import UsageError
@@ -22,6 +21,7 @@ from pocketcnn.graph.info import ModelInfo, Stage
 from pocketcnn.graph.model_file import KEY, ModelFileError, load, save
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.numerics import WeightFormat
+from tests.support.small_networks import float_network, images, pruned_network, quantized_network, small_network
 
 CONTRACT = InputContract(height=16, width=16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.2))
 CLASSES = ("ant", "bée", "猫", "dog & cat", 'a "quote"')

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_networks import SHAPE, float_network, images, pruned_network, quantized_network, small_network
 from torch import Tensor, nn
 
 from pocketcnn.cost import count
@@ -17,12 +16,13 @@ from pocketcnn.graph.model_file import load, save
 from pocketcnn.graph.network import GraphNetwork, predictions
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.passes.fold import for_inference
+from tests.support.small_networks import SHAPE, float_network, images, pruned_network, quantized_network, small_network
 
 KINDS = {"float": float_network, "pruned": pruned_network, "quantized": quantized_network}
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-def fitted(network: GraphNetwork, steps: int = 25) -> list[float]:
+def fitted(network: GraphNetwork, steps: int = 40) -> list[float]:
     """Losses of some steps of training on four images."""
     optimizer = torch.optim.SGD(network.parameters(), 0.2, momentum=0.9)
     torch.manual_seed(0)

@@ -10,8 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
-from onnx_support import run
-from small_networks import images, quantized_network
 
 from pocketcnn.graph.onnx_builder import OnnxBuilder
 from pocketcnn.graph.onnx_constants import narrow_constant
@@ -19,6 +17,8 @@ from pocketcnn.graph.onnx_functions import DOMAIN, with_functions
 from pocketcnn.graph.onnx_names import short_names, shorten
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes.onnxruntime_runtime import all_outputs
+from tests.support.onnx import run
+from tests.support.small_networks import images, quantized_network
 
 SHAPE = (4, 6, 6)
 

@@ -6,8 +6,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx_support import run, with_formats
-from small_networks import SHAPE, float_network, images, small_network
 from torch import nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
@@ -15,6 +13,8 @@ from pocketcnn.graph import Graph, GraphNetwork, Node, capture
 from pocketcnn.graph.onnx_builder import IR_VERSION, OPSET
 from pocketcnn.graph.onnx_writer import to_onnx, write_onnx
 from pocketcnn.runtimes.onnxruntime_runtime import all_outputs
+from tests.support.onnx import run, with_formats
+from tests.support.small_networks import SHAPE, float_network, images, small_network
 
 
 def captured(module: nn.Module, shape: tuple[int, ...] = SHAPE) -> Graph:

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from onnx_support import run
-from small_networks import randomised
 from torch import nn
 
 import pocketcnn.models as zoo
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.vision import require_torchvision
+from tests.support.onnx import run
+from tests.support.small_networks import randomised
 
 SIDE = 64
 

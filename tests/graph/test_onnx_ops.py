@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from onnx_support import one_operation, run, with_formats
-from op_cases import CASES, Case
 
 from pocketcnn.graph import GraphNetwork, for_inference
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.ops import OPS
+from tests.support.onnx import one_operation, run, with_formats
+from tests.support.op_cases import CASES, Case
 
 NAMES = sorted(set(OPS) - {"input"})
 """From the table itself: an operation without a case fails here."""

@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx_support import affine, optimized, run, with_formats
-from small_networks import SHAPE, float_network, images
 from torch import nn
 
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, capture
 from pocketcnn.graph.onnx_qdq import saturates_alike
 from pocketcnn.graph.onnx_writer import to_onnx
+from tests.support.onnx import affine, optimized, run, with_formats
+from tests.support.small_networks import SHAPE, float_network, images
 
 
 def quantized(*layers: nn.Module, shape: tuple[int, ...] = SHAPE, **options: object) -> Graph:

@@ -11,9 +11,6 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from onnx_support import one_operation, run, with_formats
-from op_cases import CASES, Case
-from small_networks import SHAPE, SmallNetwork, randomised
 from torch import nn
 
 import pocketcnn as pc
@@ -22,6 +19,9 @@ from pocketcnn.graph import OPS, Graph, GraphNetwork, capture, for_inference
 from pocketcnn.graph.onnx_reader import ReadError, graph_of, read_onnx
 from pocketcnn.graph.onnx_writer import to_onnx, write_onnx
 from pocketcnn.vision import require_torchvision
+from tests.support.onnx import one_operation, run, with_formats
+from tests.support.op_cases import CASES, Case
+from tests.support.small_networks import SHAPE, SmallNetwork, randomised
 
 ZOO = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v1", "shufflenet_v2", "squeezenet1_1")
 

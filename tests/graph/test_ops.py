@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from op_cases import CASES, Case
 
 from pocketcnn.graph.graph import infer_shapes
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import OPS, GraphError
 from pocketcnn.graph.ops.base import Kind
+from tests.support.op_cases import CASES, Case
 
 ops = pytest.mark.parametrize("name", sorted(CASES))
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from small_networks import float_network, images, randomised
 from torch import Tensor, nn
 
 from pocketcnn.graph.capture import capture
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.passes.fold import drop_dropout, fold_batch_norm, for_inference
+from tests.support.small_networks import float_network, images, randomised
 
 SHAPE = (6, 5, 5)
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import pocketcnn as pc
-from pocketcnn.graph.capture import Builder
+from pocketcnn.graph.aten import RULES
+from pocketcnn.graph.builder import Builder
 from pocketcnn.graph.exporting import BATCH, CaptureError, export
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.tracing import trace
@@ -37,7 +38,7 @@ def both_ways(module: nn.Module, image: tuple[int, int, int]) -> tuple[Graph, Gr
     module.eval()
     program = trace(module, image, BATCH)
     assert program is not None
-    return Builder(module, program).graph(), Builder(module, export(module, image)).graph()
+    return Builder(module, program, RULES).graph(), Builder(module, export(module, image), RULES).graph()
 
 
 def check_equal(traced: Graph, exported: Graph) -> None:
@@ -110,7 +111,7 @@ def test_a_value_from_before_a_dropout_stays_what_it_was() -> None:
     module = ReadsWhatWasKept().eval()
     program = trace(module, (3, 8, 8), BATCH)
     assert program is not None
-    graph = Builder(module, program).graph()
+    graph = Builder(module, program, RULES).graph()
     assert graph["add"].inputs == ("dropout", "conv")
 
 

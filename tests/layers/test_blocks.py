@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_support import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
 from pocketcnn.errors import UsageError
 from pocketcnn.layers import ConvNormAct, DepthwiseSeparable, InvertedResidual, SqueezeExcite
+from tests.support.layers import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
 KERNELS = st.sampled_from([1, 3, 5, 7])
 

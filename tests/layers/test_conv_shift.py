@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_support import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
 from pocketcnn.layers import ConvShiftConv, Shift, ShiftResidualUnit
+from tests.support.layers import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
 KERNELS = st.sampled_from([1, 3, 5])
 

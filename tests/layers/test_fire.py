@@ -1,9 +1,9 @@
 import torch
 import torch.nn.functional as F
 from hypothesis import given
-from layer_support import SIDES, WIDTHS, madds, steady
 
 from pocketcnn.layers import Fire
+from tests.support.layers import SIDES, WIDTHS, madds, steady
 
 
 @steady

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_support import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 from torch import nn
 
 from pocketcnn.layers import ConvNormAct, FusedInvertedBottleneck, UniversalInvertedBottleneck
+from tests.support.layers import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
 KERNELS = st.sampled_from([0, 3, 5])
 

@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_support import SIDES, madds, randomised, steady
 from torch import nn
 
 from pocketcnn.errors import UsageError
@@ -19,6 +18,7 @@ from pocketcnn.layers import (
     group_lasso,
     set_progress,
 )
+from tests.support.layers import SIDES, madds, randomised, steady
 
 GROUPS = st.sampled_from([1, 2, 4, 8])
 

@@ -3,10 +3,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_support import SIDES, STRIDES, steady
 from torch import nn
 
 from pocketcnn.layers import AvgPoolSame, Conv2dSame, ConvNormAct, MaxPoolSame, conv2d, pad_same
+from tests.support.layers import SIDES, STRIDES, steady
 
 KERNELS = st.sampled_from([1, 3, 5, 7])
 

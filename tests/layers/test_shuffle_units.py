@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_support import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
 from pocketcnn.layers import ShuffleV1Unit, ShuffleV2Unit
+from tests.support.layers import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
 
 def shuffled(x: torch.Tensor, groups: int) -> torch.Tensor:

@@ -2,10 +2,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_support import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 from torch import nn
 
 from pocketcnn.layers import SpatiallySeparable
+from tests.support.layers import SIDES, STRIDES, WIDTHS, halved, madds, randomised, steady
 
 
 @steady

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from torch import nn
-from zoo_forms import NAMES, SMALLEST_SIDE, each, having, shapes, side, small
 
 import pocketcnn.models as zoo
 from pocketcnn.models.squeezenet import SqueezeNet
+from tests.support.zoo_forms import NAMES, SMALLEST_SIDE, each, having, shapes, side, small
 
 
 @pytest.mark.parametrize("name", each())
@@ -14,7 +14,7 @@ from pocketcnn.models.squeezenet import SqueezeNet
 def test_outputs_are_finite_logits_at_any_input_size(name):
     network = small(name).eval()
     for height, width in [(8, 8), (33, 47), (64, 224)]:
-        shape = (max(height, SMALLEST_SIDE.get(name, 1)), max(width, SMALLEST_SIDE.get(name, 1)))
+        shape = (max(height, SMALLEST_SIDE[name]), max(width, SMALLEST_SIDE[name]))
         logits = network(torch.randn(1, 3, *shape))
         assert logits.shape == (1, 10)
         assert torch.isfinite(logits).all()

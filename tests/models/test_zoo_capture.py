@@ -3,12 +3,12 @@
 import pytest
 import torch
 from torch import nn
-from zoo_forms import NAMES, each, side, small
 
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.layers import set_progress
 from pocketcnn.models.nasnet import NASNet, Plan
 from pocketcnn.models.nasnet_cells import Style
+from tests.support.zoo_forms import NAMES, each, side, small
 
 SLOW = [pytest.param("nasnet_mobile", marks=pytest.mark.slow)]  # 13 s on one core; a narrow and short one is quick
 

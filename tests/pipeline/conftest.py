@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from pipeline_support import BUDGET, NETWORKS, TINY
 from sklearn.datasets import load_digits
 
 from pocketcnn.pipeline.fit import fit
 from pocketcnn.report.result import FitResult
+from tests.support.pipeline import BUDGET, NETWORKS, TINY
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from pipeline_support import LITTLE
 from torch import nn
 
 from pocketcnn.compression.sparsity import zero_share
@@ -25,6 +24,7 @@ from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.report.result import Accuracy
 from pocketcnn.targets import Budget
 from pocketcnn.training import drawn_from
+from tests.support.pipeline import LITTLE
 
 
 @pytest.fixture

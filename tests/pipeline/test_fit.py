@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pipeline_support import BUDGET, NETWORKS, TINY
 
 from pocketcnn.data import ImageDataset, scan
 from pocketcnn.errors import Interrupted, UsageError
@@ -19,6 +18,7 @@ from pocketcnn.pipeline.sidecar import read_sidecar
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.report.result import FitResult
 from pocketcnn.runtimes import get_runtime
+from tests.support.pipeline import BUDGET, NETWORKS, TINY
 
 Fitted = tuple[FitResult, Path]
 

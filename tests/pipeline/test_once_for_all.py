@@ -9,9 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import once_for_all_support
 import pytest
-from once_for_all_support import BUDGETS, EFFORT, PLAN, run
 
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset, infer_contract, scan
@@ -27,6 +25,8 @@ from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.search.supernet.choice import Choice
 from pocketcnn.targets import Budget
 from pocketcnn.training import evaluate
+from tests.support import once_for_all as supernet_run
+from tests.support.once_for_all import BUDGETS, EFFORT, PLAN, run
 
 Done = tuple[OnceForAll, Path]
 
@@ -99,7 +99,7 @@ def test_wrong_use_is_refused_before_anything_is_trained(digits: Path, tmp_path:
 
 
 def test_what_was_killed_goes_on_and_ends_the_same(done: Done, digits: Path, tmp_path: Path) -> None:
-    script = Path(once_for_all_support.__file__)
+    script = Path(supernet_run.__file__)
     process = subprocess.Popen([sys.executable, script, digits, tmp_path])
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("work/*/supernet, elastic kernel/checkpoints/step-*.pt")):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_runtime import FakeClock, FakeRuntime, network_cost
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
@@ -14,6 +13,7 @@ from pocketcnn.targets import Target, predict_latency
 from pocketcnn.targets.latency import LatencyTable, Point, predictor
 from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
+from tests.support.fake_runtime import FakeClock, FakeRuntime, network_cost
 
 TARGET = Target(name="fake", runtime="onnxruntime", threads=1, numerics=("float32", "int8"))
 HELD_OUT = "3x96x96 conv:3,2,24,6 ir:3,2,96,32,0,6 ir:3,1,192,32,0,6 ir:5,2,192,64,16,2 conv:1,1,320,6 pool fc:100,0"

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import crashing_profile
 import pytest
-from fake_runtime import FakeClock, FakeRuntime
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.pipeline import profile_apart as apart
@@ -14,6 +12,8 @@ from pocketcnn.targets import Target, load_target
 from pocketcnn.targets.latency import LatencyTable, predictor
 from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
+from tests.support import crashing_profile
+from tests.support.fake_runtime import FakeClock, FakeRuntime
 
 TARGET = Target(name="fake", runtime="onnxruntime", threads=1, numerics=("float32",))
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pipeline_support import LITTLE
 
 from pocketcnn.cost import count
 from pocketcnn.data import scan
@@ -28,6 +27,7 @@ from pocketcnn.search.strategies import PLANS, plan_of
 from pocketcnn.search.workers import Inline
 from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe
+from tests.support.pipeline import LITTLE
 
 SPACE = """
 stem = 8

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from small_networks import float_network, images
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo
 from pocketcnn.pipeline.teachers import Adapted, loaded_teacher
+from tests.support.small_networks import float_network, images
 
 OWN = InputContract(height=16, width=16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
 CLASSES = tuple("abcde")

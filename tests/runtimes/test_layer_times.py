@@ -7,7 +7,8 @@ import pocketcnn as pc
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, capture
 from pocketcnn.runtimes.layer_times import by_layer, layer_of, layer_times
-from pocketcnn.runtimes.operator_times import OperatorTime, profiled_runtimes
+from pocketcnn.runtimes.operator_times import OperatorTime
+from pocketcnn.runtimes.profilers import profiled_runtimes
 
 
 def graph_of(name: str, *, int8: bool = False) -> Graph:

@@ -5,9 +5,9 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
-from onnx_files import classifier, int8_convolution, model
 
 from pocketcnn.runtimes.onnx_unsigned import with_uint8_weights
+from tests.support.onnx_files import classifier, int8_convolution, model
 
 SHAPE = [1, 4, 5, 5]
 WEIGHT = np.random.default_rng(0).integers(-128, 128, (4, 4, 1, 1)).astype(np.int8)

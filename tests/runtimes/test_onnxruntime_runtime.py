@@ -5,11 +5,11 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnx import helper
-from onnx_files import classifier, classifier_weights, int8_convolution, model
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.runtimes import Machine, this_machine
 from pocketcnn.runtimes.onnxruntime_runtime import OnnxRuntime, exact_int8_settings
+from tests.support.onnx_files import classifier, classifier_weights, int8_convolution, model
 
 RUNTIME = OnnxRuntime()
 

@@ -8,14 +8,14 @@ import openvino
 import pytest
 import torch
 from onnx import helper
-from onnx_files import classifier, int8_convolution, model
-from runtime_networks import float_network, images
 
 import pocketcnn as pc
 from pocketcnn.errors import MissingExtra, PocketcnnError
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes import Machine, get_runtime
 from pocketcnn.runtimes.openvino_runtime import OpenVinoRuntime, session_settings
+from tests.support.onnx_files import classifier, int8_convolution, model
+from tests.support.runtime_networks import float_network, images
 
 RUNTIME = OpenVinoRuntime()
 

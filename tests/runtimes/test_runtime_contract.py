@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from runtime_networks import SHAPE, float_network, images, int8_network, network_of
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.runtimes import Runtime, Session, get_runtime, runtime_names
 from pocketcnn.runtimes.base import artefact_files
 from pocketcnn.runtimes.parity import parity
+from pocketcnn.runtimes.registry import RUNTIMES as RUNTIMES_TABLE
+from pocketcnn.targets import load_target
+from tests.support.runtime_networks import SHAPE, float_network, images, int8_network, network_of
 
 RUNTIMES = runtime_names()
 FORMS = [(name, numerics) for name in RUNTIMES for numerics in get_runtime(name).numerics]
@@ -46,6 +48,13 @@ def test_a_runtime_says_what_it_is(name: str) -> None:
     assert runtime.suffix.startswith(".")
     assert set(runtime.numerics) <= {"float32", "int8"}
     assert "float32" in runtime.numerics
+
+
+@every_runtime
+def test_the_table_of_runtimes_says_what_the_runtime_says(name: str) -> None:
+    assert RUNTIMES_TABLE[name].numerics == get_runtime(name).numerics
+    targets = {load_target(f"{name}-cpu{threads}") for threads in ("", "-all")}
+    assert {(target.runtime, target.numerics) for target in targets} == {(name, get_runtime(name).numerics)}
 
 
 @every_form

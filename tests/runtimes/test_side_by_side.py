@@ -1,13 +1,13 @@
 from pathlib import Path
 
 import pytest
-from runtime_networks import SHAPE, float_network, images, int8_network
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.runtimes import StopRule, get_runtime
 from pocketcnn.runtimes import side_by_side as module
 from pocketcnn.runtimes.onnxruntime_runtime import OnnxSession
 from pocketcnn.runtimes.side_by_side import Case, Plan, Reference, side_by_side
+from tests.support.runtime_networks import SHAPE, float_network, images, int8_network
 
 QUICK = StopRule(max_seconds=0.05, min_seconds=0.0, warmup_seconds=0.0, min_repeats=5)
 

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from search_support import Ladder, climb, plain
 
 from pocketcnn.errors import Interrupted, PocketcnnError, UsageError
 from pocketcnn.search.loop import Log, MemoryLog, run
@@ -16,6 +15,7 @@ from pocketcnn.search.strategies import plan_of
 from pocketcnn.search.study import StudyLog, sqlite
 from pocketcnn.search.trial import Evaluation, Proposal, Trial
 from pocketcnn.search.workers import Evaluator, Inline, Processes, workers_for
+from tests.support.search import Ladder, climb, plain
 
 
 def search(evaluate: Evaluator, log: Log, trials: int = 12, name: str = "evolution") -> list[Trial]:

@@ -1,10 +1,9 @@
 """Trials on a Ray cluster of this machine, one of whose workers is lost. Wants the extra `ray`."""
 
 import os
-from pathlib import Path
+import sys
 
 import pytest
-from search_support import Ladder, climb
 
 from pocketcnn.errors import MissingExtra
 from pocketcnn.search.loop import MemoryLog, run
@@ -12,6 +11,7 @@ from pocketcnn.search.objective import SOFT
 from pocketcnn.search.strategies import plan_of
 from pocketcnn.search.trial import Evaluation, Proposal
 from pocketcnn.search.workers import workers_for
+from tests.support.search import Ladder, climb
 
 
 def fragile(proposal: Proposal, number: int) -> Evaluation:
@@ -31,9 +31,7 @@ def test_a_cluster_wants_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_lost_worker_of_a_cluster_costs_its_trial_only(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    )  # where the workers find this module
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where the workers find this module
     strategy = plan_of("random").make(Ladder(), 8)
     with workers_for(fragile, 2, "local") as workers:
         trials = run(strategy, SOFT, workers, MemoryLog(), trials=8, seed=0)

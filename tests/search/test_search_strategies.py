@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import wilcoxon
-from search_support import Ladder, all_points, climb, searched
 
+from benchmarks.search_table.synthetic import ChainSpace
 from pocketcnn.errors import UsageError
 from pocketcnn.search.front import best, best_so_far, hypervolume, pareto_front
 from pocketcnn.search.loop import MemoryLog, run
@@ -24,7 +24,7 @@ from pocketcnn.search.strategies.promising import Promising
 from pocketcnn.search.strategies.random_search import RandomSearch
 from pocketcnn.search.trial import Evaluation, Finished, Proposal
 from pocketcnn.search.workers import Inline
-from search_table.synthetic import ChainSpace
+from tests.support.search import Ladder, all_points, climb, searched
 
 TRIALS = 15
 

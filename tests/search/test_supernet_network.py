@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from supernet_support import PLAN, disturbed
 from torch import nn
 
 from pocketcnn.errors import UsageError
@@ -16,6 +15,7 @@ from pocketcnn.search.supernet.network import Sandwich, Supernet, at_size, extra
 from pocketcnn.search.supernet.sampling import random_choice
 from pocketcnn.search.supernet.slicing import centre
 from pocketcnn.search.supernet.sorting import sort_channels
+from tests.support.supernet import PLAN, disturbed
 
 SUPERNET = disturbed()
 IMAGES = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))

@@ -4,7 +4,6 @@ import json
 from random import Random
 
 import pytest
-from supernet_support import PLAN
 
 from pocketcnn.cost import count
 from pocketcnn.errors import UsageError
@@ -13,6 +12,7 @@ from pocketcnn.search.supernet.choice import Choice
 from pocketcnn.search.supernet.plan import SupernetPlan, mobilenet_supernet
 from pocketcnn.search.supernet.sampling import crossed, lowered, mutated, random_choice, way_down
 from pocketcnn.search.supernet.schedule import SCHEDULES, phases_of
+from tests.support.supernet import PLAN
 
 
 def paper() -> SupernetPlan:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from supernet_support import PLAN, disturbed
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
@@ -23,6 +22,7 @@ from pocketcnn.search.supernet.network import Sandwich, Supernet, at_size, extra
 from pocketcnn.search.supernet.predictor import AccuracyPredictor, encode, rank_correlation, require_predictor
 from pocketcnn.search.supernet.sampling import random_choice
 from pocketcnn.training import Recipe, train
+from tests.support.supernet import PLAN, disturbed
 
 RECIPE = Recipe(epochs=6, batch_size=32, optimizer="adamw", learning_rate=0.02, weight_decay=0.01, warmup_epochs=0.5)
 TINY = PLAN.restricted(sizes=((8, 8),), kernels=(3, 5))

@@ -8,7 +8,7 @@ from pocketcnn.runtimes import get_runtime, runtime_names
 from pocketcnn.runtimes.machine import available_cores
 from pocketcnn.targets import Budget, Target, list_targets, load_target, measure
 from pocketcnn.targets.limits import DEFAULT_TARGET
-from pocketcnn.targets.toml_text import target_toml
+from pocketcnn.targets.target import target_toml
 
 
 @pytest.mark.parametrize("name", list_targets())
@@ -138,6 +138,52 @@ def test_a_target_written_as_toml_reads_back_equal(name, tmp_path):
     path = tmp_path / "copy.toml"
     path.write_text(target_toml(target, "two\nlines"))
     assert load_target(path) == target
+
+
+CALIBRATED_BEFORE = """\
+# Rates measured by `pocketcnn target calibrate`; [calibration] says where.
+name = "onnxruntime-cpu"
+runtime = "onnxruntime"
+channel_multiple = 8
+numerics = ["float32", "int8"]
+bandwidth = 11987654321.5
+
+[peak_madds]
+float32 = 51234567890.25
+int8 = 183456789012.0
+
+[[lacks]]
+op = "hardswish"
+why = "no \\"h-swish\\" ä"
+
+[calibration]
+cpu = "A CPU"
+flags = ["avx2", "fma"]
+cores = 2
+system = "Linux"
+architecture = "x86_64"
+runtime = "onnxruntime 1.23"
+threads = 1
+
+[calibration.spread]
+float32 = [50000000000.0, 52000000000.0]
+int8 = [180000000000.0, 184000000000.0]
+bandwidth = [11000000000.0, 12000000000.0]
+"""
+"""As versions before 0.2 wrote it."""
+
+
+def test_a_file_of_an_earlier_version_reads_and_is_written_alike(tmp_path):
+    path = tmp_path / "before.toml"
+    path.write_text(CALIBRATED_BEFORE, encoding="utf-8")
+    target = load_target(path)
+    assert target.calibration.spread["int8"] == (180000000000.0, 184000000000.0)
+    assert target.lacks[0].why == 'no "h-swish" ä'
+    path.write_text(target_toml(target, "again"), encoding="utf-8")
+    assert load_target(path) == target
+    for line in ("bandwidth = 11987654321.5", "float32 = 51234567890.25", "[calibration.spread]", "threads = 1"):
+        assert line in CALIBRATED_BEFORE.splitlines()
+        assert line in path.read_text(encoding="utf-8").splitlines()
 
 
 def test_the_limits_of_a_device_are_those_of_a_budget_that_sets_none():

@@ -1,10 +1,10 @@
 import pytest
 import torch
 from torch import nn
-from training_support import QUICK, Digits, small_net
 
 from pocketcnn.training import evaluate, recalibrate, train
 from pocketcnn.training.batch_norm import StatisticsWarmup, warmed_statistics
+from tests.support.training import QUICK, Digits, small_net
 
 
 def slow_net() -> nn.Sequential:

@@ -2,9 +2,9 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_support import Digits
 
 from pocketcnn.training.batches import ShuffledBatches, training_loader
+from tests.support.training import Digits
 
 
 @given(samples=st.integers(1, 200), size=st.integers(1, 40), epoch=st.integers(0, 3), data=st.data())

@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from training_support import QUICK, CtrlC, Digits, course, same_weights, small_net
 
 import pocketcnn.models as zoo
 from pocketcnn.errors import Interrupted, UsageError
@@ -25,6 +24,7 @@ from pocketcnn.models.nasnet import AUXILIARY_WEIGHT, NASNet, Plan
 from pocketcnn.training import distil, train
 from pocketcnn.training.demands import Demands
 from pocketcnn.training.objective import Objective
+from tests.support.training import QUICK, CtrlC, Digits, course, same_weights, small_net
 
 TRAIN, FEW, VAL = Digits(0, 161), Digits(0, 64), Digits(161, 240)  # 5 and 2 steps of 32 images an epoch
 IMAGES = torch.stack([VAL[index][0] for index in range(32)])

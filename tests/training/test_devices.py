@@ -1,11 +1,11 @@
 import pytest
 import torch
 from torch import nn
-from training_support import small_net
 
 from pocketcnn.errors import UsageError
 from pocketcnn.training.devices import Precision, choose_device, choose_memory_format, device_of, placed
 from pocketcnn.training.rng import preserved_rng, rng_state, seed_everything, set_rng_state
+from tests.support.training import small_net
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

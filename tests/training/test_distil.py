@@ -3,13 +3,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from training_support import QUICK, Digits, small_net
 
 from pocketcnn.errors import UsageError
 from pocketcnn.training import distil, evaluate, predict_logits, train
 from pocketcnn.training.distil import distillation_loss
 from pocketcnn.training.lesson import Lesson
 from pocketcnn.training.objective import Objective
+from tests.support.training import QUICK, Digits, small_net
 
 
 def test_the_loss_is_the_formula() -> None:
@@ -66,7 +66,7 @@ def test_a_student_comes_to_agree_with_its_teacher() -> None:
 
     student = small_net(8)
     before = distillation_loss(predict_logits(student, val_set), target, 4.0)
-    recipe = QUICK.with_(epochs=10, distillation_weight=1.0)
+    recipe = QUICK.with_(epochs=14, distillation_weight=1.0)
     result = distil(student, teacher, WrongLabels(0, 600), val_set, recipe)
     after = distillation_loss(predict_logits(student, val_set), target, 4.0)
     assert after < 0.25 * before

@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from training_support import QUICK, CtrlC, Digits, course, same_weights, small_net
 
 from pocketcnn.errors import Interrupted, UsageError
 from pocketcnn.graph import GraphNetwork, capture
@@ -15,6 +14,7 @@ from pocketcnn.training.distil import attention_loss, attention_map, distillatio
 from pocketcnn.training.feature_maps import feature_maps, last_of_each_resolution, tapped
 from pocketcnn.training.lesson import Lesson, matched
 from pocketcnn.training.objective import Objective
+from tests.support.training import QUICK, CtrlC, Digits, course, same_weights, small_net
 
 IMAGES = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(6)

@@ -1,9 +1,9 @@
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from training_support import small_net
 
 from pocketcnn.training.ema import NetworkAverage, decay_at
+from tests.support.training import small_net
 
 
 def wander(network: nn.Module, generator: torch.Generator) -> None:

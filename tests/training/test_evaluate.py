@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, recall_score, top_k_accuracy_score
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
-from training_support import Digits, small_net
 
 from pocketcnn.errors import UsageError
 from pocketcnn.training import evaluate, predict_logits, wilson_interval
+from tests.support.training import Digits, small_net
 
 
 class Lookup(nn.Module):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from torch import Tensor
-from training_support import QUICK, Digits, course, same_weights, small_net
 
 from pocketcnn.training import train
 from pocketcnn.training.interrupt import StopRequested, deferred_interrupts
+from tests.support.training import QUICK, Digits, course, same_weights, small_net
 
 RECIPE = QUICK.with_(epochs=10, workers=2)
 
@@ -29,7 +29,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from test_interrupt import RECIPE, SlowDigits
-from training_support import Digits, small_net
+from tests.support.training import Digits, small_net
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.training import ConsoleProgress, train
 try:

@@ -1,10 +1,10 @@
 import pytest
 import torch
 from torch import nn
-from training_support import small_net
 
 from pocketcnn.training import Recipe
 from pocketcnn.training.optimizer import build_optimizer, parameter_groups
+from tests.support.training import small_net
 
 
 def test_norms_and_biases_have_no_weight_decay() -> None:

@@ -2,9 +2,9 @@ import io
 
 import torch
 from rich.console import Console
-from training_support import QUICK, Digits, small_net
 
 from pocketcnn.training import ConsoleProgress, EpochRecord, train
+from tests.support.training import QUICK, Digits, small_net
 
 
 def test_in_a_log_it_is_one_line_an_epoch() -> None:

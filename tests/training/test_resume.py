@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from torch import nn
-from training_support import QUICK, Crash, CtrlC, Digits, Notes, course, same_weights, small_net
 
 from pocketcnn.errors import Interrupted, PocketcnnError, UsageError
 from pocketcnn.training import Progress, Recipe, TrainResult, train
 from pocketcnn.training.checkpoint import checkpoints
+from tests.support.training import QUICK, Crash, CtrlC, Digits, Notes, course, same_weights, small_net
 
 TRAIN, VAL = Digits(0, 161, noise=0.2), Digits(161, 240)  # 161 = 5 * 32 + 1: the lone last sample is left out
 STEPS = 5

@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from training_support import QUICK, Digits, small_net
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.training import Recipe, train
 from pocketcnn.training.slimming import ScalePenalty, normalization_scales
+from tests.support.training import QUICK, Digits, small_net
 
 STRENGTH = 0.01
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from training_support import QUICK, Digits, Notes, small_net
 
 from pocketcnn.training import EpochRecord, train
 from pocketcnn.training.tensorboard import ScalarLog, scalar_log
+from tests.support.training import QUICK, Digits, Notes, small_net
 
 RECORD = EpochRecord(epoch=1, loss=1.0, learning_rate=0.1, val_loss=1.0, val_accuracy=0.5, seconds=1.0)
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 from torch import nn
-from training_support import small_net
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.models import create
 from pocketcnn.training.transfer import with_classes
+from tests.support.training import small_net
 
 NAMES = ("cat", "dog", "bird")
 

@@ -1,1 +1,1 @@
-"""The figures of `benchmarks/compression/arithmetic.py`: whole networks, single operators, the page."""
+"""The figures of `benchmarks.compression.arithmetic`: whole networks, single operators, the page."""

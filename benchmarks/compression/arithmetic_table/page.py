@@ -7,7 +7,7 @@ TITLE = "# The integer arithmetic beside ONNX Runtime"
 
 
 def page(document: Mapping[str, Any]) -> str:
-    """The page of a document as `benchmarks/compression/arithmetic.py` writes it."""
+    """The page of a document as `benchmarks.compression.arithmetic` writes it."""
     return "\n".join([*_head(document), "", *_networks(document), "", *_operators(document)]) + "\n"
 
 
@@ -17,7 +17,7 @@ def _head(document: Mapping[str, Any]) -> list[str]:
     return [
         TITLE,
         "",
-        "Made by `python benchmarks/compression/arithmetic.py`: EfficientNet-Lite with its ImageNet weights on "
+        "Made by `python -m benchmarks.compression.arithmetic`: EfficientNet-Lite with its ImageNet weights on "
         f"{judged} crops of {len(crops['photographs'])} photographs, calibrated on {seen} others, in ONNX Runtime "
         f"{document['onnxruntime']} and torch {document['torch']} on {document['machine']['cpu']}. What is computed, "
         "and why the runtime differs by a step: "

@@ -7,9 +7,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from automatic_table.methods import METHODS
-from automatic_table.peer import PeerFailed
-from automatic_table.task import TARGET, Task
+from benchmarks.compression.automatic_table.methods import METHODS
+from benchmarks.compression.automatic_table.peer import PeerFailed
+from benchmarks.compression.automatic_table.task import TARGET, Task
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.cost import count
 from pocketcnn.errors import BudgetNotMet

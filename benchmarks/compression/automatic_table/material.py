@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from automatic_table.setting import Setting
+from benchmarks.compression.automatic_table.setting import Setting
 from pocketcnn.data import handwritten
 from pocketcnn.models import create
 from pocketcnn.models.resnet import Plan, ResNet, Stage

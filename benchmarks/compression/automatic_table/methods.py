@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from automatic_table.peer import torch_pruning
-from automatic_table.task import Task, table_clock
+from benchmarks.compression.automatic_table.peer import torch_pruning
+from benchmarks.compression.automatic_table.task import Task, table_clock
 from pocketcnn.compression.amc import AmcSettings, UntrainedAccuracy, amc
 from pocketcnn.compression.bounds import Measure
 from pocketcnn.compression.contest import best_after_tuning

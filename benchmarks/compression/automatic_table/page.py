@@ -6,7 +6,7 @@ from itertools import product
 from statistics import mean, stdev
 from typing import Any
 
-from automatic_table.setting import DATASETS, NETWORKS, RESOURCES, SETTINGS, SHARES
+from benchmarks.compression.automatic_table.setting import DATASETS, NETWORKS, RESOURCES, SETTINGS, SHARES
 
 Document = Mapping[str, Any]
 UNPRUNED = "unpruned"
@@ -22,7 +22,7 @@ def page(documents: Sequence[Document]) -> str:
     lines = [
         "# Automatic compression to a budget",
         "",
-        "Made by `python benchmarks/compression/automatic.py`, one line of `automatic.jsonl` a cell. Every method narrows the "
+        "Made by `python -m benchmarks.compression.automatic`, one line of `automatic.jsonl` a cell. Every method narrows the "
         "same trained network to the same bound; batch norms get their statistics again, and all are then fine-tuned by the same "
         "recipe against the unpruned network. `rank`, `netadapt` and `amc` are the strategies of `pocketcnn compress`. "
         "`uniform` takes the same share of every layer, `random` shares drawn at random, `greedy` shares by the sensitivity of "

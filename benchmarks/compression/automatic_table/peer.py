@@ -1,9 +1,9 @@
 """Torch-Pruning at the same bound."""
 
 import torch
-from torch_pruning_peer import narrowed, told
 
-from automatic_table.task import Task
+from benchmarks.compression.automatic_table.task import Task
+from benchmarks.compression.torch_pruning_peer import narrowed, told
 from pocketcnn.errors import BudgetNotMet
 from pocketcnn.graph import Graph
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from recipes_in_steps import ADAM, in_steps
-
+from benchmarks.compression.recipes_in_steps import ADAM, in_steps
 from pocketcnn.compression.amc.agent import AgentSettings
 from pocketcnn.training import Recipe
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from automatic_table.material import Images
-from automatic_table.setting import Setting
+from benchmarks.compression.automatic_table.material import Images
+from benchmarks.compression.automatic_table.setting import Setting
 from pocketcnn.compression.bounds import Measure, clock
 from pocketcnn.compression.prune import PruneSettings
 from pocketcnn.compression.resource import MADDS, Resource, latency_on

@@ -14,7 +14,7 @@ def page(found: Mapping[str, Any]) -> str:
     lines = [
         "# What a teacher adds",
         "",
-        f"Made by `python benchmarks/compression/distillation.py`. Student: {_in_words(found['student'])}, "
+        f"Made by `python -m benchmarks.compression.distillation`. Student: {_in_words(found['student'])}, "
         f"{found['student_params']:,} parameters. Teachers: {_in_words(found['teacher'])}, {found['teacher_params']:,} "
         f"parameters; they saw the student's {found['labelled']} labelled images and no others, and are right on "
         f"{mean(map(mean, found['peers'])):.2%} of the test images. The well-taught teacher saw {found['more']} labelled "

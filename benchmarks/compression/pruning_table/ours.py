@@ -2,12 +2,12 @@
 
 from functools import partial
 
+from benchmarks.compression.pruning_table.task import Failed, Method, Task
 from pocketcnn.compression.importance import CRITERIA
 from pocketcnn.compression.prune import PruneSettings, plan
 from pocketcnn.compression.reconstruction import reconstruct
 from pocketcnn.errors import BudgetNotMet
 from pocketcnn.graph import Graph
-from pruning_table.task import Failed, Method, Task
 
 
 def pruned(task: Task, *, criterion: str, spread: str = "global", mend: bool = False) -> Graph:

@@ -30,7 +30,7 @@ after fine-tuning, and in the second table before it, when only the batch norms 
 images. Torch-Pruning runs in the same process on the same trained networks, its importances as they come, one global ranking,
 in fifty steps until the bound is kept.
 
-`python benchmarks/compression/pruning.py` writes this page; {told["seconds"] // 60} minutes on {machine}, one thread."""
+`python -m benchmarks.compression.pruning` writes this page; {told["seconds"] // 60} minutes on {machine}, one thread."""
 
 
 def _reading(rows: Sequence[Row]) -> str:

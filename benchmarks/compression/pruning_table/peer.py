@@ -5,10 +5,10 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch_pruning_peer import narrowed, told
 
+from benchmarks.compression.pruning_table.task import Failed, Method, Task
+from benchmarks.compression.torch_pruning_peer import narrowed, told
 from pocketcnn.graph import Graph
-from pruning_table.task import Failed, Method, Task
 
 SEEN = 1
 """Batches of 64 images that its Taylor importance sees anew at each step."""

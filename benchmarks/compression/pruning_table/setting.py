@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from recipes_in_steps import ADAM, in_steps
-
+from benchmarks.compression.recipes_in_steps import ADAM, in_steps
 from pocketcnn.training import Recipe
 
 SHARES = (0.7, 0.5, 0.3)

@@ -1,1 +1,1 @@
-"""The parts of `benchmarks/compression/quantization.py`: subjects, our ways to quantize, those of others, the page."""
+"""The parts of `benchmarks.compression.quantization`: subjects, our ways to quantize, those of others, the page."""

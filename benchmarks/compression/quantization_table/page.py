@@ -26,7 +26,7 @@ def page(document: Mapping[str, Any]) -> str:
     lines = [
         "# Quantization, beside ONNX Runtime's static quantizer and NNCF",
         "",
-        "Made by `python benchmarks/compression/quantization.py`: the same float ONNX files and the same calibration images "
+        "Made by `python -m benchmarks.compression.quantization`: the same float ONNX files and the same calibration images "
         f'for all, every file judged in ONNX Runtime on {machine["cpu"]}. "Lost" is the float network\'s top-1 accuracy '
         "minus the quantized one's, in points, mean ± standard deviation over seeds of the training, in "
         "brackets the worst seed; a negative figure is a gain. ONNX Runtime and NNCF quantize per channel, in QDQ form.",

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from arithmetic_table.photographs import pretrained
 from torch import Tensor
 
 import pocketcnn as pc
+from benchmarks.compression.arithmetic_table.photographs import pretrained
 from pocketcnn.graph import Graph, GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.models import network_options
 from pocketcnn.training import Recipe, train

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quantization_table.subjects import Subject
 from torch import Tensor
 
 import pocketcnn as pc
+from benchmarks.compression.quantization_table.subjects import Subject
 from pocketcnn.compression.quantization import QuantizeSettings, quantize
 from pocketcnn.compression.quantization.mixed_precision import weight_bytes
 from pocketcnn.graph import GraphNetwork, for_inference, predictions

@@ -16,7 +16,7 @@ def page(found: Found) -> str:
         [
             "# What a network takes in a file",
             "",
-            "Made by `python benchmarks/compression/storage.py`. Every file is the whole model file, header, shapes "
+            "Made by `python -m benchmarks.compression.storage`. Every file is the whole model file, header, shapes "
             "and names "
             "included, in bytes (kB and MB are powers of ten); every figure is of the network that `pocketcnn.load` "
             "read from it. "

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from quantization_table.data import SIDE, Labelled, Split, labelled
 from torch import Tensor, nn
 
 import pocketcnn as pc
+from benchmarks.compression.quantization_table.data import SIDE, Labelled, Split, labelled
 from pocketcnn.compression.coding import CodeSettings, deep_compress
 from pocketcnn.graph import GraphNetwork, capture, predictions
 from pocketcnn.training import Recipe, train

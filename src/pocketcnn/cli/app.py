@@ -22,6 +22,7 @@ from pocketcnn.cli.predict import predict
 from pocketcnn.cli.search import search
 from pocketcnn.cli.target import target
 from pocketcnn.cli.train import train
+from pocketcnn.cli.verb import Verb
 
 PLAIN_HELP = None
 """Without rich, whose import would double the time that `--help` takes."""
@@ -35,19 +36,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-app.command()(fit)
+app.command(cls=Verb)(fit)
 app.add_typer(data, name="data")
-app.command()(models)
-app.command()(train)
-app.command("eval")(evaluate)
-app.command()(predict)
-app.command()(search)
-app.command()(compress)
-app.command()(export)
-app.command()(bench)
-app.command()(inspect)
+app.command(cls=Verb)(models)
+app.command(cls=Verb)(train)
+app.command("eval", cls=Verb)(evaluate)
+app.command(cls=Verb)(predict)
+app.command(cls=Verb)(search)
+app.command(cls=Verb)(compress)
+app.command(cls=Verb)(export)
+app.command(cls=Verb)(bench)
+app.command(cls=Verb)(inspect)
 app.add_typer(target, name="target")
-app.command()(doctor)
+app.command(cls=Verb)(doctor)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,15 +1,17 @@
 """`pocketcnn bench`: networks on runtimes, side by side."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import parse_input
-from pocketcnn.cli.sources import MODEL, is_file, kind_of, load_network, named_network
 from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.models.libraries import is_library_name
+from pocketcnn.pipeline.choices import NUMERICS, RUNTIMES, listed
+from pocketcnn.pipeline.networks import is_file
 
 if TYPE_CHECKING:
     from pocketcnn.pipeline.bench import BenchResult, Subject
@@ -22,12 +24,15 @@ def bench(
         typer.Argument(metavar="FILE_OR_NAME...", help="Model files, files of a runtime, or networks of the zoo."),
     ],
     runtime: Annotated[
-        str | None, typer.Option(help="What runs them: names with commas between, or all. The default suits each file.")
+        str | None,
+        typer.Option(
+            help=f"What runs them: {listed(RUNTIMES)}, several with commas between, or all. The default suits each file."
+        ),
     ] = None,
     threads: Annotated[str, typer.Option(help="Numbers of threads to try: 1, or 1,2.")] = "1",
     numerics: Annotated[
         str | None,
-        typer.Option(help="float32, int8 or both; float networks are quantized. Without it, as the file is."),
+        typer.Option(help=f"{', '.join(NUMERICS)} or both; float networks are quantized. Without it, as the file is."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images in one call, for the throughput.")] = 1,
     images: Annotated[
@@ -68,7 +73,7 @@ def bench(
         from pocketcnn.report.bench import write_bench_page
 
         write_bench_page(found.lines, found.notes, found.machine, html)
-    output.json(document(found))
+    output.json(found.as_dict())
     show(output, found)
 
 
@@ -95,28 +100,12 @@ def _pictures(folder: Path | None) -> list[Path]:
 
 
 def _subject(name: str, input_text: str, width: float, classes: int) -> "Subject":
-    """What a word on the command line means.
+    """What a word on the command line means; the other options are for networks by name, see `option_rules`."""
+    from pocketcnn.pipeline.bench import subject_of
 
-    Raises:
-        UsageError: there is no such file or network, or no runtime reads such files.
-        PocketcnnError: a model file is damaged.
-    """
-    from pocketcnn.pipeline.bench import Subject
-    from pocketcnn.runtimes import get_runtime, runtime_names
-
-    path = Path(name)
-    if not is_file(name):
-        network = named_network(name, parse_input(input_text), width=width, classes=classes)
-        return Subject(name, network, fresh=True)
-    kinds = {get_runtime(each).suffix for each in runtime_names()} - {MODEL}
-    if kind_of(path, MODEL, *sorted(kinds)) == MODEL:
-        return Subject(name, load_network(path))
-    return Subject(name, artefact=path)
-
-
-def document(found: "BenchResult") -> dict[str, Any]:
-    """The comparison for JSON; times in seconds."""
-    return {"entries": found.lines, "notes": found.notes, "machine": found.machine}
+    if is_file(name):
+        return subject_of(name)
+    return subject_of(name, parse_input(input_text), width=1.0 if is_library_name(name) else width, classes=classes)
 
 
 def show(output: Output, found: "BenchResult") -> None:

@@ -8,11 +8,10 @@ import typer
 from pocketcnn.cli.options import BudgetText, Data, Effort, Json, RecipeFile, Teachers, Width, writable_folder
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
-from pocketcnn.cli.parent import parent_of
 from pocketcnn.cli.shapes import parse_size
-from pocketcnn.cli.sources import load_network
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_bytes
+from pocketcnn.pipeline.choices import COMPRESS_STRATEGIES, CRITERIA, SPREADS, joined, listed
 
 MODEL = ".safetensors"
 
@@ -58,26 +57,27 @@ def compress(
     ] = None,
     strategy: Annotated[
         str,
-        typer.Option(
-            help="How much of each layer to prune: rank (all channels at once), netadapt (layer after layer, each choice "
-            "tried by a short training) or amc (learned by reinforcement)."
-        ),
+        typer.Option(help=f"How much of each layer to prune: {listed(COMPRESS_STRATEGIES)}."),
     ] = "rank",
     stages: Annotated[
-        int | None, typer.Option(min=1, help="Stages of pruning with recovery after each; 1 or 2 if not given.")
+        int | None,
+        typer.Option(
+            min=1, help="Stages of pruning with recovery after each, with the strategy rank; 1 or 2 if not given."
+        ),
     ] = None,
-    criterion: Annotated[
-        str, typer.Option(help="What a channel is worth: energy, magnitude, bn_scale, taylor, fpgm or random.")
-    ] = "energy",
+    criterion: Annotated[str, typer.Option(help=f"What a channel is worth: {listed(CRITERIA)}.")] = "energy",
     spread: Annotated[
         str,
         typer.Option(
-            help="global ranks all channels together, uniform takes the same share from every layer, sensitive less from "
-            "layers that cost more accuracy, best tries all three by a short training."
+            help="Where the channels go, with the strategy rank: "
+            f"{joined([f'{name} {words}' for name, words in SPREADS.items()], 'and')}."
         ),
     ] = "global",
     reconstruct: Annotated[
-        bool, typer.Option(help="Fit the layers that read removed channels before they are fine-tuned.")
+        bool,
+        typer.Option(
+            help="With the strategy rank, fit the layers that read removed channels before they are fine-tuned."
+        ),
     ] = True,
     resolution: Annotated[
         str | None, typer.Option(metavar="HxW", help="Smaller images for the smaller network: 96 or 96x128.")
@@ -120,7 +120,10 @@ def compress(
     from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.pipeline.compress import compress as compress_to_budget
     from pocketcnn.pipeline.method import Method
+    from pocketcnn.pipeline.networks import load_network
+    from pocketcnn.pipeline.recipes import without_duration
     from pocketcnn.pipeline.strategies import check_strategy
+    from pocketcnn.pipeline.trained_network import trained_network
     from pocketcnn.targets import Budget
     from pocketcnn.training import Recipe
 
@@ -150,9 +153,19 @@ def compress(
         code=code,
     )
     teachers = [load_network(path) for path in teacher or ()]
-    folder = results_folder(out)
+    folder, changed = results_folder(out), Recipe.from_toml(recipe) if recipe else None
     with resumed_by_the_same_command(folder):
-        parent = parent_of(network, data, folder / "parent", output, width=width, size=size, seed=seed, recipe=recipe)
+        parent = trained_network(
+            network,
+            data,
+            folder / "parent",
+            width=width,
+            size=parse_size(size) if size else None,
+            recipe=changed,
+            seed=seed,
+            progress_for=output.progress,
+            say=output.say,
+        )
         result = compress_to_budget(
             parent,
             data,
@@ -163,7 +176,7 @@ def compress(
             strategy=strategy,
             method=method,
             teachers=teachers,
-            recipe=Recipe.from_toml(recipe) if recipe else None,
+            recipe=without_duration(changed),
             progress_for=stage_progress,
             say=output.say,
             command=command_line("compress", (network, str(data), *flags), {**options, "recipe": recipe}),

@@ -7,6 +7,7 @@ import typer
 
 from pocketcnn.cli.options import Data, Json
 from pocketcnn.cli.output import Output
+from pocketcnn.cli.verb import Verb
 
 if TYPE_CHECKING:
     from pocketcnn.data import ImageFolder
@@ -16,7 +17,7 @@ data = typer.Typer(help="Make a sample folder of images, or check your own.", no
 PROBLEMS_SHOWN = 20
 
 
-@data.command()
+@data.command(cls=Verb)
 def digits(
     out: Annotated[Path, typer.Option("--out", help="Folder to write to: a new or empty one.")],
     as_json: Json = False,
@@ -37,10 +38,12 @@ def digits(
     output.print(f"{out}: {images} images")
 
 
-@data.command()
+@data.command(cls=Verb)
 def check(
     data: Data,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, if the folder is not split.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the split, if the folder is not split; 0 if not given.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="List every finding, not only the first ones.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -53,9 +56,11 @@ def check(
       pocketcnn data check photos
     """
     from pocketcnn.data import infer_contract, scan
+    from pocketcnn.data.folder import check_seed
 
     output = Output(as_json)
-    folder = scan(data, seed=seed)
+    folder = scan(data, seed=seed or 0)
+    check_seed(folder, seed)
     contract = infer_contract(folder)
     splits = {name: dict(zip(folder.classes, folder.class_counts(name), strict=True)) for name in folder.splits}
     output.json(

@@ -7,22 +7,18 @@ import typer
 
 from pocketcnn.cli.options import Data, Json
 from pocketcnn.cli.output import Output, percent
-from pocketcnn.cli.scores import confused, figures_of
-from pocketcnn.cli.sources import Classifier, check_classes, load_classifier
-from pocketcnn.errors import UsageError
+from pocketcnn.pipeline.choices import SPLITS, listed
 
 if TYPE_CHECKING:
-    from pocketcnn.data import ImageFolder
     from pocketcnn.training import Evaluation
 
-SPLITS = ("test", "val", "train", "all")
 PAIRS_SHOWN = 10
 
 
 def evaluate(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file, or ONNX file beside its sidecar.")],
     data: Data,
-    split: Annotated[str, typer.Option(help="The images: test, val, train or all.")] = "test",
+    split: Annotated[str, typer.Option(help=f"The images: {listed(SPLITS)}.")] = "test",
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Seed of the split; that of the training, as the model file says, if not given."),
@@ -39,37 +35,12 @@ def evaluate(
     Example:
       pocketcnn eval fitted/model.onnx photos --split test
     """
-    from pocketcnn.data import scan
+    from pocketcnn.pipeline.evaluate_folder import evaluate_folder
 
-    if split not in SPLITS:
-        raise UsageError(f"There is no split '{split}'; choose one of {', '.join(SPLITS)}.")
     output = Output(as_json)
-    classifier = load_classifier(file)
-    folder = scan(data, seed=classifier.seed if seed is None else seed)
-    check_classes(classifier, folder)
-    for note in folder.notes:
-        output.say(note)
-    if classifier.data not in (None, folder.fingerprint):
-        output.say(f"{data} does not hold the images that {file} was trained on, or not as they were then.")
-    found = evaluated(classifier, folder, split)
-    output.json(
-        {"file": file, "data": data, "fingerprint": folder.fingerprint, "split": split}
-        | figures_of(found, classifier.classes)
-    )
-    _print(output, found, classifier.classes)
-
-
-def evaluated(classifier: Classifier, folder: "ImageFolder", split: str) -> "Evaluation":
-    """The network on one split of the folder, or on all images of it."""
-    from pocketcnn import training
-    from pocketcnn.data import ImageDataset
-
-    chosen = folder.splits.values() if split == "all" else [folder.splits[split]]
-    label = {name: index for index, name in enumerate(classifier.classes)}
-    samples = [
-        sample._replace(label=label[folder.classes[sample.label]]) for samples in chosen for sample in samples
-    ]  # a network of others may have its classes in another order
-    return training.evaluate(classifier.module, ImageDataset(samples, classifier.contract))
+    found = evaluate_folder(file, data, split=split, seed=seed, say=output.say)
+    output.json({"file": file, "data": data, **found.as_dict()})
+    _print(output, found.evaluation, found.classes)
 
 
 def _print(output: Output, found: "Evaluation", classes: tuple[str, ...]) -> None:
@@ -84,6 +55,8 @@ def _print(output: Output, found: "Evaluation", classes: tuple[str, ...]) -> Non
         for name, row, share in zip(classes, found.confusion, found.recall, strict=True)
     ]
     output.table(("class", ">images", ">recall"), rows, title="Recall of each class")
+    from pocketcnn.pipeline.evaluate_folder import confused
+
     pairs = confused(found, classes)
     if pairs:
         output.table(("true class", "taken for", ">images"), pairs[:PAIRS_SHOWN], title="Most confused")

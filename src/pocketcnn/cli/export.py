@@ -7,12 +7,12 @@ import typer
 
 from pocketcnn.cli.options import Json
 from pocketcnn.cli.output import Output
-from pocketcnn.cli.sources import load_network
+from pocketcnn.pipeline.choices import EXPORT_FORMATS, listed
 
 
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file (.safetensors).")],
-    to: Annotated[str, typer.Option("--to", help="The format: onnx, openvino, litert, ncnn or executorch.")] = "onnx",
+    to: Annotated[str, typer.Option("--to", help=f"The format: {listed(EXPORT_FORMATS)}.")] = "onnx",
     out: Annotated[Path | None, typer.Option("--out", help="The file to write; beside FILE if not given.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -25,14 +25,15 @@ def export(
       pocketcnn export fitted/model.safetensors --to onnx --out model.onnx
       pocketcnn export fitted/model.safetensors --to litert --out model.tflite
     """
-    output = Output(as_json)
-    network = load_network(file)
     from pocketcnn.pipeline.export import default_path, numerics_name, runtime_of_format
     from pocketcnn.pipeline.export import export as export_network
+    from pocketcnn.pipeline.networks import load_network
     from pocketcnn.pipeline.sidecar import sidecar_path
     from pocketcnn.runtimes.base import artefact_files
     from pocketcnn.targets.units import format_bytes
 
+    output = Output(as_json)
+    network = load_network(file)
     path = export_network(network, to, out or default_path(file, to))
     files = artefact_files(runtime_of_format(to), path)
     size, numerics = sum(each.stat().st_size for each in files), numerics_name(network)

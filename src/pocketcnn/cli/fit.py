@@ -7,7 +7,6 @@ import typer
 from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Seed, Teachers
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
-from pocketcnn.cli.sources import load_network
 
 
 def fit(
@@ -35,8 +34,8 @@ def fit(
     """
     from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.models import network_options
-    from pocketcnn.pipeline.candidates import NETWORKS
     from pocketcnn.pipeline.fit import fit as fit_to_budget
+    from pocketcnn.pipeline.networks import load_network
     from pocketcnn.training import Recipe
 
     for name in network or ():
@@ -52,7 +51,7 @@ def fit(
             out,
             effort=effort,
             seed=seed,
-            networks=network or NETWORKS,
+            networks=network or None,
             teachers=teachers,
             recipe=Recipe.from_toml(recipe) if recipe else None,
             progress_for=stage_progress,

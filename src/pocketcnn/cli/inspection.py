@@ -1,66 +1,21 @@
-"""What `pocketcnn inspect` says of a network: as one document, and as tables."""
+"""What `pocketcnn inspect` says of a network, as tables."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import format_shape
-from pocketcnn.cost.cost import DEFINITIONS, Cost, LayerCost
 
 if TYPE_CHECKING:
-    from pocketcnn.cost import PatchPlan
+    from pocketcnn.cost import Cost, LayerCost
     from pocketcnn.graph import GraphNetwork
+    from pocketcnn.pipeline.inspect import Inspection
 
 
-def document(source: str, network: "GraphNetwork", cost: Cost, plans: "Sequence[PatchPlan]") -> dict[str, Any]:
-    """Everything, for JSON: bytes, and shares from 0 to 1."""
-    from pocketcnn.cost.patches import best_of
-
-    best = best_of(plans)
-    return {
-        "source": source,
-        **header(network),
-        "definitions": DEFINITIONS,
-        "cost": {
-            **{name: value for name, value in asdict(cost).items() if name != "layers"},
-            "flops": cost.flops,
-            "intensity": cost.intensity,
-            "layers": [_layer(layer, cost) for layer in cost.layers],
-        },
-        "patches": {"best": best and asdict(best), "plans": [asdict(plan) for plan in plans]},
-    }
-
-
-def header(network: "GraphNetwork") -> dict[str, Any]:
-    """What travels with the graph."""
-    numerics = network.numerics
-    return {
-        "info": network.info,
-        "input_shape": network.graph.input_shape,
-        "output_shape": network.graph.output_shape,
-        "weight_bits": {name: form.bits for name, form in numerics.weights.items()},
-        "activation_bits": {name: form.bits for name, form in numerics.activations.items()},
-    }
-
-
-def _layer(layer: LayerCost, cost: Cost) -> dict[str, Any]:
-    access = layer.memory_access_bytes
-    return {
-        **asdict(layer),
-        "flops": layer.flops,
-        "params_share": layer.params / cost.params if cost.params else 0.0,
-        "weight_share": layer.weight_bytes / cost.weight_bytes if cost.weight_bytes else 0.0,
-        "memory_access_bytes": access,
-        "memory_access_share": access / cost.memory_access_bytes if cost.memory_access_bytes else 0.0,
-        "intensity": layer.intensity,
-        "live_share": layer.live_bytes / cost.peak_activation_bytes,
-    }
-
-
-def show(output: Output, network: "GraphNetwork", cost: Cost, plans: "Sequence[PatchPlan]") -> None:
-    """The same for people."""
-    output.table(("", ""), [*_about(network), *_totals(cost), ("patch-wise first stage", _patches(cost, plans))])
+def show(output: Output, found: "Inspection") -> None:
+    """All of it, for people."""
+    network, cost = found.network, found.cost
+    output.table(("", ""), [*_about(network), *_totals(cost), ("patch-wise first stage", _patches(found))])
     if network.info.lineage:
         stages = [(stage.name, _figures(stage.figures), stage.seed) for stage in network.info.lineage]
         output.table(("stage", "figures", ">seed"), stages, title="Lineage")
@@ -69,10 +24,10 @@ def show(output: Output, network: "GraphNetwork", cost: Cost, plans: "Sequence[P
         *(">memory access", ">intensity", ">live memory"),
     )
     output.table(headings, [_row(layer, cost) for layer in cost.layers], title="Layers")
-    output.table(("", ""), list(DEFINITIONS.items()), title="What the figures mean")
+    output.table(("", ""), list(found.as_dict()["definitions"].items()), title="What the figures mean")
 
 
-def _row(layer: LayerCost, cost: Cost) -> tuple[str, ...]:
+def _row(layer: "LayerCost", cost: "Cost") -> tuple[str, ...]:
     from pocketcnn.targets.units import format_bytes, format_count
 
     return (
@@ -108,7 +63,7 @@ def _input(network: "GraphNetwork") -> str:
     return f"{shape}, {contract.resize} ({contract.interpolation}), mean {mean}, std {std}"
 
 
-def _totals(cost: Cost) -> list[tuple[str, str]]:
+def _totals(cost: "Cost") -> list[tuple[str, str]]:
     from pocketcnn.targets.units import format_bytes, format_count
 
     return [
@@ -121,11 +76,10 @@ def _totals(cost: Cost) -> list[tuple[str, str]]:
     ]
 
 
-def _patches(cost: Cost, plans: "Sequence[PatchPlan]") -> str:
-    from pocketcnn.cost.patches import best_of
+def _patches(found: "Inspection") -> str:
     from pocketcnn.targets.units import format_bytes, format_percent
 
-    best = best_of(plans)
+    best, cost = found.best_plan, found.cost
     if best is None:
         return "would not lower the peak"
     extra = format_percent(best.extra_madds / cost.madds) if cost.madds else "0 %"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
-from typing import Any
 
 from pocketcnn.cli.output import Output
 from pocketcnn.errors import PocketcnnError, UsageError
@@ -27,41 +26,10 @@ def check_published(out: Output, pattern: str | None) -> None:
         raise UsageError(f"No network with published figures matches '{pattern}'.")
     checked = list(_with_progress(out, check(rows), len(rows)))
     missed = [each for each in checked if each.misses]
-    out.json({"rows": [document(each) for each in checked], "missed": len(missed)})
+    out.json({"rows": [each.as_dict() for each in checked], "missed": len(missed)})
     _print(out, checked)
     if missed:
         raise PocketcnnError("\n".join([_verdict(checked), *map(_complaint, missed)]))
-
-
-def document(checked: Checked) -> dict[str, Any]:
-    """One row for JSON: the published figures, the counts, their relative differences and the verdict."""
-    row, count = checked.row, checked.count
-    return {
-        "paper": row.paper,
-        "variant": row.variant,
-        "input": row.input,
-        "network": row.network or None,
-        "width": row.width,
-        "options": dict(row.options),
-        "params": _figures(count and count.params, row.params, row.printed_params),
-        "madds": _figures(count and count.madds, row.madds, row.printed_madds),
-        "top1": row.top1,
-        "verdict": checked.verdict.value,
-        "misses": list(checked.misses),
-        "doubt": row.doubt.value or None,
-        "reason": row.reason or None,
-        "confidence": row.confidence,
-        "source": row.source,
-    }
-
-
-def _figures(counted: int | None, recounted: int | None, printed: str) -> dict[str, float | None]:
-    return {
-        "counted": counted,
-        "recounted": recounted,
-        "printed_millions": float(printed) if printed else None,
-        "difference": None if counted is None else difference(counted, printed),
-    }
 
 
 def _with_progress(out: Output, checked: Iterator[Checked], total: int) -> Iterator[Checked]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pocketcnn.errors import UsageError
+from pocketcnn.pipeline.choices import EFFORTS, listed
 
 
 def writable_folder(path: Path) -> Path:
@@ -36,7 +37,7 @@ Out = Annotated[
     Path, typer.Option("--out", callback=writable_folder, help="Folder for the results; made if it is not there.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the split of the images and of all that training draws.")]
-Effort = Annotated[str, typer.Option(help="How much to train: quick (to try it out), low, medium or high.")]
+Effort = Annotated[str, typer.Option(help=f"How much to train: {listed(EFFORTS)}.")]
 Width = Annotated[float, typer.Option(help="Width multiplier of a network of the zoo.")]
 Classes = Annotated[int, typer.Option(help="Classes of a network of the zoo.")]
 InputText = Annotated[

@@ -1,12 +1,11 @@
 """What the verbs print: the result on standard output, as tables or as one JSON document; all else on the error stream."""
 
 import json
-import math
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pocketcnn.files import plain
 
 if TYPE_CHECKING:
     from pocketcnn.cli.console import Console
@@ -54,25 +53,6 @@ class Output:
         from pocketcnn.training import ConsoleProgress
 
         return ConsoleProgress(title, _console(stderr=True))
-
-
-def plain(value: object) -> Any:
-    """`value` as JSON knows it: records become objects, paths text, and a number that is none (nan, inf) null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump(mode="json"))
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str | int) or value is None:
-        return value
-    if isinstance(value, PathLike):
-        return fspath(value)
-    if isinstance(value, Sequence | set | frozenset):
-        return [plain(item) for item in value]
-    raise TypeError(f"a {type(value).__name__} has no form in JSON")
 
 
 def percent(share: float) -> str:

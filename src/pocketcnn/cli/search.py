@@ -8,8 +8,14 @@ from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFil
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
 from pocketcnn.errors import UsageError
-
-ONCE_FOR_ALL = "once-for-all"
+from pocketcnn.pipeline.choices import (
+    REWARDS,
+    SEARCH_SPACES,
+    SEARCH_STRATEGIES,
+    ZERO_COST_PROXIES,
+    joined,
+    listed,
+)
 
 
 def search(
@@ -18,16 +24,12 @@ def search(
     out: Out,
     strategy: Annotated[
         str,
-        typer.Option(
-            help="random, evolution, nsga2, halving, nasnet, mnasnet, mobilenetv3 or once-for-all (one training, from which "
-            "networks are taken)."
-        ),
+        typer.Option(help=f"{listed(SEARCH_STRATEGIES)}."),
     ] = "mnasnet",
     space: Annotated[
         str | None,
         typer.Option(
-            help="mobilenet, mobilenet_v3_large, mnasnet, nasnet, shufflenet, scaling:NETWORK, or your own .toml or .py file; "
-            "the strategy's own if not given."
+            help=f"{joined([*SEARCH_SPACES, 'scaling:NETWORK', 'your own .toml or .py file'])}; the strategy's own if not given."
         ),
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Networks that are trained for a short while.")] = 30,
@@ -37,7 +39,7 @@ def search(
     ] = None,
     reward: Annotated[
         str | None,
-        typer.Option(help="accuracy, soft, soft-small or hard (MnasNet's); the strategy's own if not given."),
+        typer.Option(help=f"{listed(REWARDS)} (MnasNet's); the strategy's own if not given."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Epochs of each short training; if not given, the effort says.")
@@ -53,7 +55,7 @@ def search(
     control: Annotated[bool, typer.Option(help="Search at random too, with as many trials, and compare.")] = True,
     first_by: Annotated[
         str | None,
-        typer.Option(help="Begin with the best of many random networks by synflow, naswot, grad_norm or params."),
+        typer.Option(help=f"Begin with the best of many random networks by {listed(ZERO_COST_PROXIES)}."),
     ] = None,
     seed: Seed = 0,
     recipe: RecipeFile = None,
@@ -71,11 +73,11 @@ def search(
       pocketcnn search photos --strategy evolution --space mine.toml --budget "macs<=5M" --workers 4 --out found
     """
     from pocketcnn.cli.stage_progress import stage_progress
-    from pocketcnn.search.strategies import PLANS
+    from pocketcnn.search.strategies import ONCE_FOR_ALL, OPTIONS_READ
     from pocketcnn.training import Recipe
 
-    if strategy not in (names := (*PLANS, ONCE_FOR_ALL)):
-        raise UsageError(f"There is no strategy {strategy!r}; choose {', '.join(names)}.")
+    if strategy not in OPTIONS_READ:
+        raise UsageError(f"There is no strategy {strategy!r}; choose {', '.join(OPTIONS_READ)}.")
     output = Output(as_json)
     given = {"budget": budget, "out": out, "strategy": strategy, "space": space, "trials": trials, "width": width}
     given |= {"reward": reward, "epochs": epochs, "effort": effort, "workers": workers, "ray": ray, "storage": storage}
@@ -117,7 +119,7 @@ def search(
                 workers=workers,
                 ray=ray,
                 storage=storage,
-                control=control,
+                control=None if control else False,
                 first_by=first_by,
                 recipe=changed,
                 progress_for=stage_progress,

@@ -10,6 +10,7 @@ from pocketcnn.cli.target_calibrate import calibrate
 from pocketcnn.cli.target_check import check
 from pocketcnn.cli.target_layers import layers
 from pocketcnn.cli.target_profile import predict, profile
+from pocketcnn.cli.verb import Verb
 
 if TYPE_CHECKING:
     from pocketcnn.targets import Target
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 
 target = typer.Typer(help="Devices: what there are, what networks cost on them.", no_args_is_help=True)
 
-target.command()(check)
-target.command()(calibrate)
-target.command()(layers)
-target.command()(profile)
-target.command()(predict)
+target.command(cls=Verb)(check)
+target.command(cls=Verb)(calibrate)
+target.command(cls=Verb)(layers)
+target.command(cls=Verb)(profile)
+target.command(cls=Verb)(predict)
 
 TargetName = Annotated[str, typer.Argument(metavar="TARGET", help="Name of a target, or its .toml file.")]
 
 
-@target.command("list")
+@target.command("list", cls=Verb)
 def list_all(as_json: Json = False) -> None:
     """List the targets that are shipped.
 
@@ -46,7 +47,7 @@ def list_all(as_json: Json = False) -> None:
     output.table(("target", "runtime", ">threads", "numerics", "note"), rows)
 
 
-@target.command()
+@target.command(cls=Verb)
 def show(target: TargetName, as_json: Json = False) -> None:
     """Print what is known of a target.
 

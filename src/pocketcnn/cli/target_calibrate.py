@@ -36,7 +36,7 @@ def calibrate(
     from pocketcnn.pipeline.calibrate import calibrate as measured
     from pocketcnn.runtimes import StopRule
     from pocketcnn.targets import load_target
-    from pocketcnn.targets.toml_text import target_toml
+    from pocketcnn.targets.target import target_toml
 
     output = Output(as_json)
     found = measured(

@@ -1,17 +1,18 @@
 """`pocketcnn target check`: what a device makes of a network, and the network made over for it."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pocketcnn.cli.options import Classes, InputText, Json, RecipeFile, Width
 from pocketcnn.cli.outcome import resumed_by_the_same_command
 from pocketcnn.cli.output import Output, percent
-from pocketcnn.cli.shapes import format_shape, parse_input
-from pocketcnn.cli.sources import is_file, network_of
+from pocketcnn.cli.shapes import format_shape
+from pocketcnn.cli.sources import network_from
 from pocketcnn.errors import BudgetNotMet, UsageError
+from pocketcnn.pipeline.choices import KERNELS, joined, listed
+from pocketcnn.pipeline.networks import is_file
 
 if TYPE_CHECKING:
     from pocketcnn.graph import GraphNetwork
@@ -32,10 +33,8 @@ def check(
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of images to recover the accuracy with, after --substitute.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of recovery.")] = 10,
-    kernels: Annotated[
-        str, typer.Option(help="What a 5x5 depthwise kernel becomes: pair (two of 3x3) or single (one).")
-    ] = "pair",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of recovery; 10 if not given.")] = None,
+    kernels: Annotated[str, typer.Option(help=f"What a 5x5 depthwise kernel becomes: {listed(KERNELS)}.")] = "pair",
     recipe: RecipeFile = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the split of the images; that of the model file if not given.")
@@ -64,10 +63,10 @@ def check(
 
     output = Output(as_json)
     device = load_target(target)
-    found = network_of(network, parse_input(input_text), width=width, classes=classes)
+    found = network_from(network, input_text, width, classes)
     checked = check_target(found, device)
     made = _made_over(found, target, out, data, epochs, kernels, recipe, seed, output) if out else None
-    output.json(_document(network, checked, made))
+    output.json({"source": network, **checked.as_dict(), **({"made_over": made.as_dict()} if made else {})})
     _print(output, checked)
     if made is not None and out is not None:
         _print_made(output, made, out)
@@ -77,12 +76,10 @@ def check(
 def _check_options(substitute: bool, out: Path | None, data: Path | None, kernels: str, network: str) -> None:
     if substitute and out is None:
         raise UsageError("--substitute needs --out: the model file to write, such as made_over.safetensors.")
-    if not substitute and (out is not None or data is not None):
-        raise UsageError("--out and --data are for --substitute: add it, or leave them out.")
     if out is not None and out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: a model file ends in .safetensors.")
-    if kernels not in ("pair", "single"):
-        raise UsageError(f"--kernels is pair or single, not '{kernels}'.")
+    if kernels not in KERNELS:
+        raise UsageError(f"--kernels is {joined(KERNELS)}, not '{kernels}'.")
     if data is not None and not is_file(network):
         raise UsageError(
             f"'{network}' has no trained weights to recover. Train it first: pocketcnn train {data} --network {network} "
@@ -95,7 +92,7 @@ def _made_over(
     target: str,
     out: Path,
     data: Path | None,
-    epochs: int,
+    epochs: int | None,
     kernels: str,
     recipe: Path | None,
     seed: int | None,
@@ -113,45 +110,11 @@ def _made_over(
             data,
             epochs=epochs,
             seed=seed,
-            kernels="single" if kernels == "single" else "pair",
+            kernels=kernels,  # type: ignore[arg-type] # one of them, see `_check_options`
             recipe=Recipe.from_toml(recipe) if recipe else None,
             progress_for=stage_progress,
             say=output.say,
         )
-
-
-def _document(network: str, checked: "Check", made: "MadeOver | None") -> dict[str, Any]:
-    document = {"source": network, **_check_document(checked)}
-    if made is not None:
-        document["made_over"] = {
-            "changes": made.changes,
-            "left": made.left,
-            "test_accuracy": made.accuracies,
-            "warnings": made.warnings,
-            **_check_document(made.check),
-        }
-    return document
-
-
-def _check_document(checked: "Check") -> dict[str, Any]:
-    estimate = checked.estimate
-    return {
-        **{name: value for name, value in asdict(checked).items() if name not in ("estimate", "limits")},
-        "runs": checked.runs,
-        "passes": checked.passes,
-        "fallen_share": checked.fallen_share,
-        "limits": [
-            {
-                "limit": str(verdict.limit),
-                "value": verdict.figure.value,
-                "kept": verdict.kept,
-                "how": verdict.figure.how,
-            }
-            for verdict in checked.limits
-        ],
-        "estimated_seconds": estimate.seconds if estimate else None,
-        "estimated_fallback_seconds": estimate.fallback_seconds if estimate else None,
-    }
 
 
 def _print(output: Output, checked: "Check") -> None:
@@ -242,12 +205,5 @@ def _accuracy(found: "Accuracy") -> str:
 
 def _conclude(checked: "Check", strict: bool) -> None:
     """Raises `BudgetNotMet` where the network does not run on the target."""
-    missed = [str(verdict) for verdict in checked.limits if not verdict.kept]
-    if not checked.runs_numerics:
-        missed.append(f"it is in {checked.numerics}")
-    if checked.fallen and (strict or checked.fallback is None):
-        missed.append(
-            f"{len(checked.fallen)} layers fall back" if checked.fallback else "nothing runs some of its layers"
-        )
-    if missed:
+    if missed := checked.shortfalls(strict=strict):
         raise BudgetNotMet(f"The network does not run on {checked.target}: {'; '.join(missed)}.")

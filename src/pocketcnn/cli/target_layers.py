@@ -1,16 +1,16 @@
 """`pocketcnn target layers`: what each layer takes on a runtime, beside what it must take."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
-from pocketcnn.cli.shapes import format_shape, parse_input
-from pocketcnn.cli.sources import network_of
+from pocketcnn.cli.shapes import format_shape
+from pocketcnn.cli.sources import network_from
 
 if TYPE_CHECKING:
-    from pocketcnn.targets import Target
     from pocketcnn.targets.bottlenecks import Bottleneck, Bottlenecks
 
 
@@ -34,34 +34,25 @@ def layers(
       pocketcnn target layers shufflenet_v2
       pocketcnn target layers fitted/model.safetensors --target openvino-cpu --top 10
     """
+    from pocketcnn.pipeline.calibrate import with_rates
     from pocketcnn.targets import load_target
     from pocketcnn.targets.bottlenecks import bottlenecks
 
     output = Output(as_json)
     found = load_target(target)
-    graph = network_of(network, parse_input(input_text), width=width, classes=classes).graph
-    measured = bottlenecks(graph, with_rates(found, output), runs=runs)
+    graph = network_from(network, input_text, width, classes).graph
+    measured = bottlenecks(graph, with_rates(found, output.say), runs=runs)
+    if top:
+        measured = replace(measured, layers=tuple(sorted(measured.layers, key=lambda layer: -layer.seconds)[:top]))
     output.json(measured)
-    _print(output, measured, top)
+    _print(output, measured)
 
 
-def with_rates(target: "Target", output: Output) -> "Target":
-    """The target with its rates, measured now if it has none."""
-    if target.runtime is None or (target.peak_madds and target.bandwidth is not None):
-        return target
-    from pocketcnn.pipeline.calibrate import calibrate
-    from pocketcnn.runtimes import StopRule
-
-    output.say(f"Measuring the rates of {target.name} (pocketcnn target calibrate {target.name} keeps them) …")
-    return calibrate(target, StopRule(max_seconds=1.0))
-
-
-def _print(output: Output, found: "Bottlenecks", top: int) -> None:
+def _print(output: Output, found: "Bottlenecks") -> None:
     from pocketcnn.targets.units import format_seconds
 
     headings = ("layer", "operation", ">output", ">time", ">share", ">bound", ">x bound", "why")
-    shown = sorted(found.layers, key=lambda layer: -layer.seconds)[:top] if top else found.layers
-    output.table(headings, [_row(layer) for layer in shown])
+    output.table(headings, [_row(layer) for layer in found.layers])
     output.print(
         f"\n{found.target}, {found.numerics}: {format_seconds(found.seconds)} in layers, "
         f"{format_seconds(found.bound)} at the least; the profiler's clock counts microseconds."

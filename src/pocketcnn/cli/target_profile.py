@@ -7,16 +7,14 @@ import typer
 
 from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
-from pocketcnn.cli.shapes import parse_input
-from pocketcnn.cli.sources import is_file, load_network, named_network
+from pocketcnn.cli.sources import network_from
 from pocketcnn.errors import UsageError
+from pocketcnn.pipeline.choices import NUMERICS, joined
 
 if TYPE_CHECKING:
-    from pocketcnn.graph import GraphNetwork
     from pocketcnn.runtimes.base import Numerics
-    from pocketcnn.targets.latency import LatencyTable, Prediction
+    from pocketcnn.targets.latency import Prediction
 
-FORMS: tuple["Numerics", ...] = ("float32", "int8")
 TABLE = "The file of the latency table; in the user's cache unless given."
 SHOWN = 12
 """Kernels that are listed, the slowest first."""
@@ -26,9 +24,13 @@ def profile(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Name of a target, or its .toml file.")],
     out: Annotated[Path | None, typer.Option("--out", help=TABLE)] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time to measure in all.")] = 300.0,
-    numerics: Annotated[str, typer.Option(help="float32, int8 or both: float32,int8. All unless given.")] = "",
+    numerics: Annotated[
+        str, typer.Option(help=f"{', '.join(NUMERICS)} or both: {','.join(NUMERICS)}. All unless given.")
+    ] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever was measured before.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is measured.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of what is measured; 0, or that of the table that is gone on with.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the building blocks of networks on a target, to predict from.
@@ -53,40 +55,24 @@ def profile(
         table = profile_apart(
             found, path, seconds=seconds, numerics=forms, fresh=fresh, seed=seed, progress=progress.advance
         )
-    output.json(_summary(table, path))
-    output.table(("", ""), [(name, value) for name, value in _summary(table, path).items()])
+    summary = {"table": str(path), **table.summary()}
+    output.json(summary)
+    output.table(("", ""), list(summary.items()))
 
 
 def parse_forms(text: str) -> tuple["Numerics", ...]:
     """The numerics of ``float32,int8``."""
     wanted = [form.strip() for form in text.split(",") if form.strip()]
-    if not set(wanted) <= set(FORMS):
-        raise UsageError(f"--numerics {text}: there are {' and '.join(FORMS)}.")
-    return tuple(form for form in FORMS if form in wanted)
-
-
-def _summary(table: "LatencyTable", path: Path) -> dict[str, object]:
-    ran = [point for point in table.points if point.ran]
-    spreads = sorted((point.p90 - point.p10) / point.median for point in ran) or [0.0]
-    here = table.circumstances
-    return {
-        "table": str(path),
-        "target": table.target,
-        "runtime": f"{here.runtime} {here.version}",
-        "threads": here.threads,
-        "cpu": here.machine.cpu,
-        "seconds": round(table.seconds, 1),
-        **{f"{form} blocks": sum(point.numerics == form for point in ran) for form in table.numerics},
-        "not run": len(table.points) - len(ran),
-        "median spread (p90-p10)": f"{spreads[len(spreads) // 2]:.1%}",
-    }
+    if not set(wanted) <= NUMERICS.keys():
+        raise UsageError(f"--numerics {text}: there are {joined(NUMERICS, 'and')}.")
+    return tuple(form for form in NUMERICS if form in wanted)  # type: ignore[misc] # they are the names of `Numerics`
 
 
 def predict(
     network: Annotated[str, typer.Argument(metavar="FILE_OR_NAME", help="A model file, or a network of the zoo.")],
     target: Annotated[str, typer.Option("--target", help="Name of a target, or its .toml file.")],
     table: Annotated[Path | None, typer.Option("--table", help=TABLE)] = None,
-    numerics: Annotated[str, typer.Option(help="float32 or int8; that of the file unless given.")] = "",
+    numerics: Annotated[str, typer.Option(help=f"{joined(NUMERICS)}; that of the file unless given.")] = "",
     width: Width = 1.0,
     classes: Classes = 1000,
     input_text: InputText = "3x224x224",
@@ -104,36 +90,15 @@ def predict(
     from pocketcnn.targets import load_target, predict_latency
 
     output = Output(as_json)
-    given = _network(network, width, classes, input_text)
+    given = network_from(network, input_text, width, classes)
     forms = parse_forms(numerics)
     if len(forms) > 1:
         raise UsageError(f"--numerics {numerics}: a prediction is for one of them.")
     prediction = predict_latency(
         given, load_target(target), numerics=forms[0] if forms else None, table=table, force=force
     )
-    output.json(_document(network, target, prediction))
+    output.json({"network": network, "target": target, **prediction.as_dict()})
     _print(output, prediction)
-
-
-def _network(name: str, width: float, classes: int, input_text: str) -> "GraphNetwork":
-    if is_file(name):
-        return load_network(Path(name))
-    return named_network(name, parse_input(input_text), width=width, classes=classes)
-
-
-def _document(network: str, target: str, prediction: "Prediction") -> dict[str, object]:
-    return {
-        "network": network,
-        "target": target,
-        "seconds": prediction.total,
-        "low": prediction.low,
-        "high": prediction.high,
-        "overhead": prediction.overhead,
-        "kernels": [
-            {"kernel": str(layer.kernel), "nodes": list(layer.nodes), "seconds": layer.seconds}
-            for layer in prediction.layers
-        ],
-    }
 
 
 def _print(output: Output, prediction: "Prediction") -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from torch import Tensor
 
 from pocketcnn.compression.bounds import Bounds, Measure, bounds_of
-from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove
+from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove, why_frozen
 from pocketcnn.compression.importance import Evidence, criterion
 from pocketcnn.compression.outline import Outline
 from pocketcnn.compression.prune_report import PruneReport, parameters, total_madds
@@ -303,5 +303,6 @@ def _not_met(graph: Graph, coupling: Coupling, order: Schedule) -> BudgetNotMet:
     return BudgetNotMet(
         f"Pruning cannot keep this bound. The narrowest network that the settings allow keeps {closest.madds_kept:.1%} of the "
         f"multiply-adds ({closest.madds_after:,}) and {closest.parameters_kept:.1%} of the parameters "
-        f"({closest.parameters_after:,}). Lower `min_channels` or `floor`, or start from a smaller network."
+        f"({closest.parameters_after:,}).{why_frozen(graph, coupling)} "
+        "Lower `min_channels` or `floor`, or start from a smaller network."
     )

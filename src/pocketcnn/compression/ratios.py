@@ -35,12 +35,19 @@ def _check(order: Schedule, coupling: Coupling, ratios: Mapping[str, float]) -> 
         raise UsageError(f"No convolution or linear layer is called {', '.join(map(repr, unknown))}.")
     fixed = sorted(set(ratios) - {layer for group in order.groups for layer in group.width})
     if fixed:
-        raise UsageError(
-            f"No channels of {', '.join(map(repr, fixed))} can be removed: they are kept, are the network's answer, or "
-            "follow the channels that the layer reads, as those of a depthwise convolution do."
-        )
+        reasons = [f"{layer!r} ({_reason(coupling, layer)})" for layer in fixed]
+        raise UsageError(f"No channels of {', '.join(reasons)} can be removed.")
     for layer, share in ratios.items():
         if not 0 <= share < 1:
             raise UsageError(
                 f"The ratio of {layer!r} is the share of channels that goes, from 0 to below 1, not {share}."
             )
+
+
+def _reason(coupling: Coupling, name: str) -> str:
+    """Why a layer loses no channels by itself."""
+    layer = next(layer for layer in coupling.layers if layer.node == name)
+    frozen = next((coupling.frozen[item] for item in layer.outputs.tolist() if item in coupling.frozen), None)
+    if frozen is not None:
+        return frozen
+    return "they follow the channels that it reads" if layer.passes else "they are kept, as the settings say"

@@ -42,6 +42,8 @@ class ImageFolder:
     report: ImageReport
     fingerprint: str
     notes: tuple[str, ...]
+    split_by_seed: bool = True
+    """Whether the seed says which images are in which split; not so where the folder has all three splits."""
 
     @property
     def splits(self) -> dict[str, tuple[Sample, ...]]:
@@ -99,7 +101,20 @@ def scan(
         report=report,
         fingerprint=_fingerprint(items, classes),
         notes=(*listing.notes, *done.notes, *_notes(report, classes, done.splits)),
+        split_by_seed=not {"val", "test"} <= given.keys(),
     )
+
+
+def check_seed(folder: ImageFolder, seed: int | None) -> None:
+    """A seed that was given for nothing but the split must say something about it.
+
+    Raises:
+        UsageError: the folder has its own splits.
+    """
+    if seed is not None and not folder.split_by_seed:
+        raise UsageError(
+            f"{folder.root} has its own train, val and test splits: --seed {seed} changes nothing. Leave it out."
+        )
 
 
 def _check_listing(root: Path, listing: Listing) -> None:

@@ -1,6 +1,9 @@
-"""How each ATen operation that `torch.export` leaves in a network becomes operations of the IR: one rule a line at the end."""
+"""How each ATen operation that `torch.export` leaves in a network becomes operations of the IR: one rule a line at the end.
 
-from collections.abc import Callable, Mapping
+What is called with one tensor alone is named in the operation's own entry (`Op.aten`).
+"""
+
+from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -8,10 +11,9 @@ from typing import Any
 import torch
 from torch import fx
 
-from pocketcnn.graph.capture import Builder, Value
+from pocketcnn.graph.builder import Builder, Rule, Value
 from pocketcnn.graph.node import Attr
-
-Rule = Callable[[Builder], Value]
+from pocketcnn.graph.ops import OPS
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -317,14 +319,13 @@ def _nothing(b: Builder) -> Value:
     return None
 
 
-_SAME_NAME = ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh")
 _COPIES = ("alias", "contiguous", "clone", "detach", "to", "lift_fresh_copy", "_to_copy")
 _LONG_NAMES = {"subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div"}
 _RESHAPES = ("view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "_unsafe_view")
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        **{f"aten.{name}": partial(_unary, name) for name in _SAME_NAME},
+        **{f"aten.{name}": partial(_unary, op.name) for op in OPS.values() for name in op.aten},
         **{f"aten.{name}": _same for name in _COPIES},
         **{f"aten.{name}": _reshape for name in _RESHAPES},
         **{f"aten.{name}": partial(_binary, name) for name in ("add", "sub", "mul", "div")},

@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from pocketcnn.graph.names import numbered
 from pocketcnn.graph.node import Shape
-from pocketcnn.graph.onnx_names import numbered, rename
+from pocketcnn.graph.onnx_names import rename
 
 OPSET = 17
 IR_VERSION = 8

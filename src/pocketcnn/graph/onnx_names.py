@@ -43,9 +43,3 @@ def short_names() -> Iterator[str]:
     for length in count(0):
         for first, *rest in product(string.ascii_letters, *(string.ascii_letters + string.digits,) * length):
             yield "".join((first, *rest))
-
-
-def numbered(name: str) -> Iterator[str]:
-    """The name itself, then name#2, name#3, …"""
-    yield name
-    yield from (f"{name}#{number}" for number in count(2))

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from pocketcnn.graph.fake_quantize import quantize_bias, quantize_weight
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.names import numbered
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat, WeightFormat
 from pocketcnn.graph.onnx_builder import OnnxBuilder
-from pocketcnn.graph.onnx_names import numbered
 from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 
 Constant = Callable[[np.ndarray, str], str]

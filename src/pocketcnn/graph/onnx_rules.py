@@ -1,6 +1,9 @@
-"""How each ONNX operator becomes operations of the graph: one rule a line at the end, the counterpart of `aten.py`."""
+"""How each ONNX operator becomes operations of the graph, the counterpart of `aten.py`.
 
-from collections.abc import Callable, Mapping
+Operators that are always the same operation are read as its `Op` says; here are those that may be one of several.
+"""
+
+from collections.abc import Mapping
 from functools import partial
 from math import inf
 from types import MappingProxyType
@@ -9,22 +12,16 @@ from typing import Any
 import numpy as np
 
 from pocketcnn.graph.numerics import ActivationFormat
-from pocketcnn.graph.onnx_reader import Computed, Reader, Value
+from pocketcnn.graph.onnx_translation import Computed, Made, Reader, Rule
 from pocketcnn.graph.onnx_windows import average_pool, convolution, max_pool
+from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.base import MAX_FLOAT
 from pocketcnn.graph.ops.pooling import averaging_matrix
-
-Made = str | Value | tuple[str | Value, ...]
-Rule = Callable[[Reader], Made]
 
 _SUM_ORDER_FREE = frozenset({"add", "mul"})
 
 
 # Activations --------------------------------------------------------------------------------------------------
-
-
-def _unary(op: str, r: Reader) -> Made:
-    return r.add(op, r.value(0))
 
 
 def _clip(r: Reader) -> Made:
@@ -50,26 +47,6 @@ def _saturated(r: Reader, x: Computed, form: ActivationFormat, low: float, high:
             r.activations[x.node] = narrow
             return Computed(x.node, narrow)
     r.fail(f"it clips integers to {low:g} … {high:g}, which is no number of bits")
-
-
-def _hard_sigmoid(r: Reader) -> Made:
-    alpha, beta = r.attribute("alpha", 0.2), r.attribute("beta", 0.5)
-    x = r.value(0)
-    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
-        return r.add("hardsigmoid", x)
-    return r.add("clip", r.add("affine", x, scale=float(alpha), offset=float(beta)), min=0.0, max=1.0)
-
-
-def _prelu(r: Reader) -> Made:
-    slope = r.array(1)
-    if slope.size != max(slope.shape, default=1):
-        r.fail(f"its slope has the shape {slope.shape}; one for each channel is needed")
-    return r.layer("prelu", r.value(0), {"weight": slope.reshape(-1)})
-
-
-def _softmax(r: Reader) -> Made:
-    rank = len(r.shape(0))
-    return r.add("softmax", r.value(0), axis=r.axis(r.attribute("axis", -1), rank))
 
 
 def _same(r: Reader) -> Made:
@@ -160,20 +137,6 @@ def _matmul(r: Reader) -> Made:
                 size[constant] = bins
                 return r.add("adaptive_avg_pool", r.value(x), size=tuple(size))
     r.fail("only products of features and a constant matrix are possible")
-
-
-def _batch_norm(r: Reader) -> Made:
-    if r.attribute("training_mode", 0):
-        r.fail("it is in training mode; export the network in eval mode")
-    roles = {role: r.array(index) for index, role in enumerate(("weight", "bias", "running_mean", "running_var"), 1)}
-    momentum = 1 - r.attribute("momentum", 0.9)  # ONNX weighs the old average, torch the new value
-    return r.layer("batch_norm", r.value(0), roles, eps=float(r.attribute("epsilon", 1e-5)), momentum=float(momentum))
-
-
-def _local_response_norm(r: Reader) -> Made:
-    parts = {"alpha": ("alpha", 1e-4), "beta": ("beta", 0.75), "k": ("bias", 1.0)}
-    numbers: dict[str, Any] = {name: float(r.attribute(onnx, default)) for name, (onnx, default) in parts.items()}
-    return r.add("local_response_norm", r.value(0), size=int(r.attribute("size")), **numbers)
 
 
 # Data movement: works on integers as on floats ----------------------------------------------------------------
@@ -364,16 +327,8 @@ def _dequantize(r: Reader) -> Made:
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "Relu": partial(_unary, "relu"),
-        "HardSwish": partial(_unary, "hardswish"),
-        "Sigmoid": partial(_unary, "sigmoid"),
-        "Tanh": partial(_unary, "tanh"),
+        **{op_type: rule for op in OPS.values() for op_type, rule in op.onnx_readers.items()},
         "Clip": _clip,
-        "HardSigmoid": _hard_sigmoid,
-        "LeakyRelu": lambda r: r.add("leaky_relu", r.value(0), slope=float(r.attribute("alpha", 0.01))),
-        "Elu": lambda r: r.add("elu", r.value(0), alpha=float(r.attribute("alpha", 1.0))),
-        "PRelu": _prelu,
-        "Softmax": _softmax,
         "Identity": _same,
         "Dropout": _same,
         "Cast": _same,
@@ -386,8 +341,6 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "Conv": convolution,
         "Gemm": _gemm,
         "MatMul": _matmul,
-        "BatchNormalization": _batch_norm,
-        "LRN": _local_response_norm,
         "MaxPool": max_pool,
         "AveragePool": average_pool,
         "GlobalAveragePool": _global_average,

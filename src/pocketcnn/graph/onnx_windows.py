@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketcnn.graph.onnx_reader import Computed, Reader
+from pocketcnn.graph.onnx_translation import Computed, Reader
 from pocketcnn.graph.ops.base import MAX_FLOAT
 from pocketcnn.graph.ops.pooling import pooled_length
 

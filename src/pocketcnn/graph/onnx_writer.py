@@ -15,12 +15,13 @@ from pocketcnn.errors import UsageError
 from pocketcnn.files import write_bytes
 from pocketcnn.graph.fake_quantize import fake_quantize_weight
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.names import numbered
 from pocketcnn.graph.node import Node, Shape
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.onnx_builder import OnnxBuilder
 from pocketcnn.graph.onnx_constants import narrow_constant
 from pocketcnn.graph.onnx_functions import with_functions
-from pocketcnn.graph.onnx_names import numbered, shorten
+from pocketcnn.graph.onnx_names import shorten
 from pocketcnn.graph.onnx_qdq import Qdq, is_absorbed, saturates_alike, with_separate_means
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.activation import clip_bounds
@@ -31,10 +32,9 @@ OUTPUT_NAME = "output"
 
 Names = Literal["short", "full"]
 
-_MOVES = frozenset(
-    {"concat", "slice", "channel_shuffle", "gather", "roll", "pad", "reshape", "permute", "max_pool", "upsample"}
-)
-"""Operations whose results are values of their inputs (or the padding number), so that integers can be moved as they are."""
+_MOVES = frozenset(op.name for op in OPS.values() if op.moves) - {"shift"}
+"""Operations whose results are values of their inputs (or the padding number), so that integers can be moved as they are.
+A shift is a convolution in ONNX."""
 
 
 def write_onnx(

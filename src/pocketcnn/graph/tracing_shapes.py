@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pocketcnn.graph.node import Shape
+from pocketcnn.graph.ops import OPS
 
 Rule = Callable[[tuple[Any, ...], Mapping[str, Any]], Shape]
 
@@ -49,13 +50,13 @@ def _mean(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Shape:
 
 
 _aten = torch.ops.aten
-_ELEMENTWISE = ("relu", "hardtanh", "hardswish", "hardsigmoid", "sigmoid", "silu", "leaky_relu", "elu", "tanh")
+_ELEMENTWISE = ("hardtanh", "leaky_relu", "elu", *(name for op in OPS.values() for name in op.aten))
 _PAIRS = ("add", "sub", "mul", "div")
 
 RESULT_SHAPES: Mapping[Any, Rule] = MappingProxyType(
     {
-        **{getattr(_aten, name).default: _first for name in (*_ELEMENTWISE, "relu6", "batch_norm")},
-        **{getattr(_aten, f"{name}_").default: _first for name in _ELEMENTWISE},
+        **{getattr(_aten, name).default: _first for name in (*_ELEMENTWISE, "batch_norm")},
+        **{getattr(_aten, f"{name}_").default: _first for name in _ELEMENTWISE if hasattr(_aten, f"{name}_")},
         **{getattr(_aten, name).Tensor: _broadcast for name in _PAIRS},
         **{getattr(_aten, f"{name}_").Tensor: _first for name in _PAIRS},
         _aten.linear.default: _linear,

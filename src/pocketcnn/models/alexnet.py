@@ -10,10 +10,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from torch import nn
 
-from pocketcnn.errors import UsageError
 from pocketcnn.layers import normal_weights
 
 from .image_classifier import ImageClassifier
@@ -100,24 +100,22 @@ def _features(rows: tuple[Row, ...], groups: int, channels: int, local_response_
     return nn.Sequential(layers)
 
 
-@register("alexnet")
+@register("alexnet", smallest_side=67)
 def alexnet(
     *,
-    groups: int = 1,
+    groups: Literal[1, 2] = 1,
     classes: int = 1000,
     in_channels: int = 3,
     dropout: float = 0.5,
     head_width: int = HEAD,
     local_response_norm: bool = False,
 ) -> AlexNet:
-    """AlexNet in its one-tower (groups=1) or two-group (groups=2) form, for images of at least 67 pixels a side.
+    """AlexNet in its one-tower (groups=1) or two-group (groups=2) form.
 
     `local_response_norm` adds the normalisation of the 2012 paper after the first two convolutions. It has no weights, and
     later work found it of no use.
     `head_width` sets the width of the two hidden linear layers, 4096 in the papers.
     """
-    if groups not in ROWS:
-        raise UsageError(f"alexnet has 1 or 2 groups, not {groups!r}.")
     return AlexNet(
         groups,
         classes=classes,

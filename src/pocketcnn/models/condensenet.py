@@ -13,7 +13,9 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
+from typing import Literal
 
 from torch import nn
 
@@ -147,23 +149,33 @@ def _dense_layer(channels: int, growth: int, groups: int, learn_groups: bool) ->
 LEARNS: Mapping[str, object] = MappingProxyType({"learn_groups": True})
 
 
-@register("condensenet_74", training=LEARNS)
-def condensenet_74(
+def _build(
+    plan: Plan,
     *,
-    groups: int = 4,
     classes: int = 1000,
     in_channels: int = 3,
     dropout: float = 0.0,
     learn_groups: bool = False,
 ) -> CondenseNet:
-    """CondenseNet-74 for ImageNet in 4 or 8 groups, for images of at least 32 pixels a side.
+    """One variant.
 
     `learn_groups` gives the form that learns its groups in training; the default is the network for inference, as it is
     after `condensed()`, with arbitrary groups.
     """
-    if groups not in (4, 8):
-        raise UsageError(f"condensenet_74 has 4 or 8 groups, not {groups!r}.")
-    return CondenseNet(
+    return CondenseNet(plan, classes=classes, in_channels=in_channels, dropout=dropout, learn_groups=learn_groups)
+
+
+@register("condensenet_74", training=LEARNS, smallest_side=32)
+def condensenet_74(
+    *,
+    groups: Literal[4, 8] = 4,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.0,
+    learn_groups: bool = False,
+) -> CondenseNet:
+    """CondenseNet-74 for ImageNet."""
+    return _build(
         imagenet_plan(groups), classes=classes, in_channels=in_channels, dropout=dropout, learn_groups=learn_groups
     )
 
@@ -177,20 +189,11 @@ def condensenet_86(
     dropout: float = 0.0,
     learn_groups: bool = False,
 ) -> CondenseNet:
-    """CondenseNet-86 for images of about 32 × 32; the paper has `depth` 50, 74, 86, 98, 110 and 122 with the same widths.
-
-    `learn_groups` as in CondenseNet-74.
-    """
-    return CondenseNet(
+    """CondenseNet-86 for images of about 32 × 32; the paper has `depth` 50, 74, 86, 98, 110 and 122 with the same widths."""
+    return _build(
         cifar_plan(depth, 8), classes=classes, in_channels=in_channels, dropout=dropout, learn_groups=learn_groups
     )
 
 
-@register("condensenet_182", training=LEARNS)
-def condensenet_182(
-    *, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0, learn_groups: bool = False
-) -> CondenseNet:
-    """CondenseNet-182 for images of about 32 × 32, half as wide again as 86; `learn_groups` as in CondenseNet-74."""
-    return CondenseNet(
-        cifar_plan(182, 12), classes=classes, in_channels=in_channels, dropout=dropout, learn_groups=learn_groups
-    )
+# for images of about 32 × 32, half as wide again as 86
+register("condensenet_182", training=LEARNS)(partial(_build, cifar_plan(182, 12)))

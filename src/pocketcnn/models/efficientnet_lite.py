@@ -7,6 +7,7 @@ without squeeze-and-excite; stem, last convolution, first and last stage are not
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -44,19 +45,20 @@ LAST = 1280
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """Coefficients of width and depth: what makes one network of the family."""
+class Variant:
+    """Coefficients of width and depth, and the dropout: what makes one network of the family."""
 
     width: float
     depth: float
+    dropout: float
 
 
-LITE = (
-    Scale(1.0, 1.0),  # 224 x 224
-    Scale(1.0, 1.1),  # 240 x 240
-    Scale(1.1, 1.2),  # 260 x 260
-    Scale(1.2, 1.4),  # 280 x 280
-    Scale(1.4, 1.8),  # 300 x 300
+VARIANTS = (  # 0 to 4
+    Variant(1.0, 1.0, 0.2),  # 224 x 224
+    Variant(1.0, 1.1, 0.2),  # 240 x 240
+    Variant(1.1, 1.2, 0.3),  # 260 x 260
+    Variant(1.2, 1.4, 0.3),  # 280 x 280
+    Variant(1.4, 1.8, 0.3),  # 300 x 300
 )
 
 
@@ -69,8 +71,8 @@ class EfficientNetLite(ImageClassifier):
         fan_out_normal_weights(self)
 
 
-@register("efficientnet_lite0")
-def efficientnet_lite0(
+def _build(
+    variant: Variant,
     *,
     width: float = 1.0,
     classes: int = 1000,
@@ -80,85 +82,12 @@ def efficientnet_lite0(
     head_width: int | None = None,
     padding: Padding = "symmetric",
 ) -> EfficientNetLite:
-    """EfficientNet-Lite0, for images of about 224 pixels; `width` multiplies the family's own coefficient.
+    """One network of the family; `width` multiplies the family's own coefficient.
 
     `padding` "same" is TensorFlow's, which the published weights were trained with. `total_stride` below 32 keeps more of
     a small image: the earliest strides are dropped. `head_width` sets the width of the last convolution, 1280 in the paper.
     """
-    return _build(LITE[0], width, classes, in_channels, dropout, total_stride, head_width, padding)
-
-
-@register("efficientnet_lite1")
-def efficientnet_lite1(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.2,
-    total_stride: int = 32,
-    head_width: int | None = None,
-    padding: Padding = "symmetric",
-) -> EfficientNetLite:
-    """EfficientNet-Lite1, for images of about 240 pixels; options as in Lite0."""
-    return _build(LITE[1], width, classes, in_channels, dropout, total_stride, head_width, padding)
-
-
-@register("efficientnet_lite2")
-def efficientnet_lite2(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.3,
-    total_stride: int = 32,
-    head_width: int | None = None,
-    padding: Padding = "symmetric",
-) -> EfficientNetLite:
-    """EfficientNet-Lite2, for images of about 260 pixels; options as in Lite0."""
-    return _build(LITE[2], width, classes, in_channels, dropout, total_stride, head_width, padding)
-
-
-@register("efficientnet_lite3")
-def efficientnet_lite3(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.3,
-    total_stride: int = 32,
-    head_width: int | None = None,
-    padding: Padding = "symmetric",
-) -> EfficientNetLite:
-    """EfficientNet-Lite3, for images of about 280 pixels; options as in Lite0."""
-    return _build(LITE[3], width, classes, in_channels, dropout, total_stride, head_width, padding)
-
-
-@register("efficientnet_lite4")
-def efficientnet_lite4(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.3,
-    total_stride: int = 32,
-    head_width: int | None = None,
-    padding: Padding = "symmetric",
-) -> EfficientNetLite:
-    """EfficientNet-Lite4, for images of about 300 pixels; options as in Lite0."""
-    return _build(LITE[4], width, classes, in_channels, dropout, total_stride, head_width, padding)
-
-
-def _build(
-    scale: Scale,
-    width: float,
-    classes: int,
-    in_channels: int,
-    dropout: float,
-    total_stride: int,
-    head_width: int | None,
-    padding: Padding,
-) -> EfficientNetLite:
-    blocks = tuple(_blocks(scale.width * width, scale.depth))
+    blocks = tuple(_blocks(variant.width * width, variant.depth))
     plan = BottleneckPlan(STEM, blocks, head_width or LAST, activation="relu6", padding=padding)
     return EfficientNetLite(
         plan.with_total_stride(total_stride), classes=classes, in_channels=in_channels, dropout=dropout
@@ -176,3 +105,7 @@ def _blocks(width: float, depth: float) -> list[Bottleneck]:
             blocks.append(Bottleneck(channels * stage.expansion, out, stage.kernel, stride))
             channels = out
     return blocks
+
+
+for _number, _variant in enumerate(VARIANTS):
+    register(f"efficientnet_lite{_number}", small_image_head=LAST)(partial(_build, _variant, dropout=_variant.dropout))

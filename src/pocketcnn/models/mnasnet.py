@@ -4,7 +4,10 @@ Figure 7 of the paper for A1; the block lists of all three, batch norm (eps 1e-3
 dropout (0.2, none in small) are those of the authors' code (tensorflow/tpu, mnasnet_models.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
 from torch import nn
 
@@ -38,10 +41,11 @@ class Variant:
 
     stem: int
     stages: tuple[Stage, ...]
+    dropout: float = 0.2
 
 
 LAST = 1280
-A1 = Variant(
+A1 = Variant(  # found with squeeze-and-excite in the search space
     stem=32,  # 224 -> 112
     stages=(
         Stage(1, 3, 1, 1, 16, residual=False),  # 112
@@ -53,7 +57,7 @@ A1 = Variant(
         Stage(1, 3, 1, 6, 320),  # 7
     ),
 )
-B1 = Variant(
+B1 = Variant(  # without
     stem=32,  # 224 -> 112
     stages=(
         Stage(1, 3, 1, 1, 16, residual=False),  # 112
@@ -65,7 +69,7 @@ B1 = Variant(
         Stage(1, 3, 1, 6, 320, residual=False),  # 7
     ),
 )
-SMALL = Variant(
+SMALL = Variant(  # Table 4
     stem=8,  # 224 -> 112
     stages=(
         Stage(1, 3, 1, 1, 8),  # 112
@@ -76,6 +80,7 @@ SMALL = Variant(
         Stage(3, 5, 2, 6, 88, squeeze_excite=True),  # 14 -> 7
         Stage(1, 3, 1, 6, 144),  # 7
     ),
+    dropout=0.0,
 )
 
 
@@ -88,8 +93,8 @@ class MnasNet(ImageClassifier):
         fan_out_normal_weights(self)
 
 
-@register("mnasnet_a1")
-def mnasnet_a1(
+def _build(
+    variant: Variant,
     *,
     width: float = 1.0,
     classes: int = 1000,
@@ -98,42 +103,11 @@ def mnasnet_a1(
     total_stride: int = 32,
     head_width: int | None = None,
 ) -> MnasNet:
-    """MnasNet-A1, found with squeeze-and-excite in the search space; `width` scales every layer but the last convolution.
+    """One variant; `width` scales every layer but the last convolution, whose width `head_width` sets, 1280 in the paper.
 
-    `head_width` sets that one, 1280 in the paper. `total_stride` below 32 keeps more of a small image: the earliest
-    strides are dropped.
+    `total_stride` below 32 keeps more of a small image: the earliest strides are dropped.
     """
-    plan = _plan(A1, width, head_width or LAST).with_total_stride(total_stride)
-    return MnasNet(plan, classes=classes, in_channels=in_channels, dropout=dropout)
-
-
-@register("mnasnet_b1")
-def mnasnet_b1(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.2,
-    total_stride: int = 32,
-    head_width: int | None = None,
-) -> MnasNet:
-    """MnasNet-B1, without squeeze-and-excite; options as in A1."""
-    plan = _plan(B1, width, head_width or LAST).with_total_stride(total_stride)
-    return MnasNet(plan, classes=classes, in_channels=in_channels, dropout=dropout)
-
-
-@register("mnasnet_small")
-def mnasnet_small(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.0,
-    total_stride: int = 32,
-    head_width: int | None = None,
-) -> MnasNet:
-    """The small MnasNet of the paper's Table 4; options as in A1, trained without dropout."""
-    plan = _plan(SMALL, width, head_width or LAST).with_total_stride(total_stride)
+    plan = _plan(variant, width, head_width or LAST).with_total_stride(total_stride)
     return MnasNet(plan, classes=classes, in_channels=in_channels, dropout=dropout)
 
 
@@ -158,3 +132,8 @@ def _block(stage: Stage, channels: int, out: int, *, first: bool) -> Bottleneck:
         gate="sigmoid",
         residual=stage.residual,
     )
+
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType({"mnasnet_a1": A1, "mnasnet_b1": B1, "mnasnet_small": SMALL})
+for _name, _variant in VARIANTS.items():
+    register(_name, small_image_head=LAST)(partial(_build, _variant, dropout=_variant.dropout))

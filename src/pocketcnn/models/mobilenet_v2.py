@@ -49,7 +49,7 @@ class MobileNetV2(ImageClassifier):
         truncated_normal_weights(self, std=0.09)
 
 
-@register("mobilenet_v2")
+@register("mobilenet_v2", small_image_head=LAST)
 def mobilenet_v2(
     *,
     width: float = 1.0,

@@ -6,8 +6,10 @@ its head is 1024 wide. The minimalistic forms and the widths under a multiplier 
 its decay (0.99) and the dropout (0.2) are the paper's (section 6.1.1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
 
 from torch import nn
 
@@ -104,8 +106,8 @@ class MobileNetV3(ImageClassifier):
         truncated_normal_weights(self, std=0.09)
 
 
-@register("mobilenet_v3_large")
-def mobilenet_v3_large(
+def _build(
+    variant: Variant,
     *,
     width: float = 1.0,
     classes: int = 1000,
@@ -114,64 +116,10 @@ def mobilenet_v3_large(
     total_stride: int = 32,
     head_width: int | None = None,
 ) -> MobileNetV3:
-    """MobileNetV3-Large (Table 1); `width` scales every layer but the 1280-wide one, which `head_width` sets.
+    """One variant; `width` scales every layer but the one of `Variant.head` channels, whose width `head_width` sets.
 
     `total_stride` below 32 keeps more of a small image: the earliest strides are dropped.
     """
-    return _build(LARGE, width, classes, in_channels, dropout, total_stride, head_width)
-
-
-@register("mobilenet_v3_small")
-def mobilenet_v3_small(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.2,
-    total_stride: int = 32,
-    head_width: int | None = None,
-) -> MobileNetV3:
-    """MobileNetV3-Small (Table 2); options as in Large, the head is 1024 wide."""
-    return _build(SMALL, width, classes, in_channels, dropout, total_stride, head_width)
-
-
-@register("mobilenet_v3_large_minimalistic")
-def mobilenet_v3_large_minimalistic(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.2,
-    total_stride: int = 32,
-    head_width: int | None = None,
-) -> MobileNetV3:
-    """MobileNetV3-Large without squeeze-and-excite, hard-swish and 5 × 5 kernels; options as in Large."""
-    return _build(LARGE.minimalistic(), width, classes, in_channels, dropout, total_stride, head_width)
-
-
-@register("mobilenet_v3_small_minimalistic")
-def mobilenet_v3_small_minimalistic(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.2,
-    total_stride: int = 32,
-    head_width: int | None = None,
-) -> MobileNetV3:
-    """MobileNetV3-Small without squeeze-and-excite, hard-swish and 5 × 5 kernels; options as in Large."""
-    return _build(SMALL.minimalistic(), width, classes, in_channels, dropout, total_stride, head_width)
-
-
-def _build(
-    variant: Variant,
-    width: float,
-    classes: int,
-    in_channels: int,
-    dropout: float,
-    total_stride: int,
-    head_width: int | None,
-) -> MobileNetV3:
     stem = make_divisible(STEM * width)
     last = make_divisible(variant.last * width)
     plan = BottleneckPlan(stem, tuple(_scaled(variant.rows, width)), last, variant.activation)
@@ -194,3 +142,15 @@ def _scaled(rows: Sequence[Row], width: float) -> list[Bottleneck]:
         scaled_in, paper_in = make_divisible(row.out * width), row.out
         blocks.append(Bottleneck(expanded, scaled_in, row.kernel, row.stride, row.activation, squeeze))
     return blocks
+
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {
+        "mobilenet_v3_large": LARGE,
+        "mobilenet_v3_small": SMALL,
+        "mobilenet_v3_large_minimalistic": LARGE.minimalistic(),
+        "mobilenet_v3_small_minimalistic": SMALL.minimalistic(),
+    }
+)
+for _name, _variant in VARIANTS.items():
+    register(_name, small_image_head=_variant.head)(partial(_build, _variant))

@@ -6,8 +6,10 @@ are drawn as for MnasNet and EfficientNet, whose dropout (0.2) is taken over too
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
 
 from torch import nn
 
@@ -155,8 +157,8 @@ def _block(channels: int, row: Row) -> nn.Module:
     )
 
 
-@register("mobilenet_v4_conv_small")
-def mobilenet_v4_conv_small(
+def _build(
+    rows: Sequence[Row],
     *,
     width: float = 1.0,
     classes: int = 1000,
@@ -165,37 +167,11 @@ def mobilenet_v4_conv_small(
     total_stride: int = 32,
     head_width: int | None = None,
 ) -> MobileNetV4:
-    """MobileNetV4-Conv-Small; `width` scales every layer but the 1280-wide one, and the stem only above 1, as timm has it.
+    """One variant; `width` scales every layer but the 1280-wide one, and the stem only above 1, as timm has it.
 
     `head_width` sets the width of the last layer but one, 1280 in the paper. `total_stride` below 32 keeps more of a small
     image: the earliest strides are dropped.
     """
-    return _build(SMALL, width, classes, in_channels, dropout, total_stride, head_width)
-
-
-@register("mobilenet_v4_conv_medium")
-def mobilenet_v4_conv_medium(
-    *,
-    width: float = 1.0,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.2,
-    total_stride: int = 32,
-    head_width: int | None = None,
-) -> MobileNetV4:
-    """MobileNetV4-Conv-Medium, in the paper for 256 × 256; options as in Conv-Small."""
-    return _build(MEDIUM, width, classes, in_channels, dropout, total_stride, head_width)
-
-
-def _build(
-    rows: Sequence[Row],
-    width: float,
-    classes: int,
-    in_channels: int,
-    dropout: float,
-    total_stride: int,
-    head_width: int | None,
-) -> MobileNetV4:
     return MobileNetV4(
         make_divisible(STEM * max(1.0, width)),
         [replace(row, out=make_divisible(row.out * width)) for row in rows],
@@ -205,3 +181,13 @@ def _build(
         dropout=dropout,
         total_stride=total_stride,
     )
+
+
+VARIANTS: Mapping[str, tuple[Row, ...]] = MappingProxyType(
+    {
+        "mobilenet_v4_conv_small": SMALL,  # 224 x 224 in the paper
+        "mobilenet_v4_conv_medium": MEDIUM,  # 256 x 256
+    }
+)
+for _name, _rows in VARIANTS.items():
+    register(_name, small_image_head=HEAD)(partial(_build, _rows))

@@ -7,6 +7,7 @@ the auxiliary head are those of the authors' code (TensorFlow-Slim, nets/nasnet)
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import torch
@@ -32,10 +33,14 @@ class Plan:
     """Whether the cell after a reduction reads what came before the reduction cell's input, not that input."""
     auxiliary_map: int
     """Side of the map that the auxiliary head sees at the paper's image size."""
+    drop_path: float = 0.0
+    """In the last cell at the end of the authors' training."""
 
 
-MOBILE = Plan(stem=32, filters=44, cells=12, skips_reduction_input=False, auxiliary_map=4)  # "4 @ 1056", 224 x 224
-LARGE = Plan(stem=96, filters=168, cells=18, skips_reduction_input=True, auxiliary_map=6)  # "6 @ 4032", 331 x 331
+# "4 @ 1056", 224 x 224
+MOBILE = Plan(stem=32, filters=44, cells=12, skips_reduction_input=False, auxiliary_map=4)
+# "6 @ 4032", 331 x 331
+LARGE = Plan(stem=96, filters=168, cells=18, skips_reduction_input=True, auxiliary_map=6, drop_path=0.3)
 
 
 class Features(nn.Module):
@@ -169,8 +174,8 @@ class NASNet(ImageClassifier, AuxiliaryClassifier):
 WITH_AUXILIARY: Mapping[str, object] = MappingProxyType({"auxiliary_head": True})
 
 
-@register("nasnet_mobile", training=WITH_AUXILIARY)
-def nasnet_mobile(
+def _build(
+    plan: Plan,
     *,
     classes: int = 1000,
     in_channels: int = 3,
@@ -179,32 +184,12 @@ def nasnet_mobile(
     padding: Padding = "symmetric",
     auxiliary_head: bool = False,
 ) -> NASNet:
-    """NASNet-A (4 @ 1056), for images of about 224 × 224.
+    """One variant.
 
     `drop_path` is the probability in the last cell at the end of the training; it grows with depth, and with progress if the
     training calls `pocketcnn.layers.set_progress`. `padding` "same" is TensorFlow's. `auxiliary_head` adds the paper's
     second classifier, see `NASNet.forward_with_auxiliary`; it plays no part in inference.
     """
-    return _build(MOBILE, classes, in_channels, dropout, drop_path, padding, auxiliary_head)
-
-
-@register("nasnet_large", training=WITH_AUXILIARY)
-def nasnet_large(
-    *,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.5,
-    drop_path: float = 0.3,
-    padding: Padding = "symmetric",
-    auxiliary_head: bool = False,
-) -> NASNet:
-    """NASNet-A (6 @ 4032), for images of about 331 × 331; options as in mobile."""
-    return _build(LARGE, classes, in_channels, dropout, drop_path, padding, auxiliary_head)
-
-
-def _build(
-    plan: Plan, classes: int, in_channels: int, dropout: float, drop_path: float, padding: Padding, auxiliary: bool
-) -> NASNet:
     return NASNet(
         plan,
         classes=classes,
@@ -212,5 +197,10 @@ def _build(
         dropout=dropout,
         drop_path=drop_path,
         style=Style(padding),
-        auxiliary_head=auxiliary,
+        auxiliary_head=auxiliary_head,
     )
+
+
+PLANS: Mapping[str, Plan] = MappingProxyType({"nasnet_mobile": MOBILE, "nasnet_large": LARGE})
+for _name, _plan in PLANS.items():
+    register(_name, training=WITH_AUXILIARY)(partial(_build, _plan, drop_path=_plan.drop_path))

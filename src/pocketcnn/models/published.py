@@ -105,6 +105,27 @@ class Checked:
             return Verdict.NOT_COUNTED
         return Verdict.EXPLAINED if self.row.doubt else Verdict.AGREES
 
+    def as_dict(self) -> dict[str, Any]:
+        """The published figures, the counts, their relative differences and the verdict, for JSON."""
+        row, count = self.row, self.count
+        return {
+            "paper": row.paper,
+            "variant": row.variant,
+            "input": row.input,
+            "network": row.network or None,
+            "width": row.width,
+            "options": dict(row.options),
+            "params": _figures(count and count.params, row.params, row.printed_params),
+            "madds": _figures(count and count.madds, row.madds, row.printed_madds),
+            "top1": row.top1,
+            "verdict": self.verdict.value,
+            "misses": list(self.misses),
+            "doubt": row.doubt.value or None,
+            "reason": row.reason or None,
+            "confidence": row.confidence,
+            "source": row.source,
+        }
+
 
 def read_published(path: Path | None = None) -> tuple[Published, ...]:
     """The whole table of the package, or of the file `path` in the same form, in its order."""
@@ -169,6 +190,15 @@ def within_rounding(count: int, printed: str) -> bool:
 def builder(network: str, width: float, options: Mapping[str, Any]) -> "Callable[[], nn.Module]":
     """What builds the network of a row: one of the zoo, or one of the published pruned ones."""
     return amc.NETWORKS.get(network) or (lambda: create(network, width=width, **options))
+
+
+def _figures(counted: int | None, recounted: int | None, printed: str) -> dict[str, float | None]:
+    return {
+        "counted": counted,
+        "recounted": recounted,
+        "printed_millions": float(printed) if printed else None,
+        "difference": None if counted is None else difference(counted, printed),
+    }
 
 
 def _row(fields: dict[str, str]) -> Published:

@@ -1,23 +1,25 @@
 """Networks by name. The names are known without importing torch; a network's file is imported when it is first built.
 
-A new network is one file with one decorated builder per name, and that file's line in `CATALOG`:
+A new network is one file, and that file's line in `CATALOG`. The file has the paper's stage table as data, one builder, and
+registers each variant with what else is known of it:
 
-    @register("mobilenet_v2")
-    def mobilenet_v2(*, width=1.0, classes=1000, in_channels=3, dropout=0.2, ...) -> MobileNetV2: ...
+    for name, variant in VARIANTS.items():
+        register(name, small_image_head=1280)(partial(_build, variant))
 
 A builder takes keywords only. `classes` and `in_channels` are required of it; `width` where the paper has a width
-multiplier; every further keyword is an option of that network.
+multiplier; every further keyword is an option of that network, whose type says which values it takes (see `options`).
 """
 
-import difflib
 import importlib
 import inspect
-import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pocketcnn.errors import UsageError
+
+from .options import check_options, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,37 +50,74 @@ CATALOG: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 Builder = TypeVar("Builder", bound="Callable[..., nn.Module]")
-_builders: dict[str, Callable[..., "nn.Module"]] = {}  # filled by `register`, read by `create`
 
 
-_training: dict[str, Mapping[str, object]] = {}  # filled by `register`, read by `training_options`
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A network of the zoo: what builds it, and what else is known of it.
+
+    Attributes:
+        builder: takes the network's options as keywords.
+        training: the options with which the paper trains the network, where they differ from those of the deployed one.
+        small_image_head: `head_width` for small images at width 1, which is to be multiplied by the width; None where the
+            network has no such layer, or takes no small images. The paper's head is for 1000 classes, and is no narrower in
+            a narrow network: in the form for small images it would be most of the parameters.
+        smallest_side: pixels that the shorter side of an image must have for the published form, whatever its options.
+    """
+
+    builder: Callable[..., "nn.Module"]
+    training: Mapping[str, object]
+    small_image_head: int | None
+    smallest_side: int
 
 
-def register(name: str, *, training: Mapping[str, object] = MappingProxyType({})) -> Callable[[Builder], Builder]:
-    """Make the decorated builder the network `name` of `create`.
+_registered: dict[str, Registration] = {}  # filled by `register`, read by `registration`
 
-    `training` are the options with which the paper trains the network, where they differ from those of the deployed one.
+
+def register(
+    name: str,
+    *,
+    training: Mapping[str, object] = MappingProxyType({}),
+    small_image_head: int | None = None,
+    smallest_side: int = 1,
+) -> Callable[[Builder], Builder]:
+    """Make the decorated builder the network `name` of `create`; the keywords are those of `Registration`.
 
     Raises:
-        ValueError: the name is taken, or the builder lacks one of the keywords `classes` and `in_channels`.
+        ValueError: the name is taken, or the builder lacks one of the keywords `classes` and `in_channels`, or the keyword
+            `head_width` for a `small_image_head`.
     """
 
     def decorate(builder: Builder) -> Builder:
-        if name in _builders:
+        if name in _registered:
             raise ValueError(f"A network named '{name}' is registered already.")
-        missing = {"classes", "in_channels"} - inspect.signature(builder).parameters.keys()
+        required = {"classes", "in_channels"} | ({"head_width"} if small_image_head is not None else set())
+        missing = required - inspect.signature(builder).parameters.keys()
         if missing:
             raise ValueError(f"The builder of '{name}' lacks the keyword {' and '.join(sorted(missing))}.")
-        _builders[name] = builder
-        _training[name] = training
+        _registered[name] = Registration(builder, training, small_image_head, smallest_side)
         return builder
 
     return decorate
 
 
+def registration(name: str) -> Registration:
+    """What is known of the network `name`; its file is imported for it.
+
+    Raises:
+        UsageError: an unknown name (with the nearest ones).
+    """
+    for file, names in CATALOG.items():
+        if name in names:
+            importlib.import_module(f"{__package__}.{file}")
+    if name not in _registered:
+        raise UsageError(f"Unknown network '{name}'.{nearest(name, list_models())} See `pocketcnn models`.")
+    return _registered[name]
+
+
 def list_models() -> list[str]:
     """The names that `create` knows, sorted."""
-    return sorted({name for names in CATALOG.values() for name in names} | _builders.keys())
+    return sorted({name for names in CATALOG.values() for name in names} | _registered.keys())
 
 
 def create(
@@ -96,15 +135,11 @@ def create(
     Raises:
         UsageError: an unknown name or option (with the nearest ones), or a value out of range.
     """
-    builder = _builder(name)
-    parameters = inspect.signature(builder).parameters
+    builder = registration(name).builder
     given: dict[str, object] = {"width": width, "classes": classes, "in_channels": in_channels, **options}
-    if "width" not in parameters and width == 1.0:
+    if width == 1.0 and "width" not in network_options(name):
         del given["width"]
-    for option, value in given.items():
-        if option not in parameters:
-            raise UsageError(_unknown_option(name, option, list(parameters)))
-        _check(option, value)
+    check_options(name, builder, given)
     return builder(**given)
 
 
@@ -114,7 +149,8 @@ def network_options(name: str) -> dict[str, Any]:
     Raises:
         UsageError: an unknown name.
     """
-    return {key: parameter.default for key, parameter in inspect.signature(_builder(name)).parameters.items()}
+    parameters = inspect.signature(registration(name).builder).parameters
+    return {key: parameter.default for key, parameter in parameters.items()}
 
 
 def training_options(name: str) -> dict[str, object]:
@@ -125,58 +161,4 @@ def training_options(name: str) -> dict[str, object]:
     Raises:
         UsageError: an unknown name.
     """
-    _builder(name)
-    return dict(_training[name])
-
-
-def _builder(name: str) -> Callable[..., "nn.Module"]:
-    for file, names in CATALOG.items():
-        if name in names:
-            importlib.import_module(f"{__package__}.{file}")
-    if name not in _builders:
-        raise UsageError(f"Unknown network '{name}'.{_nearest(name, list_models())} See `pocketcnn models`.")
-    return _builders[name]
-
-
-def _unknown_option(name: str, option: str, known: list[str]) -> str:
-    if option == "width":
-        return f"{name} has no width multiplier: its paper describes one width. Leave width at 1."
-    return f"{name} has no option '{option}'.{_nearest(option, known)} It takes {', '.join(known)}."
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-_SWITCHES = ("auxiliary_head", "classifier_bias", "learn_groups", "local_response_norm", "trained_shift")
-_RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
-    {
-        "width": (lambda value: _is_number(value) and value > 0, "a number above 0"),
-        "classes": (_is_count, "a whole number, 1 or more"),
-        "in_channels": (_is_count, "a whole number, 1 or more"),
-        "dropout": (lambda value: _is_number(value) and 0 <= value < 1, "a probability from 0 to below 1"),
-        "depth": (_is_count, "a whole number, 1 or more"),
-        "expansion": (_is_count, "a whole number, 1 or more"),
-        "drop_path": (lambda value: _is_number(value) and 0 <= value < 1, "a probability from 0 to below 1"),
-        "total_stride": (_is_count, "a whole number, 1 or more"),
-        **{switch: (lambda value: isinstance(value, bool), "True or False") for switch in _SWITCHES},
-        "classifier_padding": (lambda value: value == 0 or _is_count(value), "a whole number, 0 or more"),
-        "padding": (lambda value: value in ("symmetric", "same"), "'symmetric' or 'same'"),
-        "head_width": (lambda value: value is None or _is_count(value), "a whole number, 1 or more, or None"),
-    }
-)
-
-
-def _check(option: str, value: object) -> None:
-    rule = _RULES.get(option)
-    if rule is not None and not rule[0](value):
-        raise UsageError(f"{option} must be {rule[1]}, not {value!r}.")
+    return dict(registration(name).training)

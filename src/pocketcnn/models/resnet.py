@@ -5,12 +5,14 @@ torch's constants.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Literal
 
 from torch import nn
 
-from pocketcnn.errors import UsageError
 from pocketcnn.layers import BasicUnit, BottleneckUnit, ConvNormAct, he_normal_weights, keep_total_stride
 
 from .image_classifier import ImageClassifier
@@ -53,10 +55,10 @@ def _stages(widths: tuple[int, ...], repeats: tuple[int, ...]) -> tuple[Stage, .
     return tuple(Stage(*row) for row in zip(widths, repeats, strides, strict=True))
 
 
-RESNET18 = _basic(2, 2, 2, 2)
-RESNET34 = _basic(3, 4, 6, 3)
-RESNET50 = _bottleneck(3, 4, 6, 3)
-RESNET101 = _bottleneck(3, 4, 23, 3)
+BASIC: Mapping[str, Plan] = MappingProxyType({"resnet18": _basic(2, 2, 2, 2), "resnet34": _basic(3, 4, 6, 3)})
+BOTTLENECK: Mapping[str, Plan] = MappingProxyType(
+    {"resnet50": _bottleneck(3, 4, 6, 3), "resnet101": _bottleneck(3, 4, 23, 3)}
+)
 
 
 class ResNet(ImageClassifier):
@@ -99,23 +101,18 @@ def _units(plan: Plan, channels: int, stage: Stage, stride: int, stride_on_3x3: 
     return nn.Sequential(first, *(unit(stage.out, 1, project=False) for _ in range(stage.repeats - 1)))
 
 
-@register("resnet18")
-def resnet18(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0, total_stride: int = 32) -> ResNet:
-    """ResNet-18.
+def _build(
+    plan: Plan, *, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0, total_stride: int = 32
+) -> ResNet:
+    """A network of basic units.
 
     `total_stride` below 32 keeps more of a small image: first the stem's stride is dropped, then the max pooling.
     """
-    return ResNet(RESNET18, classes=classes, in_channels=in_channels, dropout=dropout, total_stride=total_stride)
+    return ResNet(plan, classes=classes, in_channels=in_channels, dropout=dropout, total_stride=total_stride)
 
 
-@register("resnet34")
-def resnet34(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.0, total_stride: int = 32) -> ResNet:
-    """ResNet-34; options as in ResNet-18."""
-    return ResNet(RESNET34, classes=classes, in_channels=in_channels, dropout=dropout, total_stride=total_stride)
-
-
-@register("resnet50")
-def resnet50(
+def _build_with_bottlenecks(
+    plan: Plan,
     *,
     classes: int = 1000,
     in_channels: int = 3,
@@ -123,31 +120,11 @@ def resnet50(
     total_stride: int = 32,
     version: Version = "v1.5",
 ) -> ResNet:
-    """ResNet-50; in `version` "v1", the paper's, the stride of a unit is on its first convolution, in "v1.5" on its 3 × 3.
+    """A network of bottleneck units; `total_stride` as in `_build`.
 
-    `total_stride` as in ResNet-18. torchvision's and timm's weights are for v1.5.
+    In `version` "v1", the paper's, the stride of a unit is on its first convolution, in "v1.5" on its 3 × 3. torchvision's
+    and timm's weights are for v1.5.
     """
-    return _with_bottlenecks(RESNET50, classes, in_channels, dropout, total_stride, version)
-
-
-@register("resnet101")
-def resnet101(
-    *,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.0,
-    total_stride: int = 32,
-    version: Version = "v1.5",
-) -> ResNet:
-    """ResNet-101; options as in ResNet-50."""
-    return _with_bottlenecks(RESNET101, classes, in_channels, dropout, total_stride, version)
-
-
-def _with_bottlenecks(
-    plan: Plan, classes: int, in_channels: int, dropout: float, total_stride: int, version: Version
-) -> ResNet:
-    if version not in ("v1", "v1.5"):
-        raise UsageError(f"version must be 'v1' or 'v1.5', not {version!r}.")
     return ResNet(
         plan,
         classes=classes,
@@ -156,3 +133,9 @@ def _with_bottlenecks(
         total_stride=total_stride,
         stride_on_3x3=version == "v1.5",
     )
+
+
+for _name, _plan in BASIC.items():
+    register(_name)(partial(_build, _plan))
+for _name, _plan in BOTTLENECK.items():
+    register(_name)(partial(_build_with_bottlenecks, _plan))

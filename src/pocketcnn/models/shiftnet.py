@@ -7,8 +7,10 @@ start as in ResNet.
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from torch import nn
 
@@ -59,7 +61,7 @@ A = Plan(
     ),
     strided="concat",
 )
-B = Plan(
+B = Plan(  # half as wide as A
     stem=16,  # 224 -> 112
     stages=(
         Stage(32, 5, 5, 4, 4),  # 112 -> 56
@@ -69,7 +71,7 @@ B = Plan(
     ),
     strided="concat",
 )
-C = Plan(
+C = Plan(  # few modules; the layout is inferred from the printed parameters
     stem=32,  # 224 -> 112
     stages=(
         Stage(32, 1, 3, 1, 1),  # 112 -> 56
@@ -124,8 +126,8 @@ def _modules(channels: int, stage: Stage, stride: int, strided: Join, trained_sh
     return nn.Sequential(first, *rest)
 
 
-@register("shiftnet_a")
-def shiftnet_a(
+def _build(
+    plan: Plan,
     *,
     classes: int = 1000,
     in_channels: int = 3,
@@ -133,12 +135,12 @@ def shiftnet_a(
     total_stride: int = 32,
     trained_shift: bool = False,
 ) -> ShiftNet:
-    """ShiftNet-A; `total_stride` below 32 keeps more of a small image: the earliest strides are dropped.
+    """One variant; `total_stride` below 32 keeps more of a small image: the earliest strides are dropped.
 
     `trained_shift` learns the offsets too; `pocketcnn.inference_form` gives the network with the offsets that were found.
     """
     return ShiftNet(
-        A,
+        plan,
         classes=classes,
         in_channels=in_channels,
         dropout=dropout,
@@ -147,44 +149,9 @@ def shiftnet_a(
     )
 
 
-@register("shiftnet_b")
-def shiftnet_b(
-    *,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.0,
-    total_stride: int = 32,
-    trained_shift: bool = False,
-) -> ShiftNet:
-    """ShiftNet-B, half as wide as A; options as there."""
-    return ShiftNet(
-        B,
-        classes=classes,
-        in_channels=in_channels,
-        dropout=dropout,
-        total_stride=total_stride,
-        trained_shift=trained_shift,
-    )
-
-
-@register("shiftnet_c")
-def shiftnet_c(
-    *,
-    classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float = 0.0,
-    total_stride: int = 32,
-    trained_shift: bool = False,
-) -> ShiftNet:
-    """ShiftNet-C, with few modules; options as in A. Its layout is inferred from the printed parameters."""
-    return ShiftNet(
-        C,
-        classes=classes,
-        in_channels=in_channels,
-        dropout=dropout,
-        total_stride=total_stride,
-        trained_shift=trained_shift,
-    )
+PLANS: Mapping[str, Plan] = MappingProxyType({"shiftnet_a": A, "shiftnet_b": B, "shiftnet_c": C})
+for _name, _plan in PLANS.items():
+    register(_name)(partial(_build, _plan))
 
 
 WIDTHS = (16, 32, 64)  # 32, 16, 8

@@ -9,10 +9,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from torch import nn
 
-from pocketcnn.errors import UsageError
 from pocketcnn.layers import ConvNormAct, ShuffleV1Unit, keep_total_stride, shufflenet_weights
 
 from .image_classifier import ImageClassifier
@@ -75,20 +75,18 @@ class ShuffleNetV1(ImageClassifier):
 def shufflenet_v1(
     *,
     width: float = 1.0,
-    groups: int = 3,
+    groups: Literal[1, 2, 3, 4, 8] = 3,
     classes: int = 1000,
     in_channels: int = 3,
     dropout: float = 0.0,
     total_stride: int = 32,
     classifier_bias: bool = True,
 ) -> ShuffleNetV1:
-    """ShuffleNetV1 with 1, 2, 3, 4 or 8 groups; the paper has widths from 0.25 to 2.
+    """ShuffleNetV1; the paper has widths from 0.25 to 2.
 
     Widths are rounded to what the groups divide. `total_stride` below 32 keeps more of a small image: first the stem's
     stride is dropped, then the max pooling. The authors' published weights have no bias in the classifier.
     """
-    if groups not in FIRST_STAGE:
-        raise UsageError(f"shufflenet_v1 has {', '.join(map(str, FIRST_STAGE))} groups, not {groups!r}.")
     return ShuffleNetV1(
         _stem(width, groups),
         _first_stage(width, groups),

@@ -81,7 +81,7 @@ def _units(channels: int, stage: Stage, stride: int) -> nn.Sequential:
     return nn.Sequential(first, *(ShuffleV2Unit(stage.out, stage.out) for _ in range(stage.repeats - 1)))
 
 
-@register("shufflenet_v2")
+@register("shufflenet_v2", small_image_head=PLANS[1.0].last)
 def shufflenet_v2(
     *,
     width: float = 1.0,

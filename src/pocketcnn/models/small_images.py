@@ -1,4 +1,9 @@
-"""Which images are small, and what a network keeps of them: such images get another form of the networks."""
+"""Which images are small, and the form that each network of the zoo has for images of a size."""
+
+from pocketcnn.errors import UsageError
+from pocketcnn.layers import make_divisible
+
+from .registry import network_options, registration
 
 SMALL = 64
 """Pixels of the short side below which an image is small."""
@@ -20,3 +25,35 @@ def total_stride_for(size: tuple[int, int]) -> int:
     while stride < 32 and min(size) // (2 * stride) >= 4:
         stride *= 2
     return stride
+
+
+def takes(name: str, size: tuple[int, int]) -> bool:
+    """Whether the network has a form for images of (height, width): one that keeps more of a small image, or its default.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    return "total_stride" in network_options(name) or min(size) >= registration(name).smallest_side
+
+
+def options_for(name: str, size: tuple[int, int], width: float = 1.0) -> dict[str, object]:
+    """The options with which `create(name, width=width, ...)` builds the form for images of (height, width) `size`.
+
+    `total_stride` as in `total_stride_for`, at most that of the paper. For small images also `head_width`, where the network
+    has such a head: it shrinks with the width, while the paper's, sized for 1000 classes, does not.
+
+    Raises:
+        UsageError: an unknown name, or images that are smaller than the network takes.
+    """
+    known, defaults = registration(name), network_options(name)
+    options: dict[str, object] = {}
+    if "total_stride" in defaults:
+        options["total_stride"] = min(total_stride_for(size), defaults["total_stride"])
+    if not takes(name, size):
+        raise UsageError(
+            f"{name} takes images of at least {known.smallest_side} pixels a side, not {size[0]} x {size[1]}. "
+            "Choose another network, or larger images."
+        )
+    if is_small(size) and known.small_image_head is not None:
+        options["head_width"] = make_divisible(known.small_image_head * width)
+    return options

@@ -118,7 +118,7 @@ def _pool(after: int, stride: int) -> OrderedDict[str, nn.Module]:
     return OrderedDict({f"pool{after}": pool} if stride == 2 else {})
 
 
-@register("squeezenet1_0")
+@register("squeezenet1_0", smallest_side=21)
 def squeezenet1_0(
     *,
     classes: int = 1000,
@@ -127,7 +127,7 @@ def squeezenet1_0(
     total_stride: int = 16,
     classifier_padding: int = 0,
 ) -> SqueezeNet:
-    """SqueezeNet 1.0 for images of at least 21 pixels a side, 227 in the paper.
+    """SqueezeNet 1.0, for 227 × 227 in the paper.
 
     `total_stride` below 16 keeps more of a small image: first the stem's stride is dropped, then the earliest poolings.
     `classifier_padding` is 1 in the authors' Caffe file, which adds a border of constant scores to the mean; nobody
@@ -143,11 +143,11 @@ def squeezenet1_0(
     )
 
 
-@register("squeezenet1_1")
+@register("squeezenet1_1", smallest_side=17)
 def squeezenet1_1(
     *, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, total_stride: int = 16
 ) -> SqueezeNet:
-    """SqueezeNet 1.1 for images of at least 17 pixels a side; `total_stride` as in 1.0."""
+    """SqueezeNet 1.1; `total_stride` as in 1.0."""
     return SqueezeNet(
         SQUEEZENET_1_1, classes=classes, in_channels=in_channels, dropout=dropout, total_stride=total_stride
     )

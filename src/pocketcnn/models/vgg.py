@@ -6,7 +6,10 @@ pre-training from shallower networks needless (section 3.1); dropout as in secti
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
 from torch import nn
 
@@ -80,58 +83,19 @@ def _features(stages: Stages, channels: int, batch_norm: bool) -> nn.Sequential:
     return nn.Sequential(layers)
 
 
-@register("vgg11")
-def vgg11(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, head_width: int = HEAD) -> VGG:
-    """VGG-11 (column A), for images of at least 32 pixels a side.
+def _build(
+    stages: Stages,
+    batch_norm: bool,
+    *,
+    classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.5,
+    head_width: int = HEAD,
+) -> VGG:
+    """One column of the table.
 
     `head_width` sets the width of the two hidden linear layers, 4096 in the paper: 9 of 10 weights, sized for 1000 classes.
     """
-    return _build(A, False, classes, in_channels, dropout, head_width)
-
-
-@register("vgg13")
-def vgg13(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, head_width: int = HEAD) -> VGG:
-    """VGG-13 (column B); options as in VGG-11."""
-    return _build(B, False, classes, in_channels, dropout, head_width)
-
-
-@register("vgg16")
-def vgg16(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, head_width: int = HEAD) -> VGG:
-    """VGG-16 (column D); options as in VGG-11."""
-    return _build(D, False, classes, in_channels, dropout, head_width)
-
-
-@register("vgg19")
-def vgg19(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, head_width: int = HEAD) -> VGG:
-    """VGG-19 (column E); options as in VGG-11."""
-    return _build(E, False, classes, in_channels, dropout, head_width)
-
-
-@register("vgg11_bn")
-def vgg11_bn(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, head_width: int = HEAD) -> VGG:
-    """VGG-11 (column A) with batch norm; options as in VGG-11."""
-    return _build(A, True, classes, in_channels, dropout, head_width)
-
-
-@register("vgg13_bn")
-def vgg13_bn(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, head_width: int = HEAD) -> VGG:
-    """VGG-13 (column B) with batch norm; options as in VGG-11."""
-    return _build(B, True, classes, in_channels, dropout, head_width)
-
-
-@register("vgg16_bn")
-def vgg16_bn(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, head_width: int = HEAD) -> VGG:
-    """VGG-16 (column D) with batch norm; options as in VGG-11."""
-    return _build(D, True, classes, in_channels, dropout, head_width)
-
-
-@register("vgg19_bn")
-def vgg19_bn(*, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, head_width: int = HEAD) -> VGG:
-    """VGG-19 (column E) with batch norm; options as in VGG-11."""
-    return _build(E, True, classes, in_channels, dropout, head_width)
-
-
-def _build(stages: Stages, batch_norm: bool, classes: int, in_channels: int, dropout: float, head_width: int) -> VGG:
     return VGG(
         stages,
         batch_norm=batch_norm,
@@ -140,3 +104,15 @@ def _build(stages: Stages, batch_norm: bool, classes: int, in_channels: int, dro
         dropout=dropout,
         head_width=head_width,
     )
+
+
+COLUMNS: Mapping[str, Stages] = MappingProxyType({"vgg11": A, "vgg13": B, "vgg16": D, "vgg19": E})
+SMALL_IMAGE_HEAD = 512
+"""As in the forms for CIFAR-10: "Very deep convolutional neural network based image classification using small training sample
+size" (Liu and Deng, 2015)."""
+
+for _suffix, _batch_norm in (("", False), ("_bn", True)):
+    for _name, _column in COLUMNS.items():
+        register(f"{_name}{_suffix}", small_image_head=SMALL_IMAGE_HEAD, smallest_side=32)(
+            partial(_build, _column, _batch_norm)
+        )

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pocketcnn.compression.quantization.quantize import quantize
 from pocketcnn.errors import PocketcnnError, UsageError
@@ -11,6 +12,7 @@ from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.bench_images import BenchImages, bench_images, settle_statistics
 from pocketcnn.pipeline.export import numerics_name
 from pocketcnn.pipeline.figures import FORMS
+from pocketcnn.pipeline.networks import MODEL, is_file, kind_of, load_network, open_network
 from pocketcnn.runtimes.base import Runtime
 from pocketcnn.runtimes.machine import Machine, this_machine
 from pocketcnn.runtimes.registry import get_runtime, runtime_names
@@ -40,6 +42,35 @@ class BenchResult:
     notes: tuple[str, ...]
     machine: Machine
 
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison for JSON; times in seconds."""
+        return {"entries": self.lines, "notes": self.notes, "machine": self.machine}
+
+
+def subject_of(
+    source: str | Path,
+    shape: tuple[int, int, int] | None = None,
+    *,
+    width: float | None = None,
+    classes: int | None = None,
+) -> Subject:
+    """What `source` means: a model file, a file of a runtime, or a network by its name, with fresh weights.
+
+    Args:
+        source: as in `open_network`, whose arguments the others are.
+
+    Raises:
+        UsageError: there is no such file or network, or no runtime reads such files.
+        PocketcnnError: a model file is damaged.
+    """
+    name = str(source)
+    if not is_file(name):
+        return Subject(name, open_network(name, shape, width=width, classes=classes), fresh=True)
+    kinds = {get_runtime(each).suffix for each in runtime_names()} - {MODEL}
+    if kind_of(Path(name), MODEL, *sorted(kinds)) == MODEL:
+        return Subject(name, load_network(Path(name)))
+    return Subject(name, artefact=Path(name))
+
 
 def bench(
     subjects: Sequence[Subject],
@@ -61,11 +92,13 @@ def bench(
         say: told what goes on.
 
     Raises:
-        UsageError: an unknown runtime or numerics, or a file that none of the runtimes reads.
+        UsageError: an unknown runtime or numerics, a file that none of the runtimes reads, or something that none of the
+            subjects is run with.
         PocketcnnError: an image cannot be read.
     """
     if unknown := [form for form in numerics if form not in FORMS]:
         raise UsageError(f"There are no numerics {unknown[0]!r}; choose from {', '.join(FORMS)}.")
+    _check_used(subjects, runtimes, numerics, images)
     with tempfile.TemporaryDirectory(prefix="pocketcnn-bench-") as folder:
         cases: list[Case] = []
         for index, subject in enumerate(subjects):
@@ -79,6 +112,24 @@ def bench(
                 cases += _written(subject, subject.network, chosen, numerics, images, place)
         lines = side_by_side(cases, plan or Plan(), say)
     return BenchResult(lines, _notes(subjects, lines, bool(images)), this_machine())
+
+
+def _check_used(
+    subjects: Sequence[Subject], runtimes: Sequence[str], numerics: Sequence[str], images: Sequence[Path]
+) -> None:
+    """Everything that is asked for must be of use for one of the subjects."""
+    chosen = [{runtime.name for runtime in chosen_runtimes(subject, runtimes)} for subject in subjects]
+    idle = [name for name in runtimes if name != ALL and not any(name in used for used in chosen)]
+    if idle:
+        raise UsageError(
+            f"--runtime {', '.join(idle)}: none of the files is read by it. Leave it out, or give a model file."
+        )
+    given = [option for option, value in (("--numerics", numerics), ("--images", images)) if value]
+    if given and all(subject.network is None for subject in subjects):
+        raise UsageError(
+            f"{' and '.join(given)}: files of a runtime run as they are, and with no network to compare them with. Give a model "
+            "file (.safetensors) or a name, or leave it out."
+        )
 
 
 def chosen_runtimes(subject: Subject, names: Sequence[str]) -> list[Runtime]:

@@ -16,6 +16,7 @@ from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import Graph, Node
 from pocketcnn.graph.node import Attr
 from pocketcnn.pipeline.figures import artefact_bytes, in_form, opened
+from pocketcnn.pipeline.workspace import Say, silent
 from pocketcnn.runtimes import Latency, StopRule, get_runtime, measure
 from pocketcnn.targets import Target
 from pocketcnn.targets.capability import Calibration
@@ -34,6 +35,18 @@ BEYOND = 4
 """How many times the last-level cache the value is large that is read and written."""
 
 SIDE = 256
+
+
+QUICK = StopRule(max_seconds=1.0)
+"""Enough for rates that are not kept."""
+
+
+def with_rates(target: Target, say: Say = silent) -> Target:
+    """The target with its rates, measured quickly if it runs here and has none; `say` is told then."""
+    if target.runtime is None or (target.peak_madds and target.bandwidth is not None):
+        return target
+    say(f"Measuring the rates of {target.name} (pocketcnn target calibrate {target.name} keeps them) …")
+    return calibrate(target, QUICK)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from torch import nn
 
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
-from pocketcnn.layers import make_divisible
 from pocketcnn.models import create, network_options, training_options
-from pocketcnn.models.small_images import is_small, total_stride_for
+from pocketcnn.models.small_images import is_small, options_for, takes, total_stride_for
 from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, latency
 from pocketcnn.report.result import Candidate
 from pocketcnn.targets import Budget, Limit
@@ -23,9 +23,6 @@ SCALES = (1.0, 0.75, 0.5)
 
 PRUNABLE = 2.5
 """How far a candidate may overshoot a limit before compression: about what pruning recovers from without much loss."""
-
-HEADS = {"mobilenet_v2": 1280, "mobilenet_v3_small": 1024, "mobilenet_v3_large": 1280}
-"""Width of the last layer before the classifier, in the paper. It was sized for 1000 classes."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,14 @@ class Plan:
 
     @property
     def is_small(self) -> bool:
-        """Whether the small-image form is used: fewer strides, and a last convolution that shrinks with the width."""
+        """Whether the small-image form is used: fewer strides, and a head that shrinks with the width."""
         return is_small(self.size)
 
     @property
     def total_stride(self) -> int:
         """How much smaller the last feature map is than the image, see `total_stride_for`."""
-        return total_stride_for(self.size)
+        stride = options_for(self.network, self.size, self.width).get("total_stride", total_stride_for(self.size))
+        return cast(int, stride)
 
     @property
     def name(self) -> str:
@@ -59,10 +57,7 @@ class Plan:
         `for_training` gives the form in which its paper trains it; `pocketcnn.layers.inference_form` undoes that.
         """
         options: dict[str, object] = training_options(self.network) if for_training else {}
-        if "total_stride" in network_options(self.network):
-            options["total_stride"] = self.total_stride
-        if self.is_small and self.network in HEADS:
-            options["head_width"] = make_divisible(HEADS[self.network] * self.width)
+        options |= options_for(self.network, self.size, self.width)
         with drawn_from(seed):
             return create(self.network, width=self.width, classes=self.classes, in_channels=self.channels, **options)
 
@@ -103,7 +98,7 @@ def propose(
     ranked: list[list[Plan]] = []
     closest: tuple[float, Plan] | None = None
     for network in networks:
-        for size in sizes_of(contract):
+        for size in _taken(network, contract):
             fitting = []
             for plan, miss in _by_width(network, contract.channels, size, classes, budget):
                 if closest is None or miss < closest[0]:
@@ -148,6 +143,12 @@ def sizes_of(contract: InputContract) -> Iterator[tuple[int, int]]:
     scales = SCALES[:1] if is_small((contract.height, contract.width)) else SCALES
     for scale in scales:
         yield (max(1, round(contract.height * scale)), max(1, round(contract.width * scale)))
+
+
+def _taken(network: str, contract: InputContract) -> list[tuple[int, int]]:
+    """The sizes that the network takes; the folder's own in any case, at which it says what it takes."""
+    own, *scaled = sizes_of(contract)
+    return [own, *(size for size in scaled if takes(network, size))]
 
 
 def _by_width(

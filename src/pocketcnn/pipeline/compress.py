@@ -13,9 +13,10 @@ from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.method import Method
-from pocketcnn.pipeline.recipes import RECIPE, Trainings, datasets
+from pocketcnn.pipeline.option_use import changed, check_used
+from pocketcnn.pipeline.recipes import Trainings, base_recipe, datasets
 from pocketcnn.pipeline.restructure import resized, restructure
-from pocketcnn.pipeline.strategies import check_strategy, pruner_of
+from pocketcnn.pipeline.strategies import OPTIONS_READ, check_strategy, pruner_of
 from pocketcnn.pipeline.teachers import teachers_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import FitResult
@@ -55,11 +56,13 @@ def compress(
 
     Raises:
         UsageError: the network is quantized, lacks its contract, or was trained for other classes; there is no such
-            strategy, or it needs a latency table that is not there.
+            strategy, it needs a latency table that is not there, or it does not read what `method` asks for.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
     check_strategy(strategy)
+    how = method or Method()
+    check_used("strategy", strategy, OPTIONS_READ, changed(asdict(how), asdict(Method())))
     wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
     if network.numerics:
         raise UsageError("This network is quantized already. Compress the float network that it was made from.")
@@ -73,8 +76,8 @@ def compress(
             f"the folder {data} has {', '.join(folder.classes)}. Train it on these images first."
         )
     network = GraphNetwork(network.graph, network.info)  # the given one keeps its lineage
-    size, how = load_effort(effort), method or Method()
-    trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
+    size, base = load_effort(effort), base_recipe(recipe)
+    trainings = Trainings(size, len(folder.train), seed, base)
     settings = {"network": fingerprint_of(network), "data": folder.fingerprint, "budget": str(wanted), "seed": seed}
     settings |= {"effort": asdict(size), "recipe": trainings.base.model_dump(), "method": asdict(how)}
     settings |= {"strategy": strategy, "teachers": [fingerprint_of(teacher) for teacher in teachers]}

@@ -19,7 +19,7 @@ from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.parents import Quest, from_supernet, from_zoo
-from pocketcnn.pipeline.recipes import RECIPE, SetsBySize, Trainings
+from pocketcnn.pipeline.recipes import SetsBySize, Trainings, base_recipe
 from pocketcnn.pipeline.teachers import teachers_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import FitResult
@@ -34,7 +34,7 @@ def fit(
     *,
     effort: str | Effort = "low",
     seed: int = 0,
-    networks: Sequence[str] = NETWORKS,
+    networks: Sequence[str] | None = None,
     recipe: Recipe | None = None,
     teachers: Sequence[GraphNetwork] = (),
     progress_for: ProgressFor = quiet,
@@ -51,8 +51,8 @@ def fit(
         data: a folder of images, see `pocketcnn.data.scan`.
         budget: limits such as ``size<=60kB, latency<=1ms@onnxruntime-cpu``.
         effort: ``quick``, ``low``, ``medium`` or ``high``, or an `Effort`: how much is trained.
-        networks: names of the zoo to choose from. With ``high`` effort the candidates are sub-networks of a supernet, and
-            NetAdapt prunes, unless some are named.
+        networks: names of the zoo to choose from; `NETWORKS` if not given. With ``high`` effort the candidates are sub-networks
+            of a supernet, and NetAdapt prunes, unless some are named.
         recipe: replaces the default recipe of all trainings; epochs, rates of fine-tuning and warm-up follow from the effort.
         teachers: trained networks for the same classes that every training learns from, as `load` gives them.
         progress_for: makes the progress display of a training from its title.
@@ -69,36 +69,37 @@ def fit(
     """
     started = time.monotonic()
     wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
-    size = load_effort(effort)
-    _check_networks(networks)
+    size, base = load_effort(effort), base_recipe(recipe)
+    named = NETWORKS if networks is None else tuple(networks)
+    _check_networks(named)
     folder = scan(Path(data), seed=seed)
     contract = infer_contract(folder)
     teaching = teachers_of(teachers, folder.classes)
     teaching(contract)  # one that is for other images or classes ends here
     say(_folder_in_words(folder, contract))
     with threads_for(contract.height, contract.width):
-        trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
+        trainings = Trainings(size, len(folder.train), seed, base)
         settings = {
             "data": folder.fingerprint,
             "budget": str(wanted),
             "effort": asdict(size),
             "seed": seed,
         }
-        settings |= {"networks": list(networks), "recipe": trainings.base.model_dump()}
+        settings |= {"networks": list(named), "recipe": trainings.base.model_dump()}
         settings["teachers"] = [fingerprint_of(teacher) for teacher in teachers]
         workspace = Workspace.of(Path(out), settings, progress_for, teaching)
         sets = SetsBySize(folder, contract, trainings.base.augmentation)
         quest = Quest(folder, contract, wanted, trainings, sets, workspace, say, Path(out))
-        found = from_supernet(quest) if _takes_supernet(size, networks) else from_zoo(quest, networks)
+        found = from_supernet(quest) if _takes_supernet(size, networks) else from_zoo(quest, named)
         bench = Bench(found.sets, found.limits, trainings, workspace, say, folder.fingerprint, pruner=found.pruner)
         bench.record("trained", found.network, settings=found.settings, seconds=time.monotonic() - started)
         ask = Request(wanted, folder, Path(out), seed, command, started)
         return finish(found.network, bench, ask, found.candidates, found.plan)
 
 
-def _takes_supernet(effort: Effort, networks: Sequence[str]) -> bool:
+def _takes_supernet(effort: Effort, networks: Sequence[str] | None) -> bool:
     """Who names networks wants those."""
-    return effort.source == "supernet" and tuple(networks) == NETWORKS
+    return effort.source == "supernet" and networks is None
 
 
 def _check_networks(networks: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from pocketcnn.compression.substitution import Change, KernelForm, Substitution, substitute
 from pocketcnn.data import ImageFolder, scan
@@ -12,7 +13,7 @@ from pocketcnn.graph.model_file import save
 from pocketcnn.pipeline.accuracy_check import MAX_LOSS, baseline_of, chance_warnings, loss, lost_in_words
 from pocketcnn.pipeline.checking import check_target
 from pocketcnn.pipeline.compression_run import accuracy, longer
-from pocketcnn.pipeline.recipes import RECIPE, Sets, datasets
+from pocketcnn.pipeline.recipes import Sets, base_recipe, datasets
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet, silent
 from pocketcnn.report.result import Accuracy
 from pocketcnn.targets import Target, load_target
@@ -51,6 +52,16 @@ class MadeOver:
     accuracies: Accuracies | None
     warnings: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """What became of it, for JSON; the network itself is left out."""
+        return {
+            "changes": self.changes,
+            "left": self.left,
+            "test_accuracy": self.accuracies,
+            "warnings": self.warnings,
+            **self.check.as_dict(),
+        }
+
 
 def make_over(
     network: GraphNetwork,
@@ -58,7 +69,7 @@ def make_over(
     out: str | Path,
     data: str | Path | None = None,
     *,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     seed: int | None = None,
     kernels: KernelForm = "pair",
     recipe: Recipe | None = None,
@@ -73,23 +84,25 @@ def make_over(
     Args:
         network: a float network; with `data`, with its input contract and classes in `info`, as `load` gives it.
         data: a folder of images with the same classes.
-        epochs: of recovery.
+        epochs: of recovery; `EPOCHS` if not given.
         seed: of the split of the images: that of the network's training if not given.
         recipe: replaces the default recipe; epochs, batch, rate and warm-up follow from the recovery.
 
     Raises:
-        UsageError: the network is quantized, lacks its contract, or was trained for other classes.
+        UsageError: the network is quantized, lacks its contract, or was trained for other classes; or something is asked of
+            a training that there is not without `data`.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     wanted = target if isinstance(target, Target) else load_target(target)
     chosen = network.info.split_seed if seed is None else seed
     if data is None:
+        _check_unused(epochs=epochs, seed=seed, recipe=recipe)
         made = substitute(network, wanted, kernels=kernels)
         made.network.info = network.info.with_stage(_stage("substituted", wanted, made, kernels, chosen))
         untrained = (UNTRAINED,) if made.changes else ()
         return _saved(made, wanted, Path(out), None, untrained)
     folder = _folder(network, Path(data), chosen)
-    base = recipe or RECIPE
+    base = base_recipe(recipe)
     sets = datasets(folder, network.info.input, base.augmentation)  # type: ignore[arg-type]
     with threads_for(*network.graph.input_shape[1:]):
         made = substitute(network, wanted, sets.calibration(), kernels=kernels)
@@ -100,7 +113,7 @@ def make_over(
         stage = _stage("substituted", wanted, made, kernels, chosen)
         figures = {"test_accuracy_before": given.top1, "test_accuracy": substituted.top1}
         info = network.info.with_stage(stage.model_copy(update={"data": folder.fingerprint, "figures": figures}))
-        tuned = _recovery(base, epochs, len(folder.train), chosen)
+        tuned = _recovery(base, EPOCHS if epochs is None else epochs, len(folder.train), chosen)
         workspace = _workspace(Path(out), network, wanted, folder, tuned, kernels, progress_for)
         began = time.monotonic()
         if made.changes:
@@ -118,6 +131,16 @@ def make_over(
         result = _saved(made, wanted, Path(out), Accuracies(given, substituted, recovered), warnings)
         workspace.clear()
         return result
+
+
+def _check_unused(**of_recovery: object) -> None:
+    """Without images there is no recovery, so nothing may be asked of it."""
+    given = [name for name, value in of_recovery.items() if value is not None]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)}: that is for the recovery of the accuracy, and nothing is trained without images. Give data, a "
+            "folder of images, or leave it out."
+        )
 
 
 def _saved(

@@ -21,7 +21,7 @@ from pocketcnn.pipeline.compression_run import Bench, accuracy
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
-from pocketcnn.pipeline.recipes import RECIPE, SetsBySize, Trainings
+from pocketcnn.pipeline.recipes import SetsBySize, Trainings, base_recipe
 from pocketcnn.pipeline.supernet import (
     FAMILY,
     Found,
@@ -109,12 +109,12 @@ def once_for_all(
         raise UsageError("Name one budget or several different ones.")
     check_schedule(schedule)
     require_predictor()
-    size, out = load_effort(effort), Path(out)
+    size, out, base = load_effort(effort), Path(out), base_recipe(recipe)
     folder = scan(Path(data), seed=seed)
     contract = infer_contract(folder)
     teaching = teachers_of(teachers, folder.classes)
     teaching(contract)  # one that is for other images or classes ends here
-    trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
+    trainings = Trainings(size, len(folder.train), seed, base)
     settings: dict[str, object] = {
         "data": folder.fingerprint,
         "seed": seed,

@@ -76,7 +76,7 @@ def profile(
     seconds: float = SECONDS,
     numerics: Sequence[Numerics] = (),
     fresh: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress = no_progress,
     trying: Trying = untold,
     clock: Clock = time.perf_counter_ns,
@@ -91,13 +91,14 @@ def profile(
         seconds: in all, with what the table that is there has taken.
         numerics: forms to measure; all that the target and its runtime have unless given.
         fresh: begin anew, whatever there is.
-        seed: of the plan of blocks, for a new table.
+        seed: of the plan of blocks; 0 for a new table if not given. A table that is gone on with keeps its own.
         progress: called now and then.
         trying: called before each block.
         clock: in nanoseconds.
 
     Raises:
-        UsageError: nothing here runs networks of the target; a numerics that it lacks; or a table of other circumstances.
+        UsageError: nothing here runs networks of the target; a numerics that it lacks; or a table of other circumstances
+            or of another seed.
         PocketcnnError: the runtime is absent, or the table cannot be written.
     """
     runtime = get_runtime(runtime_of(target))
@@ -110,18 +111,22 @@ def profile(
         return profiling.run(table, path, seconds, progress)
 
 
-def begun_table(target: Target, path: Path, *, fresh: bool = False, seed: int = 0) -> LatencyTable:
+def begun_table(target: Target, path: Path, *, fresh: bool = False, seed: int | None = None) -> LatencyTable:
     """The table at `path` that is gone on with, or a new one without measurements.
 
     Raises:
-        UsageError: the table is of other circumstances, or the file is none.
+        UsageError: the table is of other circumstances or of another seed, or the file is none.
         PocketcnnError: the runtime is absent.
     """
     here = circumstances(target)
     if fresh or not path.is_file():
-        return LatencyTable(target.name, here, seed)
+        return LatencyTable(target.name, here, seed or 0)
     table = LatencyTable.load(path)
     table.check(here)
+    if seed not in (None, table.seed):
+        raise UsageError(
+            f"The table {path} was begun with seed {table.seed}, and goes on with it. Leave --seed out, or begin anew: --fresh."
+        )
     return table
 
 

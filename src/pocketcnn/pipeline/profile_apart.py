@@ -28,7 +28,7 @@ def profile_apart(
     seconds: float = SECONDS,
     numerics: Sequence[Numerics] = (),
     fresh: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress = no_progress,
 ) -> LatencyTable:
     """As `pipeline.profile.profile`, whose arguments these are, but whatever the runtime does to its process.
@@ -56,7 +56,7 @@ def _usual(table: LatencyTable) -> float:
 
 
 def _measured(
-    target: Target, path: Path, seconds: float, numerics: tuple[Numerics, ...], seed: int, progress: Progress
+    target: Target, path: Path, seconds: float, numerics: tuple[Numerics, ...], seed: int | None, progress: Progress
 ) -> tuple[str, Numerics] | None:
     """Measure in a process until the time is up; what it tried when it crashed, or None."""
     context = multiprocessing.get_context("spawn")
@@ -101,7 +101,7 @@ def _ended(process: SpawnProcess) -> None:
 
 
 def _work(
-    pipe: Connection, target: Target, path: Path, seconds: float, numerics: tuple[Numerics, ...], seed: int
+    pipe: Connection, target: Target, path: Path, seconds: float, numerics: tuple[Numerics, ...], seed: int | None
 ) -> None:
     """The measuring process."""
     try:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pocketcnn.data import ImageDataset, ImageFolder, build_augmentation
+from pocketcnn.errors import UsageError
 from pocketcnn.graph import InputContract
 from pocketcnn.models.small_images import is_small
 from pocketcnn.pipeline.effort import Effort
@@ -16,6 +17,30 @@ RECIPE = Recipe()
 
 SUPERNET_RECIPE = RECIPE.with_(optimizer="adamw", learning_rate=0.012, weight_decay=0.05)
 """For supernets, which learn more with it in few steps: on the digits 97 % for 89 %, the smallest sub-network 85 % for 81 %."""
+
+
+SET_OTHERWISE = ("epochs", "warmup_epochs", "seed")
+"""Fields of a recipe that decide nothing where the effort says how much is trained."""
+
+
+def base_recipe(recipe: Recipe | None) -> Recipe:
+    """The recipe that the trainings of a command begin with: the given one, or the default.
+
+    Raises:
+        UsageError: it sets something that follows from the effort and the seed of the command.
+    """
+    idle = [name for name in SET_OTHERWISE if recipe is not None and getattr(recipe, name) != getattr(RECIPE, name)]
+    if idle:
+        raise UsageError(
+            f"The recipe sets {', '.join(idle)}, which decides nothing here: how long is trained follows from --effort or "
+            "--epochs, the warm-up from that, and all draws from --seed. Leave it out of the recipe."
+        )
+    return recipe or RECIPE
+
+
+def without_duration(recipe: Recipe | None) -> Recipe | None:
+    """The recipe for what comes after a training of that recipe: see `SET_OTHERWISE`."""
+    return recipe and recipe.with_(**{name: getattr(RECIPE, name) for name in SET_OTHERWISE})
 
 
 def resolve_augmentation(policy: str, contract: InputContract) -> str:

@@ -13,8 +13,9 @@ from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.pipeline.budget_use import BudgetUse
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.hunt import DRAWN, Hunt, fitting_width, promising_points
+from pocketcnn.pipeline.option_use import check_used
 from pocketcnn.pipeline.point_evaluator import PointEvaluator, shortened
-from pocketcnn.pipeline.recipes import RECIPE, Trainings
+from pocketcnn.pipeline.recipes import Trainings, base_recipe
 from pocketcnn.pipeline.search_record import Asked, chosen, reward_in_words
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, quiet, silent
 from pocketcnn.report.result import FitResult
@@ -22,9 +23,9 @@ from pocketcnn.report.search_result import SearchResult
 from pocketcnn.search.objective import load_objective
 from pocketcnn.search.space import Point, Space
 from pocketcnn.search.spaces import has_width, load_space
-from pocketcnn.search.strategies import CONTROL, Plan, plan_of
+from pocketcnn.search.strategies import CONTROL, OPTIONS_READ, Plan, plan_of
 from pocketcnn.search.study import sqlite
-from pocketcnn.search.zero_cost.proxies import proxy as proxy_of
+from pocketcnn.search.zero_cost import proxy as proxy_of
 from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, threads_for
 
@@ -56,7 +57,7 @@ def search(
     workers: int = 1,
     ray: str | None = None,
     storage: str | None = None,
-    control: bool = True,
+    control: bool | None = None,
     first_by: str | None = None,
     recipe: Recipe | None = None,
     progress_for: ProgressFor = quiet,
@@ -81,23 +82,26 @@ def search(
         workers: how many points are evaluated at a time. With one the result follows from the seed.
         ray: address of a Ray cluster whose machines evaluate the points.
         storage: address of an Optuna storage for the trials; a SQLite file in `out` if not given.
-        control: search at random too, with as many evaluations. The better of both is taken.
+        control: search at random too, with as many evaluations; the better of both is taken. True if not given, except for the
+            strategy ``random``, which is the control.
         first_by: a zero-cost proxy (``synflow``, ``naswot``, ``grad_norm``, ``params``): the first fifth of the strategy's
             trials are the best of ten times as many random points by it, not those that the strategy would begin with.
 
     Raises:
-        UsageError: the folder, the budget, the space or a name is wrong.
+        UsageError: the folder, the budget, the space or a name is wrong; or the strategy does not read an option that is given.
         MissingExtra: Optuna or Ray is needed and not installed.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
     plan = plan_of(strategy)
+    check_used("strategy", strategy, OPTIONS_READ, _given(reward=reward, control=control))
     wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
     use, size, out = BudgetUse(wanted), load_effort(effort), Path(out)
+    base = base_recipe(recipe)
     if trials < 1:
         raise UsageError(f"A search has at least one trial, not {trials}.")
     folder = scan(Path(data), seed=seed)
-    trainings = Trainings(size, len(folder.train), seed, recipe or RECIPE)
+    trainings = Trainings(size, len(folder.train), seed, base)
     proxy = trainings.round(0)
     if epochs is not None:
         proxy = shortened(proxy.with_(epochs=epochs, warmup_epochs=min(1.0, epochs / 10)), 1.0)
@@ -137,12 +141,17 @@ def search(
     say(_in_words(asked, evaluator.space))
     with threads_for(*evaluator.task.size):
         runs = [(strategy, hunt.run(strategy, ray))]
-        if control and strategy != CONTROL:
+        if control is not False and strategy != CONTROL:
             runs.append((CONTROL, hunt.run(CONTROL, ray, tuple(runs))))
         found = chosen(runs, plan.slack)
         if found is None:
             raise PocketcnnError("No trial ended well: search.html says why, or try more training with --effort.")
         return Searched(*hunt.deliver(found, runs, trainings, wanted))
+
+
+def _given(**options: object) -> dict[str, str]:
+    """Those of the options that not every strategy of `PLANS` reads, and that are not None."""
+    return {name: name for name, value in options.items() if value is not None}
 
 
 def _with_width(

@@ -2,8 +2,10 @@
 
 import importlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
@@ -25,7 +27,16 @@ from pocketcnn.targets.latency import LatencyPredictor, load_predictor
 if TYPE_CHECKING:
     from pocketcnn.compression.amc.agent import Actor
 
-STRATEGIES = ("rank", "netadapt", "amc")
+OPTIONS_READ: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "rank": frozenset({"stages", "spread", "reconstruct"}),
+        "netadapt": frozenset(),  # decides layer by layer, and trains the network that it ends with
+        "amc": frozenset(),
+    }
+)
+"""By strategy, the fields of `Method` that it reads of those that not every strategy reads."""
+
+STRATEGIES = tuple(OPTIONS_READ)
 
 TRIED = 6
 """Groups that NetAdapt trains for each of its steps: all of them would take hours for networks of fifty groups."""

@@ -61,6 +61,24 @@ class Session(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Deployment:
+    """What whoever runs an artefact without this library must know.
+
+    Attributes:
+        channels_last: whether it takes images as (N, H, W, C), not (N, C, H, W).
+        note: said of every artefact; int8_note: said of int8 ones too.
+    """
+
+    channels_last: bool = False
+    note: str = ""
+    int8_note: str = ""
+
+    def notes(self, numerics: str) -> tuple[str, ...]:
+        """What to know about an artefact in `numerics`."""
+        return tuple(note for note in (self.note, "" if numerics == "float32" else self.int8_note) if note)
+
+
 class Runtime(Protocol):
     """A library or program that executes networks.
 
@@ -94,6 +112,11 @@ class Runtime(Protocol):
     @property
     def numerics(self) -> tuple[Numerics, ...]:
         """The forms of a network that it computes in, not only simulates."""
+        ...
+
+    @property
+    def deployment(self) -> "Deployment":
+        """What whoever runs its artefact without this library must know."""
         ...
 
     def available(self) -> str | None:

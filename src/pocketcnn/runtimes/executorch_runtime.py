@@ -13,7 +13,7 @@ import numpy as np
 
 from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
 from pocketcnn.formats.executorch.quiet import quiet, quiet_native
-from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo, why_absent
+from pocketcnn.runtimes.base import Deployment, FloatArray, Numerics, SessionInfo, why_absent
 
 if TYPE_CHECKING:
     from pocketcnn.graph.network import GraphNetwork
@@ -32,6 +32,7 @@ class ExecuTorchRuntime:
     suffix = ".pte"
     companions: tuple[str, ...] = ()
     numerics: tuple[Numerics, ...] = ("float32", "int8")
+    deployment = Deployment()
 
     def available(self) -> str | None:
         return why_absent("executorch", "executorch")

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.names import numbered
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import Numerics
-from pocketcnn.graph.onnx_names import numbered
 from pocketcnn.graph.onnx_writer import Names, to_onnx
 from pocketcnn.runtimes.base import FloatArray, Runtime
 from pocketcnn.runtimes.registry import get_runtime

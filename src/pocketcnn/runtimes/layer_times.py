@@ -10,7 +10,8 @@ import numpy as np
 from pocketcnn.cost.fusion import is_fused
 from pocketcnn.graph import Graph, for_inference
 from pocketcnn.graph.onnx_writer import OUTPUT_NAME, to_onnx
-from pocketcnn.runtimes.operator_times import OperatorTime, profiler
+from pocketcnn.runtimes.operator_times import OperatorTime
+from pocketcnn.runtimes.profilers import profiler
 
 RUNS = 50
 

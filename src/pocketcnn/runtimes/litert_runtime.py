@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
-from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo, why_absent
+from pocketcnn.runtimes.base import Deployment, FloatArray, Numerics, SessionInfo, why_absent
 
 if TYPE_CHECKING:
     from pocketcnn.graph.network import GraphNetwork
@@ -28,6 +28,7 @@ class LiteRtRuntime:
     suffix = ".tflite"
     companions: tuple[str, ...] = ()
     numerics: tuple[Numerics, ...] = ("float32", "int8")
+    deployment = Deployment(channels_last=True)
 
     def available(self) -> str | None:
         return why_absent(self.library.partition(".")[0], "litert")  # looking for a sub-module imports what holds it

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
-from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo, why_absent
+from pocketcnn.runtimes.base import Deployment, FloatArray, Numerics, SessionInfo, why_absent
 
 if TYPE_CHECKING:
     from pocketcnn.graph.network import GraphNetwork
@@ -33,6 +33,10 @@ class NcnnRuntime:
     suffix = ".param"
     companions: tuple[str, ...] = (".bin",)
     numerics: tuple[Numerics, ...] = ("float32", "int8")
+    deployment = Deployment(
+        note="ncnn takes one image (C, H, W) at a time. Switch off use_fp16_packed, use_fp16_storage, use_fp16_arithmetic "
+        "and use_bf16_storage for answers in full precision.",
+    )
 
     def available(self) -> str | None:
         return why_absent(self.library, "ncnn")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime
 
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo
+from pocketcnn.runtimes.base import Deployment, FloatArray, Numerics, SessionInfo
 from pocketcnn.runtimes.machine import Machine, this_machine
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ class OnnxRuntime:
     suffix = ".onnx"
     companions: tuple[str, ...] = ()
     numerics: tuple[Numerics, ...] = ("float32", "int8")
+    deployment = Deployment(
+        int8_note="On x86 processors without VNNI (most before 2020) ONNX Runtime multiplies int8 by uint8 in 16 bits, "
+        "which can overflow: set the session option session.x64quantprecision to 1 there (onnxruntime 1.31 or newer). "
+        "pocketcnn's own runtime sees to it.",
+    )
 
     def available(self) -> str | None:
         return None  # onnxruntime is a requirement of the library

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
-from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo, why_absent
+from pocketcnn.runtimes.base import Deployment, FloatArray, Numerics, SessionInfo, why_absent
 from pocketcnn.runtimes.machine import Machine, this_machine
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ class OpenVinoRuntime:
     suffix = ".onnx"
     companions: tuple[str, ...] = ()
     numerics: tuple[Numerics, ...] = ("float32", "int8")
+    deployment = Deployment(
+        note="Compile it with INFERENCE_PRECISION_HINT=f32: on some processors OpenVINO computes in bfloat16 otherwise.",
+        int8_note="On x86 processors without VNNI (most before 2020) OpenVINO multiplies int8 by uint8 in 16 bits, which "
+        "can overflow: set LP_TRANSFORMS_MODE=NO there. pocketcnn's own runtime sees to it.",
+    )
 
     def available(self) -> str | None:
         return why_absent(self.library, "openvino")

@@ -1,14 +1,11 @@
 """What each operator of a network takes, as the runtime's own profiler sees it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
-from pocketcnn.errors import UsageError
 from pocketcnn.runtimes.base import FloatArray
 
 
@@ -46,27 +43,3 @@ class Profiler(Protocol):
 
 WARMUP = 5
 """Runs that are not counted."""
-
-_PROFILERS: Mapping[str, str] = MappingProxyType(
-    {
-        "onnxruntime": "pocketcnn.runtimes.onnxruntime_profile",
-        "openvino": "pocketcnn.runtimes.openvino_profile",
-    }
-)
-
-
-def profiled_runtimes() -> tuple[str, ...]:
-    """Names of the runtimes whose profiler is known here."""
-    return tuple(_PROFILERS)
-
-
-def profiler(runtime: str) -> Profiler:
-    """The profiler of a runtime.
-
-    Raises:
-        UsageError: the runtime has none, or none that is known here.
-    """
-    if runtime not in _PROFILERS:
-        raise UsageError(f"{runtime} does not tell the time of each layer; {' and '.join(_PROFILERS)} do.")
-    found: Profiler = import_module(_PROFILERS[runtime]).operator_times
-    return found

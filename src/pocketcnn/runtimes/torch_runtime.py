@@ -11,7 +11,7 @@ from torch import nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph.network import GraphNetwork
-from pocketcnn.runtimes.base import FloatArray, Numerics, SessionInfo
+from pocketcnn.runtimes.base import Deployment, FloatArray, Numerics, SessionInfo
 
 
 class TorchRuntime:
@@ -26,6 +26,7 @@ class TorchRuntime:
     suffix = ".safetensors"
     companions: tuple[str, ...] = ()
     numerics: tuple[Numerics, ...] = ("float32",)
+    deployment = Deployment()
 
     def available(self) -> str | None:
         return None  # torch is a requirement of the library

@@ -1,9 +1,11 @@
 """A point as a short file that people can read and write: TOML with a table for each block, or JSON.
 
-space = "mnasnet"
+[space]
+name = "mnasnet"
+width = 0.25
 
 [block1]
-op = "inverted"
+operation = "inverted"
 kernel = 5
 """
 
@@ -13,22 +15,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.search.space import Point, Space
 
 SPACE = "space"
+SUFFIXES = (".toml", ".json")
 
 
 def point_text(space: Space, point: Point) -> str:
     """A point as TOML. Decisions that make no difference are left out."""
-    blocks: dict[str, list[str]] = {"": [f"{SPACE} = {json.dumps(space.name)}"]}
+    fields: dict[str, Any] = {SPACE: _reference_of(space)}
     for decision, matters in zip(space.decisions, space.matters(point), strict=True):
         if matters:
-            block, _, name = decision.name.rpartition(".")
-            blocks.setdefault(block, []).append(f"{name} = {json.dumps(point[decision.name])}")
-    parts = ["\n".join([f"[{block}]", *lines] if block else lines) for block, lines in blocks.items()]
-    return "\n\n".join(parts) + "\n"
+            *blocks, name = decision.name.split(".")
+            table = fields
+            for block in blocks:
+                table = table.setdefault(block, {})
+            table[name] = point[decision.name]
+    return tomli_w.dumps(fields)
 
 
 def save_point(path: Path, space: Space, point: Point) -> None:
@@ -39,7 +46,7 @@ def save_point(path: Path, space: Space, point: Point) -> None:
         PocketcnnError: it cannot be written.
     """
     if _suffix(path) == ".json":
-        write_text(path, json.dumps({SPACE: space.name, **dict(point)}, indent=2) + "\n")
+        write_text(path, json.dumps({SPACE: dict(space.reference), **dict(point)}, indent=2) + "\n")
     else:
         write_text(path, point_text(space, point))
 
@@ -50,6 +57,45 @@ def load_point(path: Path, space: Space) -> Point:
     Raises:
         UsageError: the file cannot be read, is of another space, or is no point of it; the message says where.
     """
+    fields = _fields(path)
+    of = _reference(path, fields.pop(SPACE, space.name))["name"]
+    if of != space.name:
+        raise UsageError(f"The point {path} is of the space {of}, not of {space.name}.")
+    try:
+        return space.check(dict(_flat(fields, "")))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def space_reference(path: Path) -> Mapping[str, Any]:
+    """What a file says of the space of its point: the name, and the options with which the space is made again.
+
+    Raises:
+        UsageError: the file cannot be read, or names no space.
+    """
+    fields = _fields(path)
+    if SPACE not in fields:
+        raise UsageError(
+            f'{path} does not name its search space: write {SPACE} = "mnasnet", say, above the first table.'
+        )
+    return _reference(path, fields[SPACE])
+
+
+def _reference(path: Path, given: object) -> Mapping[str, Any]:
+    found = {"name": given} if isinstance(given, str) else given
+    if not isinstance(found, Mapping) or not isinstance(found.get("name"), str):
+        raise UsageError(
+            f'{path}: {SPACE} is a name or a table with one, such as {{name = "mnasnet", width = 0.25}}, not {given!r}.'
+        )
+    return found
+
+
+def _reference_of(space: Space) -> object:
+    """A space by its name, or as a table where it has options."""
+    return space.name if len(space.reference) == 1 else dict(space.reference)
+
+
+def _fields(path: Path) -> dict[str, Any]:
     suffix = _suffix(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -60,17 +106,11 @@ def load_point(path: Path, space: Space) -> Point:
         raise UsageError(f"The point {path} is not valid {suffix[1:].upper()}: {error}.") from error
     if not isinstance(fields, dict):
         raise UsageError(f"The point {path} must be an object of names and choices.")
-    of = fields.pop(SPACE, space.name)
-    if of != space.name:
-        raise UsageError(f"The point {path} is of the space {of}, not of {space.name}.")
-    try:
-        return space.check(dict(_flat(fields, "")))
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+    return fields
 
 
 def _suffix(path: Path) -> str:
-    if path.suffix not in (".toml", ".json"):
+    if path.suffix not in SUFFIXES:
         raise UsageError(f"A point is a .toml or a .json file, not {path.name}.")
     return path.suffix
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from pocketcnn.errors import UsageError
@@ -118,6 +117,11 @@ class Space(ABC):
         """Height and width of the images that the network of a point takes: the task's, unless that is a decision."""
         return task.size
 
+    @property
+    def reference(self) -> Mapping[str, Choice]:
+        """What a file says of this space so that `pocketcnn.search.spaces.space_of` makes it again: a name, and its options."""
+        return {"name": self.name}
+
     def larger(self) -> "tuple[Space, ...]":
         """Spaces whose networks for the same points are larger: to what a found point can be transferred."""
         return ()
@@ -200,15 +204,6 @@ class Space(ABC):
         return self._canonical(
             {decision.name: decision.choices[place] for decision, place in zip(self.decisions, places, strict=True)}
         )
-
-    def one_hot(self, point: Point) -> npt.NDArray[np.float32]:
-        """A point as a vector: a one for each choice that is taken and matters, zeros for all else."""
-        parts = []
-        for decision, place, matters in zip(self.decisions, self.places(point), self.matters(point), strict=True):
-            part = np.zeros(len(decision.choices), dtype=np.float32)
-            part[place] = matters
-            parts.append(part)
-        return np.concatenate(parts)
 
     def _that_matter(self, point: Point) -> dict[str, Choice]:
         return {

@@ -1,6 +1,7 @@
 """What a target makes of a network: the layers that fall back, what that costs, and whether its limits hold."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, Node, Shape, for_inference
@@ -93,6 +94,37 @@ class Check:
     def fallen_share(self) -> float:
         """The part of the multiply-adds in layers that fall back."""
         return sum(layer.share for layer in self.fallen)
+
+    def shortfalls(self, *, strict: bool = False) -> tuple[str, ...]:
+        """In words, what keeps the network from running there; with `strict`, from running there wholly."""
+        found = [str(verdict) for verdict in self.limits if not verdict.kept]
+        if not self.runs_numerics:
+            found.append(f"it is in {self.numerics}")
+        if self.fallen and self.fallback is None:
+            found.append("nothing runs some of its layers")
+        elif self.fallen and strict:
+            found.append(f"{len(self.fallen)} layers fall back")
+        return tuple(found)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON: bytes, seconds, and shares from 0 to 1."""
+        return {
+            **{name: value for name, value in asdict(self).items() if name not in ("estimate", "limits")},
+            "runs": self.runs,
+            "passes": self.passes,
+            "fallen_share": self.fallen_share,
+            "limits": [
+                {
+                    "limit": str(judged.limit),
+                    "value": judged.figure.value,
+                    "kept": judged.kept,
+                    "how": judged.figure.how,
+                }
+                for judged in self.limits
+            ],
+            "estimated_seconds": self.estimate.seconds if self.estimate else None,
+            "estimated_fallback_seconds": self.estimate.fallback_seconds if self.estimate else None,
+        }
 
 
 def check(graph: Graph, target: Target, size: int | None = None) -> Check:

@@ -6,14 +6,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pocketcnn.errors import UsageError
 from pocketcnn.runtimes.machine import available_cores
-from pocketcnn.runtimes.registry import runtime_names
+from pocketcnn.runtimes.registry import RUNTIMES, runtime_names
 from pocketcnn.targets.capability import Calibration, Fallback, OpPattern, Rate, Size, SlowOp, TargetData
 
 Numerics = Literal["float32", "int8"]
+
+FLOAT_LANES = 8
+"""Of an AVX2 register in float32: what the kernels of this machine's CPU like channel counts to be divisible by."""
 
 
 class Target(TargetData):
@@ -68,9 +72,30 @@ class Target(TargetData):
 
 
 def list_targets() -> tuple[str, ...]:
-    """The names of the targets that are shipped, sorted."""
+    """The names of the targets that are shipped, and of this machine's CPU with each runtime, sorted."""
     files = (resources.files("pocketcnn.targets") / "data").iterdir()
-    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+    shipped = (file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+    return tuple(sorted((*shipped, *_of_this_machine())))
+
+
+def _of_this_machine() -> dict[str, Target]:
+    """This machine's CPU with each runtime, on one thread and on all: ``onnxruntime-cpu``, ``onnxruntime-cpu-all``."""
+    threads: tuple[tuple[str, int | Literal["all"], str], ...] = (
+        ("", 1, "One thread of this machine's CPU, with"),
+        ("-all", "all", "Every core that the process may use, with"),
+    )
+    return {
+        f"{name}-cpu{ending}": Target(
+            name=f"{name}-cpu{ending}",
+            runtime=name,
+            threads=count,
+            channel_multiple=FLOAT_LANES,
+            numerics=runtime.numerics,
+            note=f"{words} {runtime.label}.",
+        )
+        for name, runtime in RUNTIMES.items()
+        for ending, count, words in threads
+    }
 
 
 def is_path(name_or_path: str) -> bool:
@@ -79,7 +104,7 @@ def is_path(name_or_path: str) -> bool:
 
 
 def load_target(name_or_path: str | Path) -> Target:
-    """A shipped target by its name (in any case), or one from a TOML file.
+    """A target by its name (in any case): a shipped one or this machine's CPU with a runtime; or one from a TOML file.
 
     Raises:
         UsageError: there is no such target (the nearest name is suggested), or the file is not a valid target.
@@ -94,6 +119,8 @@ def load_target(name_or_path: str | Path) -> Target:
             f"There is no target named {name_or_path!r}.{hint} Targets: {', '.join(list_targets())}; "
             "or the path of a .toml file."
         )
+    if name in (here := _of_this_machine()):
+        return here[name]
     text = (resources.files("pocketcnn.targets") / "data" / f"{name}.toml").read_text(encoding="utf-8")
     return _parse(text, name)
 
@@ -118,3 +145,9 @@ def _parse(text: str, where: str) -> Target:
         )
         fields = ", ".join(Target.model_fields)
         raise UsageError(f"The target {where} is not valid: {problems}. Its fields are {fields}.") from error
+
+
+def target_toml(target: Target, comment: str = "") -> str:
+    """The text that `load_target` reads back to an equal target; `comment` stands above it, line by line."""
+    fields = target.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    return "".join(f"# {line}\n" for line in comment.splitlines()) + tomli_w.dumps(fields)

@@ -8,6 +8,7 @@ import numpy as np
 from pocketcnn.compression.amc.policy import Policy
 from pocketcnn.compression.amc.rewards import REWARDS
 from pocketcnn.compression.amc.state import FEATURES, Floats, StateEncoder
+from pocketcnn.compression.coupling import why_frozen
 from pocketcnn.compression.schedule import Counts
 from pocketcnn.compression.space import PruningSpace, with_count
 from pocketcnn.errors import BudgetNotMet, MissingExtra, UsageError
@@ -50,7 +51,9 @@ class PruningEnvironment(gymnasium.Env[Floats, Floats]):
         if reward not in REWARDS:
             raise UsageError(f"There is no reward {reward!r}; choose {' or '.join(REWARDS)}.")
         if not space.movable:
-            raise UsageError("This network has no channels that can be removed.")
+            raise UsageError(
+                f"This network has no channels that can be removed.{why_frozen(space.graph, space.coupling)}"
+            )
         self.space, self.judge, self.bound, self.reward = space, judge, bound, REWARDS[reward]
         self.encoder = StateEncoder(space)
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (len(FEATURES),), np.float32)
@@ -62,7 +65,8 @@ class PruningEnvironment(gymnasium.Env[Floats, Floats]):
         if bound is not None and narrowest > bound:
             raise BudgetNotMet(
                 f"Pruning cannot keep this bound: the narrowest network uses {narrowest:g} of {space.resource.name}, "
-                f"{narrowest / bound - 1:.1%} more than {bound:g}. Lower `min_channels` or `floor`."
+                f"{narrowest / bound - 1:.1%} more than {bound:g}.{why_frozen(space.graph, space.coupling)} "
+                "Lower `min_channels` or `floor`."
             )
 
     def _start(self) -> None:

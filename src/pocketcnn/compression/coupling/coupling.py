@@ -12,6 +12,9 @@ from pocketcnn.compression.coupling.trace import Balance, Layer, Trace
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 
+ANSWER = "it is the network's answer"
+"""Why the last layer keeps its channels."""
+
 
 @dataclass(frozen=True)
 class Channels:
@@ -76,7 +79,7 @@ def couple(graph: Graph) -> Coupling:
     trace = Trace(graph)
     for node in graph.nodes:
         trace.values[node.name] = follow(trace, node)
-    trace.classes.freeze(trace.values[graph.output], "it is the network's answer")
+    trace.classes.freeze(trace.values[graph.output], ANSWER)
     for name, labels in trace.values.items():
         sets = trace.classes.find(labels)
         if (sets == sets.flat[0]).all():

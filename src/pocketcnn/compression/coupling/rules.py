@@ -1,8 +1,8 @@
 # ruff: noqa: ARG001  (the rules of a table share one signature)
-"""How each operation of the IR carries the labels of channels from its inputs to its output: one rule an operation.
+"""How each operation of the IR carries the labels of channels from its inputs to its output.
 
-A rule may move labels, join them, or freeze them where it cannot prove more. An operation without a rule freezes all
-that it reads, so a new operation is safe before it is prunable.
+Which rule is an operation's, its `Op.channels` says. A rule may move labels, join them, or freeze them where it cannot prove
+more; an operation of which nothing is known freezes all that it reads, and is named as the reason.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,8 @@ import numpy as np
 from pocketcnn.compression.coupling.classes import Labels
 from pocketcnn.compression.coupling.trace import Trace
 from pocketcnn.graph.node import Node
+from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.facts import ChannelRule
 from pocketcnn.graph.ops.layout import shuffle_order
 
 Rule = Callable[[Trace, Node, Sequence[Labels]], Labels]
@@ -21,7 +23,7 @@ Rule = Callable[[Trace, Node, Sequence[Labels]], Labels]
 def follow(trace: Trace, node: Node) -> Labels:
     """The labels of the output of `node`, varying along one axis at most."""
     inputs = [trace.values[name] for name in node.inputs]
-    return one_axis(trace, RULES.get(node.op, _unknown)(trace, node, inputs))
+    return one_axis(trace, RULES[OPS[node.op].channels](trace, node, inputs))
 
 
 def one_axis(trace: Trace, labels: Labels) -> Labels:
@@ -40,7 +42,7 @@ def one_axis(trace: Trace, labels: Labels) -> Labels:
 
 
 def _unknown(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    reason = f"coupling has no rule for {node.op} ({node.name})"
+    reason = f"pruning has no rule for {node.op} ({node.name})"
     for labels in inputs:
         trace.classes.freeze(labels, reason)
     return trace.fixed(len(node.shape), reason)
@@ -155,7 +157,7 @@ def _gather(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 def _local_response_norm(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
     """Each channel is divided by the energy of its neighbours: without one of them, others would move next to it."""
-    trace.classes.freeze(inputs[0], f"{node.name} reads neighbouring channels")
+    trace.classes.freeze(inputs[0], f"each channel is changed by its neighbours in {node.op} ({node.name})")
     return inputs[0]
 
 
@@ -171,31 +173,26 @@ def _permute(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
     return inputs[0].transpose(node.ints("order"))
 
 
-_ELEMENTWISE = (
-    "relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh", "clip", "leaky_relu", "elu", "dropout",
-    "affine",
-)  # fmt: skip
-_SPATIAL = ("shift", "pad", "max_pool", "avg_pool", "adaptive_avg_pool", "upsample")
-
-RULES: Mapping[str, Rule] = MappingProxyType(
+RULES: Mapping[ChannelRule, Rule] = MappingProxyType(
     {
-        "input": _input,
-        **dict.fromkeys(_ELEMENTWISE, _same),
-        **dict.fromkeys(_SPATIAL, _spatial),
-        **dict.fromkeys(("add", "sub", "mul", "div"), _binary),
-        **dict.fromkeys(("mean", "sum"), _reduce),
-        **dict.fromkeys(("batch_norm", "prelu"), _per_channel),
-        "conv2d": _conv2d,
-        "linear": _linear,
-        "constant": _constant,
-        "softmax": _softmax,
-        "concat": _concat,
-        "slice": _slice,
-        "channel_shuffle": _channel_shuffle,
-        "gather": _gather,
-        "local_response_norm": _local_response_norm,
-        "roll": _roll,
-        "reshape": _reshape,
-        "permute": _permute,
+        ChannelRule.INPUT: _input,
+        ChannelRule.CONSTANT: _constant,
+        ChannelRule.ELEMENTWISE: _same,
+        ChannelRule.WITHIN_CHANNEL: _spatial,
+        ChannelRule.PER_CHANNEL: _per_channel,
+        ChannelRule.BROADCAST: _binary,
+        ChannelRule.CONVOLUTION: _conv2d,
+        ChannelRule.LINEAR: _linear,
+        ChannelRule.REDUCES: _reduce,
+        ChannelRule.MIXES_AXIS: _softmax,
+        ChannelRule.READS_NEIGHBOURS: _local_response_norm,
+        ChannelRule.CONCATENATES: _concat,
+        ChannelRule.SLICES: _slice,
+        ChannelRule.SHUFFLES: _channel_shuffle,
+        ChannelRule.GATHERS: _gather,
+        ChannelRule.ROLLS: _roll,
+        ChannelRule.RESHAPES: _reshape,
+        ChannelRule.PERMUTES: _permute,
+        ChannelRule.UNKNOWN: _unknown,
     }
 )

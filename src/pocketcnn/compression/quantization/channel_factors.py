@@ -13,16 +13,7 @@ import numpy as np
 from pocketcnn.compression.coupling.classes import Labels, Mask
 from pocketcnn.compression.coupling.rules import follow
 from pocketcnn.compression.coupling.trace import Layer, Trace
-from pocketcnn.graph import Graph, Node
-
-HOMOGENEOUS = frozenset(
-    {
-        "conv2d", "linear", "relu", "relu6", "leaky_relu", "prelu", "dropout", "shift", "max_pool", "avg_pool",
-        "adaptive_avg_pool", "upsample", "mean", "sum", "concat", "slice", "channel_shuffle", "gather", "roll",
-        "reshape", "permute",
-    }
-)  # fmt: skip
-"""Operations that pass a factor on. ReLU6 does so only where its bound is moved as well, or goes."""
+from pocketcnn.graph import OPS, Graph, Node
 
 
 @dataclass(frozen=True)
@@ -79,4 +70,4 @@ def _passes_factors(graph: Graph, node: Node) -> bool:
     if node.op in ("add", "sub"):  # a value that is repeated for several channels would need the factors of all of them
         first, second = graph.input_shapes(node)
         return first == second
-    return node.op in HOMOGENEOUS
+    return OPS[node.op].homogeneous  # ReLU6 is where its bound is moved as well, or goes

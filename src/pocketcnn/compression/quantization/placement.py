@@ -7,7 +7,7 @@ quantized, except what lies inside a fused pair such as convolution + ReLU.
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from pocketcnn.graph import ActivationFormat, Graph, Node
+from pocketcnn.graph import OPS, ActivationFormat, Graph, Node
 
 
 class Placement(Enum):
@@ -23,11 +23,15 @@ class Placement(Enum):
     """Left in float: the network's answer, and probabilities."""
 
 
-MOVES = frozenset(
-    {"slice", "channel_shuffle", "gather", "shift", "roll", "reshape", "permute", "max_pool", "upsample", "dropout"}
-)
 ACCUMULATES = frozenset({"conv2d", "linear", "add"})
-FUSABLE = frozenset({"relu", "relu6"})
+FUSABLE = frozenset(op.name for op in OPS.values() if op.clips and not op.attrs)
+"""ReLU and ReLU6: runtimes fuse clips whose bounds they know."""
+
+
+def moves(node: Node) -> bool:
+    """Whether each result is a value of the one input; padding with zeros, which every format has, counts."""
+    op = OPS[node.op]
+    return op.moves and op.arity == 1 and node.attrs.get("value", 0) == 0
 
 
 def placement(graph: Graph, node: Node) -> Placement:
@@ -36,7 +40,7 @@ def placement(graph: Graph, node: Node) -> Placement:
         return Placement.FLOAT
     if node.op == "softmax":
         return Placement.FLOAT
-    if node.op in MOVES or (node.op == "pad" and node.number("value") == 0):
+    if moves(node):
         return Placement.SAME
     if node.op in ACCUMULATES:
         users = graph.users(node.name)

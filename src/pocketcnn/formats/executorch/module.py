@@ -16,6 +16,7 @@ from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.activation import CLIPS
 from pocketcnn.layers.shift import shift_kernel
 
 LOW, HIGH = -128, 127
@@ -103,7 +104,7 @@ def _shift_tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
 def _is_stored(graph: Graph, node: Node) -> bool:
     """Whether integers are made of the value of `node`, at once or after an activation that the backend fuses."""
     formats, users = graph.numerics.activations, graph.users(node.name)
-    fused = len(users) == 1 and users[0].op in ("relu", "relu6", "clip") and users[0].name in formats
+    fused = len(users) == 1 and users[0].op in CLIPS and users[0].name in formats
     return node.name != graph.output and (node.name in formats or fused)
 
 

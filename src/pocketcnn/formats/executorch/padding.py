@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.names import numbered
 from pocketcnn.graph.node import Node
-from pocketcnn.graph.onnx_names import numbered
 
 
 def with_counted_padding(graph: Graph) -> Graph:

@@ -17,6 +17,8 @@ from pocketcnn.formats.tflite.values import INT8_HIGH, Quantization, Value, as_i
 from pocketcnn.graph.fake_quantize import fake_quantize_bias, fake_quantize_weight, quantize_weight
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
+from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 from pocketcnn.graph.passes.fold import for_inference
 
 INPUT_NAME = "input"
@@ -24,10 +26,6 @@ OUTPUT_NAME = "output"
 
 LAYOUT = "NHWC"
 """What users of TensorFlow Lite expect of images: channels last."""
-
-NONNEGATIVE = frozenset({"relu", "relu6", "sigmoid", "hardsigmoid", "softmax"})
-
-BOUNDS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
 
 
 def to_tflite(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> bytes:
@@ -95,7 +93,7 @@ class _Writer:
         value = form.emit(emitter)
         if last is node or emitter.activation != "NONE":
             return value
-        return clamped(emitter, value, *_bounds(last))
+        return clamped(emitter, value, *clip_bounds(last))
 
     def _stays_integer(self, form: Form, emitter: Emitter) -> bool:
         """Whether the kernels of a form take these integers and give those."""
@@ -125,7 +123,7 @@ class _Writer:
         users = self.graph.users(node.name)
         if not form.fusing or len(users) != 1 or node.name in self._formats or node.name == self.graph.output:
             return None
-        return users[0] if users[0].op in ("relu", "relu6", "clip") else None
+        return users[0] if users[0].op in CLIPS else None
 
     def _emitter(self, node: Node, last: Node, inputs: list[Value], result: Quantization | None) -> Emitter:
         return Emitter(
@@ -182,17 +180,13 @@ class _Writer:
 
 def _is_nonnegative(node: Node) -> bool:
     """Whether the values of `node` are never below zero, as far as its operation alone says."""
-    return node.op in NONNEGATIVE or (node.op == "clip" and node.number("min") >= 0)
-
-
-def _bounds(node: Node) -> tuple[float, float]:
-    return BOUNDS[node.op] if node.op in BOUNDS else (node.number("min"), node.number("max"))
+    return OPS[node.op].bounds(node)[0] >= 0
 
 
 def _activation(node: Node) -> str:
     """The name of a clip as part of another operator; NONE if its bounds have none."""
     names = {(0.0, float("inf")): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1"}
-    return names.get(_bounds(node), "NONE")
+    return names.get(clip_bounds(node), "NONE")
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -4,7 +4,7 @@ A function is computed in double precision on the float32 number that the intege
 that its table does not depend on how a library evaluates it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -12,9 +12,8 @@ import numpy as np
 from pocketcnn.graph.integer.arithmetic import dequantized
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
-from pocketcnn.graph.ops.activation import clip_bounds
-
-Function = Callable[[Node, np.ndarray], np.ndarray]
+from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.base import Function
 
 
 def table(node: Node, form: ActivationFormat) -> np.ndarray:
@@ -24,51 +23,5 @@ def table(node: Node, form: ActivationFormat) -> np.ndarray:
     return result
 
 
-def _clipped(node: Node, x: np.ndarray) -> np.ndarray:
-    low, high = clip_bounds(node)
-    clipped: np.ndarray = np.clip(x, np.float32(low), np.float32(high))
-    return clipped
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    result: np.ndarray = np.exp(-np.logaddexp(0, -x))  # no exponential overflows on the way
-    return result
-
-
-def _hardsigmoid(x: np.ndarray) -> np.ndarray:
-    result: np.ndarray = np.clip(x + 3, 0, 6) / 6
-    return result
-
-
-def _leaky(node: Node, x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x, x * _number(node, "slope"))
-
-
-def _elu(node: Node, x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x, _number(node, "alpha") * np.expm1(np.minimum(x, 0)))
-
-
-def _affine(node: Node, x: np.ndarray) -> np.ndarray:
-    return x * _number(node, "scale") + _number(node, "offset")
-
-
-def _number(node: Node, name: str) -> np.float64:
-    """An attribute as files hold it, in float32."""
-    return np.float64(np.float32(node.number(name)))
-
-
-FUNCTIONS: Mapping[str, Function] = MappingProxyType(
-    {
-        "relu": _clipped,
-        "relu6": _clipped,
-        "clip": _clipped,
-        "hardswish": lambda node, x: x * _hardsigmoid(x),
-        "hardsigmoid": lambda node, x: _hardsigmoid(x),
-        "sigmoid": lambda node, x: _sigmoid(x),
-        "silu": lambda node, x: x * _sigmoid(x),
-        "tanh": lambda node, x: np.tanh(x),
-        "leaky_relu": _leaky,
-        "elu": _elu,
-        "affine": _affine,
-    }
-)
+FUNCTIONS: Mapping[str, Function] = MappingProxyType({op.name: op.function for op in OPS.values() if op.function})
+"""The operations that are a function of one element, and that function."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,21 +11,67 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketcnn.graph.node import Node, Shape
-from pocketcnn.graph.ops.base import Kind, OnnxEmitter, OnnxForm, Op, copy_into, require, require_rank, same_shape
+from pocketcnn.graph.ops.base import (
+    Bounds,
+    Function,
+    Kind,
+    OnnxEmitter,
+    OnnxForm,
+    OnnxOperator,
+    OnnxReader,
+    Op,
+    ShapeRule,
+    copy_into,
+    require,
+    require_rank,
+    same_shape,
+    stored_number,
+    unbounded,
+)
+from pocketcnn.graph.ops.facts import ChannelRule, Family
+from pocketcnn.graph.ops.reach import same_pixel, same_pixel_along_channels
 
 
-def _elementwise(name: str, function: Callable[[Tensor], Tensor], onnx: OnnxForm) -> Op:
+def _activation(
+    name: str,
+    run: Callable[[Node, Tensor], Tensor],
+    function: Function,
+    onnx: OnnxForm,
+    *,
+    shape: ShapeRule = same_shape,
+    bounds: tuple[float, float] | Bounds = unbounded,
+    **facts: Any,
+) -> Op:
+    """A function of each element: `run` in torch, `function` in numpy and float64; `facts` as in `Op`."""
     return Op(
         name=name,
-        shape=same_shape,
-        run=lambda node, inputs, tensors, training: function(inputs[0]),
+        shape=shape,
+        run=lambda node, inputs, tensors, training: run(node, inputs[0]),
+        function=function,
         onnx=onnx,
         inplace=True,
+        family=Family.ACTIVATION,
+        channels=ChannelRule.ELEMENTWISE,
+        reach=same_pixel,
+        bounds=bounds if callable(bounds) else lambda node: bounds,
+        **facts,
     )
 
 
-def _onnx_op(op_type: str, **attributes: object) -> OnnxForm:
+def _writes(op_type: str, **attributes: object) -> OnnxForm:
     return lambda node, emit: emit.op(op_type, emit.inputs[0], **attributes)
+
+
+def _reads(op_type: str, name: str) -> Mapping[str, OnnxReader]:
+    """An ONNX operator that has no attributes, or none that matter."""
+    return {op_type: lambda r: r.add(name, r.value(0))}
+
+
+# Clips --------------------------------------------------------------------------------------------------------
+
+
+def _clip_bounds(node: Node) -> tuple[float, float]:
+    return node.number("min"), node.number("max")
 
 
 def _clip_onnx(node: Node, emit: OnnxEmitter, low: float | None = None, high: float | None = None) -> str:
@@ -31,61 +79,126 @@ def _clip_onnx(node: Node, emit: OnnxEmitter, low: float | None = None, high: fl
     return emit.op("Clip", emit.inputs[0], *(emit.constant(np.float32(bound)) for bound in bounds))
 
 
-def _silu_onnx(node: Node, emit: OnnxEmitter) -> str:
-    return emit.op("Mul", emit.inputs[0], emit.op("Sigmoid", emit.inputs[0]))
-
-
-RELU = _elementwise("relu", F.relu, _onnx_op("Relu"))
-RELU6 = _elementwise("relu6", F.relu6, partial(_clip_onnx, low=0.0, high=6.0))
-HARDSWISH = _elementwise("hardswish", F.hardswish, _onnx_op("HardSwish"))
-HARDSIGMOID = _elementwise("hardsigmoid", F.hardsigmoid, _onnx_op("HardSigmoid", alpha=1 / 6, beta=0.5))
-SIGMOID = _elementwise("sigmoid", torch.sigmoid, _onnx_op("Sigmoid"))
-SILU = _elementwise("silu", F.silu, _silu_onnx)
-TANH = _elementwise("tanh", torch.tanh, _onnx_op("Tanh"))
-
-
-CLIPS = frozenset({"relu", "relu6", "clip"})
-"""Activations that do nothing but limit a value from below or above."""
-
-
-def clip_bounds(node: Node) -> tuple[float, float]:
-    """The least and the largest result of one of `CLIPS`."""
-    if node.op == "clip":
-        return node.number("min"), node.number("max")
-    return 0.0, 6.0 if node.op == "relu6" else float("inf")
-
-
 def _clip_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     require(node.number("min") <= node.number("max"), node, f"min {node.number('min')} > max {node.number('max')}")
     return inputs[0]
 
 
-CLIP = Op(
-    name="clip",
+def _clipped(node: Node, x: np.ndarray) -> np.ndarray:
+    low, high = clip_bounds(node)
+    clipped: np.ndarray = np.clip(x, np.float32(low), np.float32(high))
+    return clipped
+
+
+RELU = _activation(
+    "relu", lambda node, x: F.relu(x), _clipped, _writes("Relu"), bounds=(0.0, inf), clips=True, homogeneous=True,
+    onnx_readers=_reads("Relu", "relu"), aten=("relu",), label="ReLU",
+)  # fmt: skip
+RELU6 = _activation(
+    "relu6", lambda node, x: F.relu6(x), _clipped, partial(_clip_onnx, low=0.0, high=6.0), bounds=(0.0, 6.0), clips=True,
+    homogeneous=True, aten=("relu6",), label="ReLU6",
+)  # fmt: skip
+CLIP = _activation(
+    "clip",
+    lambda node, x: F.hardtanh(x, node.number("min"), node.number("max")),
+    _clipped,
+    _clip_onnx,
     attrs={"min": Kind.FLOAT, "max": Kind.FLOAT},
     shape=_clip_shape,
-    run=lambda node, inputs, tensors, training: F.hardtanh(inputs[0], node.number("min"), node.number("max")),
-    onnx=_clip_onnx,
-    inplace=True,
+    bounds=_clip_bounds,
+    clips=True,
 )
 
-LEAKY_RELU = Op(
-    name="leaky_relu",
+_CLIPS = {op.name: op for op in (RELU, RELU6, CLIP)}
+CLIPS = frozenset(_CLIPS)
+"""Activations that do nothing but limit a value from below or above."""
+
+
+def clip_bounds(node: Node) -> tuple[float, float]:
+    """The least and the largest result of one of `CLIPS`."""
+    return _CLIPS[node.op].bounds(node)
+
+
+# Smooth, and in pieces ----------------------------------------------------------------------------------------
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.exp(-np.logaddexp(0, -x))  # no exponential overflows on the way
+    return result
+
+
+def _hardsigmoid(x: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.clip(x + 3, 0, 6) / 6
+    return result
+
+
+def _read_hardsigmoid(r: OnnxOperator) -> str:
+    alpha, beta = r.attribute("alpha", 0.2), r.attribute("beta", 0.5)
+    x = r.value(0)
+    if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
+        return r.add("hardsigmoid", x)
+    return r.add("clip", r.add("affine", x, scale=float(alpha), offset=float(beta)), min=0.0, max=1.0)
+
+
+def _silu_onnx(node: Node, emit: OnnxEmitter) -> str:
+    return emit.op("Mul", emit.inputs[0], emit.op("Sigmoid", emit.inputs[0]))
+
+
+def _leaky(node: Node, x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, x * stored_number(node, "slope"))
+
+
+def _elu(node: Node, x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, stored_number(node, "alpha") * np.expm1(np.minimum(x, 0)))
+
+
+HARDSWISH = _activation(
+    "hardswish", lambda node, x: F.hardswish(x), lambda node, x: x * _hardsigmoid(x), _writes("HardSwish"),
+    bounds=(-0.375, inf), gate=("hardsigmoid",), onnx_readers=_reads("HardSwish", "hardswish"), aten=("hardswish",),
+    label="h-swish",
+)  # fmt: skip
+HARDSIGMOID = _activation(
+    "hardsigmoid", lambda node, x: F.hardsigmoid(x), lambda node, x: _hardsigmoid(x),
+    _writes("HardSigmoid", alpha=1 / 6, beta=0.5), bounds=(0.0, 1.0), onnx_readers={"HardSigmoid": _read_hardsigmoid},
+    aten=("hardsigmoid",), label="h-sigmoid",
+)  # fmt: skip
+SIGMOID = _activation(
+    "sigmoid", lambda node, x: torch.sigmoid(x), lambda node, x: _sigmoid(x), _writes("Sigmoid"), bounds=(0.0, 1.0),
+    onnx_readers=_reads("Sigmoid", "sigmoid"), aten=("sigmoid",),
+)  # fmt: skip
+SILU = _activation(
+    "silu", lambda node, x: F.silu(x), lambda node, x: x * _sigmoid(x), _silu_onnx, bounds=(-0.2785, inf),
+    gate=("sigmoid",), aten=("silu",), label="SiLU",
+)  # fmt: skip
+TANH = _activation(
+    "tanh", lambda node, x: torch.tanh(x), lambda node, x: np.tanh(x), _writes("Tanh"), bounds=(-1.0, 1.0),
+    onnx_readers=_reads("Tanh", "tanh"), aten=("tanh",),
+)  # fmt: skip
+LEAKY_RELU = _activation(
+    "leaky_relu",
+    lambda node, x: F.leaky_relu(x, node.number("slope")),
+    _leaky,
+    lambda node, emit: emit.op("LeakyRelu", emit.inputs[0], alpha=node.number("slope")),
     attrs={"slope": Kind.FLOAT},
-    shape=same_shape,
-    run=lambda node, inputs, tensors, training: F.leaky_relu(inputs[0], node.number("slope")),
-    onnx=lambda node, emit: emit.op("LeakyRelu", emit.inputs[0], alpha=node.number("slope")),
-    inplace=True,
+    homogeneous=True,
+    onnx_readers={
+        "LeakyRelu": lambda r: r.add("leaky_relu", r.value(0), slope=float(r.attribute("alpha", 0.01))),
+    },
+    label="leaky ReLU",
+)
+ELU = _activation(
+    "elu",
+    lambda node, x: F.elu(x, node.number("alpha")),
+    _elu,
+    lambda node, emit: emit.op("Elu", emit.inputs[0], alpha=node.number("alpha")),
+    attrs={"alpha": Kind.FLOAT},
+    bounds=lambda node: (min(0.0, -node.number("alpha")), inf),
+    onnx_readers={"Elu": lambda r: r.add("elu", r.value(0), alpha=float(r.attribute("alpha", 1.0)))},
+    label="ELU",
 )
 
-ELU = Op(
-    name="elu",
-    attrs={"alpha": Kind.FLOAT},
-    shape=same_shape,
-    run=lambda node, inputs, tensors, training: F.elu(inputs[0], node.number("alpha")),
-    onnx=lambda node, emit: emit.op("Elu", emit.inputs[0], alpha=node.number("alpha")),
-    inplace=True,
-)
+
+# With tensors, along an axis, in training ---------------------------------------------------------------------
 
 
 def _prelu_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
@@ -104,8 +217,21 @@ def _prelu_onnx(node: Node, emit: OnnxEmitter) -> str:
     return emit.op("PRelu", emit.inputs[0], emit.constant(slope.reshape(-1, *(1,) * (len(node.shape) - 1))))
 
 
+def _read_prelu(r: OnnxOperator) -> str:
+    slope = r.array(1)
+    if slope.size != max(slope.shape, default=1):
+        r.fail(f"its slope has the shape {slope.shape}; one for each channel is needed")
+    return r.layer("prelu", r.value(0), {"weight": slope.reshape(-1)})
+
+
 PRELU = Op(
     name="prelu",
+    family=Family.ACTIVATION,
+    channels=ChannelRule.PER_CHANNEL,
+    reach=same_pixel,
+    homogeneous=True,
+    onnx_readers={"PRelu": _read_prelu},
+    label="PReLU",
     tensors=("weight",),
     shape=_prelu_shape,
     run=lambda node, inputs, tensors, training: F.prelu(inputs[0], tensors["weight"]),
@@ -124,8 +250,17 @@ def _softmax_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Sh
     return inputs[0]
 
 
+def _read_softmax(r: OnnxOperator) -> str:
+    return r.add("softmax", r.value(0), axis=r.axis(r.attribute("axis", -1), len(r.shape(0))))
+
+
 SOFTMAX = Op(
     name="softmax",
+    family=Family.ACTIVATION,
+    channels=ChannelRule.MIXES_AXIS,
+    reach=same_pixel_along_channels,
+    bounds=lambda node: (0.0, 1.0),
+    onnx_readers={"Softmax": _read_softmax},
     attrs={"axis": Kind.INT},
     shape=_softmax_shape,
     run=_softmax_run,
@@ -147,6 +282,11 @@ def _dropout_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Sh
 
 DROPOUT = Op(
     name="dropout",
+    family=Family.REGULARIZATION,
+    channels=ChannelRule.ELEMENTWISE,
+    reach=same_pixel,
+    homogeneous=True,
+    moves=True,
     attrs={"p": Kind.FLOAT, "whole_channels": Kind.BOOL},
     shape=_dropout_shape,
     run=_run_dropout,

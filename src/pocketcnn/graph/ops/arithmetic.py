@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from pocketcnn.graph.node import Node, Shape
-from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, require
+from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, require, stored_number
+from pocketcnn.graph.ops.facts import ChannelRule, Family
+from pocketcnn.graph.ops.reach import same_pixel, whole_input
 
 
 def broadcast(node: Node, first: Shape, second: Shape) -> Shape:
@@ -19,9 +21,13 @@ def broadcast(node: Node, first: Shape, second: Shape) -> Shape:
     return tuple(max(a, b) for a, b in zip(first, second, strict=True))
 
 
-def _binary(name: str, function: Callable[[Tensor, Tensor], Tensor], op_type: str) -> Op:
+def _binary(name: str, function: Callable[[Tensor, Tensor], Tensor], op_type: str, label: str = "") -> Op:
     return Op(
         name=name,
+        label=label,
+        family=Family.ARITHMETIC,
+        channels=ChannelRule.BROADCAST,
+        reach=same_pixel,
         arity=2,
         shape=lambda node, inputs, tensors: broadcast(node, inputs[0], inputs[1]),
         run=lambda node, inputs, tensors, training: function(inputs[0], inputs[1]),
@@ -31,15 +37,19 @@ def _binary(name: str, function: Callable[[Tensor, Tensor], Tensor], op_type: st
 
 
 ADD = _binary("add", torch.add, "Add")
-SUB = _binary("sub", torch.sub, "Sub")
-MUL = _binary("mul", torch.mul, "Mul")
-DIV = _binary("div", torch.div, "Div")
+SUB = _binary("sub", torch.sub, "Sub", "subtract")
+MUL = _binary("mul", torch.mul, "Mul", "multiply")
+DIV = _binary("div", torch.div, "Div", "divide")
 
 
 def _run_affine(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
     scale, offset = node.number("scale"), node.number("offset")
     scaled = inputs[0] if scale == 1 else inputs[0] * scale
     return scaled if offset == 0 else scaled + offset
+
+
+def _affine(node: Node, x: np.ndarray) -> np.ndarray:
+    return x * stored_number(node, "scale") + stored_number(node, "offset")
 
 
 def _affine_onnx(node: Node, emit: OnnxEmitter) -> str:
@@ -54,6 +64,10 @@ def _affine_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 AFFINE = Op(
     name="affine",
+    family=Family.ARITHMETIC,
+    channels=ChannelRule.ELEMENTWISE,
+    reach=same_pixel,
+    function=_affine,
     attrs={"scale": Kind.FLOAT, "offset": Kind.FLOAT},
     shape=lambda node, inputs, tensors: inputs[0],
     run=_run_affine,
@@ -72,6 +86,9 @@ def _constant_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, S
 
 CONSTANT = Op(
     name="constant",
+    family=Family.CONSTANT,
+    channels=ChannelRule.CONSTANT,
+    reach=whole_input,
     arity=0,
     attrs={"shape": Kind.INTS},
     tensors=("value",),
@@ -103,6 +120,10 @@ def _mean_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 MEAN = Op(
     name="mean",
+    family=Family.POOLING,
+    channels=ChannelRule.REDUCES,
+    reach=whole_input,
+    homogeneous=True,
     attrs={"axes": Kind.INTS, "keepdim": Kind.BOOL},
     shape=_axes_shape,
     run=lambda node, inputs, tensors, training: inputs[0].mean(_batched(node.ints("axes")), node.flag("keepdim")),
@@ -111,6 +132,10 @@ MEAN = Op(
 
 SUM = Op(
     name="sum",
+    family=Family.POOLING,
+    channels=ChannelRule.REDUCES,
+    reach=whole_input,
+    homogeneous=True,
     attrs={"axes": Kind.INTS, "keepdim": Kind.BOOL},
     shape=_axes_shape,
     run=lambda node, inputs, tensors, training: inputs[0].sum(_batched(node.ints("axes")), node.flag("keepdim")),

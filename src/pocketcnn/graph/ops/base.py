@@ -1,14 +1,15 @@
-"""What the IR knows of an operation: one `Op` entry holds its shape rule, its run, its cost and its ONNX form.
+"""What the IR knows of an operation: one `Op` entry holds how it is checked, run, counted and written, and what it is like.
 
-A new operation is one entry in one of the tables of this package (and one line in `graph/aten.py`, if capture is to
-meet it). All rules are per image: shapes have no batch axis, while `run` works on batches, so axis `a` of a
-shape is axis `a + 1` of a tensor.
+A new operation is one entry in one of the tables of this package; whatever asks what an operation is like asks its entry, so that
+no list of names elsewhere needs it. CONTRIBUTING.md has the whole recipe. All rules are per image: shapes have no batch axis,
+while `run` works on batches, so axis `a` of a shape is axis `a + 1` of a tensor.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from math import inf
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.graph.node import Attr, Node, Shape
+from pocketcnn.graph.ops.facts import ChannelRule, Family
+from pocketcnn.graph.ops.reach import Reach
 
 
 class GraphError(PocketcnnError):
@@ -83,9 +86,40 @@ class OnnxEmitter(Protocol):
         """The values of one of the node's tensors, for forms that must rearrange it."""
 
 
+class OnnxOperator(Protocol):
+    """What an ONNX operator is read with; inputs are numbered from 0."""
+
+    def value(self, index: int, rank: int = 0) -> str:
+        """The name of the node for input `index`."""
+
+    def array(self, index: int) -> np.ndarray:
+        """The constant at input `index`."""
+
+    def shape(self, index: int) -> Shape:
+        """The shape of input `index` for one image."""
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis of a batched value as an axis of one image."""
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """The operator's attribute as a Python value."""
+
+    def add(self, op: str, *inputs: str, **attrs: Any) -> str:
+        """Append a node and return its name."""
+
+    def layer(self, op: str, x: str, roles: Mapping[str, np.ndarray], axis: int = 0, **attrs: Any) -> str:
+        """Append a node with tensors of its own, the weight at input 1."""
+
+    def fail(self, problem: str) -> NoReturn:
+        """Raise an error that names the operator."""
+
+
 ShapeRule = Callable[[Node, Sequence[Shape], Mapping[str, Shape]], Shape]
 Run = Callable[[Node, Sequence[Tensor], Mapping[str, Tensor], bool], Tensor]
 OnnxForm = Callable[[Node, OnnxEmitter], str]
+OnnxReader = Callable[[OnnxOperator], str]
+Function = Callable[[Node, np.ndarray], np.ndarray]
+Bounds = Callable[[Node], tuple[float, float]]
 Count = Callable[[Node, Sequence[Shape], Mapping[str, Shape]], int]
 Build = Callable[[Node, Mapping[str, Tensor]], nn.Module]
 
@@ -95,9 +129,16 @@ def no_madds(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) 
     return 0
 
 
+def unbounded(node: Node) -> tuple[float, float]:
+    """The result may be any number."""
+    return -inf, inf
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
     """One operation of the IR.
+
+    What has no default must be said, so that no operation is treated by a guess.
 
     Attributes:
         name: as in `Node.op`.
@@ -107,11 +148,25 @@ class Op:
         shape: (node, input shapes, tensor shapes by role) -> output shape; raises `GraphError` when they do not fit.
         run: (node, inputs with batch axis, tensors by role, training) -> output with batch axis.
         onnx: (node, emitter) -> name of the ONNX value.
+        onnx_readers: by type of an ONNX operator that is always this operation, (operator) -> name of the node. Operators that
+            may be one of several operations are in the reader's own table.
+        aten: ATen operations that are this one, called with one tensor and nothing that changes what they do.
         madds: (node, input shapes, tensor shapes) -> multiply-adds for one image.
         module: (node, tensors by role) -> the ordinary `torch.nn` layer that holds the tensors and does the same as `run`.
         buffers: roles that are not trained.
         inplace: whether the output may overwrite the first input (same element count, each element read once).
         view: whether the output is the first input under another shape, with no work and no memory of its own.
+        family: what kind of operation it is.
+        channels: how its channels follow from those of its inputs, for pruning.
+        reach: which pixels of its inputs a part of its output needs, for patch-wise execution.
+        function: for a function of one element, (node, x in float64) -> the same in numpy; its table is its form in integers.
+        gate: the operations f1, f2, … of ``x * f1(f2(… x))``, where that is what it computes: so it is recognised where it is
+            spelled out.
+        bounds: (node) -> the least and the largest result that there can be.
+        clips: whether it does nothing but limit values to `bounds`.
+        homogeneous: whether f(a * x) = a * f(x) for a > 0, a bias or a bound being scaled along.
+        moves: whether all results are values of its inputs, or the number that it pads with.
+        label: what papers and drawings call it, if not its name with spaces.
     """
 
     name: str
@@ -127,6 +182,28 @@ class Op:
     module: Build | None = None
     inplace: bool = False
     view: bool = False
+    family: Family
+    channels: ChannelRule
+    reach: Reach
+    function: Function | None = None
+    onnx_readers: Mapping[str, OnnxReader] = field(default_factory=dict)
+    aten: tuple[str, ...] = ()
+    gate: tuple[str, ...] = ()
+    bounds: Bounds = unbounded
+    clips: bool = False
+    homogeneous: bool = False
+    moves: bool = False
+    label: str = ""
+
+    @property
+    def is_activation(self) -> bool:
+        """Whether it is a non-linear function of each element."""
+        return self.family is Family.ACTIVATION and self.inplace
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return self.label or self.name.replace("_", " ")
 
 
 def same_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
@@ -144,6 +221,11 @@ def require_rank(node: Node, shape: Shape, rank: int) -> None:
     """Raise a `GraphError` unless `shape` has `rank` axes."""
     layout = {1: "(F,)", 3: "(C, H, W)"}.get(rank, f"{rank} axes")
     require(len(shape) == rank, node, f"the input has shape {shape}, {layout} is needed")
+
+
+def stored_number(node: Node, name: str) -> np.float64:
+    """An attribute as files hold it, in float32."""
+    return np.float64(np.float32(node.number(name)))
 
 
 def copy_into(module: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from pocketcnn.graph.node import Node, Shape
 from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, copy_into, require, require_rank
+from pocketcnn.graph.ops.facts import ChannelRule, Family
+from pocketcnn.graph.ops.reach import sliding_reach, whole_input
 
 
 def window_output(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
@@ -96,6 +98,10 @@ def _conv_madds(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape
 
 CONV2D = Op(
     name="conv2d",
+    family=Family.CONVOLUTION,
+    channels=ChannelRule.CONVOLUTION,
+    reach=sliding_reach,
+    homogeneous=True,
     attrs={"stride": Kind.PAIR, "padding": Kind.PAIR, "dilation": Kind.PAIR, "groups": Kind.INT},
     tensors=("weight",),
     optional=("bias",),
@@ -135,6 +141,10 @@ def _linear_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 LINEAR = Op(
     name="linear",
+    family=Family.LINEAR,
+    channels=ChannelRule.LINEAR,
+    reach=whole_input,
+    homogeneous=True,
     tensors=("weight",),
     optional=("bias",),
     shape=_linear_shape,

@@ -10,6 +10,15 @@ from torch import Tensor
 
 from pocketcnn.graph.node import Node, Shape
 from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, require, require_rank
+from pocketcnn.graph.ops.facts import ChannelRule, Family
+from pocketcnn.graph.ops.reach import (
+    pad_reach,
+    same_pixel,
+    same_pixel_along_channels,
+    shift_reach,
+    slice_reach,
+    whole_input,
+)
 from pocketcnn.layers.shift import shift_channels, shift_kernel
 
 
@@ -29,6 +38,11 @@ def _concat_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Sha
 
 CONCAT = Op(
     name="concat",
+    family=Family.MOVEMENT,
+    channels=ChannelRule.CONCATENATES,
+    reach=same_pixel_along_channels,
+    homogeneous=True,
+    moves=True,
     arity=None,
     attrs={"axis": Kind.INT},
     shape=_concat_shape,
@@ -59,6 +73,11 @@ def _slice_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 SLICE = Op(
     name="slice",
+    family=Family.MOVEMENT,
+    channels=ChannelRule.SLICES,
+    reach=slice_reach,
+    homogeneous=True,
+    moves=True,
     attrs={"axis": Kind.INT, "start": Kind.INT, "stop": Kind.INT, "step": Kind.INT},
     shape=_slice_shape,
     run=_slice_run,
@@ -94,6 +113,11 @@ def _shuffle_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 CHANNEL_SHUFFLE = Op(
     name="channel_shuffle",
+    family=Family.MOVEMENT,
+    channels=ChannelRule.SHUFFLES,
+    reach=same_pixel,
+    homogeneous=True,
+    moves=True,
     attrs={"groups": Kind.INT},
     shape=_shuffle_shape,
     run=lambda node, inputs, tensors, training: F.channel_shuffle(inputs[0], node.integer("groups")),
@@ -108,6 +132,12 @@ def _gather_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Sha
 
 GATHER = Op(
     name="gather",
+    family=Family.MOVEMENT,
+    channels=ChannelRule.GATHERS,
+    reach=same_pixel,
+    homogeneous=True,
+    moves=True,
+    label="channel index",
     tensors=("index",),
     buffers=("index",),
     shape=_gather_shape,
@@ -134,6 +164,11 @@ def _shift_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 SHIFT = Op(
     name="shift",
+    family=Family.MOVEMENT,
+    channels=ChannelRule.WITHIN_CHANNEL,
+    reach=shift_reach,
+    homogeneous=True,
+    moves=True,
     attrs={"down": Kind.INTS, "right": Kind.INTS},
     shape=_shift_shape,
     run=lambda node, inputs, tensors, training: shift_channels(inputs[0], node.ints("down"), node.ints("right")),
@@ -165,6 +200,11 @@ def _roll_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 ROLL = Op(
     name="roll",
+    family=Family.MOVEMENT,
+    channels=ChannelRule.ROLLS,
+    reach=whole_input,
+    homogeneous=True,
+    moves=True,
     attrs={"shifts": Kind.INTS, "axes": Kind.INTS},
     shape=_roll_shape,
     run=_roll_run,
@@ -189,6 +229,10 @@ def _pad_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 PAD = Op(
     name="pad",
+    family=Family.RESHAPING,
+    channels=ChannelRule.WITHIN_CHANNEL,
+    reach=pad_reach,
+    moves=True,
     attrs={"pads": Kind.QUAD, "value": Kind.FLOAT},
     shape=_pad_shape,
     run=lambda node, inputs, tensors, training: F.pad(inputs[0], node.ints("pads"), "constant", node.number("value")),
@@ -211,6 +255,11 @@ def _reshape_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 RESHAPE = Op(
     name="reshape",
+    family=Family.RESHAPING,
+    channels=ChannelRule.RESHAPES,
+    reach=whole_input,
+    homogeneous=True,
+    moves=True,
     attrs={"shape": Kind.INTS},
     shape=_reshape_shape,
     run=lambda node, inputs, tensors, training: inputs[0].reshape(inputs[0].shape[0], *node.ints("shape")),
@@ -232,6 +281,11 @@ def _with_batch(order: Sequence[int]) -> list[int]:
 
 PERMUTE = Op(
     name="permute",
+    family=Family.MOVEMENT,
+    channels=ChannelRule.PERMUTES,
+    reach=whole_input,
+    homogeneous=True,
+    moves=True,
     attrs={"order": Kind.INTS},
     shape=_permute_shape,
     run=lambda node, inputs, tensors, training: inputs[0].permute(_with_batch(node.ints("order"))),

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketcnn.graph.node import Node, Shape
-from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, copy_into, require, require_rank
+from pocketcnn.graph.ops.base import Kind, OnnxEmitter, OnnxOperator, Op, copy_into, require, require_rank
+from pocketcnn.graph.ops.facts import ChannelRule, Family
+from pocketcnn.graph.ops.reach import same_pixel
 
 _ROLES = ("weight", "bias", "running_mean", "running_var")
 
@@ -63,8 +65,21 @@ def _onnx(node: Node, emit: OnnxEmitter) -> str:
     )
 
 
+def _read(r: OnnxOperator) -> str:
+    if r.attribute("training_mode", 0):
+        r.fail("it is in training mode; export the network in eval mode")
+    roles = {role: r.array(index) for index, role in enumerate(("weight", "bias", "running_mean", "running_var"), 1)}
+    momentum = 1 - r.attribute("momentum", 0.9)  # ONNX weighs the old average, torch the new value
+    return r.layer("batch_norm", r.value(0), roles, eps=float(r.attribute("epsilon", 1e-5)), momentum=float(momentum))
+
+
 BATCH_NORM = Op(
     name="batch_norm",
+    onnx_readers={"BatchNormalization": _read},
+    family=Family.NORMALIZATION,
+    channels=ChannelRule.PER_CHANNEL,
+    reach=same_pixel,
+    label="BN",
     attrs={"eps": Kind.FLOAT, "momentum": Kind.FLOAT},
     tensors=("running_mean", "running_var"),
     optional=("weight", "bias"),
@@ -92,8 +107,18 @@ def _run_local(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tenso
     return F.local_response_norm(inputs[0], node.integer("size"), alpha, beta, k)
 
 
+def _read_local(r: OnnxOperator) -> str:
+    parts = {"alpha": ("alpha", 1e-4), "beta": ("beta", 0.75), "k": ("bias", 1.0)}
+    numbers = {name: float(r.attribute(onnx, default)) for name, (onnx, default) in parts.items()}
+    return r.add("local_response_norm", r.value(0), size=int(r.attribute("size")), **numbers)
+
+
 LOCAL_RESPONSE_NORM = Op(
     name="local_response_norm",
+    onnx_readers={"LRN": _read_local},
+    family=Family.NORMALIZATION,
+    channels=ChannelRule.READS_NEIGHBOURS,
+    reach=same_pixel,
     attrs={"size": Kind.INT, "alpha": Kind.FLOAT, "beta": Kind.FLOAT, "k": Kind.FLOAT},
     shape=_window_shape,
     run=_run_local,

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from pocketcnn.graph.node import Node, Shape
 from pocketcnn.graph.ops.base import Kind, OnnxEmitter, Op, require, require_rank
+from pocketcnn.graph.ops.facts import ChannelRule, Family
+from pocketcnn.graph.ops.reach import sliding_reach, upsample_reach, whole_input
 
 
 def pooled_length(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:
@@ -78,6 +80,11 @@ def _padded(emit: OnnxEmitter, value: str, pads: tuple[int, int, int, int], numb
 
 MAX_POOL = Op(
     name="max_pool",
+    family=Family.POOLING,
+    channels=ChannelRule.WITHIN_CHANNEL,
+    reach=sliding_reach,
+    homogeneous=True,
+    moves=True,
     attrs={"kernel": Kind.PAIR, "stride": Kind.PAIR, "padding": Kind.PAIR, "dilation": Kind.PAIR, "ceil": Kind.BOOL},
     shape=_pool_shape,
     run=_run_max,
@@ -126,6 +133,10 @@ def _avg_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 AVG_POOL = Op(
     name="avg_pool",
+    family=Family.POOLING,
+    channels=ChannelRule.WITHIN_CHANNEL,
+    reach=sliding_reach,
+    homogeneous=True,
     attrs={
         "kernel": Kind.PAIR,
         "stride": Kind.PAIR,
@@ -171,6 +182,10 @@ def averaging_matrix(size: int, bins: int) -> np.ndarray:
 
 ADAPTIVE_AVG_POOL = Op(
     name="adaptive_avg_pool",
+    family=Family.POOLING,
+    channels=ChannelRule.WITHIN_CHANNEL,
+    reach=whole_input,
+    homogeneous=True,
     attrs={"size": Kind.PAIR},
     shape=_adaptive_shape,
     run=lambda node, inputs, tensors, training: F.adaptive_avg_pool2d(inputs[0], node.pair("size")),
@@ -207,6 +222,11 @@ def _upsample_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 UPSAMPLE = Op(
     name="upsample",
+    family=Family.POOLING,
+    channels=ChannelRule.WITHIN_CHANNEL,
+    reach=upsample_reach,
+    homogeneous=True,
+    moves=True,
     attrs={"scale": Kind.PAIR},
     shape=_upsample_shape,
     run=_run_upsample,

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
+from pocketcnn.graph.ops import OPS
 
-MOVED = frozenset({"relu", "relu6"})
+MOVED = frozenset(op.name for op in OPS.values() if op.clips and not op.attrs)
 
 
 def activate_parts(graph: Graph) -> Graph:

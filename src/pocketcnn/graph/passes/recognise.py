@@ -1,17 +1,18 @@
 """Compositions that are one operation in the papers: channel shuffle, h-sigmoid, h-swish, SiLU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
+from pocketcnn.graph.ops import OPS
 
 Pattern = Callable[[Graph, Node], Node | None]
 
 
 def recognise(graph: Graph) -> Graph:
     """Replace known compositions by the single operation; what nobody reads any more is dropped."""
-    for pattern in (_channel_shuffle, _hard_sigmoid, _hard_swish, _hard_swish_scaled_last, _silu):
+    for pattern in (_channel_shuffle, _hard_sigmoid, _gated, _hard_swish_scaled_last):
         nodes = [pattern(graph, node) or node for node in graph.nodes]
         graph = graph.rebuilt(nodes)
     return graph
@@ -62,20 +63,24 @@ def _hard_sigmoid(graph: Graph, node: Node) -> Node | None:
     return replace(node, op="hardsigmoid", inputs=(x,), attrs={}) if x else None
 
 
-def _product_with(graph: Graph, node: Node, op: str) -> tuple[str, str] | None:
-    """(x, y) if `node` is x · y where y is an `op` of x."""
+def _gated(graph: Graph, node: Node) -> Node | None:
+    """x · f(x), where an operation's `gate` is f: h-swish (MobileNetV3 paper, section 5.2), SiLU."""
     if node.op != "mul":
         return None
     for x, y in (node.inputs, node.inputs[::-1]):
-        if graph[y].op == op and graph[y].inputs[0] == x:
-            return x, y
+        for op in OPS.values():
+            if op.gate and _is_chain(graph, y, op.gate, x):
+                return replace(node, op=op.name, inputs=(x,), attrs={})
     return None
 
 
-def _hard_swish(graph: Graph, node: Node) -> Node | None:
-    """x · h-sigmoid(x) (MobileNetV3 paper, section 5.2)."""
-    found = _product_with(graph, node, "hardsigmoid")
-    return replace(node, op="hardswish", inputs=(found[0],), attrs={}) if found else None
+def _is_chain(graph: Graph, last: str, names: Sequence[str], x: str) -> bool:
+    """Whether `last` is made of `x` by the operations `names`, the last one first."""
+    for name in names:
+        if graph[last].op != name:
+            return False
+        last = graph[last].inputs[0]
+    return last == x
 
 
 def _hard_swish_scaled_last(graph: Graph, node: Node) -> Node | None:
@@ -89,9 +94,3 @@ def _hard_swish_scaled_last(graph: Graph, node: Node) -> Node | None:
         if _relu6_of_plus_3(graph, graph[gate]) == x:
             return replace(node, op="hardswish", inputs=(x,), attrs={})
     return None
-
-
-def _silu(graph: Graph, node: Node) -> Node | None:
-    """x · sigmoid(x)."""
-    found = _product_with(graph, node, "sigmoid")
-    return replace(node, op="silu", inputs=(found[0],), attrs={}) if found else None

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
+from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.facts import Family
 from pocketcnn.report import numbers
 from pocketcnn.report.diagram import words
 
-_ACTIVATIONS = (
-    "relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh", "clip", "leaky_relu", "elu", "prelu", "softmax",
-)  # fmt: skip
-FOLLOWERS = frozenset(("batch_norm", "dropout", "affine", *_ACTIVATIONS))
+FOLLOWERS = frozenset(
+    op.name
+    for op in OPS.values()
+    if op.family is Family.ACTIVATION or (op.inplace and op.arity == 1 and op.family is not Family.RESHAPING)
+)
 """Operations that are written into the box of what they follow, if nothing else reads that."""
 
 

@@ -5,44 +5,27 @@ from types import MappingProxyType
 
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node, Shape
+from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.facts import Family
 
 TIMES = "\u00d7"
 
-KIND: Mapping[str, str] = MappingProxyType(
+KIND: Mapping[Family, str] = MappingProxyType(
     {
-        "input": "end",
-        "conv2d": "convolution",
-        "linear": "linear",
-        **dict.fromkeys(("max_pool", "avg_pool", "adaptive_avg_pool", "mean", "sum", "upsample"), "pooling"),
-        **dict.fromkeys(("add", "sub", "mul", "div"), "arithmetic"),
-        **dict.fromkeys(("concat", "slice", "channel_shuffle", "gather", "shift", "roll", "permute"), "movement"),
+        Family.INPUT: "end",
+        Family.CONVOLUTION: "convolution",
+        Family.LINEAR: "linear",
+        Family.POOLING: "pooling",
+        Family.ARITHMETIC: "arithmetic",
+        Family.MOVEMENT: "movement",
     }
 )
 """Kind of box for an operation; what is not here (pad, reshape, an activation that stands alone) is ``"other"``."""
 
-PLAIN: Mapping[str, str] = MappingProxyType(
-    {
-        "batch_norm": "BN",
-        "relu": "ReLU",
-        "relu6": "ReLU6",
-        "hardswish": "h-swish",
-        "hardsigmoid": "h-sigmoid",
-        "silu": "SiLU",
-        "leaky_relu": "leaky ReLU",
-        "elu": "ELU",
-        "prelu": "PReLU",
-        "mul": "multiply",
-        "sub": "subtract",
-        "div": "divide",
-        "gather": "channel index",
-    }
-)
-"""Names as the papers write them, where they differ from the operation's."""
-
 
 def kind(graph: Graph, node: Node) -> str:
     """Which colour a box for `node` gets."""
-    return "depthwise" if is_depthwise(graph, node) else KIND.get(node.op, "other")
+    return "depthwise" if is_depthwise(graph, node) else KIND.get(OPS[node.op].family, "other")
 
 
 def is_depthwise(graph: Graph, node: Node) -> bool:
@@ -60,7 +43,7 @@ def title(graph: Graph, node: Node) -> str:
     if node.op in ("mean", "sum") and node.ints("axes") == (1, 2):
         return "global average pool" if node.op == "mean" else "global sum pool"
     special = _SPECIAL.get(node.op)
-    return special(node) if special else PLAIN.get(node.op, node.op.replace("_", " "))
+    return special(node) if special else OPS[node.op].title
 
 
 def size(shape: Shape) -> str:

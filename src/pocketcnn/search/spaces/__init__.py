@@ -4,13 +4,14 @@ import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pocketcnn.errors import UsageError
 from pocketcnn.models import list_models
 from pocketcnn.search.space import Space, check_decisions
-from pocketcnn.search.spaces.mnasnet import mnasnet
+from pocketcnn.search.spaces.mnasnet import mnasnet, mnasnet_factorized
 from pocketcnn.search.spaces.mobilenet_v3 import mobilenet_v3, mobilenet_v3_large
-from pocketcnn.search.spaces.nasnet import nasnet
+from pocketcnn.search.spaces.nasnet import NasnetSpace, nasnet
 from pocketcnn.search.spaces.scaling import PREFIX, ScalingSpace
 from pocketcnn.search.spaces.shufflenet import shufflenet
 from pocketcnn.search.spaces.user import PythonSpace, space_from_toml
@@ -21,6 +22,7 @@ SPACES: Mapping[str, Callable[[float], Space]] = MappingProxyType(
         "mobilenet_v3": mobilenet_v3,
         "mobilenet_v3_large": mobilenet_v3_large,
         "mnasnet": mnasnet,
+        "mnasnet_factorized": mnasnet_factorized,
         "nasnet": nasnet,
         "shufflenet": shufflenet,
     }
@@ -64,3 +66,33 @@ def load_space(text: str, width: float = 1.0) -> Space:
         f"There is no search space {text!r}.{hint} There are {', '.join(SPACES)}, {PREFIX}NETWORK, and files of your own "
         "(.toml or .py)."
     )
+
+
+def space_of(reference: Mapping[str, Any], folder: Path) -> Space:
+    """The space that a `Space.reference` names.
+
+    Args:
+        reference: a name, and what else makes the space: its width multiplier, its fields, or its file.
+        folder: where a file is looked for that is not at the path given.
+
+    Raises:
+        UsageError: there is no such space, or an option is none of its own.
+    """
+    name, options = str(reference["name"]), {key: value for key, value in reference.items() if key != "name"}
+    if set(options) == {"file"}:
+        path = folder / str(options["file"])
+        return load_space(str(path if path.exists() else folder / path.name))
+    if name == "nasnet" and set(options) == {"cells", "filters"}:
+        return NasnetSpace(_count("cells", options["cells"]), _count("filters", options["filters"]))
+    if set(options) - ({"width"} if has_width(name) else set()):
+        raise UsageError(f"The search space {name} takes no {', '.join(sorted(options))}.")
+    width = options.get("width", 1.0)
+    if isinstance(width, bool) or not isinstance(width, int | float):
+        raise UsageError(f"The width of a search space is a number, not {width!r}.")
+    return load_space(name, width)
+
+
+def _count(key: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{key} of a search space is a whole number above 0, not {value!r}.")
+    return value

@@ -5,6 +5,7 @@ earlier maps, an operation for each, and how the results are joined; the maps th
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -118,6 +119,10 @@ class NasnetSpace(Space):
     name: str = "nasnet"
     transfers: bool = True
     """Whether there are larger networks of the same cells; False for one of those."""
+
+    @property
+    def reference(self) -> Mapping[str, Choice]:
+        return {"name": self.name, "cells": self.cells, "filters": self.filters}
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:

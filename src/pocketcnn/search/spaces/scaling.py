@@ -10,8 +10,9 @@ from torch import nn
 
 from pocketcnn.compression.blocks import residual_blocks
 from pocketcnn.graph import Graph, GraphNetwork, capture
-from pocketcnn.layers import inference_form, make_divisible
+from pocketcnn.layers import inference_form
 from pocketcnn.models import create, network_options
+from pocketcnn.models.small_images import options_for, takes
 from pocketcnn.search.space import Decision, Point, Space, Task, check_decisions
 
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
@@ -46,20 +47,14 @@ class ScalingSpace(Space):
         )
 
     def input_size(self, point: Point, task: Task) -> tuple[int, int]:
-        """The images' size, scaled."""
+        """The images' size, scaled; never below what the network takes."""
         height, width = (max(1, round(side * float(point["resolution"]))) for side in task.size)
-        return height, width
+        return (height, width) if takes(self.network, (height, width)) else task.size
 
     def build(self, point: Point, task: Task) -> nn.Module:
         size = self.input_size(point, task)
-        form = Task(task.classes, task.channels, *size)
         width = float(point.get("width", 1.0))
-        options: dict[str, object] = {}
-        known = network_options(self.network)
-        if "total_stride" in known:
-            options["total_stride"] = form.total_stride
-        if form.is_small and "head_width" in known:
-            options["head_width"] = make_divisible(1280 * width)
+        options = options_for(self.network, size, width)
         network = create(self.network, width=width, classes=task.classes, in_channels=task.channels, **options)
         if float(point["depth"]) == 1:
             return network

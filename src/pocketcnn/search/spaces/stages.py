@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
+from pathlib import Path
 from types import MappingProxyType
 
 from torch import nn
@@ -223,6 +224,14 @@ class StageSpace(Space):
     name: str
     frame: Frame
     blocks: tuple[BlockChoices, ...]
+    file: Path | None = None
+    """The TOML file that says all this, of a user's own space."""
+
+    @property
+    def reference(self) -> Mapping[str, Choice]:
+        if self.file is not None:
+            return {"name": self.name, "file": str(self.file.absolute())}
+        return {"name": self.name, "width": self.frame.width}
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:

@@ -6,7 +6,7 @@ TOML: what stands around the blocks, and a table for each block; a value is one 
     last = 128
 
     [[block]]
-    operation = ["inverted", "separable"]
+    operation = ["inverted", "separable", "factorized"]
     kernel = [3, 5]
     filters = [16, 24]
     layers = [1, 2]
@@ -27,7 +27,7 @@ from typing import Any
 from torch import nn
 
 from pocketcnn.errors import UsageError
-from pocketcnn.search.space import Decision, Point, Space, Task, check_decisions
+from pocketcnn.search.space import Choice, Decision, Point, Space, Task, check_decisions
 from pocketcnn.search.spaces.stages import BlockChoices, Frame, StageSpace
 
 BLOCK = "block"
@@ -56,7 +56,7 @@ def space_from_toml(path: Path) -> StageSpace:
         except UsageError as error:
             raise UsageError(f"{path}, block {number}: {error}") from error
     try:
-        space = StageSpace(name, _frame(document), tuple(made))
+        space = StageSpace(name, _frame(document), tuple(made), path)
         check_decisions(space.decisions)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
@@ -103,6 +103,10 @@ class PythonSpace(Space):
     @property
     def name(self) -> str:  # type: ignore[override]
         return self.path.stem
+
+    @property
+    def reference(self) -> Mapping[str, Choice]:
+        return {"name": self.name, "file": str(self.path.absolute())}
 
     @cached_property
     def _module(self) -> ModuleType:

@@ -16,6 +16,15 @@ from pocketcnn.search.strategies.random_search import RandomSearch
 
 CONTROL = "random"
 
+ONCE_FOR_ALL = "once-for-all"
+"""A strategy of another kind: one training of a supernet, see `pocketcnn.once_for_all`. It has no trials."""
+
+OPTIONS = frozenset(
+    {"space", "trials", "width", "reward", "epochs", "workers", "ray", "storage", "control", "first_by"}
+)
+"""What a strategy that evaluates points one by one may read of the options of a search; images, budget, effort, seed and recipe
+every strategy reads."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -28,6 +37,7 @@ class Plan:
         slack: how much of the budget the networks may use that it searches for; what is too much is taken away later.
         pruner: how that is done: a strategy of `compress`.
         transfers: whether the found point is transferred to the largest network of its cells that keeps the budget.
+        reads: the `OPTIONS` that it reads; any other is refused.
     """
 
     make: Callable[[Space, int], Strategy]
@@ -36,6 +46,7 @@ class Plan:
     slack: float = 1.0
     pruner: str = "rank"
     transfers: bool = False
+    reads: frozenset[str] = OPTIONS
 
 
 def _controller(name: str) -> Callable[[Space, int], Strategy]:
@@ -44,15 +55,23 @@ def _controller(name: str) -> Callable[[Space, int], Strategy]:
 
 PLANS: Mapping[str, Plan] = MappingProxyType(
     {
-        CONTROL: Plan(lambda space, _: RandomSearch(space)),
+        # proposes whatever was rewarded, and is the control itself
+        CONTROL: Plan(lambda space, _: RandomSearch(space), reads=OPTIONS - {"reward", "control"}),
         "evolution": Plan(lambda space, evaluations: Evolution(space, EvolutionSettings.fitting(evaluations))),
-        "nsga2": Plan(lambda space, evaluations: Nsga2(space, Nsga2.fitting(evaluations))),
+        "nsga2": Plan(  # keeps accuracy and use apart: no reward weighs them
+            lambda space, evaluations: Nsga2(space, Nsga2.fitting(evaluations)), reads=OPTIONS - {"reward"}
+        ),
         "halving": Plan(Halving),
         "nasnet": Plan(_controller("nasnet"), "nasnet", ACCURACY, transfers=True),
         "mnasnet": Plan(_controller("mnasnet"), "mnasnet", SOFT),
         "mobilenetv3": Plan(_controller("mobilenetv3"), "mobilenet_v3", SOFT_SMALL, slack=1.25, pruner="netadapt"),
     }
 )
+
+OPTIONS_READ: Mapping[str, frozenset[str]] = MappingProxyType(
+    {**{name: plan.reads for name, plan in PLANS.items()}, ONCE_FOR_ALL: frozenset()}
+)
+"""By strategy, the options that it reads of those that not every strategy reads."""
 
 
 def plan_of(name: str) -> Plan:
@@ -61,6 +80,10 @@ def plan_of(name: str) -> Plan:
     Raises:
         UsageError: there is none.
     """
+    if name == ONCE_FOR_ALL:
+        raise UsageError(
+            f"{name} trains one supernet and has no trials. In Python: pocketcnn.once_for_all(data, budget, out)."
+        )
     if name not in PLANS:
         raise UsageError(f"There is no strategy {name!r}; choose {', '.join(PLANS)}.")
     return PLANS[name]

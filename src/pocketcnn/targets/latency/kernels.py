@@ -14,9 +14,7 @@ from pocketcnn.graph import Graph, Node
 from pocketcnn.graph.node import Shape
 from pocketcnn.graph.ops import OPS
 
-ACTIVATIONS = frozenset(
-    {"relu", "relu6", "clip", "leaky_relu", "prelu", "elu", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh"}
-)
+ACTIVATIONS = frozenset(op.name for op in OPS.values() if op.is_activation)
 ABSORBS: Mapping[str, frozenset[str]] = {
     "conv2d": ACTIVATIONS | {"add"},
     "shift": ACTIVATIONS,
@@ -170,7 +168,8 @@ def _kind(graph: Graph, anchor: Node) -> str:
     return "vector" if prod(graph[anchor.inputs[0]].shape[1:]) == 1 else "pointwise"
 
 
-CHEAP = frozenset({"relu", "relu6", "clip", "leaky_relu", "prelu"})
+CHEAP = frozenset(name for name in ACTIVATIONS if OPS[name].clips or OPS[name].homogeneous)
+"""Comparisons and at most a multiplication, without any exponential."""
 
 
 def _window(graph: Graph, anchor: Node) -> tuple[tuple[int, int], tuple[int, int]]:

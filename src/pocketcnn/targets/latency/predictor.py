@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import Graph, GraphNetwork, for_inference
@@ -48,6 +49,19 @@ class Prediction:
     high: float
     layers: tuple[KernelTime, ...]
     overhead: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for JSON, in seconds."""
+        return {
+            "seconds": self.total,
+            "low": self.low,
+            "high": self.high,
+            "overhead": self.overhead,
+            "kernels": [
+                {"kernel": str(layer.kernel), "nodes": list(layer.nodes), "seconds": layer.seconds}
+                for layer in self.layers
+            ],
+        }
 
 
 @dataclass(frozen=True)

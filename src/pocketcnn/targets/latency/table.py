@@ -91,6 +91,22 @@ class LatencyTable:
         found = dict.fromkeys(point.numerics for point in self.points if point.ran)
         return tuple(found)
 
+    def summary(self) -> dict[str, Any]:
+        """What was measured, for people and for JSON."""
+        ran = [point for point in self.points if point.ran]
+        spreads = sorted((point.p90 - point.p10) / point.median for point in ran) or [0.0]
+        here = self.circumstances
+        return {
+            "target": self.target,
+            "runtime": f"{here.runtime} {here.version}",
+            "threads": here.threads,
+            "cpu": here.machine.cpu,
+            "seconds": round(self.seconds, 1),
+            **{f"{form} blocks": sum(point.numerics == form for point in ran) for form in self.numerics},
+            "not run": len(self.points) - len(ran),
+            "median spread (p90-p10)": f"{spreads[len(spreads) // 2]:.1%}",
+        }
+
     def extended(self, points: Iterable[Point], seconds: float) -> "LatencyTable":
         """With more points, that took so many seconds."""
         return replace(self, points=(*self.points, *points), seconds=self.seconds + seconds)

@@ -1,0 +1,37 @@
+"""A verb of the program: a command that refuses options which would have no effect."""
+
+from typing import Any
+
+from typer.core import TyperCommand
+
+from pocketcnn.cli.option_rules import check_options
+
+_TYPED = "COMMANDLINE"
+
+
+class Verb(TyperCommand):
+    """Before the verb runs, its options are compared with `option_rules.RULES`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        given = {
+            parameter.name: _as_typed(parameter, ctx.params[parameter.name])
+            for parameter in self.params
+            if parameter.name in ctx.params and getattr(ctx.get_parameter_source(parameter.name), "name", "") == _TYPED
+        }
+        check_options(_path(ctx), given, ctx.params)
+        return super().invoke(ctx)
+
+
+def _as_typed(parameter: Any, value: object) -> str:
+    """``--control``, or ``--no-control`` where that was given."""
+    word = parameter.secondary_opts[0] if value is False and parameter.secondary_opts else parameter.opts[0]
+    return str(word)
+
+
+def _path(ctx: Any) -> str:
+    """The words of the verb, without the program's name."""
+    words: list[str] = []
+    while ctx.parent is not None:
+        words.insert(0, ctx.info_name)
+        ctx = ctx.parent
+    return " ".join(words)

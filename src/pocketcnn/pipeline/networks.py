@@ -1,0 +1,170 @@
+"""A network from what a user writes: a model file, an ONNX file, or the name of a network, ours or of another library.
+
+Telling them apart imports nothing; torch is imported when a network is opened.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketcnn.errors import UsageError
+from pocketcnn.models.libraries import is_library_name, library_module
+
+if TYPE_CHECKING:
+    from pocketcnn.graph import GraphNetwork
+
+INPUT_SHAPE = (3, 224, 224)
+"""(channels, height, width) that a network by its name is built for, if nothing is said."""
+
+CLASSES = 1000
+MODEL, ONNX = ".safetensors", ".onnx"
+ARCHITECTURE = (".toml", ".json")
+"""Files that name a point of a search space, see `pocketcnn.search.architecture`."""
+
+_CALLED = {
+    MODEL: "a model file (.safetensors)",
+    ONNX: "an ONNX file (.onnx)",
+    ".tflite": "a TensorFlow Lite file (.tflite)",
+    ".param": "an ncnn file (.param)",
+    ".pte": "an ExecuTorch file (.pte)",
+}
+
+
+def is_file(name: str) -> bool:
+    """Whether `name` means a file: it is one, or it is written like one."""
+    if is_library_name(name):
+        return False
+    return Path(name).exists() or bool(Path(name).suffix) or "/" in name or "\\" in name
+
+
+def kind_of(path: Path, *kinds: str) -> str:
+    """Which of `kinds`, such as `MODEL` and `ONNX`, an existing file is, by its name.
+
+    Raises:
+        UsageError: there is no such file, or it is of another kind.
+    """
+    needed = " or ".join(_CALLED.get(kind, kind) for kind in kinds)
+    if path.is_dir():
+        inside = ", ".join(sorted(child.name for child in path.iterdir() if child.suffix.lower() in kinds))
+        raise UsageError(f"{path} is a folder; {needed} is needed." + (f" In it there is {inside}." if inside else ""))
+    if not path.exists():
+        raise UsageError(f"There is no file {path}. Check the path; {needed} is needed.")
+    suffix = path.suffix.lower()
+    if suffix not in kinds:
+        raise UsageError(f"{path} is {_CALLED.get(suffix, f'a file ending in {suffix!r}')}; {needed} is needed.")
+    return suffix
+
+
+def load_network(path: Path) -> "GraphNetwork":
+    """The network in a model file.
+
+    Raises:
+        UsageError: there is no such file, or it is of another kind.
+        PocketcnnError: the file is damaged.
+    """
+    kind_of(path, MODEL)
+    from pocketcnn.graph.model_file import load
+
+    return load(path)
+
+
+def file_network(path: Path) -> "GraphNetwork":
+    """The network in a model file or in an ONNX file.
+
+    Raises:
+        UsageError: there is no such file, or it is of another kind.
+        PocketcnnError: the file is damaged, or has an operator that the graph does not have.
+    """
+    if kind_of(path, MODEL, ONNX) == MODEL:
+        return load_network(path)
+    from pocketcnn.graph import GraphNetwork, ModelInfo
+    from pocketcnn.graph.onnx_reader import read_onnx
+
+    return GraphNetwork(read_onnx(path), ModelInfo(name=path.stem))
+
+
+def open_network(
+    source: str | Path,
+    shape: tuple[int, int, int] | None = None,
+    *,
+    width: float | None = None,
+    classes: int | None = None,
+) -> "GraphNetwork":
+    """The network in a model file or ONNX file; or the one of that name, with fresh weights.
+
+    Args:
+        source: a file; a name of `list_models()`; ``timm:NAME``, ``torchvision:NAME``; or an architecture file of a search.
+        shape: (channels, height, width) of the images of a network by name; `INPUT_SHAPE` if not given.
+        width: width multiplier of a network of the zoo; 1 if not given.
+        classes: outputs of a network by name; 1000 if not given.
+
+    Raises:
+        UsageError: there is no such file or network; a value is out of range; or it is given for a file, which says what it is.
+        MissingExtra: the other library is not installed.
+        PocketcnnError: the file is damaged, or has an operator that the graph does not have.
+        CaptureError: a network of another library has operations that the graph does not have.
+    """
+    name = str(source)
+    if is_architecture_file(name):
+        if width is not None:
+            raise UsageError(f"width: that is for networks of the zoo; {name} says how wide its network is.")
+        return architecture_network(Path(source), shape or INPUT_SHAPE, classes=classes or CLASSES)
+    if not is_file(name):
+        return named_network(
+            name, shape or INPUT_SHAPE, width=1.0 if width is None else width, classes=classes or CLASSES
+        )
+    given = [
+        option for option, value in (("shape", shape), ("width", width), ("classes", classes)) if value is not None
+    ]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)}: that is for a network by its name; the file {name} says what it is. Leave it out."
+        )
+    return file_network(Path(source))
+
+
+def is_architecture_file(name: str) -> bool:
+    """Whether `name` is written like the path of an architecture file, the `network.toml` of a search."""
+    return Path(name).suffix in ARCHITECTURE
+
+
+def architecture_network(path: Path, shape: tuple[int, int, int], *, classes: int) -> "GraphNetwork":
+    """The network of an architecture file (`network.toml` of a search) with fresh weights, captured.
+
+    Args:
+        shape: (channels, height, width) of the images of the task.
+
+    Raises:
+        UsageError: the file cannot be read, or is no point of its space.
+    """
+    from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+    from pocketcnn.layers import inference_form
+    from pocketcnn.pipeline.architecture_plan import ArchitecturePlan
+
+    plan = ArchitecturePlan.read(str(path), shape[0], shape[1:], classes)
+    return GraphNetwork(capture(inference_form(plan.build()), (1, shape[0], *plan.size)), ModelInfo(name=plan.name))
+
+
+def named_network(
+    name: str, shape: tuple[int, int, int], *, width: float, classes: int, seed: int = 0
+) -> "GraphNetwork":
+    """A network of the zoo, or of timm or torchvision (``timm:NAME``), with fresh weights.
+
+    It is captured for images of `shape` (channels, height, width).
+
+    Raises:
+        UsageError: there is no such network (the nearest name is suggested), or a value is out of range.
+        MissingExtra: the other library is not installed.
+        CaptureError: a network of another library has operations that the graph does not have.
+    """
+    from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+    from pocketcnn.models import create
+    from pocketcnn.training import drawn_from
+
+    if is_library_name(name) and width != 1.0:
+        raise UsageError(f"--width is for networks of the zoo; {name} is what its name says.")
+    with drawn_from(seed):
+        if is_library_name(name):
+            module = library_module(name, shape[0], classes)
+        else:
+            module = create(name, width=width, classes=classes, in_channels=shape[0])
+    return GraphNetwork(capture(module, (1, *shape)), ModelInfo(name=name))

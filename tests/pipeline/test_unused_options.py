@@ -1,0 +1,91 @@
+"""What a choice does not read is refused in Python too, before anything is read or trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pocketcnn as pc
+from pocketcnn.graph import GraphNetwork, capture
+from pocketcnn.models import create
+from pocketcnn.pipeline.bench import Subject, bench
+from pocketcnn.pipeline.option_use import check_used, conditional
+from pocketcnn.pipeline.strategies import OPTIONS_READ, STRATEGIES
+
+READS = {"a": frozenset({"x", "y"}), "b": frozenset({"x"}), "c": frozenset({"x", "z"})}
+
+
+def network() -> GraphNetwork:
+    """Untrained."""
+    return GraphNetwork(capture(create("mobilenet_v2", width=0.1, classes=3, in_channels=1), (1, 1, 8, 8)))
+
+
+def test_only_what_some_choice_reads_and_not_all_is_conditional() -> None:
+    assert conditional(READS) == {"y", "z"}
+    check_used("kind", "b", READS, {"x": "--x", "other": "--other"})
+    check_used("kind", "unknown", READS, {"y": "--y"})
+    told = "The kind b does not use --y and --z. Leave them out, or choose another kind: --y is used by a; --z is used by c."
+    with pytest.raises(pc.UsageError) as caught:
+        check_used("kind", "b", READS, {"y": "--y", "x": "--x", "z": "--z"})
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "rank"])
+@pytest.mark.parametrize("changed", [{"stages": 2}, {"spread": "uniform"}, {"reconstruct": False}])
+def test_compress(strategy: str, changed: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = changed
+    assert name not in OPTIONS_READ[strategy]
+    with pytest.raises(pc.UsageError, match=f"The strategy {strategy} does not use {name}"):
+        pc.compress(network(), "absent", "macs<=1M", tmp_path, strategy=strategy, method=pc.Method(**changed))
+    with pytest.raises(pc.UsageError, match="does not say how images"):  # the next check
+        pc.compress(network(), "absent", "macs<=1M", tmp_path, strategy="rank", method=pc.Method(**changed))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "given"),
+    [("random", {"control": True}), ("random", {"reward": "soft"}), ("nsga2", {"reward": "soft"})],
+)
+def test_search(strategy: str, given: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = given
+    with pytest.raises(pc.UsageError, match=f"The strategy {strategy} does not use {name}"):
+        pc.search("absent", "macs<=1M", tmp_path, strategy=strategy, **given)
+    with pytest.raises(pc.UsageError, match="absent"):  # the folder, which is not there
+        pc.search("absent", "macs<=1M", tmp_path, strategy="evolution", **given)
+    with pytest.raises(pc.UsageError, match=r"pocketcnn\.once_for_all"):
+        pc.search("absent", "macs<=1M", tmp_path, strategy="once-for-all")
+
+
+@pytest.mark.parametrize("given", [{"epochs": 3}, {"seed": 0}, {"recipe": pc.Recipe(batch_size=8)}])
+def test_make_over_without_images(given: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(pc.UsageError, match=f"{next(iter(given))}: that is for the recovery"):
+        pc.make_over(network(), "dsp-npu", tmp_path / "x.safetensors", **given)
+
+
+def test_bench(tmp_path: Path) -> None:
+    file = Subject("a.onnx", artefact=tmp_path / "a.onnx")
+    with pytest.raises(pc.UsageError, match="--numerics and --images: files of a runtime"):
+        bench([file], numerics=("int8",), images=[tmp_path / "a.png"])
+    with pytest.raises(pc.UsageError, match="--runtime torch, ncnn: none of the files"):
+        bench([file], runtimes=("onnxruntime", "torch", "ncnn"))
+
+
+@pytest.mark.parametrize("field", [{"epochs": 3}, {"warmup_epochs": 0.5}, {"seed": 3}])
+def test_a_recipe_where_the_effort_says_how_long(field: dict[str, Any], tmp_path: Path) -> None:
+    recipe = pc.Recipe(**field)
+    told = f"sets {next(iter(field))}, which decides nothing"
+    with pytest.raises(pc.UsageError, match=told):
+        pc.fit("absent", "size<=1MB", tmp_path, recipe=recipe)
+    with pytest.raises(pc.UsageError, match=told):
+        pc.search("absent", "macs<=1M", tmp_path, recipe=recipe)
+    with pytest.raises(pc.UsageError, match=told):
+        pc.once_for_all("absent", "macs<=1M", tmp_path, recipe=recipe)
+
+
+def test_named_networks_are_taken_whatever_the_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pocketcnn.pipeline.candidates import NETWORKS
+    from pocketcnn.pipeline.effort import EFFORTS
+    from pocketcnn.pipeline.fit import _takes_supernet
+
+    assert _takes_supernet(EFFORTS["high"], None)
+    assert not _takes_supernet(EFFORTS["high"], NETWORKS)
+    assert not _takes_supernet(EFFORTS["low"], None)
