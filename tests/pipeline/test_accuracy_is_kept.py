@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from once_for_all_support import EFFORT, PLAN
-from pipeline_support import LITTLE, TINY
 from torch import nn
 
 from pocketcnn.cli.outcome import conclude
@@ -32,6 +30,8 @@ from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.report.result import FitResult
 from pocketcnn.targets import load_target
 from pocketcnn.training import Recipe, evaluate, train
+from tests.support.once_for_all import EFFORT, PLAN
+from tests.support.pipeline import LITTLE, TINY
 
 FACTOR = 40.0
 
