@@ -25,10 +25,10 @@ from benchmarks.latency_predictor.controls import WORK, amounts, leave_one_out, 
 from benchmarks.latency_predictor.judging import judged
 from benchmarks.latency_predictor.networks import held_out
 from benchmarks.latency_predictor.page import PREDICTOR, page
+from pocketcnn.compression.deployed import in_form
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
-from pocketcnn.pipeline.figures import in_form
 from pocketcnn.pipeline.profile import REFERENCE, SETTLE
 from pocketcnn.pipeline.profile_apart import profile_apart
 from pocketcnn.runtimes import Session, get_runtime

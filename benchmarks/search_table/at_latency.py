@@ -17,9 +17,10 @@ from benchmarks.search_table.finals import ZOO, fully_trained, zoo_network
 from benchmarks.search_table.material import Images, images, task
 from benchmarks.search_table.points import TARGET, recipe_of
 from benchmarks.search_table.setting import Setting
+from pocketcnn.compression.deployed import artefact_bytes
+from pocketcnn.compression.latency import opened
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
-from pocketcnn.pipeline.figures import artefact_bytes, opened
 from pocketcnn.pipeline.point_evaluator import shortened
 from pocketcnn.runtimes import StopRule, compare
 from pocketcnn.search.space import Point, Space

@@ -9,11 +9,12 @@ from torch import nn
 from benchmarks.search_table.material import CLASSES, Images, task
 from benchmarks.search_table.points import TARGET, graph_of, network_of, recipe_of
 from benchmarks.search_table.setting import Setting
+from pocketcnn.compression.deployed import artefact_bytes
+from pocketcnn.compression.latency import opened
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.models import create
 from pocketcnn.models.small_images import options_for
-from pocketcnn.pipeline.figures import artefact_bytes, opened
 from pocketcnn.runtimes import compare
 from pocketcnn.search.space import Point
 from pocketcnn.targets import load_target

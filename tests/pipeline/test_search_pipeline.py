@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pocketcnn.compression.evaluator import BudgetEvaluator
+from pocketcnn.compression.latency import LatencySource
 from pocketcnn.cost import count
 from pocketcnn.data import scan
 from pocketcnn.errors import Interrupted, UsageError
 from pocketcnn.graph import capture
 from pocketcnn.graph.model_file import load
-from pocketcnn.pipeline.budget_use import BudgetUse
 from pocketcnn.pipeline.hunt import POINT_FILE, fitting_width
 from pocketcnn.pipeline.point_evaluator import PointEvaluator, task_of
 from pocketcnn.pipeline.search import Searched, search
@@ -105,7 +106,7 @@ def test_a_stopped_search_is_the_same_as_a_whole_one(
     assert sum(", trial " in text for text in said) == 2 * TRIALS - 2 - 5
     recipe = Recipe.model_validate(_proxy(found))
     space = load_space(str(space_file))
-    evaluator = PointEvaluator(digits, 0, space, BudgetUse(Budget.parse(BUDGET)), recipe, tmp_path)
+    evaluator = PointEvaluator(digits, 0, space, BudgetEvaluator(Budget.parse(BUDGET)), recipe, tmp_path)
     for record in (found.search.searched, found.search.control):
         strategy = plan_of(record.strategy).make(space, TRIALS)
         whole = run(strategy, HARD, Inline(evaluator), MemoryLog(), trials=TRIALS, seed=0)
@@ -232,7 +233,9 @@ def test_the_width_of_a_space_suits_the_budget(digits: Path, tmp_path: Path, mon
     widths = [
         fitting_width(
             "mobilenet",
-            PointEvaluator(digits, 0, load_space("mobilenet"), BudgetUse(Budget.parse(budget)), Recipe(), tmp_path),
+            PointEvaluator(
+                digits, 0, load_space("mobilenet"), BudgetEvaluator(Budget.parse(budget)), Recipe(), tmp_path
+            ),
             1.0,
         )
         for budget in ("macs<=10k", "macs<=1M")
@@ -241,18 +244,18 @@ def test_the_width_of_a_space_suits_the_budget(digits: Path, tmp_path: Path, mon
 
 
 def test_latencies_without_a_table_are_measured_and_the_record_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pocketcnn.pipeline.budget_use.predictor", lambda target, form: None)
-    use = BudgetUse(Budget.parse("latency<=1ms@onnxruntime-cpu, macs<=1M, ram<=1MB"))
+    monkeypatch.setattr("pocketcnn.compression.latency.predictor", lambda target, form: None)
+    use = BudgetEvaluator(Budget.parse("latency<=1ms@onnxruntime-cpu, macs<=1M, ram<=1MB"), LatencySource.EITHER)
     assert use.measured == ("onnxruntime-cpu",)
     space = load_space("scaling:mobilenet_v2")
     point = space.check({"width": 0.1, "depth": 1.0, "resolution": 1.0})
     graph = capture(space.build(point, Task(3, 1, 8, 8)), (1, 1, 8, 8))
-    found = use.of(graph)
+    found = use.use(graph)
     assert 0 < found.figures["latency@onnxruntime-cpu"] < 1
     assert found.share >= found.figures["macs"] / 1e6
-    estimate = BudgetUse(Budget.parse("latency<=1ms@cortex-m7"))
+    estimate = BudgetEvaluator(Budget.parse("latency<=1ms@cortex-m7"), LatencySource.EITHER)
     assert estimate.measured == ()
-    assert estimate.of(graph).form == "int8"
+    assert estimate.use(graph).form == "int8"
 
 
 @pytest.mark.parametrize(
@@ -279,6 +282,6 @@ def test_mistakes_are_explained(change: dict[str, object], says: str, digits: Pa
 def test_netadapt_wants_a_latency_table_before_anything_is_trained(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pocketcnn.pipeline.budget_use.predictor", lambda target, form: None)
+    monkeypatch.setattr("pocketcnn.compression.latency.predictor", lambda target, form: None)
     with pytest.raises(UsageError, match="Measure it first: pocketcnn target profile onnxruntime-cpu"):
         search(digits, "latency<=1ms@onnxruntime-cpu", tmp_path, strategy="mobilenetv3")

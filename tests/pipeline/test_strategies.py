@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from pocketcnn.compression.evaluator import absolute
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import MissingExtra, UsageError
@@ -16,7 +17,6 @@ from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.pipeline.compress import compress
-from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.strategies import OPTIONS_READ, STRATEGIES, budget_share, check_strategy, pruner_of
 from pocketcnn.targets import Budget, load_target, predict_latency

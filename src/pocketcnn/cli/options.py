@@ -8,6 +8,7 @@ import typer
 
 from pocketcnn.errors import UsageError
 from pocketcnn.pipeline.choices import EFFORTS, listed
+from pocketcnn.targets.quantities import Quantity
 
 
 def writable_folder(path: Path) -> Path:
@@ -31,7 +32,10 @@ Data = Annotated[
     ),
 ]
 BudgetText = Annotated[
-    str, typer.Option("--budget", help='Upper limits, such as "size<=60kB, latency<=1ms@onnxruntime-cpu".')
+    str,
+    typer.Option(
+        "--budget", help=f'Upper limits on {", ".join(Quantity)}, such as "size<=60kB, latency<=1ms@onnxruntime-cpu".'
+    ),
 ]
 Out = Annotated[
     Path, typer.Option("--out", callback=writable_folder, help="Folder for the results; made if it is not there.")

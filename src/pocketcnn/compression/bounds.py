@@ -1,55 +1,35 @@
-"""A budget as a bound on graphs: what the network that is being pruned costs, counted or predicted without running it."""
+"""A budget as a bound on graphs that are pruned and stay in float: what they cost, counted or predicted without running them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from pocketcnn.compression.deployed import Deployed
+from pocketcnn.compression.evaluator import BudgetEvaluator, absolute
+from pocketcnn.compression.latency import LatencySource, clock_of
 from pocketcnn.compression.prune_report import total_madds
-from pocketcnn.cost import count
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import Graph, for_inference
-from pocketcnn.graph.model_file import smallest_size
-from pocketcnn.graph.onnx_writer import to_onnx
-from pocketcnn.targets import Budget, Quantity, load_target
-from pocketcnn.targets.estimate import estimate
-from pocketcnn.targets.latency import load_predictor
+from pocketcnn.graph import Graph
+from pocketcnn.targets import Budget, load_target
 
 Measure = Callable[[Graph], float]
 """What a graph costs, in base units."""
 
 
-def _file_size(graph: Graph) -> float:
-    return float(to_onnx(for_inference(graph)).ByteSize())
-
-
-def _stored_size(graph: Graph) -> float:
-    return smallest_size(for_inference(graph))
-
-
-COUNTED: Mapping[Quantity, Measure] = {
-    Quantity.MACS: total_madds,
-    Quantity.PARAMS: lambda graph: count(for_inference(graph)).params,
-    Quantity.RAM: lambda graph: count(for_inference(graph)).peak_activation_bytes,
-    Quantity.SIZE: _file_size,
-    Quantity.STORED: _stored_size,
-}
-"""As a budget means them: of the float network as it is deployed, batch normalization folded."""
-
-
 @dataclass(frozen=True)
 class Bounds:
-    """Upper bounds on what a graph costs: pairs of a measure and a bound.
+    """Upper bounds on what a graph costs, as checks that it must pass.
 
-    `by_shape` tells that no measure looks at values. `seconds` predicts the latency, if one is bounded: the sum of all
+    `by_shape` tells that no check looks at values. `seconds` predicts the latency, if one is bounded: the sum of all
     targets' where there are several.
     """
 
-    pairs: tuple[tuple[Measure, float], ...]
+    checks: tuple[Callable[[Graph], bool], ...]
     by_shape: bool
     seconds: Measure | None = None
 
     def fit(self, graph: Graph) -> bool:
         """Whether `graph` keeps all of them."""
-        return all(measure(graph) <= bound for measure, bound in self.pairs)
+        return all(check(graph) for check in self.checks)
 
 
 def bounds_of(graph: Graph, budget: str | Budget) -> Bounds:
@@ -60,23 +40,18 @@ def bounds_of(graph: Graph, budget: str | Budget) -> Bounds:
     Raises:
         UsageError: the budget cannot be read, or limits the latency on a target without a table.
     """
+    evaluator = float_evaluator(graph, budget)
+    most = evaluator.madds_bound(graph)
+    check = evaluator.fits if most is None else lambda narrowed: total_madds(narrowed) <= most
+    return Bounds((check,), evaluator.by_shape, seconds_on(evaluator.budget.targets))
+
+
+def float_evaluator(graph: Graph, budget: str | Budget) -> BudgetEvaluator:
+    """What judges float networks that are pruned from `graph`. Raises as `bounds_of` does."""
     wanted = budget if isinstance(budget, Budget) else Budget.parse(budget)
-    clocks = {name: clock(name) for name in wanted.targets}
-    pairs = []
-    for limit in wanted.limits:
-        measure = _counted(limit.quantity) if limit.target is None else clocks[limit.target]
-        pairs.append((measure, limit.bound * measure(graph) if limit.relative else limit.bound))
-    by_shape = not (wanted.limits_on(Quantity.SIZE) or wanted.limits_on(Quantity.STORED))
-    return Bounds(tuple(pairs), by_shape, together(list(clocks.values())))
-
-
-def _counted(quantity: Quantity) -> Measure:
-    if quantity not in COUNTED:
-        raise UsageError(
-            f"Pruning alone cannot keep a limit on {quantity}, only on {', '.join(COUNTED)} and latency. "
-            "`pocketcnn compress` does more than prune."
-        )
-    return COUNTED[quantity]
+    seconds_on(wanted.targets)  # they must run float networks
+    source = LatencySource.PREDICTED
+    return BudgetEvaluator(absolute(wanted, graph, source), source, float_only=True)
 
 
 def clock(target_name: str) -> Measure:
@@ -91,10 +66,13 @@ def clock(target_name: str) -> Measure:
             f"{target.name} runs {', '.join(target.numerics)} only, and what is pruned is a float network. "
             "Limit multiply-adds instead, or use `pocketcnn compress`, which quantizes."
         )
-    if target.runtime is None:
-        return lambda graph: estimate(graph, target).seconds
-    predictor = load_predictor(target)
-    return lambda graph: predictor.seconds(for_inference(graph))
+    found = clock_of(target_name, "float32", LatencySource.PREDICTED)
+    return lambda graph: found.seconds(Deployed(graph))
+
+
+def seconds_on(targets: tuple[str, ...]) -> Measure | None:
+    """The latency on all of some targets together; None of none. Raises as `clock` does."""
+    return together([clock(name) for name in targets])
 
 
 def together(clocks: list[Measure]) -> Measure | None:

@@ -162,13 +162,17 @@ def _bounds(graph: Graph, budget: str | Budget | None, macs: float | None, param
             'Pruning needs a bound: pass `budget`, such as "macs<=50%", or `macs` or `params`, the share to keep.'
         )
     found = bounds_of(graph, budget) if budget is not None else Bounds((), by_shape=True)
-    pairs = list(found.pairs)
+    checks = list(found.checks)
     for name, share, cost in (("macs", macs, total_madds), ("params", params, parameters)):
         if share is not None:
             if not 0 < share <= 1:
                 raise UsageError(f"`{name}` is the share to keep, above 0 and up to 1, not {share}.")
-            pairs.append((cost, share * cost(graph)))
-    return Bounds(tuple(pairs), found.by_shape, found.seconds)
+            checks.append(partial(_is_within, cost, share * cost(graph)))
+    return Bounds(tuple(checks), found.by_shape, found.seconds)
+
+
+def _is_within(cost: Measure, bound: float, graph: Graph) -> bool:
+    return cost(graph) <= bound
 
 
 def plan(

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from pocketcnn.compression.bounds import Measure, bounds_of, clock
+from pocketcnn.compression.bounds import Measure, clock, float_evaluator, seconds_on
+from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.graph import Graph
 from pocketcnn.targets import Budget
@@ -52,12 +53,26 @@ def share_of_budget(graph: Graph, budget: str | Budget) -> Resource:
     Raises:
         UsageError: the budget cannot be read, or limits the latency on a target without a table.
     """
-    bounds = bounds_of(graph, budget)
+    evaluator = float_evaluator(graph, budget)
+    return resource_of(evaluator, graph, seconds_on(evaluator.budget.targets))
+
+
+def resource_of(evaluator: BudgetEvaluator, graph: Graph, seconds: Measure | None = None) -> Resource:
+    """The share of its budget that `evaluator` finds graphs to use that are narrowed from `graph`; kept at 1.
+
+    Args:
+        seconds: the predicted latency, see `Resource`.
+
+    Raises:
+        UsageError: a latency is to be predicted, and there is no table for it.
+    """
+    most = evaluator.madds_bound(graph)
     return Resource(
-        f"share of {budget}",
-        lambda narrowed: max(measure(narrowed) / bound for measure, bound in bounds.pairs),
+        f"share of {evaluator.budget}",
+        evaluator.share,
         quantum=1e-6,
-        by_shape=bounds.by_shape,
+        by_shape=evaluator.by_shape,
         at_inference=True,
-        seconds=bounds.seconds,
+        of_a_madd=None if most is None else 1 / most,
+        seconds=seconds,
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pocketcnn.compression.deployed import FORMS
 from pocketcnn.compression.quantization.quantize import quantize
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.bench_images import BenchImages, bench_images, settle_statistics
 from pocketcnn.pipeline.export import numerics_name
-from pocketcnn.pipeline.figures import FORMS
 from pocketcnn.pipeline.networks import MODEL, is_file, kind_of, load_network, open_network
 from pocketcnn.runtimes.base import Runtime
 from pocketcnn.runtimes.machine import Machine, this_machine

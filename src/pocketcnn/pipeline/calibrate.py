@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
+from pocketcnn.compression.deployed import artefact_bytes, in_form
+from pocketcnn.compression.latency import opened
 from pocketcnn.cost import count
 from pocketcnn.cost.liveness import FLOAT_BYTES
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import Graph, Node
 from pocketcnn.graph.node import Attr
-from pocketcnn.pipeline.figures import artefact_bytes, in_form, opened
 from pocketcnn.pipeline.workspace import Say, silent
 from pocketcnn.runtimes import Latency, StopRule, get_runtime, measure
 from pocketcnn.targets import Target

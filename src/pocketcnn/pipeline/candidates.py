@@ -7,13 +7,13 @@ from typing import cast
 
 from torch import nn
 
+from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.models import create, network_options, training_options
 from pocketcnn.models.small_images import is_small, options_for, takes, total_stride_for
-from pocketcnn.pipeline.figures import artefact_bytes, counted, in_form, latency
 from pocketcnn.report.result import Candidate
-from pocketcnn.targets import Budget, Limit
+from pocketcnn.targets import Budget
 from pocketcnn.training import drawn_from
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
@@ -113,29 +113,13 @@ def propose(
 
 
 def worst_miss(graph: Graph, budget: Budget) -> float:
-    """How badly the worst limit is missed in the better numerics: figure / bound, at most 1 when the budget is kept.
+    """How badly the worst limit is missed in the better precision: figure / bound, at most 1 when the budget is kept.
 
     A limit in percent of the unpruned network says nothing about which network to take. Latency is measured only where
     the counted figures are not hopeless already.
     """
     limits = tuple(limit for limit in budget.limits if not limit.relative)
-    if not limits:
-        return 1.0
-    miss = _miss_in("int8", graph, limits)
-    return miss if miss <= 1 else min(miss, _miss_in("float32", graph, limits))
-
-
-def _miss_in(form: str, graph: Graph, limits: Sequence[Limit]) -> float:
-    deployed = in_form(graph, form)
-    data = artefact_bytes(deployed)
-    found = counted(deployed, data)
-    miss = max((found[limit.quantity].value / limit.bound for limit in limits if limit.target is None), default=0.0)
-    if miss > PRUNABLE:
-        return miss
-    latencies = [
-        latency(deployed, data, limit.target).value / limit.bound for limit in limits if limit.target is not None
-    ]
-    return max([miss, *latencies])
+    return BudgetEvaluator(Budget(limits)).share(graph, enough=1.0, hopeless=PRUNABLE) if limits else 1.0
 
 
 def sizes_of(contract: InputContract) -> Iterator[tuple[int, int]]:

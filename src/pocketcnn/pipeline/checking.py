@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from pocketcnn.compression.deployed import artefact_bytes, first_form, in_form
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, capture
-from pocketcnn.pipeline.figures import artefact_bytes, first_form, in_form
 from pocketcnn.targets import Target, load_target
 from pocketcnn.targets.check import Check, check
 

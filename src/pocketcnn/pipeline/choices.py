@@ -61,7 +61,7 @@ REGISTRIES: Mapping[str, str] = MappingProxyType(
         "KERNELS": "pocketcnn.compression.substitution:KernelForm",
         "EXPORT_FORMATS": "pocketcnn.pipeline.export:FORMATS",
         "RUNTIMES": "pocketcnn.runtimes:runtime_names",
-        "NUMERICS": "pocketcnn.pipeline.figures:FORMS",
+        "NUMERICS": "pocketcnn.compression.deployed:FORMS",
     }
 )
 """Where each list is defined: ``module:name`` of a mapping, a sequence or a `Literal`, or of a function that gives one."""

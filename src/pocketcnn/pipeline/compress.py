@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from pocketcnn.compression.evaluator import absolute
 from pocketcnn.data import scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.effort import Effort, load_effort
-from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.method import Method
 from pocketcnn.pipeline.option_use import changed, check_used

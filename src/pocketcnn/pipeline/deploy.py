@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from pocketcnn.compression.deployed import Written, artefact_bytes, in_form
+from pocketcnn.compression.evaluator import figures
+from pocketcnn.compression.latency import opened
 from pocketcnn.graph import Graph, GraphNetwork, InputContract
 from pocketcnn.graph.model_file import file_bytes, save, smallest_coding
 from pocketcnn.pipeline.compression_run import Bench
 from pocketcnn.pipeline.export import describe, export, numerics_name
-from pocketcnn.pipeline.figures import artefact_bytes, figures, in_form, opened
 from pocketcnn.pipeline.shrink import Shrunk, shrink
 from pocketcnn.pipeline.sidecar import Figures
 from pocketcnn.pipeline.workspace import fingerprint_of
@@ -102,7 +104,7 @@ def write_model_file(network: GraphNetwork, path: Path, *, is_coded: bool) -> Mo
 
 def is_coded(bench: Bench) -> bool:
     """Whether the model file is to be coded: it was asked for, or the budget limits its bytes."""
-    return bench.method.code or bool(bench.budget.limits_on(Quantity.STORED))
+    return bench.method.code or bool(bench.budget.limits_on(Quantity.CODED))
 
 
 def check_parity(network: GraphNetwork, float_network: GraphNetwork, path: Path, images: Tensor) -> ParityRecord:
@@ -125,7 +127,7 @@ def judge(
 
     `stored` is the bytes of the model file beside it.
     """
-    verdicts = budget.check(figures(network.graph, budget, path.read_bytes(), DEFAULT_RULE, stored))
+    verdicts = budget.check(figures(Written(network.graph, path.read_bytes(), stored), budget, DEFAULT_RULE))
     records = tuple(
         LimitRecord(
             limit=str(verdict.limit),

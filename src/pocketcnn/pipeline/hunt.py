@@ -143,7 +143,7 @@ def fitting_width(name: str, evaluator: PointEvaluator, most: float) -> float:
     def middle(width: float) -> float:
         rng = np.random.default_rng(evaluator.seed)
         at = evaluator.on(load_space(name, width))
-        return float(np.median([at.use.of(at.graph(at.space.random(rng))).share for _ in range(LOOKS)]))
+        return float(np.median([at.budget.use(at.graph(at.space.random(rng))).share for _ in range(LOOKS)]))
 
     low, high = 0, len(WIDTHS) - 1
     while low < high:
@@ -156,7 +156,7 @@ def promising_points(evaluator: PointEvaluator, proxy: str, count: int, most: fl
     """The `count` best by a zero-cost proxy of `DRAWN` times as many random points, of those that keep the budget if any do."""
     rng = np.random.default_rng([evaluator.seed, DRAWN])
     points = list({key_of(p): p for p in (evaluator.space.random(rng) for _ in range(DRAWN * count))}.values())
-    kept = [point for point in points if evaluator.use.of(evaluator.graph(point)).share <= most] or points
+    kept = [point for point in points if evaluator.budget.use(evaluator.graph(point)).share <= most] or points
     by_size: dict[tuple[int, int], list[Point]] = {}
     for point in kept:  # networks are compared on the same images
         by_size.setdefault(evaluator.space.input_size(point, evaluator.task), []).append(point)
@@ -175,7 +175,7 @@ def largest_that_keeps(evaluator: PointEvaluator, found: Candidate) -> PointEval
     """The evaluator for the largest network of the found point's cells that keeps the budget; the given one if none does."""
     point = found.trial.point
     larger = [evaluator.on(space) for space in evaluator.space.larger()]
-    uses = [each.use.of(each.graph(point)) for each in larger]
+    uses = [each.budget.use(each.graph(point)) for each in larger]
     kept = [(use.figures["macs"], place) for place, use in enumerate(uses) if use.share <= 1]
     return larger[max(kept)[1]] if kept else evaluator
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pocketcnn.compression.deployed import WeightCompression
 from pocketcnn.compression.importance import criterion
 from pocketcnn.compression.sparsity import Sparsity, parse_sparsity
 from pocketcnn.compression.spread import SPREADS
@@ -71,3 +72,8 @@ class Method:
     def zeros(self) -> Sparsity | None:
         """The sparsity, read."""
         return None if self.sparsity is None else parse_sparsity(self.sparsity)
+
+    @property
+    def weights(self) -> WeightCompression:
+        """What is done to single weights after channels are pruned."""
+        return WeightCompression(self.zeros, self.share)

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pocketcnn.compression.evaluator import absolute
 from pocketcnn.data import ImageFolder, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo
 from pocketcnn.pipeline.compression_run import Bench, accuracy
 from pocketcnn.pipeline.effort import Effort, load_effort
-from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.finish import Request, finish
 from pocketcnn.pipeline.recipes import SetsBySize, Trainings, base_recipe
 from pocketcnn.pipeline.supernet import (

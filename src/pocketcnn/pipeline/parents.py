@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pocketcnn.compression.evaluator import absolute
 from pocketcnn.data import ImageFolder
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.layers import inference_form
 from pocketcnn.pipeline.candidates import PRUNABLE, Plan, propose
 from pocketcnn.pipeline.compression_run import Pruner
-from pocketcnn.pipeline.figures import absolute
 from pocketcnn.pipeline.halving import race
 from pocketcnn.pipeline.recipes import Sets, SetsBySize, Trainings
 from pocketcnn.pipeline.strategies import budget_share, pruner_of

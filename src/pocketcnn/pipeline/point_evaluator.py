@@ -8,10 +8,10 @@ from pathlib import Path
 
 from torch import nn
 
+from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.data import ImageFolder, infer_contract, scan
 from pocketcnn.graph import Graph, capture
 from pocketcnn.layers import inference_form
-from pocketcnn.pipeline.budget_use import BudgetUse
 from pocketcnn.pipeline.recipes import Sets, datasets
 from pocketcnn.search.space import Point, Space, Task
 from pocketcnn.search.trial import Evaluation, Proposal
@@ -38,7 +38,7 @@ class PointEvaluator:
     data: Path
     seed: int
     space: Space
-    use: BudgetUse
+    budget: BudgetEvaluator
     recipe: Recipe
     work: Path
 
@@ -67,7 +67,7 @@ class PointEvaluator:
 
     def __call__(self, proposal: Proposal, number: int) -> Evaluation:
         began = time.monotonic()
-        use = self.use.of(self.graph(proposal.point))
+        use = self.budget.use(self.graph(proposal.point))
         network, sets = self.network(proposal.point), self.sets(proposal.point)
         out = self.work / f"trial {number}"
         with threads_for(*self.task.size):
@@ -97,7 +97,7 @@ class PointEvaluator:
 
     def __getstate__(self) -> dict[str, object]:
         """The settings alone."""
-        return {name: getattr(self, name) for name in ("data", "seed", "space", "use", "recipe", "work")}
+        return {name: getattr(self, name) for name in ("data", "seed", "space", "budget", "recipe", "work")}
 
     def on(self, space: Space) -> "PointEvaluator":
         """The same for the points of another space."""

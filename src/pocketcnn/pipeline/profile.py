@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from pocketcnn.compression.deployed import in_form
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import Graph, GraphNetwork
-from pocketcnn.pipeline.figures import in_form
 from pocketcnn.runtimes import Runtime, Session, get_runtime
 from pocketcnn.runtimes.base import FloatArray, Numerics
 from pocketcnn.runtimes.timing import Clock, no_garbage_collection, turn

@@ -4,13 +4,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketcnn.compression.blocks import remove_blocks
+from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.kernel_shrink import shrink_kernels
 from pocketcnn.compression.resolution import at_resolution
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.compression_run import Bench, recover
-from pocketcnn.pipeline.figures import Judge
 from pocketcnn.pipeline.narrowing import EVIDENCE
-from pocketcnn.pipeline.shrink import allowed_forms
 from pocketcnn.training import recalibrate
 
 
@@ -63,8 +62,6 @@ def restructure(given: GraphNetwork, bench: Bench) -> GraphNetwork:
 
 
 def _shallower(network: GraphNetwork, bench: Bench, images: Tensor) -> tuple[GraphNetwork, tuple[str, ...]]:
-    judge, forms = Judge(bench.budget), allowed_forms(bench.budget)
-    removed = remove_blocks(
-        network.graph, lambda graph: judge.form(graph, forms) is not None, images, bench.method.blocks
-    )
+    evaluator = BudgetEvaluator(bench.budget, weights=bench.method.weights)
+    removed = remove_blocks(network.graph, evaluator.fits, images, bench.method.blocks)
     return GraphNetwork(removed.graph, network.info), tuple(block.output for block in removed.blocks)

@@ -8,9 +8,10 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pocketcnn.compression.evaluator import BudgetEvaluator
+from pocketcnn.compression.latency import LatencySource
 from pocketcnn.data import scan
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.pipeline.budget_use import BudgetUse
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.hunt import DRAWN, Hunt, fitting_width, promising_points
 from pocketcnn.pipeline.option_use import check_used
@@ -96,7 +97,7 @@ def search(
     plan = plan_of(strategy)
     check_used("strategy", strategy, OPTIONS_READ, _given(reward=reward, control=control))
     wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
-    use, size, out = BudgetUse(wanted), load_effort(effort), Path(out)
+    use, size, out = _evaluator(wanted), load_effort(effort), Path(out)
     base = base_recipe(recipe)
     if trials < 1:
         raise UsageError(f"A search has at least one trial, not {trials}.")
@@ -174,7 +175,17 @@ def _fingerprint(evaluator: PointEvaluator) -> str:
     return f"{space.name} {space.decisions} {evaluator.network(space.at([0] * len(space.decisions)))}"
 
 
-def _check_pruner(plan: Plan, strategy: str, use: BudgetUse) -> None:
+def _evaluator(budget: Budget) -> BudgetEvaluator:
+    """Latencies are predicted from their target's table, measured where there is none, and estimated where it is not here."""
+    relative = [limit for limit in budget.limits if limit.relative]
+    if relative:
+        raise UsageError(
+            f"{relative[0]} is a share of a network that is there already, and a search has none: give a number."
+        )
+    return BudgetEvaluator(budget, LatencySource.EITHER)
+
+
+def _check_pruner(plan: Plan, strategy: str, use: BudgetEvaluator) -> None:
     """What prunes layer by layer predicts latencies."""
     if plan.pruner != "rank" and use.measured:
         name = use.measured[0]
@@ -184,7 +195,7 @@ def _check_pruner(plan: Plan, strategy: str, use: BudgetUse) -> None:
         )
 
 
-def _notes(use: BudgetUse, workers: int) -> tuple[str, ...]:
+def _notes(use: BudgetEvaluator, workers: int) -> tuple[str, ...]:
     if not use.measured:
         return ()
     names = ", ".join(use.measured)

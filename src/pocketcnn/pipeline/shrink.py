@@ -10,6 +10,7 @@ from functools import partial
 
 from torch import Tensor
 
+from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.prune import Fits
 from pocketcnn.compression.quantization import LearnedSteps, QuantizeSettings, quantize
 from pocketcnn.compression.sparsity import Sparsity, sparsify, zero_share
@@ -18,11 +19,9 @@ from pocketcnn.data import ImageDataset
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.accuracy_check import loss
 from pocketcnn.pipeline.compression_run import Bench, accuracy, longer, recover
-from pocketcnn.pipeline.figures import FORMS, Judge
 from pocketcnn.pipeline.method import CRITERION as CRITERION
 from pocketcnn.pipeline.narrowing import EVIDENCE, choose, mend, narrowing_of, settled
-from pocketcnn.pipeline.store import forms_with_shared_weights, make_shared, stored_form
-from pocketcnn.targets import Budget, Quantity, load_target
+from pocketcnn.pipeline.store import make_shared
 from pocketcnn.training import predict_logits, recalibrate
 
 FAR = 0.5
@@ -43,35 +42,19 @@ class Shrunk:
 
 def shrink(parent: GraphNetwork, bench: Bench) -> Shrunk:
     """Bring `parent`, a trained float network, within the budget."""
-    forms = allowed_forms(bench.budget)
-    if bench.method.share is not None:
-        forms = forms_with_shared_weights(forms)
-    judge = Judge(bench.budget, as_stored=lambda graph: stored_form(graph, bench.method))
-    form = judge.form(parent.graph, forms)
+    evaluator = BudgetEvaluator(bench.budget, weights=bench.method.weights)
+    form = evaluator.form(parent.graph)
     network, within_reach = parent, True
     if form is None:
         cutter = bench.pruner or prune
-        network, within_reach = cutter(parent, bench, lambda graph: judge.form(graph, forms) is not None)
-        form = judge.form(network.graph, forms) or forms[-1]
+        network, within_reach = cutter(parent, bench, evaluator.fits)
+        form = evaluator.form(network.graph) or evaluator.forms[-1]
     if bench.method.zeros is not None:
         network = make_sparse(network, bench.method.zeros, bench)
     if bench.method.share is not None:
         network = make_shared(network, bench.method.share, bench)
     deployed = network if form == "float32" else quantize_and_recover(network, bench)
     return Shrunk(deployed, network, within_reach)
-
-
-def allowed_forms(budget: Budget) -> tuple[str, ...]:
-    """The numerics that every target of the budget can run."""
-    able = [load_target(name).numerics for name in budget.targets]
-    return tuple(form for form in FORMS if all(form in numerics for numerics in able)) or FORMS[:1]
-
-
-def telling_forms(budget: Budget) -> tuple[str, ...]:
-    """Those of them that make a difference to the limits, the most exact first."""
-    if all(limit.quantity in (Quantity.MACS, Quantity.PARAMS) for limit in budget.limits):
-        return FORMS[:1]
-    return allowed_forms(budget)
 
 
 def prune(parent: GraphNetwork, bench: Bench, fits: Fits) -> tuple[GraphNetwork, bool]:

@@ -6,11 +6,8 @@ from torch import nn
 
 from pocketcnn.compression.coding import CodeSettings, code
 from pocketcnn.compression.coding.deep import share_and_tune
-from pocketcnn.compression.sparsity import sparsify
-from pocketcnn.errors import UsageError
-from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.compression_run import Bench, accuracy, longer
-from pocketcnn.pipeline.method import Method
 from pocketcnn.training import Recipe, evaluate
 
 SHARED_RATE = 1e-3
@@ -18,35 +15,6 @@ SHARED_RATE = 1e-3
 
 In the 20 steps of ``quick`` a tenth of it moves a value by 0.001 in all, which brings back little of what was lost.
 """
-
-
-def stored_form(graph: Graph, method: Method) -> Graph:
-    """A graph with the zeros and shared values that its weights are to get, without training: it tells the bytes of the file.
-
-    Integer weights stay as they are.
-    """
-    if graph.numerics:
-        return graph
-    network = GraphNetwork(graph)
-    if method.zeros is not None:
-        network = sparsify(network, method.zeros)
-    if method.share is not None:
-        network = code(network, CodeSettings(bits=method.share))
-    return network.graph
-
-
-def forms_with_shared_weights(forms: tuple[str, ...]) -> tuple[str, ...]:
-    """Of the numerics that all targets run those that shared values can be in.
-
-    Raises:
-        UsageError: there are none.
-    """
-    if "float32" not in forms:
-        raise UsageError(
-            f"Shared weights are floating-point numbers, and the targets of this budget run {', '.join(forms)} only. "
-            "Leave --share out: int8 weights are coded too (--code)."
-        )
-    return ("float32",)
 
 
 def make_shared(network: GraphNetwork, bits: int, bench: Bench) -> GraphNetwork:

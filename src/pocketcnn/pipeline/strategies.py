@@ -8,22 +8,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pocketcnn.compression.deployed import UNCHANGED, WeightCompression
+from pocketcnn.compression.evaluator import BudgetEvaluator
+from pocketcnn.compression.latency import LatencySource
 from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
 from pocketcnn.compression.prune import Fits
-from pocketcnn.compression.prune_report import total_madds
-from pocketcnn.compression.resource import Resource
+from pocketcnn.compression.resource import Resource, resource_of
 from pocketcnn.compression.space import PruningSpace
-from pocketcnn.cost import count
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.choices import COMPRESS_STRATEGIES
 from pocketcnn.pipeline.compression_run import Bench, Pruner, recover
-from pocketcnn.pipeline.figures import artefact_bytes, counted, estimated, in_form
 from pocketcnn.pipeline.narrowing import held_out_of, narrowing_of, short_tuner, table_clock
-from pocketcnn.pipeline.shrink import telling_forms
-from pocketcnn.targets import Budget, Quantity, load_target
-from pocketcnn.targets.latency import LatencyPredictor, load_predictor
+from pocketcnn.targets import Budget
 
 if TYPE_CHECKING:
     from pocketcnn.compression.amc.agent import Actor
@@ -31,81 +29,22 @@ if TYPE_CHECKING:
 TRIED = 6
 """Groups that NetAdapt trains for each of its steps: all of them would take hours for networks of fifty groups."""
 
-OF_SHAPES = frozenset({Quantity.MACS, Quantity.PARAMS, Quantity.RAM, Quantity.LATENCY})
-"""What a float graph can be judged by without the values of its weights."""
-
 AUTOMATIC = "automatic"
 """The folder in the output that holds what a strategy found out."""
 
 
-def budget_share(budget: Budget, graph: Graph) -> Resource:
-    """The largest share of any limit of an absolute budget that forms of `graph` use, in the numerics in which they fit best.
+def budget_share(budget: Budget, graph: Graph, weights: WeightCompression = UNCHANGED) -> Resource:
+    """The largest share of any limit of an absolute budget that forms of `graph` use, in the precision in which they fit best.
 
     A latency is predicted from its target's table, or estimated where the target is not here.
+
+    Args:
+        weights: the zeros and shared values that the weights get afterwards, which make the coded file smaller.
 
     Raises:
         UsageError: a target that is here has no latency table.
     """
-    figures, problems = [], []
-    for form in telling_forms(budget):
-        try:
-            figures.append(_Figures(budget, form, _clocks(budget, form)))
-        except UsageError as error:  # a table may have measurements in one form only
-            problems.append(error)
-    if not figures:
-        raise problems[0]
-    return Resource(
-        f"share of {budget}",
-        lambda graph: min(figure.share(graph) for figure in figures),
-        quantum=1e-6,
-        by_shape={limit.quantity for limit in budget.limits} <= OF_SHAPES
-        and len(figures) == 1
-        and figures[0].form == "float32",
-        at_inference=True,
-        of_a_madd=_of_a_madd(budget, graph),
-        seconds=table_clock(budget),
-    )
-
-
-def _of_a_madd(budget: Budget, graph: Graph) -> float | None:
-    """The share of the budget that one multiply-add uses, where nothing else is limited and deployment adds none."""
-    if any(limit.quantity is not Quantity.MACS for limit in budget.limits):
-        return None
-    added = count(in_form(graph, "float32")).madds - total_madds(graph)  # of batch norms that no layer absorbs
-    return None if added else 1 / budget.limits[0].bound
-
-
-def _clocks(budget: Budget, form: str) -> dict[str, LatencyPredictor | None]:
-    """By target, its predictor in `form`; None for a target that is not here, whose times are estimated."""
-    clocks: dict[str, LatencyPredictor | None] = {}
-    for name in budget.targets:
-        target = load_target(name)
-        clocks[name] = None if target.runtime is None else load_predictor(target, form)  # type: ignore[arg-type]
-    return clocks
-
-
-@dataclass(frozen=True)
-class _Figures:
-    """The figures of graphs deployed in one form."""
-
-    budget: Budget
-    form: str
-    clocks: dict[str, LatencyPredictor | None]
-
-    def share(self, graph: Graph) -> float:
-        """The largest share of a limit that is used."""
-        deployed = in_form(graph, self.form)
-        sized = bool(self.budget.limits_on(Quantity.SIZE))
-        figures = counted(deployed, artefact_bytes(deployed) if sized else b"")
-        return max(
-            (figures[limit.quantity].value if limit.target is None else self._seconds(deployed, limit.target))
-            / limit.bound
-            for limit in self.budget.limits
-        )
-
-    def _seconds(self, deployed: Graph, target: str) -> float:
-        clock = self.clocks[target]
-        return estimated(deployed, load_target(target)).value if clock is None else clock.seconds(deployed)
+    return resource_of(BudgetEvaluator(budget, LatencySource.PREDICTED, weights), graph, table_clock(budget))
 
 
 @dataclass
@@ -122,7 +61,7 @@ class NetAdaptPruner:
         start = self._latest[-1] if self._latest else parent
         adapted = netadapt(
             start,
-            budget_share(bench.budget, parent.graph),
+            budget_share(bench.budget, parent.graph, bench.method.weights),
             1.0,
             short_tuner(bench),
             settings,
@@ -155,7 +94,10 @@ class AmcPruner:
 
         narrowing = narrowing_of(bench)
         space = PruningSpace.of(
-            parent.graph, budget_share(bench.budget, parent.graph), narrowing.settings, narrowing.batches
+            parent.graph,
+            budget_share(bench.budget, parent.graph, bench.method.weights),
+            narrowing.settings,
+            narrowing.batches,
         )
         judge = UntrainedAccuracy(space, held_out_of(bench), bench.sets.calibration())
         episodes = bench.trainings.effort.episodes

@@ -11,16 +11,15 @@ from random import Random
 
 import torch
 
+from pocketcnn.compression.evaluator import BudgetEvaluator
+from pocketcnn.compression.latency import LatencySource
 from pocketcnn.cost import count
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.models.small_images import is_small, total_stride_for
-from pocketcnn.pipeline.budget_use import BudgetUse
 from pocketcnn.pipeline.candidates import WIDTHS, sizes_of, worst_miss
 from pocketcnn.pipeline.effort import SupernetEffort
-from pocketcnn.pipeline.figures import Judge
 from pocketcnn.pipeline.recipes import Sets, Trainings, spread
-from pocketcnn.pipeline.shrink import allowed_forms
 from pocketcnn.pipeline.workspace import Say, Workspace
 from pocketcnn.report.result import Candidate
 from pocketcnn.search.supernet.choice import Choice
@@ -202,15 +201,12 @@ def summary(known: Known) -> str:
 
 
 def within(plan: SupernetPlan, budget: Budget) -> Callable[[Choice], bool]:
-    """Whether a sub-network keeps an absolute budget in some numerics that all its targets run, as `shrink` judges it.
+    """Whether a sub-network keeps an absolute budget in some precision that all its targets run, as `shrink` judges it.
 
     Latencies are predicted where their targets have tables; `shrink` and the delivery measure them.
     """
-    use = BudgetUse(budget)
-    if budget.targets and not use.measured:
-        return lambda choice: use.of(graph_of(plan, choice)).share <= 1
-    judge, forms = Judge(budget), allowed_forms(budget)
-    return lambda choice: judge.form(graph_of(plan, choice), forms) is not None
+    evaluator = BudgetEvaluator(budget, LatencySource.EITHER)
+    return lambda choice: evaluator.fits(graph_of(plan, choice))
 
 
 def candidate(plan: SupernetPlan, number: int, found: Found, epochs: int, *, chosen: bool) -> Candidate:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pocketcnn.targets.limits import Quantity, format_quantity
+from pocketcnn.targets.quantities import Quantity, format_quantity
 from pocketcnn.targets.units import format_bytes, format_count, format_percent, format_seconds
 
 NO_BREAK_SPACE = "\u00a0"
@@ -72,10 +72,9 @@ def figure(quantity: str, value: float) -> str:
 
 def exact(quantity: str, value: float) -> str:
     """The same unrounded: ``60 012 bytes``, ``0.3147 ms``."""
-    if Quantity(quantity) is Quantity.LATENCY:
-        return f"{1e3 * value:.4f}{NO_BREAK_SPACE}ms"
-    unit = f"{NO_BREAK_SPACE}bytes" if Quantity(quantity) in (Quantity.SIZE, Quantity.STORED, Quantity.RAM) else ""
-    return grouped(round(value)) + unit
+    unit, base, decimals = Quantity(quantity).row.dimension.unrounded
+    text = f"{value / base:.{decimals}f}" if decimals else grouped(round(value / base))
+    return f"{text}{NO_BREAK_SPACE}{unit}".rstrip(NO_BREAK_SPACE)
 
 
 def duration(seconds: float) -> str:

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from pocketcnn.targets.budget import Budget as Budget
 from pocketcnn.targets.limits import Limit as Limit
-from pocketcnn.targets.limits import Quantity as Quantity
-from pocketcnn.targets.limits import format_quantity as format_quantity
 from pocketcnn.targets.measuring import latency_figure as latency_figure
 from pocketcnn.targets.measuring import measure as measure
+from pocketcnn.targets.quantities import Quantity as Quantity
+from pocketcnn.targets.quantities import format_quantity as format_quantity
 from pocketcnn.targets.target import Target as Target
 from pocketcnn.targets.target import list_targets as list_targets
 from pocketcnn.targets.target import load_target as load_target

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from pocketcnn.errors import UsageError
 from pocketcnn.targets.grammar import parse_limits
-from pocketcnn.targets.limits import Limit, Quantity, Subject
+from pocketcnn.targets.limits import Limit, Subject
+from pocketcnn.targets.quantities import Quantity
 from pocketcnn.targets.target import Target, load_target
 from pocketcnn.targets.verdict import Figure, Verdict, judge
 
@@ -18,8 +19,9 @@ Value = TypeVar("Value")
 
 
 def device_limits(target: Target) -> tuple[Limit, ...]:
-    """The limits on RAM and on the file's size that a target itself sets."""
-    bounds = ((Quantity.RAM, target.ram), (Quantity.SIZE, target.storage))
+    """The limits that a target itself sets: on RAM and on the file's size."""
+    limited = sorted((quantity for quantity in Quantity if quantity.row.device), key=lambda limited: limited.row.effort)
+    bounds = [(quantity, getattr(target, str(quantity.row.device))) for quantity in limited]
     return tuple(Limit(quantity, bound) for quantity, bound in bounds if bound is not None)
 
 
@@ -72,7 +74,7 @@ class Budget:
             raise UsageError(f"No one file runs on all targets of this budget: {able}.")
         found = [limit for target in targets for limit in device_limits(target)]
         added = []
-        for quantity in (Quantity.SIZE, Quantity.RAM):
+        for quantity in Quantity:
             bounds = [limit.bound for limit in found if limit.quantity is quantity]
             if bounds and not self.limits_on(quantity):
                 added.append(Limit(quantity, min(bounds)))

@@ -8,9 +8,9 @@ from pocketcnn.graph import Graph, Node, Shape, for_inference
 from pocketcnn.targets.budget import device_limits
 from pocketcnn.targets.capability import SlowOp
 from pocketcnn.targets.estimate import Estimate, estimate_placed, has_rates, numerics_of
-from pocketcnn.targets.limits import Quantity
 from pocketcnn.targets.matching import is_depthwise, window
 from pocketcnn.targets.placement import Crossing, Placement, place
+from pocketcnn.targets.quantities import Quantity
 from pocketcnn.targets.target import Numerics, Target
 from pocketcnn.targets.verdict import Figure, Verdict, judge
 
@@ -163,7 +163,7 @@ def device_verdicts(graph: Graph, target: Target, size: int | None = None) -> tu
     cost = count(graph)
     held = Figure.counted(cost.weight_bytes, "bytes of the weights") if size is None else None
     figures = {
-        Quantity.RAM: Figure.counted(cost.peak_activation_bytes, "activations alive at their peak, by liveness"),
+        Quantity.RAM: Figure.counted(cost.peak_activation_bytes, Quantity.RAM.row.how),
         Quantity.SIZE: held or Figure.counted(size or 0, "bytes of the file"),
     }
     return tuple(judge(limit, figures[limit.quantity]) for limit in device_limits(target))

@@ -13,20 +13,18 @@ from typing import NoReturn
 
 from pocketcnn.errors import UsageError
 from pocketcnn.targets import units
-from pocketcnn.targets.limits import DEFAULT_TARGET, UNITS, Limit, Quantity
+from pocketcnn.targets.limits import DEFAULT_TARGET, Limit
+from pocketcnn.targets.quantities import Quantity, described_quantities, named_quantities
 from pocketcnn.targets.target import is_path, load_target
 
 EXAMPLE = "macs<=50%, size<=300kB, latency<=5ms@onnxruntime-cpu, ram<=256kB"
 GRAMMAR = f"""\
 A budget is one or more limits, separated by commas:  name<=number unit
-  size, ram      B, kB, KiB, MB, MiB, GB, GiB
-  stored         the same: of the coded model file, which is for storing and sending, not for running
-  latency        us, ms, s; then @target, such as @{DEFAULT_TARGET} (also the target when none is named)
-  macs, params   no unit, k, M, G (madds is another name of macs)
-  any of them    % of the unpruned network's figure
+{described_quantities(DEFAULT_TARGET)}
+  In place of a unit, % is of the unpruned network's figure.
 Example: {EXAMPLE}"""
 
-_NAMES = {quantity.value: quantity for quantity in Quantity} | {"madds": Quantity.MACS}
+_NAMES = named_quantities()
 _WORD = re.compile(r"\w+")
 _RELATION = re.compile(r"<=|≤")
 _NUMBER = re.compile(r"(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?(?![\d.])", re.IGNORECASE | re.ASCII)
@@ -109,7 +107,7 @@ def _bound(scanner: _Scanner, quantity: Quantity) -> tuple[float, bool]:
     place = scanner.skip_spaces()
     number = scanner.take(_NUMBER, "a number above zero, such as 50 or 0.5")
     unit_place = scanner.skip_spaces()
-    known = {**UNITS[quantity], **units.PERCENT}
+    known = {**quantity.row.dimension.units, **units.PERCENT}
     name = scanner.accept(_UNIT) or ""
     unit = units.find_unit(known, name)
     if unit is None:
@@ -124,9 +122,10 @@ def _bound(scanner: _Scanner, quantity: Quantity) -> tuple[float, bool]:
 def _target(scanner: _Scanner, quantity: Quantity) -> str | None:
     place = scanner.skip_spaces()
     if scanner.accept(_AT) is None:
-        return DEFAULT_TARGET if quantity is Quantity.LATENCY else None
-    if quantity is not Quantity.LATENCY:
-        scanner.fail(f"Only latency has a target; {quantity} is the same on all of them.", place)
+        return DEFAULT_TARGET if quantity.has_target else None
+    if not quantity.has_target:
+        timed = " or ".join(known for known in Quantity if known.has_target)
+        scanner.fail(f"Only {timed} has a target; {quantity} is the same on all of them.", place)
     place = scanner.skip_spaces()
     name = scanner.take(_TARGET, f"the name of a target, such as {DEFAULT_TARGET}")
     try:

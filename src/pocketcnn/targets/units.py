@@ -1,6 +1,7 @@
 """Units of size, time and count: one table that the budget's parser reads and every printed figure is written in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from math import isfinite
 
@@ -83,3 +84,28 @@ def _plain(number: Decimal) -> str:
     normal = number.normalize()
     digits = f"{normal:f}"
     return digits if len(digits) <= 20 else f"{normal:E}".replace("E+", "e").replace("E", "e")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """What quantities of one kind are read and printed in.
+
+    Attributes:
+        units: the base unit first.
+        written: a figure in base units for people, three digits.
+        unrounded: what an unrounded figure is given in: a unit and what it is of base units; decimals.
+    """
+
+    units: Units
+    written: Callable[[float], str]
+    unrounded: tuple[str, float, int]
+
+    @property
+    def names(self) -> str:
+        """The names of the units for the help: ``no unit, k, M, G``."""
+        return ", ".join(name or "no unit" for name in self.units)
+
+
+SIZE = Dimension(BYTES, format_bytes, ("bytes", 1, 0))
+TIME = Dimension(SECONDS, format_seconds, ("ms", 1e-3, 4))
+AMOUNT = Dimension(COUNT, format_count, ("", 1, 0))

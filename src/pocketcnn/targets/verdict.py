@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pocketcnn.targets import units
-from pocketcnn.targets.limits import Limit, format_quantity
+from pocketcnn.targets.limits import Limit
+from pocketcnn.targets.quantities import format_quantity
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""The latency of a network as it will be deployed, by source: predicted from a table, measured, or estimated.
+
+A time on a target that no runtime here runs is always estimated.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from math import inf
+from pathlib import Path
+
+from pocketcnn.compression.deployed import Deployed, Written
+from pocketcnn.errors import PocketcnnError
+from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.runtimes import Session, StopRule, get_runtime, measure
+from pocketcnn.runtimes.base import Numerics
+from pocketcnn.targets import Figure, Target, latency_figure, load_target
+from pocketcnn.targets.estimate import estimate, numerics_of
+from pocketcnn.targets.latency import LatencyPredictor, load_predictor
+from pocketcnn.targets.measuring import example_batch, runtime_of
+
+QUICK = StopRule(max_seconds=0.4, min_seconds=0.1)
+"""For choosing: good enough to rank. The figures of a report are measured under the default rule."""
+
+
+class LatencySource(StrEnum):
+    """Where latencies come from on a target that is here."""
+
+    PREDICTED = "predicted"
+    """From the latency table of the target, which must be there."""
+    EITHER = "predicted or measured"
+    """From the latency table; measured where there is none that is true here."""
+    MEASURED = "measured"
+    """On the runtime of the target, network by network."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Tells the seconds that one image takes on a target; `measures` says that it runs the network for it."""
+
+    seconds: Callable[[Deployed], float]
+    measures: bool = False
+
+
+def clock_of(target_name: str, form: Numerics, source: LatencySource) -> Clock:
+    """The clock of a target for networks in the precision `form`.
+
+    Raises:
+        UsageError: latencies are to be predicted, and there is no table of that precision.
+    """
+    target = load_target(target_name)
+    if target.runtime is None:
+        return Clock(lambda deployed: estimated(deployed.graph, target).value)
+    measured = Clock(partial(_measured, target_name=target_name), measures=True)
+    if source is LatencySource.MEASURED:
+        return measured
+    found = load_predictor(target, form) if source is LatencySource.PREDICTED else predictor(target_name, form)
+    return measured if found is None else Clock(partial(_predicted, found))
+
+
+def predictor(target_name: str, form: Numerics) -> LatencyPredictor | None:
+    """The predictor of a target that is here, None if it has no table that is true here."""
+    try:
+        return load_predictor(load_target(target_name), form)
+    except PocketcnnError:
+        return None
+
+
+def _measured(deployed: Deployed, target_name: str) -> float:
+    return latency(deployed, target_name).value
+
+
+def _predicted(predictor: LatencyPredictor, deployed: Deployed) -> float:
+    return predictor.seconds(deployed.graph)
+
+
+def latency(deployed: Deployed | Written, target_name: str, rule: StopRule = QUICK) -> Figure:
+    """The latency of one image on a target: measured now, or estimated where the target is not here."""
+    target = load_target(target_name)
+    if target.runtime is None:
+        return estimated(deployed.graph, target)
+    with opened(deployed.graph, deployed.onnx, target) as session:
+        return latency_figure(measure(session, example_batch(session), rule=rule))
+
+
+def estimated(graph: Graph, target: Target) -> Figure:
+    """The least latency on a target that is not here; no time at all will do in a precision that it does not run."""
+    form = numerics_of(graph)
+    if form not in target.numerics:
+        return Figure(inf, inf, inf, f"{target.name} does not run {form}", estimated=True)
+    return estimate(graph, target).figure()
+
+
+@contextmanager
+def opened(graph: Graph, artefact: bytes, target: Target) -> Iterator[Session]:
+    """A session of a deployed graph on the runtime of `target`: of `artefact`, its ONNX file, or of what that runtime takes."""
+    runtime = get_runtime(runtime_of(target))
+    with tempfile.TemporaryDirectory() as folder:
+        ready: object = artefact
+        if runtime.suffix != ".onnx":
+            ready = runtime.write(GraphNetwork(graph), Path(folder) / f"network{runtime.suffix}")
+        with closing(runtime.build(ready, threads=target.thread_count)) as session:
+            yield session
