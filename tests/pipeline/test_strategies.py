@@ -1,5 +1,6 @@
 """`compress` with the strategies that choose how much of each layer to prune."""
 
+import dataclasses
 import json
 from itertools import islice
 from pathlib import Path
@@ -11,12 +12,13 @@ from torch import nn
 from pocketcnn.compression.evaluator import absolute
 from pocketcnn.compression.prune_report import total_madds
 from pocketcnn.data import infer_contract, scan
-from pocketcnn.errors import UsageError
+from pocketcnn.errors import MissingExtra, UsageError
 from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.pipeline.compress import compress
-from pocketcnn.pipeline.strategies import budget_share, check_strategy
+from pocketcnn.pipeline.method import Method
+from pocketcnn.pipeline.strategies import OPTIONS_READ, STRATEGIES, budget_share, check_strategy, pruner_of
 from pocketcnn.targets import Budget, load_target, predict_latency
 from pocketcnn.targets.latency import LatencyTable, Point, default_path
 from pocketcnn.targets.latency.block_text import build
@@ -136,3 +138,25 @@ def test_a_latency_by_table_is_that_of_the_faster_form(
 def test_an_unknown_strategy() -> None:
     with pytest.raises(UsageError, match="rank, netadapt, amc"):
         check_strategy("luck")
+
+
+def test_every_strategy_says_what_it_is() -> None:
+    """What a command offers follows from the registry; AMC is marked as for study wherever its summary is shown."""
+    fields = {field.name for field in dataclasses.fields(Method)}
+    for name, strategy in STRATEGIES.items():
+        assert strategy.summary
+        assert strategy.options <= fields
+        assert strategy.options == OPTIONS_READ[name]
+        assert strategy.for_study == ("for study" in strategy.summary)
+        assert check_strategy(name) is strategy
+    assert [name for name, strategy in STRATEGIES.items() if strategy.for_study] == ["amc"]
+
+
+def test_a_strategy_without_its_library_says_which_extra_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise MissingExtra("gymnasium", "amc")
+
+    monkeypatch.setattr("pocketcnn.pipeline.strategies.importlib.import_module", missing)
+    check_strategy("rank")
+    with pytest.raises(MissingExtra, match="amc"):
+        pruner_of("amc", Path())

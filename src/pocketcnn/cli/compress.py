@@ -93,6 +93,15 @@ def compress(
             min=1, max=8, help="Let the weights of each layer share 2^BITS values, for storage.", metavar="BITS"
         ),
     ] = None,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the validation accuracy that a step may cost: 0.02 are two points. A step that clearly costs more is "
+            "trained longer; what it costs then is a warning.",
+        ),
+    ] = 0.02,
     code: Annotated[
         bool,
         typer.Option(
@@ -135,6 +144,7 @@ def compress(
     options |= {"criterion": criterion if criterion != Method.criterion else None}
     options |= {"spread": spread if spread != Method.spread else None, "blocks": blocks or None}
     options |= {"resolution": resolution, "sparsity": sparsity, "share": share, "teacher": teacher}
+    options |= {"max-loss": max_loss if max_loss != Method.max_loss else None}
     flags = [
         *(["--small-kernels"] if small_kernels else []),
         *(["--code"] if code else []),
@@ -151,6 +161,7 @@ def compress(
         sparsity=sparsity,
         share=share,
         code=code,
+        max_loss=max_loss,
     )
     teachers = [load_network(path) for path in teacher or ()]
     folder, changed = results_folder(out), Recipe.from_toml(recipe) if recipe else None

@@ -50,7 +50,8 @@ def compress(
         seed: of the split into train, val and test: that of the training, lest test images were trained on.
         strategy: how much of each layer is pruned: ``rank`` ranks all channels at once; ``netadapt`` narrows layer after layer
             and tries each choice by a short training; ``amc`` learns it by reinforcement. The latter two predict latencies
-            from the latency table of the target, and leave what they found out in the folder ``automatic``.
+            from the latency table of the target, and leave what they found out in the folder ``automatic``; ``amc`` is there
+            for study. See `strategies.STRATEGIES`.
         method: how it is made smaller, where there is a choice.
         teachers: networks that are learned from beside the unpruned one whenever something is fine-tuned.
 

@@ -2,7 +2,7 @@
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from pocketcnn.compression.space import PruningSpace
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
+from pocketcnn.pipeline.choices import COMPRESS_STRATEGIES
 from pocketcnn.pipeline.compression_run import Bench, Pruner, recover
 from pocketcnn.pipeline.narrowing import held_out_of, narrowing_of, short_tuner, table_clock
 from pocketcnn.targets import Budget
@@ -25,43 +26,11 @@ from pocketcnn.targets import Budget
 if TYPE_CHECKING:
     from pocketcnn.compression.amc.agent import Actor
 
-OPTIONS_READ: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "rank": frozenset({"stages", "spread", "reconstruct"}),
-        "netadapt": frozenset(),  # decides layer by layer, and trains the network that it ends with
-        "amc": frozenset(),
-    }
-)
-"""By strategy, the fields of `Method` that it reads of those that not every strategy reads."""
-
-STRATEGIES = tuple(OPTIONS_READ)
-
 TRIED = 6
 """Groups that NetAdapt trains for each of its steps: all of them would take hours for networks of fifty groups."""
 
 AUTOMATIC = "automatic"
 """The folder in the output that holds what a strategy found out."""
-
-
-def check_strategy(name: str) -> None:
-    """There must be a strategy of that name.
-
-    Raises:
-        UsageError: there is none.
-        MissingExtra: AMC lacks its library.
-    """
-    if name not in STRATEGIES:
-        raise UsageError(f"There is no strategy {name!r}; choose {', '.join(STRATEGIES)}.")
-    if name == "amc":
-        importlib.import_module("pocketcnn.compression.amc")
-
-
-def pruner_of(strategy: str, out: Path) -> Pruner | None:
-    """What prunes by `strategy`, leaving its record in `out`; None stands for the ranking that `shrink` prunes by anyway."""
-    check_strategy(strategy)
-    if strategy == "rank":
-        return None
-    return NetAdaptPruner(out / AUTOMATIC) if strategy == "netadapt" else AmcPruner(out / AUTOMATIC)
 
 
 def budget_share(budget: Budget, graph: Graph, weights: WeightCompression = UNCHANGED) -> Resource:
@@ -150,3 +119,69 @@ class AmcPruner:
         how = {"strategy": "amc", "episodes": episodes, "kept": kept, **narrowing.record()}
         recover("pruned", network, parent, bench, how)
         return network, met
+
+
+@dataclass(frozen=True)
+class PruningStrategy:
+    """A strategy of `compress` as a command knows it.
+
+    Attributes:
+        summary: a few words for a reader.
+        options: the fields of `Method` that it reads, of those that not every strategy reads.
+        needs: what must be there before it is run, for a reader; empty if nothing.
+        module: what must be importable for it, with the extra that it names if it is not; empty if nothing.
+        for_study: whether it is there to be studied and compared with, not because it finds smaller or better networks.
+        make: what prunes, from the folder for its record; None stands for the ranking that `shrink` prunes by anyway.
+    """
+
+    summary: str
+    options: frozenset[str] = frozenset()
+    needs: str = ""
+    module: str = ""
+    for_study: bool = False
+    make: Callable[[Path], Pruner | None] = lambda _out: None
+
+
+STRATEGIES: Mapping[str, PruningStrategy] = MappingProxyType(
+    {
+        "rank": PruningStrategy(COMPRESS_STRATEGIES["rank"], options=frozenset({"stages", "spread", "reconstruct"})),
+        "netadapt": PruningStrategy(
+            COMPRESS_STRATEGIES["netadapt"],  # decides layer by layer, and trains the network that it ends with
+            needs="the latency table of each target that the budget names and that is here (pocketcnn target profile)",
+            make=NetAdaptPruner,
+        ),
+        "amc": PruningStrategy(
+            COMPRESS_STRATEGIES["amc"],
+            needs="the extra amc; the latency table of each target that the budget names and that is here",
+            module="pocketcnn.compression.amc",
+            for_study=True,
+            make=AmcPruner,
+        ),
+    }
+)
+"""The strategies of `compress`: a new one is an entry here, and its words in `choices`."""
+
+OPTIONS_READ: Mapping[str, frozenset[str]] = MappingProxyType(
+    {name: strategy.options for name, strategy in STRATEGIES.items()}
+)
+"""By strategy, the fields of `Method` that it reads of those that not every strategy reads."""
+
+
+def check_strategy(name: str) -> PruningStrategy:
+    """The strategy of that name.
+
+    Raises:
+        UsageError: there is none.
+        MissingExtra: it lacks its library.
+    """
+    if name not in STRATEGIES:
+        raise UsageError(f"There is no strategy {name!r}; choose {', '.join(STRATEGIES)}.")
+    strategy = STRATEGIES[name]
+    if strategy.module:
+        importlib.import_module(strategy.module)
+    return strategy
+
+
+def pruner_of(strategy: str, out: Path) -> Pruner | None:
+    """What prunes by `strategy`, leaving its record in `out`; None stands for the ranking that `shrink` prunes by anyway."""
+    return check_strategy(strategy).make(out / AUTOMATIC)
