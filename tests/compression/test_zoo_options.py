@@ -1,6 +1,8 @@
 """Every option of every network of the zoo, grey and oblong images too: captured, run from ONNX, pruned."""
 
-from typing import Any
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.layers import inference_form, set_progress
 from pocketcnn.models import create, list_models, network_options, training_options
-from pocketcnn.models.registry import CATALOG
+from pocketcnn.models.registry import CATALOG, registration
 from pocketcnn.runtimes import get_runtime
 
 Shape = tuple[int, int, int]
@@ -49,8 +51,36 @@ LONG: list[tuple[str, dict[str, Any], Shape]] = [
 """All with their default options on grey oblong images, and what is too long for every change."""
 
 
+OTHER: dict[str, Any] = {"total_stride": 8, "head_width": 64}
+"""Another value of the options that many networks share."""
+COMMON = {"classes", "in_channels", "dropout", "width", "depth"}  # of these every test of the zoo has some value
+
+
+def derived() -> Iterator[tuple[str, dict[str, Any], Shape]]:
+    """For each file of the zoo the options that no case above tries, with other values than the default: a new network's."""
+    for names in CATALOG.values():
+        tried = {option for name, options, _ in (*QUICK, *LONG) if name in names for option in options}
+        known = {option: name for name in names for option in (*network_options(name), *training_options(name))}
+        missing = [option for option in known if option not in COMMON | tried]
+        for name in dict.fromkeys(known[option] for option in missing):
+            options = {option: other_value(name, option) for option in missing if known[option] == name}
+            yield name, {**options, **({"width": 0.25} if "width" in network_options(name) else {})}, OBLONG
+
+
+def other_value(name: str, option: str) -> Any:
+    default = network_options(name)[option]
+    if option in OTHER or isinstance(default, bool):
+        return OTHER.get(option, not default)
+    kind = inspect.signature(registration(name).builder).parameters[option].annotation
+    choices = [choice for choice in get_args(kind) if choice != default]
+    return choices[0] if choices else pytest.fail(f"write a case for {name}'s {option}: no other value is known")
+
+
+DERIVED = list(derived())
+
+
 @pytest.mark.parametrize(
-    ("name", "options", "shape"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in LONG)]
+    ("name", "options", "shape"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in (*LONG, *DERIVED))]
 )
 @torch.no_grad()
 def test_it_is_captured_written_and_pruned(name: str, options: dict[str, Any], shape: Shape) -> None:
@@ -75,9 +105,8 @@ def test_it_is_captured_written_and_pruned(name: str, options: dict[str, Any], s
 
 
 def test_no_option_is_left_out() -> None:
-    common = {"classes", "in_channels", "dropout", "width", "depth"}  # of these every test of the zoo has some value
-    cases = [*QUICK, *LONG]
+    cases = [*QUICK, *LONG, *DERIVED]
     for names in CATALOG.values():
         tried = {option for name, options, _ in cases if name in names for option in options}
         options = {option for name in names for option in (*network_options(name), *training_options(name))}
-        assert options - common <= tried
+        assert options - COMMON <= tried

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.layers import inference_form
 from pocketcnn.models import create, network_options, training_options
+from pocketcnn.models.registry import registration
 from pocketcnn.models.squeezenet import SqueezeNet
 from pocketcnn.training import Recipe, train
 
@@ -40,7 +41,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "shiftresnet": {"depth": 14},
     **{name: {"total_stride": 16} for name in RESNETS},
 }
-SIDES = {"alexnet": 67}
 SIDE = 32
 
 RECIPE = Recipe(
@@ -103,7 +103,7 @@ class Trained:
 
 def trained(name: str) -> Trained:
     """The network, trained in its paper's form for training and converted; the same every time."""
-    side = SIDES.get(name, SIDE)
+    side = max(SIDE, registration(name).smallest_side)
     known = network_options(name)
     options = {option: value for option, value in SMALL.items() if option in known}
     torch.manual_seed(0)

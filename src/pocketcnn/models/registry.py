@@ -62,7 +62,7 @@ class Registration:
         small_image_head: `head_width` for small images at width 1, which is to be multiplied by the width; None where the
             network has no such layer, or takes no small images. The paper's head is for 1000 classes, and is no narrower in
             a narrow network: in the form for small images it would be most of the parameters.
-        smallest_side: pixels of the shorter side of the smallest image that the default form takes.
+        smallest_side: pixels that the shorter side of an image must have for the published form, whatever its options.
     """
 
     builder: Callable[..., "nn.Module"]
