@@ -24,13 +24,21 @@ from pocketcnn.search.spaces.nasnet import OPERATIONS, NasnetSpace
 from pocketcnn.search.spaces.stages import at_most
 
 DIGITS = Task(classes=3, channels=1, height=8, width=8)
-NAMES = ("mnasnet", "mobilenet_v3", "mobilenet_v3_large", "shufflenet", "nasnet", "scaling:mobilenet_v2")
+NAMES = (
+    "mnasnet",
+    "mnasnet_factorized",
+    "mobilenet_v3",
+    "mobilenet_v3_large",
+    "shufflenet",
+    "nasnet",
+    "scaling:mobilenet_v2",
+)
 TOML = """
 stem = 8
 last = 32
 
 [[block]]
-operation = ["inverted", "separable"]
+operation = ["inverted", "separable", "factorized"]
 kernel = [3, 5]
 filters = 8
 layers = [1, 2]
@@ -107,8 +115,6 @@ def test_decisions_that_make_no_difference_are_no_difference_between_points(name
     }
     assert space.check({**noise, **that_matter}) == point
     assert space.check(that_matter) == point
-    vector = space.one_hot(point)
-    assert vector.sum() == len(that_matter)
     changed = space.mutated(point, rng)
     assert changed != point
     assert space.check(changed) == changed
@@ -135,6 +141,27 @@ def test_mnasnet_s_space_holds_mobilenet_v2() -> None:
     ours = count(space.build(space.check(point), Task(1000, 3, 224, 224)), (1, 3, 224, 224))
     paper = count(create("mobilenet_v2"), (1, 3, 224, 224))
     assert (ours.params, ours.madds) == (paper.params, paper.madds)
+
+
+def test_the_published_mnasnet_space_has_no_factorized_convolutions() -> None:
+    """They are in a space of their own, whose blocks name them."""
+    published, larger = load_space("mnasnet"), load_space("mnasnet_factorized")
+    assert not any("factorized" in decision.choices for decision in published.decisions)
+    operations = [decision.choices for decision in larger.decisions if decision.name.endswith(".operation")]
+    assert operations == [("inverted", "separable", "conv", "factorized")] * 7
+
+
+def test_a_factorized_block_has_no_expansion_to_decide() -> None:
+    space = space_named("mnasnet_factorized")
+    point = space.random(np.random.default_rng(0))
+    point = space.check({**point, "block3.operation": "factorized", "block3.kernel": 7})
+    by_name = dict(zip((decision.name for decision in space.decisions), space.matters(point), strict=True))
+    assert not by_name["block3.expansion"]
+    assert by_name["block3.kernel"]
+    assert by_name["block3.skip"]
+    layers = count(space.build(point, DIGITS), (1, 1, 8, 8)).layers
+    assert any("block3" in each.name and "column" in each.name for each in layers)
+    assert "factorized 7x7" in space.describe(point)[2]
 
 
 def as_point(cell: str, blocks: tuple[Block, ...]) -> dict[str, object]:

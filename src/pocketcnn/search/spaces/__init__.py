@@ -8,7 +8,7 @@ from types import MappingProxyType
 from pocketcnn.errors import UsageError
 from pocketcnn.models import list_models
 from pocketcnn.search.space import Space, check_decisions
-from pocketcnn.search.spaces.mnasnet import mnasnet
+from pocketcnn.search.spaces.mnasnet import mnasnet, mnasnet_factorized
 from pocketcnn.search.spaces.mobilenet_v3 import mobilenet_v3, mobilenet_v3_large
 from pocketcnn.search.spaces.nasnet import nasnet
 from pocketcnn.search.spaces.scaling import PREFIX, ScalingSpace
@@ -21,6 +21,7 @@ SPACES: Mapping[str, Callable[[float], Space]] = MappingProxyType(
         "mobilenet_v3": mobilenet_v3,
         "mobilenet_v3_large": mobilenet_v3_large,
         "mnasnet": mnasnet,
+        "mnasnet_factorized": mnasnet_factorized,
         "nasnet": nasnet,
         "shufflenet": shufflenet,
     }

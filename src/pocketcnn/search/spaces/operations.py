@@ -1,18 +1,35 @@
 """The layers that blocks of a search space are made of, by name."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import nn
 
-from pocketcnn.layers import ConvNormAct, InvertedResidual, Norm, ShuffleV2Unit, SqueezeExcite, make_divisible
+from pocketcnn.layers import (
+    ConvNormAct,
+    InvertedResidual,
+    Norm,
+    ShuffleV2Unit,
+    SpatiallySeparable,
+    SqueezeExcite,
+    make_divisible,
+)
 
 SHUFFLES = ("shuffle3", "shuffle5", "shuffle7", "xception")
 """The four choice blocks of "Single Path One-Shot Neural Architecture Search with Uniform Sampling" (Guo et al., 2020)."""
 
-OPERATIONS = ("conv", "separable", "inverted", *SHUFFLES)
-"""A standard convolution, a depthwise separable one (linear at its end), an inverted residual; units of ShuffleNetV2."""
+OPERATIONS = ("conv", "separable", "inverted", "factorized", *SHUFFLES)
+"""A standard convolution; a depthwise separable one (linear at its end); an inverted residual; a K x K convolution factorized
+into K x 1 and 1 x K ("Rethinking the Inception Architecture for Computer Vision" (Szegedy et al., 2016), section 3.2); the units
+of ShuffleNetV2."""
+
+CONVOLUTIONS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {"conv": ConvNormAct, "factorized": SpatiallySeparable}
+)
+"""Operations that mix channels and space: a squeeze-and-excite comes after them, not inside."""
 
 SKIPS = ("none", "identity", "pool")
 """Added is nothing; the input, where it has the output's shape; or the input in any case, averaged and projected if need be."""
@@ -45,7 +62,7 @@ def layer(kind: Layer, norm: Norm) -> nn.Module:
     """The module of a layer."""
     if kind.operation in SHUFFLES:
         return _shuffle_unit(kind)
-    body = _convolution(kind, norm) if kind.operation == "conv" else _inverted(kind, norm)
+    body = _convolution(kind, norm) if kind.operation in CONVOLUTIONS else _inverted(kind, norm)
     if kind.skip == "none" or (kind.skip == "identity" and not kind.keeps_shape):
         return body
     return WithSkip(body, _shortcut(kind, norm))
@@ -65,7 +82,7 @@ class WithSkip(nn.Module):
 
 
 def _convolution(kind: Layer, norm: Norm) -> nn.Module:
-    conv = ConvNormAct(
+    conv = CONVOLUTIONS[kind.operation](
         kind.in_channels, kind.out_channels, kind.kernel, stride=kind.stride, activation=kind.activation, norm=norm
     )
     if not kind.squeeze_excite:

@@ -6,7 +6,7 @@ TOML: what stands around the blocks, and a table for each block; a value is one 
     last = 128
 
     [[block]]
-    operation = ["inverted", "separable"]
+    operation = ["inverted", "separable", "factorized"]
     kernel = [3, 5]
     filters = [16, 24]
     layers = [1, 2]
