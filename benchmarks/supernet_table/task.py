@@ -16,7 +16,7 @@ from pocketcnn.search.supernet.choice import Choice
 from pocketcnn.search.supernet.judging import HeldOut, recalibrated
 from pocketcnn.search.supernet.network import Supernet, at_size, extract
 from pocketcnn.search.supernet.schedule import Phase, phases_of, train_phases
-from pocketcnn.search.zero_cost.proxies import PROXIES
+from pocketcnn.search.zero_cost import PROXIES
 from pocketcnn.training import train
 
 from .setting import Setting

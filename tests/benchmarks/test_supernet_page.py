@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pocketcnn.search.supernet.schedule import SCHEDULES as KNOWN
-from pocketcnn.search.zero_cost.proxies import PROXIES as KNOWN_PROXIES
+from pocketcnn.search.zero_cost import PROXIES as KNOWN_PROXIES
 from supernet_table.page import PROXIES, SCHEDULES, TAKEN, ceiling, correlations, page, rankings, with_truth
 from supernet_table.setting import SETTINGS
 from supernet_table.task import Task, costs

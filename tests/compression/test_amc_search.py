@@ -7,7 +7,7 @@ import pytest
 import torch
 from automatic_support import SHORT, digits, made_up_accuracy, small_network, small_space
 
-from pocketcnn.compression.amc import AmcSettings, Found, UntrainedAccuracy, amc, follow, load_actor
+from pocketcnn.compression.amc import AmcSettings, Found, UntrainedAccuracy, amc, follow
 from pocketcnn.compression.amc.agent import Agent, AgentSettings, Memory, Transition, truncated_normal
 from pocketcnn.compression.amc.state import FEATURES
 from pocketcnn.compression.prune_report import total_madds
@@ -60,19 +60,15 @@ def test_a_search_that_is_stopped_goes_on_to_the_same_end(space: PruningSpace, t
     assert rest.learned == whole.learned
 
 
-def test_the_actor_is_saved_with_the_result_and_walks_within_another_bound(space: PruningSpace, tmp_path: Path) -> None:
+def test_the_actor_that_was_learned_walks_within_another_bound(space: PruningSpace) -> None:
     found = search(space, AmcSettings(warmup=3, episodes=6, agent=QUICK))
-    found.save(tmp_path)
-    actor = load_actor(tmp_path / "actor.safetensors")
     bound = 0.5 * space.use(space.none)
 
     def judge(counts: tuple[int, ...]) -> float:
         return made_up_accuracy(space, counts)
 
-    assert follow(space, judge, bound, actor) == found.learned
-    assert follow(space, judge, 0.6 * bound, actor).use <= 0.6 * bound
-    with pytest.raises(UsageError, match="holds no actor"):
-        load_actor(tmp_path / "policy.json")
+    assert follow(space, judge, bound, found.actor) == found.learned
+    assert follow(space, judge, 0.6 * bound, found.actor).use <= 0.6 * bound
 
 
 def test_all_transitions_of_an_episode_get_its_reward_less_a_moving_average() -> None:

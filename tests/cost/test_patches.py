@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from patchwise import run_patches
 
 import pocketcnn as pc
-from pocketcnn.cost import best_patches, count, patch_plans
+from pocketcnn.cost import best_of, count, patch_plans
 from pocketcnn.cost.patches import patch_intervals, splits, stage
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork
@@ -113,7 +113,7 @@ def test_patches_give_what_the_whole_gives(graph: Graph, seed: int) -> None:
 @pytest.mark.parametrize("name", ["mobilenet_v2", "squeezenet1_1", "shufflenet_v2"])
 def test_the_best_plan_of_a_network_works(name: str) -> None:
     graph = for_inference(pc.capture(pc.create(name).eval(), (1, 3, 96, 96)))
-    plan = best_patches(graph)
+    plan = best_of(patch_plans(graph))
     assert plan is not None
     assert plan.peak_bytes < count(graph).peak_activation_bytes
     image = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
@@ -144,7 +144,7 @@ def test_a_plan_by_hand() -> None:
     assert (first["b"], first["a"], first["input"]) == ((0, 4), (0, 8), (0, 9))
     assert (second["b"], second["a"], second["input"]) == ((4, 8), (7, 16), (6, 16))
     assert count(graph).peak_activation_bytes == 4 * (8 * 256 + 8 * 64)
-    plan = best_patches(graph, grids=(2,))
+    plan = best_of(patch_plans(graph, grids=(2,)))
     assert plan is not None
     assert (plan.split, plan.grid, plan.field) == ("b/relu", 2, (10, 10))
     output, image, patch = 4 * 8 * 64, 4 * 256, 4 * 8 * 9 * 9
@@ -163,7 +163,7 @@ def test_a_network_without_a_local_stage_has_no_plan() -> None:
     graph = Graph(nodes, "mul", {}).rebuilt()
     assert splits(graph) == []
     assert patch_plans(graph) == []
-    assert best_patches(graph) is None
+    assert best_of(patch_plans(graph)) is None
 
 
 def test_plans_trade_memory_for_work() -> None:

@@ -123,13 +123,6 @@ def test_crops_are_cut_from_larger_images_as_far_as_there_is_detail(samples, con
     assert handed == [seen]
 
 
-def test_another_contract_gives_other_images_of_the_same_samples(samples, contract):
-    small = contract.model_copy(update={"height": 5, "width": 6})
-    dataset = ImageDataset(samples, contract, build_augmentation("standard", contract)).with_contract(small)
-    assert dataset[0][0].shape == small.shape
-    assert torch.equal(dataset.as_tensors()[0], expected(samples, small))
-
-
 def test_an_empty_dataset_is_empty(contract):
     dataset = ImageDataset([], contract)
     assert len(dataset) == 0

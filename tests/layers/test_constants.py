@@ -11,7 +11,6 @@ from pocketcnn.layers import (
     glorot_uniform_weights,
     he_normal_weights,
     normal_weights,
-    set_batch_norm,
     shufflenet_weights,
     truncated_normal_weights,
     uniform_fan_in_weights,
@@ -21,17 +20,6 @@ from pocketcnn.layers import (
 def test_decay_of_tensorflow_is_one_minus_the_momentum_of_torch():
     norm = batch_norm(eps=1e-3, decay=0.99)(8)
     assert (norm.num_features, norm.eps, norm.momentum) == (8, 1e-3, pytest.approx(0.01))
-
-
-def test_set_batch_norm_changes_only_what_is_given():
-    network = nn.Sequential(nn.BatchNorm2d(2, eps=1e-3, momentum=3e-4), nn.Sequential(nn.BatchNorm2d(3)))
-    set_batch_norm(network, momentum=0.2)
-    assert [(m.eps, m.momentum) for m in network.modules() if isinstance(m, nn.BatchNorm2d)] == [
-        (1e-3, 0.2),
-        (1e-5, 0.2),
-    ]
-    set_batch_norm(network, eps=1e-4)
-    assert [m.eps for m in network.modules() if isinstance(m, nn.BatchNorm2d)] == [1e-4, 1e-4]
 
 
 def test_weights_are_drawn_from_the_truncated_normal_and_biases_are_zero():

@@ -54,7 +54,7 @@ def test_the_budget_is_kept_and_the_record_is_left(
         assert len(steps) == stage.settings["steps"] > 1
         assert all(step["proposals"] for step in steps)
     else:
-        assert left == {"policy.json", "actor.safetensors"}
+        assert left == {"policy.json"}
         policy = json.loads((tmp_path / "automatic" / "policy.json").read_text())["policy"]
         assert [[layers, share] for layers, share in policy["kept"]] == stage.settings["kept"]
     assert not (tmp_path / "work").exists()

@@ -10,11 +10,7 @@ from torch import Tensor, nn
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.models import create
-from pocketcnn.search.zero_cost.grad_norm import grad_norm
-from pocketcnn.search.zero_cost.naswot import naswot
-from pocketcnn.search.zero_cost.params import params
-from pocketcnn.search.zero_cost.proxies import PROXIES, proxy, ranked
-from pocketcnn.search.zero_cost.synflow import synflow
+from pocketcnn.search.zero_cost import PROXIES, grad_norm, naswot, params, proxy, ranked, synflow
 
 STREAM = torch.Generator().manual_seed(0)
 IMAGES, LABELS = torch.randn(8, 1, 8, 8, generator=STREAM), torch.arange(8) % 10

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from .fusion import fused_layers as fused_layers
     from .liveness import live_bytes as live_bytes
     from .patches import PatchPlan as PatchPlan
-    from .patches import best_patches as best_patches
+    from .patches import best_of as best_of
     from .patches import patch_plans as patch_plans
 
 _IMPORT_TORCH = {
     "count": "counting",
     "fused_layers": "fusion",
     "live_bytes": "liveness",
-    **dict.fromkeys(("PatchPlan", "best_patches", "patch_plans"), "patches"),
+    **dict.fromkeys(("PatchPlan", "best_of", "patch_plans"), "patches"),
 }
 
 

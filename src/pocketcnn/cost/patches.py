@@ -46,11 +46,6 @@ class PatchPlan:
     field: tuple[int, int]
 
 
-def best_patches(graph: Graph, grids: Sequence[int] = GRIDS) -> PatchPlan | None:
-    """The best of `patch_plans`; None if none lowers the peak."""
-    return best_of(patch_plans(graph, grids))
-
-
 def best_of(plans: Sequence[PatchPlan]) -> PatchPlan | None:
     """The plan with about the lowest peak, and of such plans the one with the least work. `plans` as from `patch_plans`."""
     enough = [plan for plan in plans if plan.peak_bytes <= NEAR * plans[0].peak_bytes]

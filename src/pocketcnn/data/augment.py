@@ -94,10 +94,6 @@ class Augmentation:
             images = cast(Tensor, transform(images))
         return images
 
-    def with_contract(self, contract: InputContract) -> "Augmentation":
-        """The same policy for another input."""
-        return Augmentation(self.policy, contract)
-
     def __reduce__(self) -> tuple[Any, ...]:
         return (Augmentation, (self.policy, self.contract))
 

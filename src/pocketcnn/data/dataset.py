@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pocketcnn.data.augment import Augmentation, augment_batch
+from pocketcnn.data.augment import augment_batch
 from pocketcnn.data.cache import PixelCache, cache_bytes
 from pocketcnn.data.folder import Sample
 from pocketcnn.data.images import image_size, load_image
@@ -85,13 +85,6 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         """All images without augmentation, float32 (N, C, H, W), and labels, int64 (N,): to evaluate small sets fast."""
         plain = self.with_augmentation(None)
         return normalize(plain._pixels(range(len(self))), self.contract), self.labels
-
-    def with_contract(self, contract: InputContract) -> "ImageDataset":
-        """The same samples for another input. A policy of `build_augmentation` is rebuilt for it; another callable stays."""
-        augmentation = self.augmentation
-        if isinstance(augmentation, Augmentation):
-            augmentation = augmentation.with_contract(contract)
-        return ImageDataset(self.samples, contract, augmentation, cache_limit=self.cache_limit)
 
     def with_augmentation(self, augmentation: Augment | None) -> "ImageDataset":
         """The same samples and input with another augmentation, or none. Shares the cache where the images are the same."""

@@ -5,17 +5,15 @@ G groups. A multiply-add (MAdd) is counted for convolutions and fully connected 
 activation, pooling and addition count zero, as in the papers' tables.
 """
 
-from .activations import ACTIVATIONS as ACTIVATIONS
-from .activations import activation as activation
-from .batch_norm import Norm as Norm
-from .batch_norm import batch_norm as batch_norm
-from .batch_norm import set_batch_norm as set_batch_norm
+from .conv_norm_act import ACTIVATIONS as ACTIVATIONS
 from .conv_norm_act import ConvNormAct as ConvNormAct
+from .conv_norm_act import Norm as Norm
+from .conv_norm_act import activation as activation
+from .conv_norm_act import batch_norm as batch_norm
 from .conv_shift import ConvShiftConv as ConvShiftConv
 from .conv_shift import Join as Join
 from .conv_shift import ShiftResidualUnit as ShiftResidualUnit
 from .dense_layer import DenseLayer as DenseLayer
-from .depthwise_separable import DepthwiseSeparable as DepthwiseSeparable
 from .drop_path import DropPath as DropPath
 from .fire import Fire as Fire
 from .initialisation import fan_out_normal_weights as fan_out_normal_weights
@@ -47,13 +45,14 @@ from .padding import conv2d as conv2d
 from .padding import pad_same as pad_same
 from .residual_units import BasicUnit as BasicUnit
 from .residual_units import BottleneckUnit as BottleneckUnit
-from .rounding import make_divisible as make_divisible
+from .scaling import keep_total_stride as keep_total_stride
+from .scaling import make_divisible as make_divisible
+from .separable import DepthwiseSeparable as DepthwiseSeparable
+from .separable import SpatiallySeparable as SpatiallySeparable
 from .shift import Shift as Shift
 from .shuffle_units import ShuffleV1Unit as ShuffleV1Unit
 from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
-from .spatially_separable import SpatiallySeparable as SpatiallySeparable
 from .squeeze_excite import SqueezeExcite as SqueezeExcite
-from .strides import keep_total_stride as keep_total_stride
 from .trained_shift import TrainedShift as TrainedShift
 from .training_protocol import AuxiliaryClassifier as AuxiliaryClassifier
 from .training_protocol import Penalized as Penalized

@@ -5,8 +5,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from .batch_norm import Norm
-from .conv_norm_act import ConvNormAct
+from .conv_norm_act import ConvNormAct, Norm
 from .padding import Padding
 from .squeeze_excite import SqueezeExcite
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .batch_norm import Norm
+from .conv_norm_act import Norm
 from .padding import Padding, conv2d
 
 

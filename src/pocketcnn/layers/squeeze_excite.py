@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from .activations import activation as make_activation
+from .conv_norm_act import activation as make_activation
 
 
 class SqueezeExcite(nn.Module):

@@ -39,7 +39,7 @@ from pocketcnn.search.strategies.promising import Promising
 from pocketcnn.search.study import StudyLog
 from pocketcnn.search.trial import Trial
 from pocketcnn.search.workers import workers_for
-from pocketcnn.search.zero_cost.proxies import ranked
+from pocketcnn.search.zero_cost import ranked
 from pocketcnn.targets import Budget
 
 POINT_FILE = "network.toml"

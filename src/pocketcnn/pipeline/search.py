@@ -24,7 +24,7 @@ from pocketcnn.search.space import Point, Space
 from pocketcnn.search.spaces import has_width, load_space
 from pocketcnn.search.strategies import CONTROL, Plan, plan_of
 from pocketcnn.search.study import sqlite
-from pocketcnn.search.zero_cost.proxies import proxy as proxy_of
+from pocketcnn.search.zero_cost import proxy as proxy_of
 from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, threads_for
 

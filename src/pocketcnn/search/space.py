@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from pocketcnn.errors import UsageError
@@ -200,15 +199,6 @@ class Space(ABC):
         return self._canonical(
             {decision.name: decision.choices[place] for decision, place in zip(self.decisions, places, strict=True)}
         )
-
-    def one_hot(self, point: Point) -> npt.NDArray[np.float32]:
-        """A point as a vector: a one for each choice that is taken and matters, zeros for all else."""
-        parts = []
-        for decision, place, matters in zip(self.decisions, self.places(point), self.matters(point), strict=True):
-            part = np.zeros(len(decision.choices), dtype=np.float32)
-            part[place] = matters
-            parts.append(part)
-        return np.concatenate(parts)
 
     def _that_matter(self, point: Point) -> dict[str, Choice]:
         return {

@@ -78,12 +78,6 @@ def load_newest(folder: Path) -> Loaded | None:
     return None
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Forget a training."""
-    for path in checkpoints(folder):
-        path.unlink(missing_ok=True)
-
-
 def _read(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums
         bad = archive.testzip()

@@ -9,4 +9,3 @@ from .search import AmcSettings as AmcSettings
 from .search import Found as Found
 from .search import amc as amc
 from .search import follow as follow
-from .search import load_actor as load_actor

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 
 from pocketcnn.compression.amc.agent import Actor, Agent, AgentSettings, Transition
@@ -15,7 +14,7 @@ from pocketcnn.compression.amc.environment import LEAST, Judge, PruningEnvironme
 from pocketcnn.compression.amc.policy import Policy
 from pocketcnn.compression.space import PruningSpace
 from pocketcnn.errors import UsageError
-from pocketcnn.files import write_bytes, write_text
+from pocketcnn.files import write_text
 from pocketcnn.training.checkpoint import load_newest, save_checkpoint
 
 SAVED_EVERY = 10
@@ -74,33 +73,13 @@ class Found:
     episodes: tuple[Episode, ...]
 
     def save(self, folder: Path) -> None:
-        """Leave ``policy.json`` and ``actor.safetensors`` in `folder`."""
+        """Leave ``policy.json`` in `folder`."""
         document = {
             "policy": self.policy.as_dict(),
             "learned": self.learned.as_dict(),
             "episodes": [asdict(episode) for episode in self.episodes],
         }
         write_text(folder / "policy.json", json.dumps(document, indent=1) + "\n")
-        state = {name: tensor.contiguous() for name, tensor in self.actor.state_dict().items()}
-        hidden = self.actor.layers[0].out_features
-        header = {"hidden": str(hidden), "least": repr(self.actor.least)}
-        write_bytes(folder / "actor.safetensors", safetensors.torch.save(state, header))
-
-
-def load_actor(path: Path) -> Actor:
-    """The actor that `Found.save` left.
-
-    Raises:
-        UsageError: there is no such file, or it holds something else.
-    """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            actor = Actor(int(header["hidden"]), float(header["least"]))
-            actor.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
-        raise UsageError(f"{path} holds no actor: {error}") from error
-    return actor
 
 
 def amc(

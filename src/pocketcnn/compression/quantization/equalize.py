@@ -12,7 +12,6 @@ channel of the weights, the size of a filter costs nothing, and what matters is 
 same filter, and where each filter reads but one channel (depthwise), the channel alone decides.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -106,7 +105,6 @@ def _without_relu6(graph: Graph, channels: ChannelFactors) -> Graph:
 
 Ranges = tuple[Values, Values, Values]
 """For each class r1, r2 and the share of the work that the factor does on the side that makes it: 1/2 to even out both."""
-RangesOf = Callable[[Graph, ChannelFactors, dict[str, Tensor], Values], Ranges]
 
 
 def _by_weights(graph: Graph, channels: ChannelFactors, tensors: dict[str, Tensor], seen: Values) -> Ranges:  # noqa: ARG001

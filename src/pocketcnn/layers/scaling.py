@@ -1,4 +1,4 @@
-"""Strides for small images.
+"""Channels under a width multiplier, and strides for small images.
 
 The papers' networks shrink an image 32 times; of 32 × 32 pixels one would be left. Their CIFAR forms keep the layers
 and their weights and give up the earliest strides, because it is there that a small image has no detail to spare.
@@ -27,3 +27,12 @@ def keep_total_stride(strides: Sequence[int], total: int) -> tuple[int, ...]:
     raise UsageError(
         f"This network cannot have a total stride of {total}. Choose one of {', '.join(map(str, reachable))}."
     )
+
+
+def make_divisible(value: float, divisor: int = 8) -> int:
+    """The multiple of `divisor` nearest to `value`, at least `divisor`, and never below 90 % of `value`.
+
+    The rule of MobileNetV2's and V3's reference code (`_make_divisible` of TensorFlow-Slim's mobilenet.py).
+    """
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * value else rounded + divisor
