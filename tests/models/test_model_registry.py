@@ -83,11 +83,37 @@ def test_a_value_out_of_range_is_named(option, value):
         ("nasnet_mobile", "drop_path", 1.0),
         ("shiftresnet", "expansion", 0),
         ("condensenet_86", "depth", 8.0),
+        ("resnet50", "version", "v2"),
+        ("resnet18", "total_stride", None),
+        ("alexnet", "head_width", None),
+        ("alexnet", "local_response_norm", 1),
     ],
 )
 def test_the_options_of_single_networks_are_checked_too(name, option, value):
     with pytest.raises(UsageError, match=f"{option} must be .*, not {value!r}"):
         zoo.create(name, **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("alexnet", True, "alexnet has 1 or 2 groups, not True"),
+        ("condensenet_74", 2, "condensenet_74 has 4 or 8 groups, not 2"),
+        ("shufflenet_v1", 5, "shufflenet_v1 has 1, 2, 3, 4, 8 groups, not 5"),
+        ("shufflenet_v1", "3", "shufflenet_v1 has 1, 2, 3, 4, 8 groups, not '3'"),
+    ],
+)
+def test_the_groups_of_a_network_are_those_of_its_type(name, value, says):
+    with pytest.raises(UsageError, match=says):
+        zoo.create(name, groups=value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_is_checked(name):
+    """What no paper means by any option is refused before anything is built."""
+    for option in zoo.network_options(name):
+        with pytest.raises(UsageError, match=f"{option}.*, not"):
+            zoo.create(name, **{option: object})
 
 
 def test_a_total_stride_out_of_reach_lists_those_within():
@@ -112,6 +138,8 @@ def test_a_network_of_ones_own_is_created_and_listed_like_the_others():
     assert (built.in_features, built.out_features) == (6, 5)
     with pytest.raises(UsageError, match="no width multiplier"):
         zoo.create("three_layers", width=0.5)
+    with pytest.raises(UsageError, match="hidden must be a whole number, not 'many'"):
+        zoo.create("three_layers", hidden="many")
 
 
 @pytest.mark.usefixtures("forget")
