@@ -77,10 +77,12 @@ def page(document: dict[str, Any]) -> str:
     lines = [
         "# The guidelines of ShuffleNetV2, measured",
         "",
-        "Made by `python -m benchmarks.guidelines`. Networks of ten blocks on images of "
-        f"{document['side']} x {document['side']}, batch 1, one thread of {document['machine']['cpu']}; the rows of a column "
-        "took turns. A figure is the time relative to the first row with its 95 % interval; in brackets, the same from the "
-        "paper's speeds on ARM (Tables 1 to 4, one core of a Snapdragon 810).",
+        "Made by `python -m benchmarks.guidelines`. Each network has ten blocks on images of "
+        f"{document['side']} x {document['side']}, batch 1, one thread of {document['machine']['cpu']}. The networks of a column "
+        "are timed in turns.",
+        "",
+        "A figure is the time relative to the first row, with its 95 % interval. The figure in brackets is the same from the "
+        "speeds in the paper on ARM (Tables 1 to 4, one core of a Snapdragon 810).",
     ]
     for runtime, tables in document["runtimes"].items():
         lines += ["", f"## {runtime}"]

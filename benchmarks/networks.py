@@ -19,22 +19,23 @@ from pocketcnn.files import write_text
 from pocketcnn.runtimes import StopRule
 
 PAGES = Path(__file__).parents[1] / "docs" / "networks"
-LATENCY = PAGES / "latency.json"
+LATENCY = "latency.json"
 
 
 def main() -> None:
     options = arguments()
+    latency = options.out / LATENCY
     if not options.pages:
         rule = StopRule(
             warmup_seconds=min(0.1, options.seconds), min_seconds=min(0.2, options.seconds), max_seconds=options.seconds
         )
         rows = [row for name, row in nominal_rows().items() if fnmatch(name, options.only)]
         found = measured(rows, rule, print)
-        if options.only != "*" and LATENCY.is_file():
-            kept = json.loads(LATENCY.read_text(encoding="utf-8"))
+        if options.only != "*" and latency.is_file():
+            kept = json.loads(latency.read_text(encoding="utf-8"))
             found["networks"] = dict(sorted({**kept["networks"], **found["networks"]}.items()))
-        write_text(LATENCY, json.dumps(found, indent=1) + "\n")
-    for page in write_pages(PAGES, json.loads(LATENCY.read_text(encoding="utf-8"))):
+        write_text(latency, json.dumps(found, indent=1) + "\n")
+    for page in write_pages(options.out, json.loads(latency.read_text(encoding="utf-8"))):
         print(f"wrote {page}")
 
 
@@ -43,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="*", help="measure only networks whose names match")
     parser.add_argument("--seconds", type=float, default=1.0, help="the longest time to measure each form of a network")
     parser.add_argument("--pages", action="store_true", help="measure nothing, write the pages")
+    parser.add_argument("--out", type=Path, default=PAGES, help="the folder of the pages")
     return parser.parse_args()
 
 

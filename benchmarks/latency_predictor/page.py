@@ -12,15 +12,18 @@ WITHIN, RANK = 0.95, 0.98
 def page(documents: Sequence[Mapping[str, Any]]) -> str:
     """A table of all targets, then the networks of each."""
     lines = [
-        "# Predicted and measured latency of networks that were held out",
+        "# Predicted and measured latency of held-out networks",
         "",
-        "Made by `python -m benchmarks.predictor --target TARGET`, once for each target. The latency table knows blocks of "
-        "random networks only. It is measured in slices; after each the networks have their turns, so that a machine that "
-        "grows slower does so for both, beside a reference network that says by how much (`reference` in the JSON files). "
-        "The goal: 95 % within 10 %, and a "
-        "rank correlation of 0.98. A runtime that takes long to load a network has fewer blocks in its table: ExecuTorch, some "
-        "100 in eight minutes, too few for a page. The controls linear in the amounts of "
-        "work have rates that were fitted to the other networks of this very list; lone layers are measured one by one.",
+        "Made by `python -m benchmarks.predictor --target TARGET`, once for each target. The goal: 95 % of the networks within "
+        "10 %, and a rank correlation of 0.98.",
+        "",
+        "- **Table.** The latency table contains blocks of random networks only. A runtime that loads networks slowly has fewer "
+        "blocks in its table: ExecuTorch has some 100 after eight minutes, too few for a page.",
+        "- **Turns.** The table is measured in slices, and the networks are timed after each slice. A machine "
+        "that becomes slower "
+        "does so for both. A reference network shows by how much (`reference` in the JSON files).",
+        "- **Controls.** The linear controls use rates that were fitted to the other networks of this list. In the control of "
+        "lone layers each layer is timed alone.",
         "",
         "| target | numerics | predicted by | networks | mean error | within 10 % | largest error | rank correlation |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -46,8 +49,8 @@ def _missed(documents: Sequence[Mapping[str, Any]]) -> list[str]:
                 calls = median(row["p90"] / row["p10"] - 1 for row in found["networks"])
                 lines.append(
                     f"- {document['target']}, {form}: {how['within_10_percent']:.0%} within 10 %, rank correlation "
-                    f"{how['rank_correlation']:.3f}, from {found['points']} blocks; calls of one network differ by "
-                    f"{calls:.0%} (10th to 90th percentile, median of the networks). The worst: {names}."
+                    f"{how['rank_correlation']:.3f}, {found['points']} blocks. The calls of one network vary by "
+                    f"{calls:.0%} (10th to 90th percentile, median of the networks). Largest errors: {names}."
                 )
     return lines if len(lines) > 2 else [*lines, "Nowhere."]
 
@@ -64,8 +67,8 @@ def _target(document: Mapping[str, Any]) -> list[str]:
     lines = [
         f"## {document['target']}",
         "",
-        f"{here['runtime']} {here['version']}, {here['threads']} thread(s) of {here['machine']['cpu']}; the table took "
-        f"{document['table_seconds']:.0f} s, fitting it {document['fit_seconds']:.1f} s.",
+        f"{here['runtime']} {here['version']}, {here['threads']} thread(s) of {here['machine']['cpu']}. The table took "
+        f"{document['table_seconds']:.0f} s, the fit {document['fit_seconds']:.1f} s.",
     ]
     for form, found in document["numerics"].items():
         lines += [

@@ -18,14 +18,16 @@ def at_latency(documents: Sequence[Document], setting: Setting) -> list[str]:
     width = next(each["width"] for each in own if each["key"] == "width")
     lines = [
         "",
-        "### For a measured latency, beside the zoo at that latency",
+        "### Search for a measured latency, and the zoo at the same latency",
         "",
-        f"The budget is what {ANCHOR[0]} {ANCHOR[1]:g}x takes for one image of {setting.latency_side}x{setting.latency_side} "
-        f"on ONNX Runtime, one thread; every network is measured in turns with it, and {SLACK - 1:.0%} more is let pass. The "
-        f"space is `{SPACE}` at width {width:g}, of whose networks about half keep the budget. Each search has "
-        f"{setting.latency_evaluations} evaluations of {setting.latency_epochs} epochs and the hard reward; the best "
-        f"network of each strategy that keeps the budget is trained in full ({setting.latency_final_epochs} epochs), as are "
-        "MobileNetV2, MobileNetV3-Small and ShuffleNetV2 at the widest multiplier that keeps it. Accuracies in full are of "
+        f"The budget is the latency of {ANCHOR[0]} {ANCHOR[1]:g}x for one image of {setting.latency_side}x"
+        f"{setting.latency_side} on ONNX Runtime, one thread. Each network is timed in turns with it, and "
+        f"{SLACK - 1:.0%} more is "
+        f"allowed. The space is `{SPACE}` at width {width:g}; about half of its networks keep the budget.",
+        "",
+        f"Each search has {setting.latency_evaluations} evaluations of {setting.latency_epochs} epochs and the hard reward. The "
+        f"best network of each strategy that keeps the budget is trained in full ({setting.latency_final_epochs} epochs), and so "
+        "are MobileNetV2, MobileNetV3-Small and ShuffleNetV2 at the largest width that keeps it. Final accuracies are those of "
         "test images.",
     ]
     for dataset in DATASETS:
@@ -52,7 +54,7 @@ def _networks(rows: Sequence[Document]) -> list[str]:
     measured = next((each for each in rows if "latencies" in each), None)
     if measured is None:
         return ["Not trained in full yet."]
-    lines = ["| network | found by | seeds | test accuracy | share of the budget | latency | multiply-adds |"]
+    lines = ["| network | found by | seeds | test accuracy | budget used | latency | multiply-adds |"]
     lines.append("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     for number, name in enumerate(measured["found"], start=1):
         finders = [f"{each['strategy']} {each['seed']}" for each in rows if _name(each) == name]
@@ -70,7 +72,8 @@ def _networks(rows: Sequence[Document]) -> list[str]:
 
 def _verdict(networks: int, ahead: int, best: float, peer: float) -> str:
     return (
-        f"Of {networks} networks that were found {ahead} are at least as accurate as the best of the zoo at that latency; "
+        f"Of the {networks} networks that searches found, {ahead} are at least as accurate as the best of the zoo "
+        "at that latency; "
         f"the best of them has {best:.1%}, the best of the zoo {peer:.1%}."
     )
 

@@ -11,8 +11,8 @@ from benchmarks.search_table.statistics import compared, interval
 Document = Mapping[str, Any]
 Wanted = Callable[[Document], bool]
 WHAT = {
-    "accuracy": "what a point is worth, from 0 for the worst point to 1 for the best",
-    "soft": "that, times (cost / budget)^-0.07",
+    "accuracy": "the value of a point, from 0 for the worst to 1 for the best",
+    "soft": "the value times (cost / budget)^-0.07",
 }
 CERTAIN = 0.01
 
@@ -22,15 +22,15 @@ def page(documents: Sequence[Document]) -> str:
     lines = [
         "# Search strategies beside random search",
         "",
-        "Made by `python -m benchmarks.search`, line by line in `search.jsonl`. Every strategy gets as many "
-        "evaluations as random "
-        "search, the control; an evaluation is one whole proxy training, of which successive halving makes "
-        "several shorter ones. "
-        "`nasnet` and `mnasnet` are one controller (an LSTM taught by PPO) with the rewards of their papers. "
-        "Means over seeds with their 95 % "
-        "intervals; p is that of the strategy being no better than random search, by Wilcoxon's signed-rank test "
-        "over seeds (the same "
-        "problem for both), and by Mann and Whitney's. **Bold** is the best of a table.",
+        "Made by `python -m benchmarks.search`; the results of each run are in `search.jsonl`. Random search is the control. "
+        "Each strategy gets as many evaluations. An evaluation is one full proxy training; successive halving divides it into "
+        "several shorter ones. `nasnet` and `mnasnet` are one controller (an LSTM trained by PPO) with the "
+        "rewards of their papers.",
+        "",
+        "Figures are means over seeds with 95 % intervals. p is the probability of such a result if the strategy "
+        "is no better than "
+        "random search, by Wilcoxon's signed-rank test over seeds (the same problem for both) and by the Mann-Whitney test. "
+        "**Bold** is the best of a table.",
     ]
     for setting in SETTINGS.values():
         own = [each for each in documents if each["setting"] == setting.name]
@@ -48,9 +48,8 @@ def _synthetic(documents: Sequence[Document], setting: Setting) -> list[str]:
         "",
         "### Spaces with a known optimum",
         "",
-        "Sixteen decisions with four choices each, 4.3 · 10⁹ points; choices and pairs of neighbouring choices "
-        "have a worth, drawn anew for "
-        "each seed, so that the best point is known (`search_table/synthetic.py`). Nothing is trained.",
+        "Sixteen decisions with four choices each, 4.3 · 10⁹ points. Choices and pairs of neighbouring choices have random "
+        "values, new for each seed, so that the best point is known (`search_table/synthetic.py`). Nothing is trained.",
     ]
     suffix = "" if setting.name == "cpu" else f"-{setting.name}"
     for task in TASKS:
@@ -94,13 +93,12 @@ def _real(documents: Sequence[Document], setting: Setting) -> list[str]:
             "",
             f"### Real images: {dataset}",
             "",
-            f"Every one of the {points} networks of a small space (`search_table/small.toml`) was trained once "
-            f"for {setting.epochs} epochs "
-            f"on {setting.side}x{setting.side} images, so that searches with many seeds cost nothing; "
-            "accuracies are of validation images. "
-            f"The budget, {limit}, is kept by {TIGHT:.0%} of them; the best that keeps it has {best:.2%}. Reward: "
-            "accuracy within the "
-            "budget (MnasNet's hard form).",
+            f"All {points} networks of a small space (`search_table/small.toml`) were trained once for {setting.epochs} epochs "
+            f"on {setting.side}x{setting.side} images, so that searches with many seeds need no training. Accuracies "
+            "are those of "
+            "validation images. "
+            f"The budget, {limit}, is kept by {TIGHT:.0%} of them; the best that keeps it has {best:.2%}. The "
+            "reward is the accuracy within the budget (MnasNet's hard constraint).",
             "",
             f"![curves](search-{dataset}{suffix}.svg)",
             "",
@@ -121,7 +119,7 @@ def _verdict(rows: Sequence[Document]) -> str:
             (better if compared(ours, control).paired < CERTAIN else others).append(strategy)
     return (
         f"Better than random search at p < {CERTAIN:g} (Wilcoxon): {', '.join(better) or 'none'}. "
-        f"Not surely better here: {', '.join(others) or 'none'}."
+        f"No significant difference: {', '.join(others) or 'none'}."
     )
 
 
@@ -182,12 +180,10 @@ def _finals(documents: Sequence[Document], dataset: str, setting: Setting) -> li
         return []
     lines = [
         "",
-        "The network that each strategy's search with the middle result found, trained in full "
-        f"({setting.final_epochs} epochs), and "
-        "networks of the zoo: the widest that take no longer than the slowest of those, or the narrowest where "
-        "none is as fast. Latencies are of one "
-        "image on ONNX Runtime, one "
-        "thread, all measured in turns in one run; accuracies are of test images.",
+        "For each strategy, the network of the search with the median result, trained in full "
+        f"({setting.final_epochs} epochs). For comparison, networks of the zoo at the largest width that is no slower than the "
+        "slowest of these, or at the smallest width if none is as fast. Latencies are those of one image on ONNX Runtime, one "
+        "thread, timed in turns in one run. Accuracies are those of test images.",
         "",
         "| network | found by | seeds | test accuracy | latency | multiply-adds |",
         "| --- | --- | ---: | ---: | ---: | ---: |",

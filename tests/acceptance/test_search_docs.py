@@ -15,7 +15,7 @@ from pocketcnn.report.search_result import SearchResult
 from pocketcnn.search.study import StudyLog  # noqa: F401 - the extra that all of these need
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
-SMALL = PAGE.partition("## At a small setting")[2].partition("\n## ")[0]
+SMALL = PAGE.partition("## Small searches")[2].partition("\n## ")[0]
 COMMANDS = re.findall(r"^pocketcnn (search .*)$", SMALL, flags=re.MULTILINE)
 KILLED_AFTER = 3
 """Lines that tell of progress, then the program is killed."""

@@ -19,9 +19,8 @@ def _head(document: Mapping[str, Any]) -> list[str]:
         "",
         "Made by `python -m benchmarks.compression.arithmetic`: EfficientNet-Lite with its ImageNet weights on "
         f"{judged} crops of {len(crops['photographs'])} photographs, calibrated on {seen} others, in ONNX Runtime "
-        f"{document['onnxruntime']} and torch {document['torch']} on {document['machine']['cpu']}. What is computed, "
-        "and why the runtime differs by a step: "
-        "[the integer arithmetic](../../arithmetic.md).",
+        f"{document['onnxruntime']} and torch {document['torch']} on {document['machine']['cpu']}. "
+        "[The integer arithmetic](../../arithmetic.md) defines what is computed and explains why the runtime differs by a step.",
     ]
 
 
@@ -29,18 +28,19 @@ def _networks(document: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Networks",
         "",
-        "| network | values for an image | of them unequal in numpy's integers |",
+        "| network | values per image | different in NumPy integers |",
         "| --- | --- | --- |",
     ]
     for name, found in document["networks"].items():
         lines.append(f"| {name} | {found['values']:,} | {found['values_unequal_to_integers']} |")
     lines += [
         "",
-        "The simulation with sums in float32, which is training mode and was eval mode before, and with exact sums, "
-        "which eval mode has now: first each layer given the runtime's own inputs, then the network as a whole.",
+        "Two simulations: with sums in float32 (training mode) and with exact sums (eval mode). The first columns "
+        "compare each layer "
+        "on the inputs that it has in the runtime, the others the whole network.",
         "",
-        "| network | sums | largest difference of a layer, in steps | integers unequal, of a million | layers with any "
-        "| integers of the last layer equal | same class | ms an image |",
+        "| network | sums | largest difference of a layer, in steps | different integers per million | layers with any "
+        "| equal integers of the last layer | same class | ms per image |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, found in document["networks"].items():
@@ -72,9 +72,9 @@ def _operators(document: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Operations",
         "",
-        "Each at all 256 integers, or all pairs of them, in many formats drawn at random.",
+        "Each for all 256 integers, or all pairs of them, in many random formats.",
         "",
-        "| operation | integers compared | unequal, of a million | largest difference, in steps |",
+        "| operation | integers compared | different per million | largest difference, in steps |",
         "| --- | --- | --- | --- |",
     ]
     for name, found in document["operations"].items():

@@ -22,21 +22,27 @@ def page(documents: Sequence[Document]) -> str:
     lines = [
         "# Automatic compression to a budget",
         "",
-        "Made by `python -m benchmarks.compression.automatic`, one line of `automatic.jsonl` a cell. Every method narrows the "
-        "same trained network to the same bound; batch norms get their statistics again, and all are then fine-tuned by the same "
-        "recipe against the unpruned network. `rank`, `netadapt` and `amc` are the strategies of `pocketcnn compress`. "
-        "`uniform` takes the same share of every layer, `random` shares drawn at random, `greedy` shares by the sensitivity of "
-        "each layer (Li et al., 2017). Within a layer all of these rank channels alike, so they differ by the shares alone. "
-        "`best` is `compress --spread best` with a budget that names the target, such as `macs<=50%, "
-        "latency<=100%@onnxruntime-cpu`: it narrows by `rank`, `uniform` and `greedy` to widths at the steps of the target's "
-        "latency table, fits the layers that are left by least squares to what they answered before, trains each for a short "
-        "while and goes on with the one of the lowest loss on the validation images. NetAdapt trains, for each of its steps, "
-        "the few groups that are worth the least. "
-        "`torch-pruning` is Torch-Pruning with its group magnitude importance over the whole network. The short trainings of "
-        "NetAdapt come on top of the fine-tuning that all get; the table of the effort says how many there were.",
+        "Made by `python -m benchmarks.compression.automatic`; each case is a line of `automatic.jsonl`. All "
+        "methods prune the same "
+        "trained network to the same limit. Batch-norm statistics are then estimated again, and all networks are "
+        "fine-tuned by the "
+        "same recipe with the unpruned network as teacher.",
         "",
-        "Accuracy is top-1 on held-out images, mean ± standard deviation over seeds; a dash is a method that could not keep the "
-        "bound or did not handle the network. **Bold** is the best of a row.",
+        "- `rank`, `netadapt` and `amc` are the strategies of `pocketcnn compress`. `torch-pruning` is Torch-Pruning with group "
+        "magnitude importance and a global ranking.",
+        "- `uniform` has equal and `random` has random pruning ratios. `greedy` has ratios by the sensitivity of each layer "
+        "(Li et al., 2017). These three are controls.",
+        "- `best` is `compress --spread best` with a budget that names the target, such as `macs<=50%, "
+        "latency<=100%@onnxruntime-cpu`: the most accurate of `rank`, `uniform` and `greedy`.",
+        "- Within a layer, all methods but `torch-pruning` rank channels by the same criterion. They differ in the ratios only.",
+        "- `best` uses widths at the steps of the target's latency table and reconstructs the remaining layers by "
+        "least squares. It "
+        "fine-tunes three networks briefly and continues with the lowest loss on the validation images.",
+        "- NetAdapt fine-tunes, at each step, the few groups of the lowest importance. These steps come on top of the common "
+        "fine-tuning; the last table counts them.",
+        "",
+        "Accuracy is top-1 on held-out images, mean ± standard deviation over seeds. A dash marks a method that did not keep the "
+        "limit or cannot prune the network. **Bold** is the best of a row.",
     ]
     for setting in SETTINGS:
         of_setting = [document for document in documents if document["setting"] == setting]
@@ -101,7 +107,7 @@ def _spread(values: Sequence[float], best: float | None) -> str:
 
 def _costs(documents: Sequence[Document]) -> list[str]:
     """Multiply-adds that are left, and the measured time beside that of the unpruned network."""
-    lines = ["Share of multiply-adds left / of the measured time left:", "", *_row_head(COLUMNS[1:])]
+    lines = ["Remaining multiply-adds / remaining measured latency:", "", *_row_head(COLUMNS[1:])]
     for (network, dataset), cells in _ordered(documents):
         shown = []
         for name in COLUMNS[1:]:
@@ -119,12 +125,14 @@ def _costs(documents: Sequence[Document]) -> list[str]:
 def _verdict(documents: Sequence[Document], resource: str) -> list[str]:
     """Ours beside the peer and the controls, cell by cell on the same network and seed."""
     lines = [
-        f"### Ours beside the others, seed by seed, at equal {TITLES[resource].split(',')[0]}",
+        f"### Comparison per seed at equal {TITLES[resource].split(',')[0]}",
         "",
-        "Difference of top-1 in points, mean (lowest to highest) over cells in which both kept the bound, and in how many of "
-        "them ours was at least as accurate. A method that could not prune a network is counted apart.",
+        "Difference of top-1 in percentage points: mean (lowest to highest) over the cases in which both keep the limit, and the "
+        "number of cases in which ours is at least as accurate. Failures are counted separately. The ratio of "
+        "times is that of the "
+        "measured latencies.",
         "",
-        "| ours | beside | cells | difference | at least as accurate | ratio of times | the other failed | ours failed |",
+        "| ours | other | cases | difference | at least as accurate | ratio of times | the other failed | ours failed |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lost: list[str] = []
@@ -145,7 +153,7 @@ def _verdict(documents: Sequence[Document], resource: str) -> list[str]:
         )
         if mean(points) < -1e-9:
             lost.append(f"{ours} to {other}")
-    images = "Some hundred test images leave each accuracy uncertain by about a point"
+    images = "With some hundred test images, each accuracy is uncertain by about a point"
     lines += ["", f"On the average ours loses: {', '.join(lost) or 'nowhere'}. {images}."]
     return [*lines, "", _behind(documents), *_out_of_reach(documents)]
 
@@ -159,8 +167,9 @@ def _behind(documents: Sequence[Document]) -> str:
         compared += bool(points)
         if points and mean(points) < -1e-9:
             behind.append(f"{network} on {dataset} at {share:.0%} ({mean(points):+.2f})")
-    where = f"is behind at {len(behind)}: {', '.join(behind)}" if behind else "is behind at none"
-    return f"Of {compared} points at which {PEER} has a network too, `{OURS[0]}` {where}."
+    where = f"is less accurate at {len(behind)}: {', '.join(behind)}" if behind else "is less accurate at none"
+    solved = f"Of the {compared} combinations of network, images and limit that {PEER} solves"
+    return f"{solved}, `{OURS[0]}` {where} (means over seeds)."
 
 
 def _out_of_reach(documents: Sequence[Document]) -> list[str]:
@@ -171,16 +180,16 @@ def _out_of_reach(documents: Sequence[Document]) -> list[str]:
         for (share, network, dataset), cells in points
         if not any("top1" in cell["methods"].get(name, {}) for cell in cells for name in OURS)
     ]
-    why = "No method found widths for these, whose calls and layers take time that no channel saves"
+    why = "No method keeps the limit for these, because the call and the layers take time that does not depend on the widths"
     return ["", f"{why}: {', '.join(none)}."] if none else []
 
 
 def _effort(documents: Sequence[Document]) -> list[str]:
     """What choosing costs, before the fine-tuning that all get."""
     lines = [
-        "### The effort of choosing",
+        "### Cost of the selection",
         "",
-        "Seconds of processor time, mean over cells, and short training steps, before the fine-tuning that all get.",
+        "Processor time in seconds (mean over cases) and steps of short fine-tuning, before the common fine-tuning.",
         "",
         "| method | seconds | training steps | accuracy before fine-tuning |",
         "| --- | ---: | ---: | ---: |",
@@ -196,7 +205,7 @@ def _effort(documents: Sequence[Document]) -> list[str]:
 
 def _coverage(documents: Sequence[Document]) -> list[str]:
     """Which cells of the grid have run."""
-    lines = ["## Which cells have run", ""]
+    lines = ["## Coverage", ""]
     for setting in SETTINGS.values():
         ran = {
             (document["resource"], document["share"], document["dataset"], document["network"], document["seed"])

