@@ -8,6 +8,11 @@ import torch
 TESTS = Path(__file__).parent
 
 
+def pytest_report_header() -> str:
+    """Which instructions round: `make numerics` holds them to AVX2."""
+    return f"torch {torch.__version__} with kernels for {torch.backends.cpu.get_cpu_capability()}"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Weights and masks drawn without a generator of their own do not depend on the tests that ran before."""

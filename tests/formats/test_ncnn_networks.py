@@ -1,11 +1,13 @@
 """Whole networks: ncnn computes what PyTorch does, within 1e-4 of the range of the logits; int8 beside the simulation."""
 
+from statistics import mean
+
 import pytest
 
 from pocketcnn.compression.quantization import quantize
 from tests.support.format_networks import NAMES, images, network
 from tests.support.ncnn import run, simulated
-from tests.support.trained_digits import digits, float_digits, int8_digits
+from tests.support.trained_digits import SEEDS, digits, float_digits, int8_digits
 
 QUICK = frozenset({"mobilenet_v3_small", "shufflenet_v1", "shufflenet_v2", "squeezenet1_1", "condensenet_74"})
 """Those that between them use nearly every operation; the rest is slow."""
@@ -33,11 +35,15 @@ def test_int8_is_as_near_to_float_as_the_simulation(name: str) -> None:
     assert (answers - exact).abs().mean() <= 2 * (expected - exact).abs().mean() + 0.005 * room
 
 
-def test_a_trained_network_gives_the_same_answers_in_int8() -> None:
+def test_trained_networks_give_the_same_answers_in_int8() -> None:
     x, labels = digits(training=False)
-    expected, answers = simulated(int8_digits().graph, x).argmax(1), run(int8_digits().graph, x).argmax(1)
-    assert float((expected == labels).float().mean()) > 0.85, "the network has learned something"
-    assert float((answers == expected).float().mean()) >= 0.98
+    same = []
+    for seed in SEEDS:
+        graph = int8_digits(seed).graph
+        expected, answers = simulated(graph, x).argmax(1), run(graph, x).argmax(1)
+        assert float((expected == labels).float().mean()) > 0.85, "the network has learned something"
+        same.append(float((answers == expected).float().mean()))
+    assert mean(same) >= 0.98
 
 
 def test_a_trained_network_gives_the_same_answers_in_float() -> None:

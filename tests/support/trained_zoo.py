@@ -53,7 +53,7 @@ RECIPE = Recipe(
     label_smoothing=0.0,
 )
 RECIPES = {
-    **dict.fromkeys(("condensenet_86", "mobilenet_v3_small", "shiftresnet", "shufflenet_v1"), RECIPE.with_(epochs=4)),
+    **dict.fromkeys(("mobilenet_v3_small", "shiftresnet", "shufflenet_v1"), RECIPE.with_(epochs=4)),
     **dict.fromkeys((*RESNETS, *(f"{name}_bn" for name in VGGS)), RECIPE.with_(epochs=3, learning_rate=1e-3)),
     **dict.fromkeys(VGGS[:2], RECIPE.with_(epochs=10, learning_rate=5e-4)),
     **dict.fromkeys(VGGS[2:], RECIPE.with_(epochs=10, learning_rate=2e-4, warmup_epochs=2, gradient_clip=1.0)),
