@@ -60,7 +60,9 @@ def _layer(layer: LayerCost, cost: Cost) -> dict[str, Any]:
 
 def show(output: Output, network: "GraphNetwork", cost: Cost, plans: "Sequence[PatchPlan]") -> None:
     """The same for people."""
-    output.table(("", ""), [*_about(network), *_totals(cost), ("patch-wise first stage", _patches(cost, plans))])
+    output.table(
+        ("", ""), [*_about(network), *_totals(cost), ("patch-wise first stage", _patches(network, cost, plans))]
+    )
     if network.info.lineage:
         stages = [(stage.name, _figures(stage.figures), stage.seed) for stage in network.info.lineage]
         output.table(("stage", "figures", ">seed"), stages, title="Lineage")
@@ -96,8 +98,20 @@ def _about(network: "GraphNetwork") -> list[tuple[str, str]]:
     rows.append(("output", format_shape(network.graph.output_shape)))
     if info.classes:
         rows.append(("classes", ", ".join(info.classes)))
-    rows.append(("numerics", f"int{max(bits)}" if bits else "float32"))
+    rows.append(("numerics", f"int{max(bits)}{_in_float(network)}" if bits else "float32"))
     return rows
+
+
+def _in_float(network: "GraphNetwork") -> str:
+    """The operations that have no form in integers, with the first node of each."""
+    from pocketcnn.graph.integer.interpreter import float_nodes
+
+    graph = network.graph
+    nodes: dict[str, list[str]] = {}
+    for name in float_nodes(graph):
+        nodes.setdefault(graph[name].op, []).append(name)
+    said = [f"{op} ({names[0]}{f' and {len(names) - 1} more' if names[1:] else ''})" for op, names in nodes.items()]
+    return f"; in float32: {', '.join(said)}" if said else ""
 
 
 def _input(network: "GraphNetwork") -> str:
@@ -121,13 +135,14 @@ def _totals(cost: Cost) -> list[tuple[str, str]]:
     ]
 
 
-def _patches(cost: Cost, plans: "Sequence[PatchPlan]") -> str:
-    from pocketcnn.cost.patches import best_of
+def _patches(network: "GraphNetwork", cost: Cost, plans: "Sequence[PatchPlan]") -> str:
+    from pocketcnn.cost.patches import best_of, first_global
     from pocketcnn.targets.units import format_bytes, format_percent
 
     best = best_of(plans)
     if best is None:
-        return "would not lower the peak"
+        end = first_global(network.graph)
+        return "would not lower the peak" + (f"; {end.name} ({end.op}) needs the whole of its input" if end else "")
     extra = format_percent(best.extra_madds / cost.madds) if cost.madds else "0 %"
     return (
         f"{format_bytes(best.peak_bytes)} at the peak with {best.grid}x{best.grid} patches up to {best.split}, "
