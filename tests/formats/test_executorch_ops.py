@@ -49,6 +49,29 @@ def test_integers_agree_within_one_step(name: str, data: st.DataObject) -> None:
     assert (answers - simulated(quantized, x)).abs().max() <= 1.01 * step
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(name for name, op in OPS.items() if op.is_activation))
+def test_an_activation_between_two_integer_layers(name: str) -> None:
+    """There the maps lie channels last, which an operator that XNNPACK does not take may not expect."""
+    attrs = {"leaky_relu": {"slope": 0.1}, "elu": {"alpha": 1.0}, "clip": {"min": -1.0, "max": 2.0}}
+    conv = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    generator = torch.Generator().manual_seed(3)
+    weights = {f"w{place}": torch.randn(16, width, 3, 3, generator=generator) / 9 for place, width in ((0, 3), (1, 16))}
+    slopes = {"weight": "slope"} if OPS[name].tensors else {}
+    nodes = (
+        Node("input", "input", (), (3, 12, 12)),
+        Node("first", "conv2d", ("input",), (), conv, {"weight": "w0"}),
+        Node("between", name, ("first",), (), attrs.get(name, {}), slopes),
+        Node("last", "conv2d", ("between",), (), conv, {"weight": "w1"}),
+    )
+    graph = Graph(nodes, "last", weights | ({"slope": torch.full((16,), 0.2)} if slopes else {})).rebuilt()
+    x = torch.randn(2, 3, 12, 12, generator=generator)
+    quantized = with_formats(graph, x)
+    answers, _ = run(quantized, x)
+    step = quantized.numerics.activations["last"].scale
+    assert (answers - simulated(quantized, x)).abs().max() <= 2.01 * step
+
+
 def test_values_of_too_many_axes_are_named(tmp_path) -> None:
     shape = {"shape": (2, 2, 2, 2, 2, 8)}
     nodes = (Node("input", "input", (), (4, 8, 8)), Node("split", "reshape", ("input",), (), shape))

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from pocketcnn.compression.coupling import rules
 from pocketcnn.compression.substitution.table import STAND_INS
+from pocketcnn.cost.patches import first_global
+from pocketcnn.cost.receptive_field import reach
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats import ncnn, tflite
 from pocketcnn.formats.ncnn.writer import FORMS as NCNN
 from pocketcnn.formats.tflite.forms import FORMS as TFLITE
-from pocketcnn.graph import OPS, Graph, GraphError, Node, capture
-from pocketcnn.graph.integer.interpreter import INTEGER_OPS
+from pocketcnn.graph import OPS, ActivationFormat, Graph, GraphError, Node, Numerics, capture
+from pocketcnn.graph.integer.interpreter import INTEGER_OPS, float_nodes
 from pocketcnn.graph.onnx_reader import graph_of
 from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.ops.facts import ChannelRule, Family
@@ -151,3 +153,20 @@ def test_an_operation_must_say_what_it_is() -> None:
     with pytest.raises(TypeError, match=r"family.*channels.*reach"):
         type(known)(name="new", shape=known.shape, run=known.run, onnx=known.onnx)  # type: ignore[call-arg]
     assert replace(known, name="new").title == "SiLU"
+
+
+def test_patches_name_the_operation_that_ends_their_stage() -> None:
+    assert first_global(NETWORK) is None
+    nodes = (*NETWORK.nodes, Node("pool", "mean", ("features.act",), (), {"axes": (1, 2), "keepdim": True}))
+    graph = Graph(nodes, "pool", {}).rebuilt()
+    assert first_global(graph) == graph["pool"]
+    with pytest.raises(ValueError, match=r"'pool' \(mean\) needs the whole of its input"):
+        reach(graph, graph["pool"], 0, (0, 1))
+
+
+def test_what_has_no_form_in_integers_is_named() -> None:
+    nodes = (*NETWORK.nodes, Node("probabilities", "softmax", ("features.act",), (), {"axis": 0}))
+    form = ActivationFormat(scale=0.1, zero_point=3)
+    formats = Numerics(activations={"input": form, "features.act": form, "probabilities": form})
+    graph = Graph(nodes, "probabilities", {}, formats).rebuilt()
+    assert float_nodes(graph) == ("probabilities",)

@@ -6,9 +6,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from pocketcnn.graph import OPS
+from pocketcnn.graph import OPS, Node, capture
+from pocketcnn.graph.onnx_reader import graph_of
+from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.ops.facts import ChannelRule
 from pocketcnn.graph.ops.reach import whole_input
 from tests.support.op_cases import CASES, Case
@@ -78,6 +80,28 @@ def test_a_gate_is_what_the_operation_multiplies_with(name: str, data: st.DataOb
     for inner in reversed(OPS[name].gate):
         gate = Case(inner, case.inputs).run([gate])
     torch.testing.assert_close(case.run(values), values[0] * gate, atol=1e-5, rtol=1e-5)
+
+
+class Gated(nn.Module):
+    """x · f(x), spelled out."""
+
+    def __init__(self, gate: tuple[str, ...]) -> None:
+        super().__init__()
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = x
+        for inner in reversed(self.gate):
+            gate = OPS[inner].run(Node("", inner, ("",), ()), [gate], {}, False)
+        return gate * x
+
+
+@named(lambda op: op.gate)
+def test_a_gate_that_is_spelled_out_is_recognised(name: str) -> None:
+    """In a network and in an ONNX file."""
+    graph = capture(Gated(OPS[name].gate), (1, 3, 4, 4))
+    assert [node.op for node in graph.nodes] == ["input", name]
+    assert [node.op for node in graph_of(to_onnx(graph)).nodes] == ["input", name]
 
 
 @named(lambda op: op.channels in SAME_CHANNEL)

@@ -236,7 +236,7 @@ CASES: Mapping[str, st.SearchStrategy[Case]] = MappingProxyType(
         "batch_norm": batch_norm(),
         **{
             name: _unary(name)
-            for name in ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh")
+            for name in ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh", "softplus", "mish")
         },
         "clip": clip(),
         "leaky_relu": _unary("leaky_relu", slope=floats),

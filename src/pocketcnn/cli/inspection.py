@@ -51,8 +51,20 @@ def _about(network: "GraphNetwork") -> list[tuple[str, str]]:
     rows.append(("output", format_shape(network.graph.output_shape)))
     if info.classes:
         rows.append(("classes", ", ".join(info.classes)))
-    rows.append(("numerics", f"int{max(bits)}" if bits else "float32"))
+    rows.append(("numerics", f"int{max(bits)}{_in_float(network)}" if bits else "float32"))
     return rows
+
+
+def _in_float(network: "GraphNetwork") -> str:
+    """The operations that have no form in integers, with the first node of each."""
+    from pocketcnn.graph.integer.interpreter import float_nodes
+
+    graph = network.graph
+    nodes: dict[str, list[str]] = {}
+    for name in float_nodes(graph):
+        nodes.setdefault(graph[name].op, []).append(name)
+    said = [f"{op} ({names[0]}{f' and {len(names) - 1} more' if names[1:] else ''})" for op, names in nodes.items()]
+    return f"; in float32: {', '.join(said)}" if said else ""
 
 
 def _input(network: "GraphNetwork") -> str:
@@ -77,11 +89,13 @@ def _totals(cost: "Cost") -> list[tuple[str, str]]:
 
 
 def _patches(found: "Inspection") -> str:
+    from pocketcnn.cost.patches import first_global
     from pocketcnn.targets.units import format_bytes, format_percent
 
     best, cost = found.best_plan, found.cost
     if best is None:
-        return "would not lower the peak"
+        end = first_global(found.network.graph)
+        return "would not lower the peak" + (f"; {end.name} ({end.op}) needs the whole of its input" if end else "")
     extra = format_percent(best.extra_madds / cost.madds) if cost.madds else "0 %"
     return (
         f"{format_bytes(best.peak_bytes)} at the peak with {best.grid}x{best.grid} patches up to {best.split}, "

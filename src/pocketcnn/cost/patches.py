@@ -88,6 +88,12 @@ def splits(graph: Graph) -> list[str]:
     return found
 
 
+def first_global(graph: Graph) -> Node | None:
+    """The first operation that needs the whole of its input: a patch-wise stage ends before it. None if there is none."""
+    computed = (node for node in graph.nodes if node.op not in ("input", "constant"))
+    return next((node for node in computed if not is_local(graph, node)), None)
+
+
 def _ends_a_layer(graph: Graph, node: Node) -> bool:
     """Whether `node` is computed, and no activation that belongs to it follows."""
     computed = node.op != "input" and not OPS[node.op].view

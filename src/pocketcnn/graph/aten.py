@@ -15,6 +15,9 @@ from pocketcnn.graph.builder import Builder, Rule, Value
 from pocketcnn.graph.node import Attr
 from pocketcnn.graph.ops import OPS
 
+LINEAR_SOFTPLUS = 17
+"""From here on a softplus is its argument, in float32."""
+
 
 def _pair(value: Any) -> tuple[int, int]:
     if isinstance(value, int):
@@ -60,6 +63,13 @@ def _elu(b: Builder) -> Value:
     if (given["scale"], given["input_scale"]) != (1, 1):
         b.fail("a scaled ELU is not supported")
     return _unary("elu", b, alpha=float(given["alpha"]))
+
+
+def _softplus(b: Builder) -> Value:
+    given = b.arguments()
+    if given["beta"] != 1 or given["threshold"] < LINEAR_SOFTPLUS:
+        b.fail(f"a softplus with beta {given['beta']} and threshold {given['threshold']} is not supported")
+    return _unary("softplus", b)
 
 
 def _prelu(b: Builder) -> Value:
@@ -336,6 +346,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "aten.leaky_relu": _leaky_relu,
         "aten.elu": _elu,
         "aten.prelu": _prelu,
+        "aten.softplus": _softplus,
         "aten.softmax": _softmax,
         "aten.dropout": partial(_dropout, False),
         "aten.feature_dropout": partial(_dropout, True),

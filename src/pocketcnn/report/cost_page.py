@@ -59,7 +59,7 @@ def write_cost_page(name: str, network: "GraphNetwork", cost: Cost, plans: "Sequ
 
 def render_cost_page(name: str, network: "GraphNetwork", cost: Cost, plans: "Sequence[PatchPlan]") -> str:
     """The report as HTML text."""
-    from pocketcnn.cost.patches import best_of
+    from pocketcnn.cost.patches import best_of, first_global
 
     graph = network.graph
     bits = {form.bits for form in network.numerics.weights.values()}
@@ -77,6 +77,7 @@ def render_cost_page(name: str, network: "GraphNetwork", cost: Cost, plans: "Seq
             charts=_charts(cost),
             rows=_rows(cost),
             best=best_of(plans),
+            ends_before=first_global(graph),
             plans=plans,
             diagram=Markup(_diagram(name, graph)),  # escapes all its text itself
             script=Markup(script),

@@ -18,6 +18,8 @@ CLIPPED_LINE: Chain = (("affine", {"scale": 1 / 6, "offset": 0.5}), ("clip", {"m
 STAND_INS: Mapping[str, tuple[Chain, ...]] = {
     "hardswish": (RELU6, CLIP6, RELU),
     "silu": ((("hardswish", {}),), RELU6, CLIP6, RELU),
+    "mish": ((("silu", {}),), (("hardswish", {}),), RELU6, CLIP6, RELU),
+    "softplus": (RELU,),
     "hardsigmoid": (CLIPPED_LINE,),
     "sigmoid": (HARD_SIGMOID, CLIPPED_LINE),
     "tanh": ((("clip", {"min": -1.0, "max": 1.0}),),),

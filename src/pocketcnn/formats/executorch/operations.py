@@ -68,6 +68,11 @@ def _roll(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -
     return value
 
 
+def _softplus(x: Tensor) -> Tensor:
+    """max(x, 0) + log(1 + exp(-|x|)): XNNPACK has no softplus, and no exponential overflows."""
+    return F.relu(x) + torch.log(torch.exp(-x.abs()) + 1)
+
+
 FORMS: Mapping[str, Form] = {
     "mean": _mean,
     "channel_shuffle": _channel_shuffle,
@@ -79,4 +84,6 @@ FORMS: Mapping[str, Form] = {
     "relu6": lambda node, inputs, tensors: F.hardtanh(inputs[0], 0.0, 6.0),
     "hardsigmoid": lambda node, inputs, tensors: F.hardtanh(inputs[0] * (1 / 6) + 0.5, 0.0, 1.0),
     "silu": lambda node, inputs, tensors: inputs[0] * torch.sigmoid(inputs[0]),
+    "softplus": lambda node, inputs, tensors: _softplus(inputs[0]),
+    "mish": lambda node, inputs, tensors: inputs[0] * torch.tanh(_softplus(inputs[0])),
 }

@@ -31,6 +31,8 @@ ACTIVATIONS: dict[str, Form] = {
     "sigmoid": _layer("Sigmoid"),
     "silu": _layer("Swish"),
     "tanh": _layer("TanH"),
+    "softplus": _layer("Softplus"),
+    "mish": _layer("Mish"),
     "clip": lambda node, emit: emit.layer(
         "Clip", emit.inputs[0], params={0: node.number("min"), 1: node.number("max")}
     ),
@@ -60,4 +62,11 @@ def _fused(node: Node) -> tuple[int, tuple[float, ...]] | None:
         return 3, (node.number("min"), node.number("max"))
     if node.op == "leaky_relu":
         return 2, (node.number("slope"),)
-    return {"relu": (1, ()), "relu6": (3, (0.0, 6.0)), "sigmoid": (4, ()), "hardswish": (6, (SIXTH, 0.5))}.get(node.op)
+    fixed: dict[str, tuple[int, tuple[float, ...]]] = {
+        "relu": (1, ()),
+        "relu6": (3, (0.0, 6.0)),
+        "sigmoid": (4, ()),
+        "mish": (5, ()),
+        "hardswish": (6, (SIXTH, 0.5)),
+    }
+    return fixed.get(node.op)

@@ -44,12 +44,12 @@ class IntegerNetwork:
             raise UsageError("The graph is in float32; quantize it first.")
         self._graph = graph
         self._formats = graph.numerics.activations
-        self._layers = {node.name: self._layer(node) for node in graph.nodes if self._is_integer_layer(node)}
+        self._layers = {node.name: self._layer(node) for node in graph.nodes if _is_integer_layer(graph, node)}
 
     @property
     def float_nodes(self) -> tuple[str, ...]:
         """The nodes that compute in float32, in order; a result that is only left in float32, as the answer is, is no such."""
-        return tuple(node.name for node in self._graph.nodes if not self._is_integer(node))
+        return float_nodes(self._graph)
 
     def run(self, images: np.ndarray, observe: Observer | None = None) -> np.ndarray:
         """The answers, float32 (N, …), to images (N, C, H, W).
@@ -84,7 +84,7 @@ class IntegerNetwork:
             return sums[node.inputs[0]].clipped(*clip_bounds(node))
         form = self._formats.get(node.name)
         stored = bool(node.inputs) and all(name in integers for name in node.inputs)
-        if not (stored and self._is_integer(node)) or (form is None and node.op in {*MOVES, "concat"}):
+        if not (stored and _is_integer(self._graph, node)) or (form is None and node.op in {*MOVES, "concat"}):
             return self._in_float(node, [self._real(name, integers, reals) for name in node.inputs])
         given = [integers[name] for name in node.inputs]
         formats = [self._formats[name] for name in node.inputs]
@@ -122,25 +122,6 @@ class IntegerNetwork:
     def _real(self, name: str, integers: Mapping[str, np.ndarray], reals: Mapping[str, np.ndarray]) -> np.ndarray:
         return dequantized(integers[name], self._formats[name]) if name in integers else reals[name]
 
-    def _ends(self, node: Node) -> bool:
-        """Whether `node` clips what was computed from integers and not stored yet, and its own result is."""
-        if node.op not in CLIPS or node.name not in self._formats or node.inputs[0] in self._formats:
-            return False
-        source = self._graph[node.inputs[0]]
-        return source.op in {*LAYERS, *ACCUMULATORS, *REALS} and self._is_integer(source)
-
-    def _is_integer(self, node: Node) -> bool:
-        """Whether `node` computes in integers, or holds or moves them."""
-        if node.op in ("input", "constant") or self._ends(node):
-            return node.name in self._formats
-        if node.op not in INTEGER_OPS or any(name not in self._formats for name in node.inputs):
-            return False
-        return node.op not in LAYERS or node.name in self._layers
-
-    def _is_integer_layer(self, node: Node) -> bool:
-        weights = self._graph.numerics.weights
-        return node.op in LAYERS and node.tensors["weight"] in weights and node.inputs[0] in self._formats
-
     def _layer(self, node: Node) -> Layer:
         form = self._graph.numerics.weights[node.tensors["weight"]]
         source = self._formats[node.inputs[0]]
@@ -158,6 +139,35 @@ class IntegerNetwork:
                 "Its bias is too large for the scales of its input and weight."
             )
         return Layer(weight, scale.numpy(), bias.astype(np.int32))
+
+
+def float_nodes(graph: Graph) -> tuple[str, ...]:
+    """The nodes of a quantized graph that compute in float32, as `IntegerNetwork.float_nodes`."""
+    return tuple(node.name for node in graph.nodes if not _is_integer(graph, node))
+
+
+def _is_integer(graph: Graph, node: Node) -> bool:
+    """Whether `node` computes in integers, or holds or moves them."""
+    formats = graph.numerics.activations
+    if node.op in ("input", "constant") or _ends(graph, node):
+        return node.name in formats
+    if node.op not in INTEGER_OPS or any(name not in formats for name in node.inputs):
+        return False
+    return node.op not in LAYERS or _is_integer_layer(graph, node)
+
+
+def _ends(graph: Graph, node: Node) -> bool:
+    """Whether `node` clips what was computed from integers and not stored yet, and its own result is."""
+    formats = graph.numerics.activations
+    if node.op not in CLIPS or node.name not in formats or node.inputs[0] in formats:
+        return False
+    source = graph[node.inputs[0]]
+    return source.op in {*LAYERS, *ACCUMULATORS, *REALS} and _is_integer(graph, source)
+
+
+def _is_integer_layer(graph: Graph, node: Node) -> bool:
+    numerics = graph.numerics
+    return node.op in LAYERS and node.tensors["weight"] in numerics.weights and node.inputs[0] in numerics.activations
 
 
 def _stored(result: Sums | np.ndarray, form: ActivationFormat) -> np.ndarray:

@@ -144,6 +144,16 @@ def _silu_onnx(node: Node, emit: OnnxEmitter) -> str:
     return emit.op("Mul", emit.inputs[0], emit.op("Sigmoid", emit.inputs[0]))
 
 
+def _softplus(x: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.logaddexp(0, x)
+    return result
+
+
+def _mish_onnx(node: Node, emit: OnnxEmitter) -> str:
+    """ONNX has an operator for it since opset 18."""
+    return emit.op("Mul", emit.inputs[0], emit.op("Tanh", emit.op("Softplus", emit.inputs[0])))
+
+
 def _leaky(node: Node, x: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, x * stored_number(node, "slope"))
 
@@ -173,6 +183,14 @@ SILU = _activation(
 TANH = _activation(
     "tanh", lambda node, x: torch.tanh(x), lambda node, x: np.tanh(x), _writes("Tanh"), bounds=(-1.0, 1.0),
     onnx_readers=_reads("Tanh", "tanh"), aten=("tanh",),
+)  # fmt: skip
+SOFTPLUS = _activation(
+    "softplus", lambda node, x: F.softplus(x), lambda node, x: _softplus(x), _writes("Softplus"), bounds=(0.0, inf),
+    onnx_readers=_reads("Softplus", "softplus"),
+)  # fmt: skip
+MISH = _activation(
+    "mish", lambda node, x: F.mish(x), lambda node, x: x * np.tanh(_softplus(x)), _mish_onnx, bounds=(-0.3089, inf),
+    gate=("tanh", "softplus"), onnx_readers=_reads("Mish", "mish"), aten=("mish",), label="Mish",
 )  # fmt: skip
 LEAKY_RELU = _activation(
     "leaky_relu",
@@ -296,5 +314,5 @@ DROPOUT = Op(
 )
 
 ACTIVATION_OPS = (
-    RELU, RELU6, HARDSWISH, HARDSIGMOID, SIGMOID, SILU, TANH, CLIP, LEAKY_RELU, ELU, PRELU, SOFTMAX, DROPOUT,
+    RELU, RELU6, HARDSWISH, HARDSIGMOID, SIGMOID, SILU, TANH, SOFTPLUS, MISH, CLIP, LEAKY_RELU, ELU, PRELU, SOFTMAX, DROPOUT,
 )  # fmt: skip

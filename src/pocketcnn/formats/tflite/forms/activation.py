@@ -53,6 +53,18 @@ def silu(emit: Emitter) -> Value:
     return emit.compute("MUL", emit.inputs[0], emit.step("LOGISTIC", emit.inputs[0]))
 
 
+def _softplus(emit: Emitter) -> tuple[Value, Value]:
+    """max(x, 0) and log(1 + exp(-|x|)), whose sum is softplus(x): no exponential overflows."""
+    value = emit.inputs[0]
+    small = emit.step("EXP", emit.step("NEG", emit.step("ABS", value)))
+    return emit.step("RELU", value), emit.step("LOG", emit.step("ADD", small, emit.number(1.0, small)))
+
+
+def mish(emit: Emitter) -> Value:
+    """x · tanh(softplus(x))."""
+    return emit.compute("MUL", emit.inputs[0], emit.step("TANH", emit.step("ADD", *_softplus(emit))))
+
+
 def elu(emit: Emitter) -> Value:
     """The operator's alpha is 1: for another, its negative part is scaled apart from the positive one."""
     value, alpha = emit.inputs[0], emit.node.number("alpha")
@@ -94,6 +106,8 @@ ACTIVATIONS: Mapping[str, Form] = MappingProxyType(
         "hardsigmoid": Form(hardsigmoid),
         "sigmoid": Form(_one("LOGISTIC")),
         "silu": Form(silu),
+        "softplus": Form(lambda emit: emit.compute("ADD", *_softplus(emit))),
+        "mish": Form(mish),
         "tanh": Form(_one("TANH")),
         "elu": Form(elu),
         "softmax": Form(softmax),
