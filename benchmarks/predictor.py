@@ -25,12 +25,12 @@ from benchmarks.latency_predictor.controls import WORK, amounts, leave_one_out, 
 from benchmarks.latency_predictor.judging import judged
 from benchmarks.latency_predictor.networks import held_out
 from benchmarks.latency_predictor.page import PREDICTOR, page
-from pocketcnn.compression.deployed import in_form
+from pocketcnn.compression.deployed import in_precision
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork
-from pocketcnn.pipeline.profile import REFERENCE, SETTLE
-from pocketcnn.pipeline.profile_apart import profile_apart
+from pocketcnn.pipeline.latency.profile import REFERENCE, SETTLE
+from pocketcnn.pipeline.latency.profile_apart import profile_apart
 from pocketcnn.runtimes import Session, get_runtime
 from pocketcnn.runtimes.base import FloatArray, Numerics
 from pocketcnn.runtimes.timing import turn
@@ -62,7 +62,7 @@ class Turns:
         """Load what the runtime can run."""
         for name, graph in graphs.items():
             try:
-                opened = self._opened(in_form(graph, self.form), name)
+                opened = self._opened(in_precision(graph, self.form), name)
                 self._samples(*opened, 0.0, 1)  # a runtime may refuse what it could build
                 self.sessions[name], self.times[name] = opened, []
             except PocketcnnError as error:

@@ -25,10 +25,10 @@ import pocketcnn as pc
 from pocketcnn.files import plain, write_text
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.models import state_by_order
-from pocketcnn.pipeline.bench import Subject, bench
+from pocketcnn.pipeline.deploy.bench import Subject, bench
 from pocketcnn.report.bench import write_bench_page
 from pocketcnn.runtimes import StopRule
-from pocketcnn.runtimes.side_by_side import Plan
+from pocketcnn.runtimes.side_by_side import BenchmarkPlan
 
 NETWORKS = (
     "mobilenet_v1",
@@ -126,7 +126,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     start = time.perf_counter()
-    plan = Plan(
+    plan = BenchmarkPlan(
         threads=tuple(map(int, options.threads.split(","))),
         batch=8,
         launches=options.launches,

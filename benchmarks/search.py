@@ -36,7 +36,7 @@ from benchmarks.search_table.runs import area, curve, searched
 from benchmarks.search_table.setting import AT_LATENCY, DATASETS, REAL, SETTINGS, STRATEGIES, TASKS, Setting
 from benchmarks.search_table.synthetic import ChainSpace
 from pocketcnn.files import write_text
-from pocketcnn.search.trial import Finished
+from pocketcnn.nas.trial import Finished
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
 LINES, PAGE = "search.jsonl", "search.md"

@@ -26,8 +26,8 @@ from benchmarks.supernet_table.page import page
 from benchmarks.supernet_table.setting import RECIPE, SEEDS, SETTINGS, Setting
 from benchmarks.supernet_table.task import Task, costs
 from pocketcnn.files import write_text
+from pocketcnn.nas.supernet.schedule import SCHEDULES
 from pocketcnn.runtimes import this_machine
-from pocketcnn.search.supernet.schedule import SCHEDULES
 
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
 

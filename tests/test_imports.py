@@ -20,12 +20,13 @@ ORDER = (
     "data",
     "training",
     "compression",
-    "search",
+    "nas",
+    "records",
     "report",
     "pipeline",
     "cli",
 )
-FOUNDATIONS = {"errors", "files", "vision"}
+FOUNDATIONS = {"callbacks", "errors", "files", "vision"}
 ENTRY_POINTS = {"__init__", "__main__"}
 
 

@@ -46,19 +46,19 @@ print([name for name in pocketcnn.__all__ if "module" in type(getattr(pocketcnn,
 
 
 @pytest.mark.parametrize(
-    "first", ["pc.search", "import pocketcnn.search.space as space", "import pocketcnn.pipeline.search"]
+    "first", ["pc.search", "import pocketcnn.nas.space as space", "import pocketcnn.pipeline.search.search"]
 )
 def test_search_is_a_package_and_its_function_whichever_is_asked_for_first(first: str) -> None:
     code = f"""
 import pocketcnn as pc
 {first}
-import pocketcnn.search.space as space
+import pocketcnn.nas.space as space
 try:
     pc.search("absent", "macs<=1M", "out", strategy="nonsense")
 except pc.UsageError as error:
     print(str(error)[:34], space.__name__)
 """
-    assert run(code) == "There is no strategy 'nonsense'; c pocketcnn.search.space\n"
+    assert run(code) == "There is no strategy 'nonsense'; c pocketcnn.nas.space\n"
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:

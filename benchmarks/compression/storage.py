@@ -27,10 +27,10 @@ from benchmarks.compression.quantization_table.subjects import efficientnet_lite
 from benchmarks.compression.storage_table import coders, squeezenet
 from benchmarks.compression.storage_table.forms import LARGE, all_forms
 from benchmarks.compression.storage_table.page import page
-from pocketcnn.compression.sparsity import weight_names, zero_share
+from pocketcnn.compression.pruning.sparsity import weight_names, zero_share
 from pocketcnn.files import write_text
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.graph.coded.forms import entropy
+from pocketcnn.graph.coded.encodings import entropy
 from pocketcnn.runtimes import this_machine
 
 OUT = Path(__file__).parents[2] / "docs" / "benchmarks" / "compression"
@@ -151,7 +151,7 @@ def imagenet(options: argparse.Namespace, folder: Path, say: Say) -> Part:
 
 def pruned(network: GraphNetwork) -> dict[str, float]:
     """Weights trained on ImageNet in SqueezeNet's density and bits, without retraining: what coding makes of them."""
-    found = pc.code(network, pc.CodeSettings(density=squeezenet.DENSITY, bits=6))
+    found = pc.cluster_weights(network, pc.ClusterSettings(density=squeezenet.DENSITY, bits=6))
     streams = coders.streams_of(found)
     weights = sum(found.graph.tensors[name].numel() for name in weight_names(found.graph))
     places, values = (sum(len(part) * entropy(part) for part in streams[name]) for name in ("gaps", "symbols"))

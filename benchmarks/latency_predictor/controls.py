@@ -36,8 +36,8 @@ def leave_one_out(rows: Sequence[Mapping[str, float]], names: Sequence[str], sec
         others = np.arange(len(times)) != left
         scaled = design[others] / times[others, None]
         scale = np.abs(scaled).max(0)
-        rates = np.linalg.lstsq(scaled / scale, np.ones(others.sum()), rcond=None)[0] / scale
-        found.append(float(max(design[left] @ rates, 1e-9)))
+        coefficients = np.linalg.lstsq(scaled / scale, np.ones(others.sum()), rcond=None)[0] / scale
+        found.append(float(max(design[left] @ coefficients, 1e-9)))
     return found
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from benchmarks.network_pages.nominal import build, shape
 from pocketcnn.compression.quantization import quantize
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture, for_inference
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.models.published import Published
 from pocketcnn.runtimes import Comparison, Latency, StopRule, compare, get_runtime, this_machine
 

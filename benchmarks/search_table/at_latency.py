@@ -21,11 +21,11 @@ from pocketcnn.compression.deployed import artefact_bytes
 from pocketcnn.compression.latency import opened
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
-from pocketcnn.pipeline.point_evaluator import shortened
+from pocketcnn.nas.space import Point, Space
+from pocketcnn.nas.spaces import load_space
+from pocketcnn.nas.trial import Evaluation, Proposal
+from pocketcnn.pipeline.search.point_evaluator import shortened
 from pocketcnn.runtimes import StopRule, compare
-from pocketcnn.search.space import Point, Space
-from pocketcnn.search.spaces import load_space
-from pocketcnn.search.trial import Evaluation, Proposal
 from pocketcnn.targets import load_target
 from pocketcnn.targets.measuring import example_batch
 from pocketcnn.training import drawn_from, train

@@ -15,8 +15,8 @@ from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.models import create
 from pocketcnn.models.small_images import options_for
+from pocketcnn.nas.space import Point
 from pocketcnn.runtimes import compare
-from pocketcnn.search.space import Point
 from pocketcnn.targets import load_target
 from pocketcnn.targets.measuring import example_batch
 from pocketcnn.training import drawn_from, evaluate, train

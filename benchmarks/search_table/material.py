@@ -11,8 +11,8 @@ from torch.utils.data import TensorDataset
 
 from benchmarks.search_table.setting import Setting
 from pocketcnn.data import handwritten
-from pocketcnn.search.space import Point, Space, Task
-from pocketcnn.search.spaces import load_space
+from pocketcnn.nas.space import Point, Space, Task
+from pocketcnn.nas.spaces import load_space
 
 CLASSES = 10
 VALIDATION = {"digits": 300, "mnist": 600}

@@ -11,9 +11,9 @@ from benchmarks.search_table.setting import TIGHT, Setting
 from pocketcnn.cost import count
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.graph import Graph, capture, for_inference
-from pocketcnn.pipeline.point_evaluator import shortened
-from pocketcnn.search.space import Point
-from pocketcnn.search.trial import Evaluation, Proposal
+from pocketcnn.nas.space import Point
+from pocketcnn.nas.trial import Evaluation, Proposal
+from pocketcnn.pipeline.search.point_evaluator import shortened
 from pocketcnn.targets import load_target
 from pocketcnn.targets.latency import load_predictor
 from pocketcnn.training import Recipe, drawn_from, evaluate, train

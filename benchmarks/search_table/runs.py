@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 
-from pocketcnn.search.front import hypervolume
-from pocketcnn.search.loop import MemoryLog, run
-from pocketcnn.search.objective import Objective
-from pocketcnn.search.space import Space
-from pocketcnn.search.strategies import plan_of
-from pocketcnn.search.trial import Finished, finished
-from pocketcnn.search.workers import Evaluator, Inline
+from pocketcnn.nas.front import hypervolume
+from pocketcnn.nas.loop import MemoryTrialLog, run
+from pocketcnn.nas.objective import Objective
+from pocketcnn.nas.space import Space
+from pocketcnn.nas.strategies import strategy_config
+from pocketcnn.nas.trial import Finished, finished
+from pocketcnn.nas.workers import Evaluator, Inline
 
 Score = Callable[[Finished], float | None]
 """What a trial is worth for the comparison; None if it does not count."""
@@ -19,8 +19,8 @@ def searched(
     strategy: str, space: Space, evaluate: Evaluator, objective: Objective, evaluations: int, seed: int
 ) -> list[Finished]:
     """The trials of a search in the order in which they ended."""
-    made = plan_of(strategy).make(space, evaluations)
-    trials = run(made, objective, Inline(evaluate), MemoryLog(), trials=made.trials(evaluations), seed=seed)
+    made = strategy_config(strategy).make(space, evaluations)
+    trials = run(made, objective, Inline(evaluate), MemoryTrialLog(), trials=made.trials(evaluations), seed=seed)
     return finished(trials)
 
 

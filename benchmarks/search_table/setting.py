@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pocketcnn.search.objective import ACCURACY, HARD, SOFT, Objective
+from pocketcnn.nas.objective import ACCURACY, HARD, SOFT, Objective
 from pocketcnn.training import Recipe
 
 CONTROL = "random"

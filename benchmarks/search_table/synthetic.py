@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from pocketcnn.search.space import Decision, Point, Space, Task
-from pocketcnn.search.trial import Evaluation, Proposal
+from pocketcnn.nas.space import Decision, Point, Space, Task
+from pocketcnn.nas.trial import Evaluation, Proposal
 
 DECISIONS, CHOICES = 16, 4
 PAIRS = 0.7

@@ -6,9 +6,9 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
-from pocketcnn.search.supernet.choice import Choice
-from pocketcnn.search.supernet.plan import Stage, SupernetPlan
-from pocketcnn.search.supernet.sampling import mutated
+from pocketcnn.nas.supernet.plan import Stage, SupernetPlan
+from pocketcnn.nas.supernet.sampling import mutated
+from pocketcnn.nas.supernet.subnetwork import Subnetwork
 from pocketcnn.training import Recipe
 
 SIDE = 28
@@ -42,13 +42,13 @@ class Setting:
     calibration: int = 512
 
     @property
-    def choices(self) -> list[Choice]:
+    def choices(self) -> list[Subnetwork]:
         """The sub-networks, all different.
 
         Each lies around one that is the same in all stages: if every decision were drawn by itself, nearly all would be of a
         middle size, as a sum of many dice is.
         """
-        rng, found = Random(0), dict[Choice, None]()
+        rng, found = Random(0), dict[Subnetwork, None]()
         plan = self.plan
         while len(found) < self.networks:
             around = [rng.choice(values) for values in (plan.sizes, plan.depths, plan.kernels, plan.expansions)]

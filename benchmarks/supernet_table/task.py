@@ -12,11 +12,11 @@ from torch.utils.data import TensorDataset
 
 from pocketcnn.cost import count
 from pocketcnn.data import handwritten
-from pocketcnn.search.supernet.choice import Choice
-from pocketcnn.search.supernet.judging import HeldOut, recalibrated
-from pocketcnn.search.supernet.network import Supernet, at_size, extract
-from pocketcnn.search.supernet.schedule import Phase, phases_of, train_phases
-from pocketcnn.search.zero_cost import PROXIES
+from pocketcnn.nas.supernet.evaluation import SubnetworkEvaluator, recalibrated
+from pocketcnn.nas.supernet.network import Supernet, at_size, extract
+from pocketcnn.nas.supernet.schedule import Phase, phases_of, train_phases
+from pocketcnn.nas.supernet.subnetwork import Subnetwork
+from pocketcnn.nas.zero_cost import PROXIES
 from pocketcnn.training import train
 
 from .setting import Setting
@@ -53,11 +53,11 @@ class Task:
         )  # type: ignore[return-value]
 
     @cached_property
-    def test(self) -> HeldOut:
+    def test(self) -> SubnetworkEvaluator:
         """The images of all figures."""
-        return HeldOut(self.splits["train"][0][: self.setting.calibration], *self.splits["test"])
+        return SubnetworkEvaluator(self.splits["train"][0][: self.setting.calibration], *self.splits["test"])
 
-    def accuracy(self, network: nn.Module, choice: Choice) -> float:
+    def accuracy(self, network: nn.Module, choice: Subnetwork) -> float:
         """Top-1 on the test images, brought to the size of the choice."""
         return self.test.score(network, choice.size).top1
 
@@ -72,7 +72,7 @@ class Task:
 
         return train_phases(Supernet(self.setting.plan, self.seed), phases_of(schedule, self.setting.plan), trained)
 
-    def of_supernet(self, supernet: Supernet, choice: Choice) -> dict[str, float]:
+    def of_supernet(self, supernet: Supernet, choice: Subnetwork) -> dict[str, float]:
         """A sub-network as it is taken, with statistics of its own, and after a short training of its own."""
         network = recalibrated(supernet, choice, self.test.calibration)
         found = {
@@ -87,13 +87,13 @@ class Task:
         )
         return {**found, "fine-tuned": self.accuracy(network, choice)}
 
-    def alone(self, choice: Choice) -> float:
+    def alone(self, choice: Subnetwork) -> float:
         """The accuracy of the same network trained from scratch."""
         network = self.setting.plan.build(choice, self.seed)
         train(network, *self.sets(choice.size), self.setting.recipe(self.setting.alone_steps, self.seed))
         return self.accuracy(network, choice)
 
-    def proxies(self, choice: Choice) -> dict[str, float]:
+    def proxies(self, choice: Subnetwork) -> dict[str, float]:
         """What each proxy says of the untrained network."""
         network = self.setting.plan.build(choice, self.seed)
         images, labels = (tensor[:SHOWN] for tensor in self.splits["train"])
@@ -101,7 +101,7 @@ class Task:
         return {name: proxy(network, shown, labels) for name, proxy in PROXIES.items()}
 
 
-def costs(setting: Setting, choice: Choice) -> dict[str, Any]:
+def costs(setting: Setting, choice: Subnetwork) -> dict[str, Any]:
     """What a sub-network costs."""
     cost = count(setting.plan.build(choice).eval(), (1, setting.plan.in_channels, *choice.size))
     return {"choice": choice.as_dict(), "madds": cost.madds, "params": cost.params}

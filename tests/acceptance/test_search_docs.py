@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pocketcnn.report.search_result import SearchResult
-from pocketcnn.search.study import StudyLog  # noqa: F401 - the extra that all of these need
+from pocketcnn.nas.study import StudyLog  # noqa: F401 - the extra that all of these need
+from pocketcnn.records.search_result import SearchResult
 
 PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
 SMALL = PAGE.partition("## Small searches")[2].partition("\n## ")[0]

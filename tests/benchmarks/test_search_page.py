@@ -17,8 +17,8 @@ from benchmarks.search_table.runs import area, curve, searched
 from benchmarks.search_table.setting import CPU, GPU, SETTINGS, STRATEGIES
 from benchmarks.search_table.statistics import compared, interval
 from benchmarks.search_table.synthetic import ChainSpace
-from pocketcnn.search.objective import ACCURACY
-from pocketcnn.search.trial import Evaluation, Finished, Proposal
+from pocketcnn.nas.objective import ACCURACY
+from pocketcnn.nas.trial import Evaluation, Finished, Proposal
 
 
 def line(strategy: str, seed: int, last: float, **changes: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.compression.storage_table.coders import available, sizes, streams_of
 from benchmarks.compression.storage_table.page import page
-from pocketcnn.compression.coding import CodeSettings, code
-from pocketcnn.graph.coded.forms import entropy
+from pocketcnn.compression.coding import ClusterSettings, cluster_weights
+from pocketcnn.graph.coded.encodings import entropy
 from pocketcnn.graph.model_file import save
 from tests.support.small_networks import float_network, quantized_network
 
@@ -66,7 +66,7 @@ def test_the_checked_in_page_is_that_of_the_checked_in_json(name: str) -> None:
 
 
 def test_streams_are_those_of_the_file(tmp_path: Path) -> None:
-    network = code(float_network(), CodeSettings(density=0.4, bits=4))
+    network = cluster_weights(float_network(), ClusterSettings(density=0.4, bits=4))
     streams = streams_of(network)
     assert streams["gaps"]
     assert streams["symbols"]

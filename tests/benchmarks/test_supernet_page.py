@@ -11,8 +11,8 @@ import torch
 from benchmarks.supernet_table.page import PROXIES, SCHEDULES, TAKEN, ceiling, correlations, page, rankings, with_truth
 from benchmarks.supernet_table.setting import SETTINGS
 from benchmarks.supernet_table.task import Task, costs
-from pocketcnn.search.supernet.schedule import SCHEDULES as KNOWN
-from pocketcnn.search.zero_cost import PROXIES as KNOWN_PROXIES
+from pocketcnn.nas.supernet.schedule import SCHEDULES as KNOWN
+from pocketcnn.nas.zero_cost import PROXIES as KNOWN_PROXIES
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "benchmarks"
 

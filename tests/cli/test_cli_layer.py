@@ -18,7 +18,7 @@ ROOT = Path(pocketcnn.__file__).parent
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CLI = sorted((ROOT / "cli").glob("*.py"))
 
-ANY_NAME = {"errors", "files", "pipeline", "report"}
+ANY_NAME = {"callbacks", "errors", "files", "pipeline", "records", "report"}
 """Packages of which a verb may use what it likes: the routes, the records that they give, messages and files."""
 
 NAMES = {
@@ -31,7 +31,7 @@ NAMES = {
     "pocketcnn.runtimes": {"StopRule"},
     "pocketcnn.runtimes.base": {"artefact_files"},
     "pocketcnn.runtimes.side_by_side": {"Plan"},
-    "pocketcnn.search.strategies": {"ONCE_FOR_ALL", "OPTIONS_READ"},
+    "pocketcnn.nas.strategies": {"ONCE_FOR_ALL", "OPTIONS_READ"},
     "pocketcnn.targets": {"Budget", "Quantity", "format_quantity", "list_targets", "load_target", "predict_latency"},
     "pocketcnn.targets.bottlenecks": {"bottlenecks"},
     "pocketcnn.targets.latency": {"default_path"},
@@ -124,7 +124,7 @@ def test_every_list_of_choices_has_its_registry() -> None:
     [
         ("fit", ("EFFORTS",)),
         ("search", ("EFFORTS", "SEARCH_STRATEGIES", "SEARCH_SPACES", "REWARDS", "ZERO_COST_PROXIES")),
-        ("compress", ("EFFORTS", "COMPRESS_STRATEGIES", "CRITERIA", "SPREADS")),
+        ("compress", ("EFFORTS", "COMPRESS_STRATEGIES", "CRITERIA", "ALLOCATIONS")),
         ("export", ("EXPORT_FORMATS",)),
         ("bench", ("RUNTIMES", "NUMERICS")),
         ("eval", ("SPLITS",)),

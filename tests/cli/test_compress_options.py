@@ -46,7 +46,17 @@ def test_a_file_without_classes_gets_a_new_last_layer(model: Path, digits: Path,
 
 
 def test_choices_are_carried_out_and_written_down(model: Path, digits: Path, tmp_path: Path) -> None:
-    options = ("--stages", 2, "--criterion", "fpgm", "--spread", "uniform", "--no-reconstruct", "--resolution", "6x6")
+    options = (
+        "--stages",
+        2,
+        "--criterion",
+        "fpgm",
+        "--allocation",
+        "uniform",
+        "--no-reconstruct",
+        "--resolution",
+        "6x6",
+    )
     command = (
         "compress",
         model,
@@ -67,7 +77,7 @@ def test_choices_are_carried_out_and_written_down(model: Path, digits: Path, tmp
     assert "sparse" in names
     pruned = next(stage for stage in result["lineage"] if stage["name"] == "pruned")
     assert pruned["settings"]["criterion"] == "fpgm"
-    assert pruned["settings"]["spread"] == "uniform"
+    assert pruned["settings"]["allocation"] == "uniform"
     assert pruned["settings"]["reconstruct"] is False
     for words in ("--no-reconstruct", "--sparsity 2:4", "--blocks 1", "--resolution 6x6", "--criterion fpgm"):
         assert words in result["command"]
@@ -77,7 +87,7 @@ def test_choices_are_carried_out_and_written_down(model: Path, digits: Path, tmp
     ("options", "message"),
     [
         (("--criterion", "magnitud"), "Did you mean 'magnitude'"),
-        (("--spread", "even"), "no spread 'even'"),
+        (("--allocation", "even"), "no allocation 'even'"),
         (("--sparsity", "much"), "'much' is no sparsity"),
         (("--resolution", "huge"), "not a size of an image"),
         (("--size", "16"), "--size and --width are for a network by its name"),

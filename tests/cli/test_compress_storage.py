@@ -1,11 +1,11 @@
-"""`compress` for storage: a limit on the coded model file, `--code`, `--share`; and teachers for `compress` and `fit`."""
+"""`compress` for storage: a limit on the coded size, `--entropy-code`, `--cluster-bits`; and teachers of `compress` and `fit`."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from pocketcnn.compression.sparsity import weight_names, zero_share
+from pocketcnn.compression.pruning.sparsity import weight_names, zero_share
 from pocketcnn.graph.model_file import load, save
 from tests.support.cli import fail, succeed, write_digits
 
@@ -30,11 +30,22 @@ def test_a_limit_on_what_is_stored_is_judged_by_the_coded_file(model: Path, digi
 
 def test_weights_are_made_few_and_shared_when_asked(model: Path, digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ("compress", model, digits, "--budget", "macs<=100%", "--sparsity", "60%", "--share", 4, "--code")
+    command = (
+        "compress",
+        model,
+        digits,
+        "--budget",
+        "macs<=100%",
+        "--sparsity",
+        "60%",
+        "--cluster-bits",
+        4,
+        "--entropy-code",
+    )
     result = json.loads(succeed(*command, "--out", out, "--json").stdout)
-    assert [stage["name"] for stage in result["stages"]] == ["given", "sparse", "shared"]
-    assert "--sparsity 60% --share 4" in result["command"]
-    assert " --code " in result["command"]
+    assert [stage["name"] for stage in result["stages"]] == ["given", "sparse", "clustered"]
+    assert "--sparsity 60% --cluster-bits 4" in result["command"]
+    assert " --entropy-code " in result["command"]
     network = load(out / "model.safetensors")
     assert zero_share(network.graph) == pytest.approx(0.6, abs=0.02)
     for name in weight_names(network.graph):
@@ -43,8 +54,8 @@ def test_weights_are_made_few_and_shared_when_asked(model: Path, digits: Path, t
     assert result["artefact"]["numerics"] == "float32"
     assert result["stored"]["bytes"] < 0.4 * result["stored"]["plain_bytes"]
     assert network.info.lineage[-1].settings["bits"] == 4
-    refused = ("--budget", "latency<=9s@cortex-m4", "--share", 4)
-    assert "Leave --share out" in fail(2, "compress", model, digits, *refused, "--out", tmp_path / "x")
+    refused = ("--budget", "latency<=9s@cortex-m4", "--cluster-bits", 4)
+    assert "Leave --cluster-bits out" in fail(2, "compress", model, digits, *refused, "--out", tmp_path / "x")
 
 
 def test_more_teachers_for_compress_and_fit(model: Path, digits: Path, tmp_path: Path) -> None:

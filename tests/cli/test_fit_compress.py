@@ -77,7 +77,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pocketcnn.pipeline.fit.fit", stop)
+    monkeypatch.setattr("pocketcnn.pipeline.fit.fit.fit", stop)
     message = fail(130, "fit", digits, "--budget", "macs<=1M", "--out", tmp_path)
     assert f"kept in {tmp_path}: the same command goes on from there" in message
 

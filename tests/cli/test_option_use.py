@@ -16,9 +16,9 @@ import typer
 from pocketcnn.cli.app import app
 from pocketcnn.cli.option_rules import RULES
 from pocketcnn.cli.verb import Verb
+from pocketcnn.nas.strategies import OPTIONS_READ as SEARCH_READS
+from pocketcnn.pipeline.compress.strategies import OPTIONS_READ as COMPRESS_READS
 from pocketcnn.pipeline.option_use import conditional
-from pocketcnn.pipeline.strategies import OPTIONS_READ as COMPRESS_READS
-from pocketcnn.search.strategies import OPTIONS_READ as SEARCH_READS
 from tests.support.cli import fail, succeed
 
 ALWAYS = {
@@ -100,8 +100,8 @@ ROWS = [
 TYPED = {
     "space": "--space mnasnet", "trials": "--trials 30", "width": "--width 1", "reward": "--reward soft",
     "epochs": "--epochs 1", "workers": "--workers 1", "ray": "--ray local", "storage": "--storage sqlite:///x",
-    "control": "--no-control", "first_by": "--first-by params",
-    "stages": "--stages 1", "spread": "--spread global", "reconstruct": "--no-reconstruct",
+    "control": "--no-control", "warm_start": "--warm-start params",
+    "stages": "--stages 1", "allocation": "--allocation global", "reconstruct": "--no-reconstruct",
 }  # fmt: skip
 """How the options are written that not every strategy reads; most of them with their defaults."""
 
@@ -215,12 +215,12 @@ def test_a_seed_for_a_folder_with_its_own_splits(model: Path, digits: Path, tmp_
 
 
 def test_a_seed_for_a_table_that_was_begun_with_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pocketcnn.targets.latency.predictor import circumstances
+    from pocketcnn.targets.latency.predictor import current_conditions
     from pocketcnn.targets.latency.table import LatencyTable
     from pocketcnn.targets.target import load_target
 
     path = tmp_path / "table.json"
-    LatencyTable("onnxruntime-cpu", circumstances(load_target("onnxruntime-cpu")), seed=3).save(path)
+    LatencyTable("onnxruntime-cpu", current_conditions(load_target("onnxruntime-cpu")), seed=3).save(path)
     profile = ("target", "profile", "onnxruntime-cpu", "--seconds", "0.1", "--out", path)
     assert "begun with seed 3" in fail(2, *profile, "--seed", 0)
     assert LatencyTable.load(path).seed == 3

@@ -6,7 +6,7 @@ import pytest
 
 import pocketcnn as pc
 from pocketcnn.files import plain
-from pocketcnn.pipeline.trained_network import trained_network
+from pocketcnn.pipeline.train.trained_network import trained_network
 from tests.support.cli import document
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pocketcnn.cost import count
 from pocketcnn.graph.model_file import load
-from pocketcnn.report.result import FitResult
+from pocketcnn.records.result import FitResult
 from tests.support.cli import document, fail, succeed
 
 BUDGET = "macs<=20M"
@@ -19,7 +19,7 @@ BUDGET = "macs<=20M"
 def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "found"
     command = ("search", digits, "--budget", BUDGET, "--out", out, "--strategy", "nsga2", "--trials", 3)
-    command += ("--space", "scaling:mobilenet_v1", "--epochs", 1, "--no-control", "--first-by", "synflow")
+    command += ("--space", "scaling:mobilenet_v1", "--epochs", 1, "--no-control", "--warm-start", "synflow")
     result = succeed(*command, "--json")
     printed = json.loads(result.stdout)
     assert printed == json.loads((out / "result.json").read_text())
@@ -58,7 +58,7 @@ def test_once_for_all_is_a_strategy_of_search(digits: Path, tmp_path: Path, monk
         given.update(options, data=data, budget=budget, out=out)
         return SimpleNamespace(results=["the result"])
 
-    monkeypatch.setattr("pocketcnn.pipeline.once_for_all.once_for_all", once_for_all)
+    monkeypatch.setattr("pocketcnn.pipeline.search.once_for_all.once_for_all", once_for_all)
     monkeypatch.setattr("pocketcnn.cli.search.conclude", lambda output, result, out: output.print(f"{result} in {out}"))
     command = ("search", digits, "--budget", BUDGET, "--out", tmp_path, "--strategy", "once-for-all", "--seed", 4)
     assert succeed(*command).stdout == f"the result in {tmp_path}\n"
@@ -72,6 +72,6 @@ def test_mistakes_end_with_2(digits: Path, tmp_path: Path) -> None:
     told = fail(2, *command, BUDGET, "--strategy", "genius")
     assert "choose random, evolution" in told
     assert "once-for-all" in told
-    assert "no zero-cost proxy 'luck'" in fail(2, *command, BUDGET, "--first-by", "luck")
+    assert "no zero-cost proxy 'luck'" in fail(2, *command, BUDGET, "--warm-start", "luck")
     assert "Did you mean mnasnet?" in fail(2, *command, BUDGET, "--space", "mnasnett")
     assert not (tmp_path / "out").exists()

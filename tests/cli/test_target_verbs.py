@@ -102,9 +102,9 @@ def test_without_images_nothing_is_trained(tmp_path: Path):
 
 
 def test_calibrating_writes_a_target_with_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pocketcnn.pipeline.calibrate.SHAPES", ((3, 16, 8),))
-    monkeypatch.setattr("pocketcnn.pipeline.calibrate.last_level_cache", lambda: 2**18)
-    monkeypatch.setattr("pocketcnn.pipeline.calibrate.LEAST_BYTES", 2**20)
+    monkeypatch.setattr("pocketcnn.pipeline.latency.calibrate.SHAPES", ((3, 16, 8),))
+    monkeypatch.setattr("pocketcnn.pipeline.latency.calibrate.last_level_cache", lambda: 2**18)
+    monkeypatch.setattr("pocketcnn.pipeline.latency.calibrate.LEAST_BYTES", 2**20)
     out = tmp_path / "here.toml"
     printed = document("target", "calibrate", "onnxruntime-cpu", "--out", out, "--seconds", "0.05")
     target = load_target(out)

@@ -12,7 +12,7 @@ import pytest
 
 from pocketcnn.graph.model_file import load
 from pocketcnn.models import network_options
-from pocketcnn.pipeline.candidates import Plan
+from pocketcnn.pipeline.candidates import CandidateNetwork
 from tests.support.cli import document, fail, invoke, succeed, write_digits
 
 NETWORK = ("--network", "mobilenet_v2", "--width", "0.1")
@@ -103,6 +103,6 @@ def test_nothing_is_lost_by_ctrl_c_or_by_a_full_disk(
 
 
 def test_networks_without_the_option_of_a_smaller_stride_are_built_too() -> None:
-    plan = Plan("condensenet_86", 1.0, channels=1, size=(16, 16), classes=3)
+    plan = CandidateNetwork("condensenet_86", 1.0, channels=1, size=(16, 16), classes=3)
     assert "total_stride" not in network_options(plan.network)
     assert plan.graph.output_shape == (3,)

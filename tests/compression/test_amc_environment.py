@@ -9,14 +9,14 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketcnn.compression.amc.environment import PruningEnvironment
-from pocketcnn.compression.amc.policy import Policy
-from pocketcnn.compression.amc.rewards import accuracy_guaranteed, resource_constrained
-from pocketcnn.compression.amc.state import FEATURES
-from pocketcnn.compression.prune import PruneSettings
-from pocketcnn.compression.prune_report import total_madds
-from pocketcnn.compression.resource import MADDS, Resource
-from pocketcnn.compression.space import PruningSpace
+from pocketcnn.compression.pruning.amc.environment import PruningEnvironment
+from pocketcnn.compression.pruning.amc.policy import Policy
+from pocketcnn.compression.pruning.amc.rewards import accuracy_guaranteed, resource_constrained
+from pocketcnn.compression.pruning.amc.state import FEATURES
+from pocketcnn.compression.pruning.prune import PruneSettings
+from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.compression.pruning.resource import MADDS, Resource
+from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph import GraphNetwork
 from tests.support.automatic import made_up_accuracy, small_network, small_space

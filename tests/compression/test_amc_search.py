@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from pocketcnn.compression.amc import AmcSettings, Found, UntrainedAccuracy, amc, follow
-from pocketcnn.compression.amc.agent import Agent, AgentSettings, Memory, Transition, truncated_normal
-from pocketcnn.compression.amc.state import FEATURES
-from pocketcnn.compression.prune_report import total_madds
-from pocketcnn.compression.resource import MADDS
-from pocketcnn.compression.short_tuning import HeldOut
-from pocketcnn.compression.space import PruningSpace
+from pocketcnn.compression.pruning.amc import AmcResult, AmcSettings, UntrainedAccuracy, amc, follow
+from pocketcnn.compression.pruning.amc.agent import Agent, AgentSettings, ReplayBuffer, Transition, truncated_normal
+from pocketcnn.compression.pruning.amc.state import FEATURES
+from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.compression.pruning.resource import MADDS
+from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages
+from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.models import create
@@ -28,7 +28,7 @@ def space() -> PruningSpace:
     return small_space(small_network().graph)
 
 
-def search(space: PruningSpace, settings: AmcSettings, **options: object) -> Found:
+def search(space: PruningSpace, settings: AmcSettings, **options: object) -> AmcResult:
     bound = 0.5 * space.use(space.none)
     return amc(space, lambda counts: made_up_accuracy(space, counts), bound, settings, **options)  # type: ignore[arg-type]
 
@@ -98,7 +98,7 @@ def test_the_critic_learns_the_reward_less_the_baseline() -> None:
 
 
 def test_the_memory_forgets_the_oldest() -> None:
-    memory = Memory(4)
+    memory = ReplayBuffer(4)
     state = np.zeros(len(FEATURES), np.float32)
     for number in range(6):
         memory.add([Transition(state, 0.5, state, True)], float(number))
@@ -127,7 +127,7 @@ def test_on_real_images_a_repaired_network_is_judged_without_training() -> None:
     network, data, held_out = small_network(), digits(0, 960), digits(960, 1200)
     train(network, data, held_out, SHORT.with_(epochs=4, learning_rate=5e-3))
     space = small_space(network.graph)
-    images, judged = data.tensors[0][:128], HeldOut.of(held_out, 240)
+    images, judged = data.tensors[0][:128], HeldOutImages.of(held_out, 240)
     counts = tuple(space.nearest(group, 0.25 * space.units(group)) for group in range(len(space.most)))
     raw = judged.accuracy(GraphNetwork(space.cut(counts)))
     statistics = UntrainedAccuracy(space, judged, images)(counts)
@@ -139,7 +139,7 @@ def test_on_real_images_a_repaired_network_is_judged_without_training() -> None:
 
 def test_the_published_policy_of_mobilenet_v1_costs_what_its_channels_cost() -> None:
     """The list of mit-han-lab/amc-models, applied to MobileNetV1 by removal: 293.9 M multiply-adds, 51.7 % of the whole."""
-    from pocketcnn.compression.outline import Outline
+    from pocketcnn.compression.pruning.meta_graph import MetaGraph
     from pocketcnn.graph import capture
 
     kept = (24, 48, 96, 80, 192, 200, 328, 352, 368, 360, 328, 400, 736, 752)
@@ -149,5 +149,5 @@ def test_the_published_policy_of_mobilenet_v1_costs_what_its_channels_cost() -> 
     assert len(space.movable) == len(kept)
     counts = tuple(space.units(group) - width for group, width in zip(space.movable, kept, strict=True))
     assert all(lost in space.choices[group] for group, lost in zip(space.movable, counts, strict=True))
-    assert space.use(space.none) == total_madds(Outline.of(graph).graph) == 568_740_352
+    assert space.use(space.none) == total_madds(MetaGraph.of(graph).graph) == 568_740_352
     assert space.use(counts) == total_madds(space.cut(counts)) == 293_870_000

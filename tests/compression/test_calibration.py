@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pocketcnn.compression.quantization import QuantizeSettings, quantize
-from pocketcnn.compression.quantization.calibrate import METHODS, Observed, affine_format, entropy, input_format
+from pocketcnn.compression.quantization.calibrate import METHODS, ObservedRange, affine_format, entropy, input_format
 from pocketcnn.compression.quantization.entropy import entropy_range
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, capture
@@ -17,8 +17,8 @@ from tests.support.quantized import noise, settled
 FINITE = st.floats(-1e4, 1e4, width=32)
 
 
-def seen(sample: torch.Tensor) -> Observed:
-    found = Observed()
+def seen(sample: torch.Tensor) -> ObservedRange:
+    found = ObservedRange()
     found.see(sample)
     return found
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pocketcnn.compression.coupling import Coupling, couple, mask
-from pocketcnn.compression.importance import CRITERIA, Evidence, criterion
+from pocketcnn.compression.pruning.coupling import Coupling, couple, mask
+from pocketcnn.compression.pruning.importance import CRITERIA, CriterionData, criterion
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 from tests.support.random_graphs import Sketch, random_graph
@@ -35,7 +35,7 @@ def coupling(graph: Graph) -> Coupling:
 def test_every_removable_class_has_a_score_and_scoring_is_repeatable(
     name: str, graph: Graph, coupling: Coupling
 ) -> None:
-    evidence = Evidence(batches=batches(graph))
+    evidence = CriterionData(batches=batches(graph))
     scores = criterion(name)(graph, coupling, evidence)
     assert set(coupling.removable().tolist()) <= scores.keys()
     assert not any(np.isnan(list(scores.values())))
@@ -56,7 +56,7 @@ def two_layers(normalized: bool = True) -> tuple[Graph, str, str]:
     return graph, first, second
 
 
-def least(graph: Graph, layer: str, name: str, evidence: Evidence) -> int:
+def least(graph: Graph, layer: str, name: str, evidence: CriterionData) -> int:
     """The output channel of `layer` with the lowest score."""
     coupling = couple(graph)
     scores = criterion(name)(graph, coupling, evidence)
@@ -67,22 +67,22 @@ class TestMagnitude:
     def test_channels_that_are_hardly_read_come_first(self) -> None:
         graph, first, second = two_layers()
         graph.tensors[graph[second].tensors["weight"]][:, 2] *= 1e-3
-        assert least(graph, first, "magnitude", Evidence()) == 2
+        assert least(graph, first, "magnitude", CriterionData()) == 2
 
     def test_normalized_channels_are_as_large_as_their_gamma(self) -> None:
         graph, first, _ = two_layers()
         coupling = couple(graph)
-        before = criterion("magnitude")(graph, coupling, Evidence())
+        before = criterion("magnitude")(graph, coupling, CriterionData())
         graph.tensors[graph[first].tensors["weight"]][2] *= 1e-3
-        assert criterion("magnitude")(graph, coupling, Evidence()) == before
+        assert criterion("magnitude")(graph, coupling, CriterionData()) == before
         (norm,) = graph.users(first)
         graph.tensors[norm.tensors["weight"]][3] = 1e-3
-        assert least(graph, first, "magnitude", Evidence()) == 3
+        assert least(graph, first, "magnitude", CriterionData()) == 3
 
     def test_others_are_as_large_as_their_filter(self) -> None:
         graph, first, _ = two_layers(normalized=False)
         graph.tensors[graph[first].tensors["weight"]][4] *= 1e-3
-        assert least(graph, first, "magnitude", Evidence()) == 4
+        assert least(graph, first, "magnitude", CriterionData()) == 4
 
 
 class TestEnergy:
@@ -91,7 +91,7 @@ class TestEnergy:
         graph, first, second = two_layers()
         ((images, labels),) = batches(graph, 1)
         coupling = couple(graph)
-        scores = criterion("energy")(graph, coupling, Evidence(batches=[(images, labels)]))
+        scores = criterion("energy")(graph, coupling, CriterionData(batches=[(images, labels)]))
         classes = coupling.values[first].classes.tolist()
         whole = outputs(graph.rebuilt(output=second), images)
         errors = []
@@ -103,20 +103,20 @@ class TestEnergy:
 
     def test_it_needs_images(self, graph: Graph, coupling: Coupling) -> None:
         with pytest.raises(UsageError, match="'energy' needs batches"):
-            criterion("energy")(graph, coupling, Evidence())
+            criterion("energy")(graph, coupling, CriterionData())
 
 
 class TestTaylor:
     def test_it_needs_images(self, graph: Graph, coupling: Coupling) -> None:
         with pytest.raises(UsageError, match="'taylor' needs batches"):
-            criterion("taylor")(graph, coupling, Evidence())
+            criterion("taylor")(graph, coupling, CriterionData())
 
     def test_it_is_the_derivative_of_the_loss_along_the_removal(self) -> None:
         """What the loss changes by when a small part of a class is masked, in units of the layer's mean."""
         graph, first, second = two_layers()
         ((images, labels),) = batches(graph, 1)
         coupling = couple(graph)
-        scores = criterion("taylor")(graph, coupling, Evidence(batches=[(images, labels)]))
+        scores = criterion("taylor")(graph, coupling, CriterionData(batches=[(images, labels)]))
         whole = F.cross_entropy(outputs(graph, images), labels).item()
         part = 1e-5
         for layer in (first, second):
@@ -132,7 +132,7 @@ class TestTaylor:
 
 class TestBatchNormScale:
     def test_it_is_the_mean_scale_and_spares_channels_without_one(self, graph: Graph, coupling: Coupling) -> None:
-        scores = criterion("bn_scale")(graph, coupling, Evidence())
+        scores = criterion("bn_scale")(graph, coupling, CriterionData())
         scaled = {item for node in graph.nodes if node.op == "batch_norm" and "weight" in node.tensors
                   for item in coupling.vectors[node.tensors["weight"]].tolist()}  # fmt: skip
         for item in coupling.removable().tolist():
@@ -147,7 +147,7 @@ class TestBatchNormScale:
 
 
 def test_random_depends_on_the_seed_alone(graph: Graph, coupling: Coupling) -> None:
-    scores = [criterion("random")(graph, coupling, Evidence(seed=seed)) for seed in (1, 1, 2)]
+    scores = [criterion("random")(graph, coupling, CriterionData(seed=seed)) for seed in (1, 1, 2)]
     assert scores[0] == scores[1] != scores[2]
 
 
@@ -156,7 +156,7 @@ class TestGeometricMedian:
         """He et al., equation 6, written out."""
         graph, first, _ = two_layers()
         coupling = couple(graph)
-        scores = criterion("fpgm")(graph, coupling, Evidence())
+        scores = criterion("fpgm")(graph, coupling, CriterionData())
         filters = graph.tensors[graph[first].tensors["weight"]].flatten(1)
         sums = torch.stack([(filters - one).square().sum(1).sqrt().sum() for one in filters])
         found = [scores[item] for item in coupling.values[first].classes.tolist()]
@@ -166,4 +166,4 @@ class TestGeometricMedian:
         graph, first, _ = two_layers()
         weight = graph.tensors[graph[first].tensors["weight"]]
         weight[3] = weight.mean(0)
-        assert least(graph, first, "fpgm", Evidence()) == 3
+        assert least(graph, first, "fpgm", CriterionData()) == 3

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pocketcnn.compression.quantization import quantize
+from pocketcnn.formats.onnx.qdq import is_absorbed
 from pocketcnn.graph import Graph, GraphNetwork, Node, capture
 from pocketcnn.graph.integer import IntegerNetwork
 from pocketcnn.graph.integer.arithmetic import dequantized
-from pocketcnn.graph.onnx_qdq import is_absorbed
 from pocketcnn.models import create, list_models, network_options
 from pocketcnn.models.registry import registration
-from pocketcnn.runtimes.inner_values import all_values
+from pocketcnn.runtimes.intermediate_values import intermediate_values
 from tests.support.random_graphs import BLOCKS, random_graph
 from tests.support.trained_zoo import FORMS, trained
 
@@ -102,7 +102,7 @@ def beside_onnxruntime(graph: Graph, images: Tensor) -> Layers:
         for node in graph.nodes
         if node.op not in ("input", "constant") and not is_absorbed(graph, node)
     ]  # fmt: skip
-    _, values = all_values(graph, shown, images, "onnxruntime")
+    _, values = intermediate_values(graph, shown, images, "onnxruntime")
     off: list[Tensor] = []
 
     def compare(node: Node, computed: Tensor) -> Tensor | None:

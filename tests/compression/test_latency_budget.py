@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from test_netadapt import Widths
 
-from pocketcnn.compression.amc import AmcSettings, amc
-from pocketcnn.compression.amc.agent import AgentSettings
-from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
-from pocketcnn.compression.resource import MADDS, Resource, latency_on
-from pocketcnn.compression.space import PruningSpace
+from pocketcnn.compression.pruning.amc import AmcSettings, amc
+from pocketcnn.compression.pruning.amc.agent import AgentSettings
+from pocketcnn.compression.pruning.netadapt import NetAdaptSettings, netadapt
+from pocketcnn.compression.pruning.resource import MADDS, Resource, latency_on
+from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.targets import load_target
-from pocketcnn.targets.latency import LatencyTable, Point, default_path
+from pocketcnn.targets.latency import BlockLatency, LatencyTable, default_path
 from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
-from pocketcnn.targets.latency.predictor import circumstances
+from pocketcnn.targets.latency.predictor import current_conditions
 from pocketcnn.targets.latency.sampling import plan
 from tests.support.automatic import CHANNELS, small_network
 
@@ -36,8 +36,8 @@ def latency(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Resource:
     for text in islice(plan(0), 60):
         kernels = [group.kernel for group in split(build(text))]
         seconds = 1e-6 + sum(kernel.madds * (1e-9 if kernel.kind == "conv" else 1e-12) for kernel in kernels)
-        points.append(Point(text, "float32", seconds, seconds, seconds, 9, 1e-3))
-    table = LatencyTable(TARGET, circumstances(load_target(TARGET)), points=tuple(points))
+        points.append(BlockLatency(text, "float32", seconds, seconds, seconds, 9, 1e-3))
+    table = LatencyTable(TARGET, current_conditions(load_target(TARGET)), points=tuple(points))
     table.save(default_path(TARGET))
     return latency_on(TARGET)
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pocketcnn.compression.places import draw_places, patches, values_at
 from pocketcnn.compression.quantization import AdaRoundSettings, QuantizeSettings, quantize
 from pocketcnn.compression.quantization.layers_in_turn import layers_of
+from pocketcnn.compression.sampled_positions import patches, sample_positions, values_at
 from pocketcnn.graph import Graph, GraphNetwork, Node, capture, for_inference
 from tests.support.quantized import answers, decibels, noise, random_network, settled
 from tests.support.seeds import lower_bound
@@ -131,7 +131,7 @@ def test_patches_times_weights_are_the_convolution(groups, kernel, stride, paddi
     made = F.conv2d(x, weight, None, stride, padding, dilation, groups)
     attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     layer = Node("conv", "conv2d", ("input",), tuple(made.shape[1:]), attrs, {"weight": "w"})
-    places = draw_places(layer.shape, 3, 50, random)
+    places = sample_positions(layer.shape, 3, 50, random)
     assert len(torch.unique(torch.stack([places.image, places.row, places.column]), dim=1).T) == len(places.image)
     read = patches(layer, x, tuple(weight.shape), places)
     found = torch.einsum("pgk,gnk->pgn", read, weight.reshape(groups, 8 // groups, -1)).reshape(len(read), 8)

@@ -11,7 +11,7 @@ from pocketcnn.compression.quantization import LearnedSteps, QuantizeSettings, q
 from pocketcnn.compression.quantization.learned_steps import store_in_steps
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.layers import inference_form
+from pocketcnn.layers import reparameterize
 from pocketcnn.training import Recipe, distil
 from tests.support.quantized import answers, decibels, noise, random_network, settled
 from tests.support.seeds import lower_bound
@@ -47,7 +47,7 @@ def test_before_training_it_is_the_quantized_network(name: str) -> None:
     images = noise(8, seed=3)
     exact = answers(quantized, images)
     assert decibels(exact, answers(learner, images)) > 25, "float sums round differently now and then"
-    frozen = learner.inference_form()
+    frozen = learner.reparameterize()
     assert frozen.numerics == quantized.numerics
     assert torch.allclose(answers(frozen, images), exact, atol=1e-5)
 
@@ -56,8 +56,8 @@ def test_values_that_were_only_moved_keep_the_step_of_their_source() -> None:
     learner = LearnedSteps(quantize(settled("shufflenet_v1"), noise(8)))
     with torch.no_grad():
         learner.activation_steps.mul_(1.25)
-    formats = learner.inference_form().numerics.activations
-    graph = learner.inference_form().graph
+    formats = learner.reparameterize().numerics.activations
+    graph = learner.reparameterize().graph
     moved = [node for node in graph.nodes if node.op == "channel_shuffle"]
     assert moved
     assert all(formats[node.name] == formats[node.inputs[0]] for node in moved)
@@ -93,7 +93,7 @@ def test_training_brings_coarse_networks_nearer_to_their_teachers() -> None:
         teacher, coarse, learner = trained(seed)
         images = noise(64, seed=200 + seed)
         exact = answers(teacher, images)
-        return decibels(exact, answers(inference_form(learner), images)) - decibels(exact, answers(coarse, images))
+        return decibels(exact, answers(reparameterize(learner), images)) - decibels(exact, answers(coarse, images))
 
     assert lower_bound([gain(seed) for seed in range(8)]) > 1
 
@@ -103,7 +103,7 @@ def test_steps_are_learned_and_kept_in_the_file(tmp_path: Path) -> None:
     begin = LearnedSteps(coarse)
     steps = [(each.activation_steps, *each.weight_steps) for each in (begin, learner)]
     assert not any(torch.equal(old, new) for old, new in zip(*steps, strict=True))
-    frozen, images = inference_form(learner), noise(16)
+    frozen, images = reparameterize(learner), noise(16)
     loaded = pc.load(pc.save(tmp_path / "learned.safetensors", frozen))
     assert torch.allclose(answers(loaded, images), answers(frozen, images), atol=1e-5)
     assert loaded.numerics == frozen.numerics
@@ -114,7 +114,7 @@ def test_a_step_stays_positive_whatever_the_optimizer_does() -> None:
     with torch.no_grad():
         for parameter in (learner.activation_steps, *learner.weight_steps):
             parameter.fill_(-1.0)
-    frozen = learner.inference_form()
+    frozen = learner.reparameterize()
     assert all(form.scale > 0 for form in frozen.numerics.activations.values())
     assert all(bool((frozen.graph.tensors[form.scale] > 0).all()) for form in frozen.numerics.weights.values())
     assert torch.isfinite(answers(frozen, noise(2))).all()

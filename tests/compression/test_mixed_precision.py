@@ -9,12 +9,7 @@ from hypothesis import strategies as st
 
 import pocketcnn as pc
 from pocketcnn.compression.quantization import QuantizeSettings, quantize
-from pocketcnn.compression.quantization.mixed_precision import (
-    Sensitivity,
-    choose_layers,
-    sensitivities,
-    weight_bytes,
-)
+from pocketcnn.compression.quantization.mixed_precision import Sensitivity, choose_layers, sensitivities, weight_bytes
 from pocketcnn.errors import UsageError
 from tests.support.quantized import answers, decibels, noise, settled
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pocketcnn.compression.netadapt import Adapted, NetAdaptSettings, netadapt
-from pocketcnn.compression.prune_report import total_madds
-from pocketcnn.compression.resource import MADDS
-from pocketcnn.compression.short_tuning import HeldOut, ShortTuner
+from pocketcnn.compression.pruning.netadapt import NetAdaptResult, NetAdaptSettings, netadapt
+from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.compression.pruning.resource import MADDS
+from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.training import Recipe, train
@@ -44,7 +44,7 @@ def network() -> GraphNetwork:
 
 def adapt(
     network: GraphNetwork, share: float, tuner: Widths, settings: NetAdaptSettings = SETTINGS, **options: object
-) -> Adapted:
+) -> NetAdaptResult:
     return netadapt(network, MADDS, share * total_madds(network.graph), tuner, settings, **options)  # type: ignore[arg-type]
 
 
@@ -194,7 +194,7 @@ def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
 def test_on_real_images_short_trainings_recover_what_was_cut() -> None:
     network, data, held_out = small_network(), digits(0, 960), digits(960, 1200)
     train(network, data, held_out, SHORT.with_(epochs=6, learning_rate=1e-2))
-    tuner = ShortTuner(data, HeldOut.of(held_out, 200), SHORT.with_(learning_rate=4e-3), images=640)
+    tuner = ShortFineTuner(data, HeldOutImages.of(held_out, 200), SHORT.with_(learning_rate=4e-3), images=640)
     found = netadapt(network, MADDS, 0.6 * total_madds(network.graph), tuner, SETTINGS)
     assert found.met
     assert found.steps[-1].best.accuracy == pytest.approx(tuner.score(found.network).top1)
@@ -203,7 +203,7 @@ def test_on_real_images_short_trainings_recover_what_was_cut() -> None:
 
 def test_tuning_is_the_same_each_time_and_differs_from_step_to_step() -> None:
     data = digits(0, 300)
-    tuner = ShortTuner(data, HeldOut.of(digits(300, 400), 100), Recipe(**SHORT.model_dump()), images=64)
+    tuner = ShortFineTuner(data, HeldOutImages.of(digits(300, 400), 100), Recipe(**SHORT.model_dump()), images=64)
     networks = [small_network() for _ in range(3)]
     for network, step in zip(networks, (1, 1, 2), strict=True):
         tuner.tune(network, step)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketcnn.compression.coupling import couple, remove
-from pocketcnn.compression.outline import Outline
-from pocketcnn.compression.prune import PruneSettings, ordered
-from pocketcnn.compression.prune_report import total_madds
+from pocketcnn.compression.pruning.coupling import couple, remove
+from pocketcnn.compression.pruning.meta_graph import MetaGraph
+from pocketcnn.compression.pruning.prune import PruneSettings, ordered
+from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.cost import count
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.models import create
@@ -24,9 +24,9 @@ def some_classes(graph: Graph, seed: int) -> list[int]:
 
 def assert_costs_as(graph: Graph, classes: list[int]) -> None:
     narrowed = remove(graph, classes)
-    plain = Outline.of(graph).without(classes)
+    plain = MetaGraph.of(graph).without(classes)
     assert [node.shape for node in plain.nodes] == [node.shape for node in narrowed.nodes]
-    shown = Outline.of(graph, at_inference=True).without(classes)
+    shown = MetaGraph.of(graph, at_inference=True).without(classes)
     assert all(tensor.is_meta for tensor in shown.tensors.values() if tensor.is_floating_point())
     assert total_madds(shown) == total_madds(narrowed)
     mine, real = (for_inference(each) for each in (shown, narrowed))

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pocketcnn.compression.coupling import ChannelGroup, channel_groups, couple, mask
-from pocketcnn.compression.prune import PruneSettings, plan, prune, prune_with_report
-from pocketcnn.compression.prune_report import parameters, total_madds
-from pocketcnn.compression.schedule import schedule, step_of
+from pocketcnn.compression.pruning.coupling import ChannelGroup, channel_groups, couple, mask
+from pocketcnn.compression.pruning.prune import PruneSettings, plan, prune, prune_with_report
+from pocketcnn.compression.pruning.prune_report import parameters, total_madds
+from pocketcnn.compression.pruning.schedule import schedule, step_of
 from pocketcnn.errors import BudgetNotMet, UsageError
-from pocketcnn.graph.capture import capture
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.info import ModelInfo
 from pocketcnn.graph.model_file import load, save

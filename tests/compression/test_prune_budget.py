@@ -2,13 +2,13 @@
 
 import pytest
 
-from pocketcnn.compression.bounds import bounds_of
-from pocketcnn.compression.prune import PruneSettings, prune, prune_with_report
-from pocketcnn.compression.prune_report import parameters, total_madds
+from pocketcnn.compression.pruning.bounds import bounds_of
+from pocketcnn.compression.pruning.prune import PruneSettings, prune, prune_with_report
+from pocketcnn.compression.pruning.prune_report import parameters, total_madds
 from pocketcnn.cost import count
 from pocketcnn.errors import BudgetNotMet, UsageError
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, for_inference
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.targets import Budget, load_target
 from pocketcnn.targets.estimate import estimate
 from tests.support.random_graphs import random_graph

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pocketcnn.compression.quantization import quantize
-from pocketcnn.compression.quantization.calibrate import METHODS, Observed, affine_format
+from pocketcnn.compression.quantization.calibrate import METHODS, ObservedRange, affine_format
 from pocketcnn.compression.quantization.placement import Placement, placements
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, WeightFormat, capture, for_inference
@@ -53,7 +53,7 @@ def test_weights_are_within_half_a_step_of_their_integers(weights: list[float]) 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_keeps_most_of_a_normal_distribution(method: str) -> None:
-    seen = Observed()
+    seen = ObservedRange()
     sample = torch.randn(20000, generator=torch.Generator().manual_seed(0))
     seen.see(sample)
     error = fake_quantize_activation(sample, METHODS[method](seen, 8)) - sample
@@ -61,7 +61,7 @@ def test_each_method_keeps_most_of_a_normal_distribution(method: str) -> None:
 
 
 def test_mse_is_never_worse_than_minmax_and_better_with_an_outlier() -> None:
-    seen = Observed()
+    seen = ObservedRange()
     sample = torch.cat([torch.randn(5000, generator=torch.Generator().manual_seed(0)), torch.tensor([40.0])])
     seen.see(sample)
     errors = {
@@ -75,7 +75,7 @@ def test_mse_is_never_worse_than_minmax_and_better_with_an_outlier() -> None:
 def test_calibration_looks_at_every_column_of_a_map(side: int) -> None:
     maps = torch.randn(64, 32, side, side, generator=torch.Generator().manual_seed(0))
     maps[..., 0] = 0
-    seen = Observed()
+    seen = ObservedRange()
     seen.see(maps)
     assert abs(float(seen.sample().std() / maps.std()) - 1) < 0.05
     assert float(METHODS["mse"](seen, 8).scale) > 0.7 * float(METHODS["minmax"](seen, 8).scale)

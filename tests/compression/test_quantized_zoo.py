@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pocketcnn.compression.quantization import quantize
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph.network import predictions
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.models import list_models
 from pocketcnn.runtimes import get_runtime
 from tests.support.trained_zoo import trained

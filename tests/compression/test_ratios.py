@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pocketcnn.compression.prune import PruneSettings, plan, prune, prune_with_report, sensitivity_of
-from pocketcnn.compression.prune_report import total_madds
+from pocketcnn.compression.pruning.prune import PruneSettings, plan, prune, prune_with_report, sensitivity_of
+from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork
 from tests.support.random_graphs import random_graph
@@ -21,7 +21,7 @@ def network() -> GraphNetwork:
 class TestUniform:
     def test_every_layer_loses_about_the_same_share(self) -> None:
         network = trained_network()
-        _, report = prune_with_report(network, macs=0.4, settings=PruneSettings(spread="uniform", **FREE))
+        _, report = prune_with_report(network, macs=0.4, settings=PruneSettings(allocation="uniform", **FREE))
         kept = [after / before for before, after in report.channels.values() if before > 10 and before != after]
         assert len(kept) > 5
         assert max(kept) - min(kept) < 0.12
@@ -33,15 +33,15 @@ class TestUniform:
         with torch.no_grad():
             network.get_parameter(norm.tensors["weight"]).mul_(100)
         kept = {}
-        for spread in ("global", "uniform"):
-            settings = PruneSettings(criterion="bn_scale", spread=spread, **FREE)
-            kept[spread] = prune(network, macs=0.6, settings=settings).graph[layer.name].shape[0]
+        for allocation in ("global", "uniform"):
+            settings = PruneSettings(criterion="bn_scale", allocation=allocation, **FREE)
+            kept[allocation] = prune(network, macs=0.6, settings=settings).graph[layer.name].shape[0]
         assert kept["global"] == 24
         assert kept["uniform"] < 20
 
     def test_an_unknown_spread(self) -> None:
-        with pytest.raises(UsageError, match="no spread 'even'"):
-            PruneSettings(spread="even")
+        with pytest.raises(UsageError, match="no allocation 'even'"):
+            PruneSettings(allocation="even")
 
 
 class TestGiven:

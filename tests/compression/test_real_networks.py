@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from pocketcnn.compression.coupling import couple, mask, remove
-from pocketcnn.graph.capture import capture
+from pocketcnn.compression.pruning.coupling import couple, mask, remove
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.models import create, list_models
 from pocketcnn.models.registry import CATALOG
 from pocketcnn.vision import require_torchvision

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove
-from pocketcnn.compression.places import draw_places_of_each, patches, values_at
-from pocketcnn.compression.prune import PruneSettings, plan
-from pocketcnn.compression.prune_report import total_madds
-from pocketcnn.compression.reconstruction import reconstruct
-from pocketcnn.compression.reconstruction.least_squares import Moments, fitted
+from pocketcnn.compression.pruning.coupling import Coupling, channel_groups, couple, remove
+from pocketcnn.compression.pruning.prune import PruneSettings, plan
+from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.compression.pruning.reconstruction import reconstruct
+from pocketcnn.compression.pruning.reconstruction.least_squares import Moments, fitted
+from pocketcnn.compression.sampled_positions import patches, sample_positions_per_image, values_at
 from pocketcnn.graph import Graph, GraphNetwork, Node
 from pocketcnn.training import recalibrate
 from tests.support.random_graphs import Sketch, random_graph
@@ -109,7 +109,7 @@ def test_patches_are_what_a_convolution_reads() -> None:
     value = torch.randn(3, 4, 8, 5, generator=draw)
     weight = torch.randn(5, 4, 3, 3, generator=draw)
     answer = torch.nn.functional.conv2d(value, weight, None, (2, 1), (1, 2), (1, 2))
-    places = draw_places_of_each(answer.shape[1:], 3, 6, draw)
+    places = sample_positions_per_image(answer.shape[1:], 3, 6, draw)
     read = patches(node, value, tuple(weight.shape), places).reshape(3, 6, 4, 9)
     found = torch.einsum("npck,rck->npr", read, weight.flatten(2))
     assert torch.allclose(found, values_at(answer, places).reshape(3, 6, 5), atol=1e-5)

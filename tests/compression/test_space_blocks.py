@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from pocketcnn.compression.coupling import couple
+from pocketcnn.compression.pruning.coupling import couple
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.cost import count
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.graph.integer.interpreter import IntegerNetwork
-from pocketcnn.graph.onnx_writer import to_onnx
+from pocketcnn.nas.spaces.operations import OPERATIONS, SHUFFLES, Layer, layer
 from pocketcnn.runtimes import get_runtime
-from pocketcnn.search.spaces.operations import OPERATIONS, SHUFFLES, Layer, layer
 from tests.support.removal import images_for, outputs, randomise, removal_error, some_classes
 
 CHANNELS = 8

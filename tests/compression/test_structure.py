@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pocketcnn.compression.kernel_shrink import shrink_kernels
-from pocketcnn.compression.prune_report import total_madds
+from pocketcnn.compression.pruning.kernel_shrink import shrink_kernels
+from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.resolution import at_resolution
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture

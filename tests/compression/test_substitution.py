@@ -8,7 +8,7 @@ import torch
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.compression.substitution import substitute
 from pocketcnn.compression.substitution.kernels import composition, crop, factor_pair
-from pocketcnn.compression.substitution.table import STAND_INS
+from pocketcnn.compression.substitution.table import REPLACEMENTS
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import OPS, Graph, GraphNetwork, Node, capture
 from pocketcnn.models import create
@@ -107,8 +107,8 @@ def test_what_has_no_stand_in_is_left_and_said():
 
 
 def test_every_stand_in_is_made_of_operations():
-    assert set(STAND_INS) <= set(OPS)
-    assert {op for chains in STAND_INS.values() for each in chains for op, _ in each} <= set(OPS)
+    assert set(REPLACEMENTS) <= set(OPS)
+    assert {op for chains in REPLACEMENTS.values() for each in chains for op, _ in each} <= set(OPS)
 
 
 def gated(op_after: str = "") -> GraphNetwork:

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pocketcnn.compression.coding import CodeSettings, code, deep_compress
-from pocketcnn.compression.coding.code import coded_weights, shared_weights
+from pocketcnn.compression.coding import ClusterSettings, cluster_weights, deep_compress
+from pocketcnn.compression.coding.clustered_network import ClusteredNetwork
+from pocketcnn.compression.coding.clustering import coded_weights, shared_weights
+from pocketcnn.compression.coding.codebook import kmeans_codebook
 from pocketcnn.compression.coding.precision import rounded
-from pocketcnn.compression.coding.shared_network import SharedNetwork
-from pocketcnn.compression.coding.sharing import share
-from pocketcnn.compression.sparsity import weight_names, zero_share
+from pocketcnn.compression.pruning.sparsity import weight_names, zero_share
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, for_inference
 from tests.support.small_networks import float_network, images, quantized_network
@@ -34,7 +34,7 @@ def weights_of(count: int, seed: int = 0) -> Tensor:
 @given(values=st.lists(floats, min_size=1, max_size=60), bits=st.integers(1, 5))
 def test_weights_take_the_nearest_value_and_values_are_means(values: list[float], bits: int) -> None:
     weights = torch.tensor(values)
-    shared = share(weights, bits)
+    shared = kmeans_codebook(weights, bits)
     assert len(shared.codebook) <= 2**bits
     assert torch.equal(shared.codebook, shared.codebook.unique())
     taken = torch.bincount(shared.indices, minlength=len(shared.codebook))
@@ -55,7 +55,7 @@ def test_it_is_lloyds_algorithm_from_linear_values() -> None:
         centres = torch.stack(
             [weights[nearest == k].mean() if bool((nearest == k).any()) else centres[k] for k in range(16)]
         )
-    found = share(weights, 4)
+    found = kmeans_codebook(weights, 4)
     used = centres[torch.bincount(nearest, minlength=16) > 0]
     torch.testing.assert_close(found.codebook, used)
 
@@ -67,14 +67,14 @@ def test_the_squared_error_is_close_to_the_best_there_is() -> None:
         sum(float(((part - part.mean()) ** 2).sum()) for part in torch.tensor_split(weights, list(borders)))
         for borders in itertools.combinations(range(1, 24), 3)
     )
-    found = float(((share(weights, 2).values - weights) ** 2).sum())
+    found = float(((kmeans_codebook(weights, 2).values - weights) ** 2).sum())
     assert best <= found < 1.5 * best
 
 
 def test_few_distinct_weights_are_kept_as_they_are() -> None:
     weights = torch.tensor([[0.1, -0.0, 0.3], [0.3, 1e-30, -7.0]])
-    assert torch.equal(share(weights, 3).values, weights)
-    assert share(torch.zeros(0), 4).values.shape == (0,)
+    assert torch.equal(kmeans_codebook(weights, 3).values, weights)
+    assert kmeans_codebook(torch.zeros(0), 4).values.shape == (0,)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -82,9 +82,9 @@ def test_few_distinct_weights_are_kept_as_they_are() -> None:
 def test_a_few_weights_far_from_the_others_do_not_cost_the_values_of_the_layer(bits: int, seed: int) -> None:
     """As in a depthwise layer whose batch normalization was folded: most linear values would have no weight near them."""
     near, far = weights_of(300, seed), 40 * weights_of(3, seed + 100)
-    shared = share(torch.cat([near, far]), bits)
+    shared = kmeans_codebook(torch.cat([near, far]), bits)
     assert len(shared.codebook) == 2**bits
-    alone = share(near, bits)
+    alone = kmeans_codebook(near, bits)
     error, least = ((shared.values[:300] - near) ** 2).sum(), ((alone.values - near) ** 2).sum()
     assert error < (4 if bits > 2 else 30) * least  # the three take values of their own
 
@@ -118,8 +118,8 @@ def test_half_precision_is_eleven_digits() -> None:
 def test_a_coded_network_is_sparse_and_shared_and_all_else_is_rounded() -> None:
     network = float_network()
     kept = "classifier.1.weight"
-    settings = CodeSettings(density=0.4, bits=4, bits_of={"stem.0.weight": 2}, keep=frozenset({kept}))
-    found = code(network, settings).graph
+    settings = ClusterSettings(density=0.4, bits=4, bits_of={"stem.0.weight": 2}, keep=frozenset({kept}))
+    found = cluster_weights(network, settings).graph
     plain = for_inference(network.graph)
     for name in weight_names(found):
         if name == kept:
@@ -130,28 +130,28 @@ def test_a_coded_network_is_sparse_and_shared_and_all_else_is_rounded() -> None:
     for name in found.tensors.keys() - set(weight_names(found)):
         assert torch.equal(found.tensors[name], plain.tensors[name].half().float())
     assert 0.5 < zero_share(found) < 0.6  # the kept weight counts among those that were ranked
-    assert zero_share(code(network, CodeSettings(density=None, bits=None, digits=24)).graph) == 0
-    unchanged = code(network, CodeSettings(bits=None, digits=24)).graph
+    assert zero_share(cluster_weights(network, ClusterSettings(density=None, bits=None, digits=24)).graph) == 0
+    unchanged = cluster_weights(network, ClusterSettings(bits=None, digits=24)).graph
     assert all(torch.equal(tensor, plain.tensors[name]) for name, tensor in unchanged.tensors.items())
 
 
 def test_what_cannot_be_coded_is_refused() -> None:
     with pytest.raises(UsageError, match=r"integers are coded as they are"):
-        code(quantized_network())
+        cluster_weights(quantized_network())
     with pytest.raises(UsageError, match="has no weight 'stem' of a convolution"):
-        code(float_network(), CodeSettings(keep=frozenset({"stem"})))
+        cluster_weights(float_network(), ClusterSettings(keep=frozenset({"stem"})))
     with pytest.raises(UsageError, match="density = 0"):
-        CodeSettings.checked(density=0)
+        ClusterSettings.checked(density=0)
 
 
 def test_the_gradient_of_a_shared_value_is_the_sum_over_its_weights() -> None:
     network = GraphNetwork(for_inference(float_network().graph))
-    settings = CodeSettings(bits=3)
+    settings = ClusterSettings(bits=3)
     shared = shared_weights(coded_weights(network.graph, settings), settings)
-    tuned = SharedNetwork(network, shared).eval()
+    tuned = ClusteredNetwork(network, shared).eval()
     F.cross_entropy(tuned(images()), torch.arange(4)).backward()
 
-    plain = tuned.inference_form().train()
+    plain = tuned.reparameterize().train()
     F.cross_entropy(plain.eval()(images()), torch.arange(4)).backward()
     for number, (name, part) in enumerate(shared.items()):
         gradient = plain.get_parameter(name).grad
@@ -179,7 +179,7 @@ def test_deep_compression_trains_within_the_zeros_and_within_the_shared_values()
             optimizer.step()
             losses.setdefault(stage, []).append(float(loss.detach()))
 
-    settings = CodeSettings(density=0.5, bits=4)
+    settings = ClusterSettings(density=0.5, bits=4)
     found = deep_compress(network, settings, retrain)
     assert stages == ["sparse", "shared"]
     assert all(course[-1] < course[0] for course in losses.values())
@@ -188,6 +188,6 @@ def test_deep_compression_trains_within_the_zeros_and_within_the_shared_values()
     for name in weight_names(found.graph):
         values = found.graph.tensors[name]
         assert len(values[values != 0].unique()) <= 16
-    untrained = code(network, settings)
+    untrained = cluster_weights(network, settings)
     both = [float(F.cross_entropy(each.eval()(inputs), labels).detach()) for each in (found, untrained)]
     assert both[0] < 0.9 * both[1]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketcnn.compression.coupling import channel_groups, couple
-from pocketcnn.compression.outline import Outline
-from pocketcnn.compression.prune import PruneSettings, plan
-from pocketcnn.compression.widths import corners, efficient_widths, latency_curve
+from pocketcnn.compression.pruning.coupling import channel_groups, couple
+from pocketcnn.compression.pruning.meta_graph import MetaGraph
+from pocketcnn.compression.pruning.prune import PruneSettings, plan
+from pocketcnn.compression.pruning.widths import corners, efficient_widths, latency_curve
 from pocketcnn.graph import Graph
 from tests.support.small_digits import trained_network
 
@@ -82,7 +82,7 @@ def test_the_curve_is_asked_for_few_widths_of_a_wide_group() -> None:
     graph = trained_network().graph
     coupling = couple(graph)
     group = max(channel_groups(coupling), key=lambda group: len(group.units))
-    curve = latency_curve(Outline.of(graph, coupling, at_inference=True), group, tiled_seconds)
+    curve = latency_curve(MetaGraph.of(graph, coupling, at_inference=True), group, tiled_seconds)
     assert max(curve) == len(group.units)
     assert len(curve) <= 25
-    assert len(efficient_widths(Outline.of(graph, coupling, at_inference=True), [group], tiled_seconds)) == 1
+    assert len(efficient_widths(MetaGraph.of(graph, coupling, at_inference=True), [group], tiled_seconds)) == 1

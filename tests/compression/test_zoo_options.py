@@ -7,10 +7,10 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from pocketcnn.compression.coupling import couple
+from pocketcnn.compression.pruning.coupling import couple
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture
-from pocketcnn.graph.onnx_writer import to_onnx
-from pocketcnn.layers import inference_form, set_progress
+from pocketcnn.layers import reparameterize, set_progress
 from pocketcnn.models import create, list_models, network_options, training_options
 from pocketcnn.models.registry import CATALOG, registration
 from pocketcnn.runtimes import get_runtime
@@ -87,7 +87,7 @@ def test_it_is_captured_written_and_pruned(name: str, options: dict[str, Any], s
     torch.manual_seed(0)
     module = randomise(create(name, classes=10, in_channels=shape[0], **options))
     set_progress(module, 0.5)
-    module = inference_form(module)
+    module = reparameterize(module)
     graph = capture(module, (1, *shape))
     images = images_for(graph)
     expected = module(images)

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import pocketcnn as pc
 from pocketcnn.cost import Cost, count
 from pocketcnn.errors import UsageError
-from pocketcnn.graph.capture import capture
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat, Numerics, WeightFormat

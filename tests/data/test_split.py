@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketcnn.data.complete import complete_splits
+from pocketcnn.data.missing_splits import complete_splits
 from pocketcnn.data.split import Item, drop_repeats, repeats, share_out, stratified_split
 from pocketcnn.errors import UsageError
 

@@ -12,7 +12,7 @@ from pocketcnn.graph.ops import OPS
 from tests.support.executorch import run
 from tests.support.ncnn import simulated
 from tests.support.onnx import one_operation, with_formats
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 
 NAMES = sorted(set(OPS) - {"input"})
 few = settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -23,7 +23,7 @@ few = settings(max_examples=4, deadline=None, database=None, suppress_health_che
 @given(data=st.data())
 @few
 def test_float(name: str, data: st.DataObject) -> None:
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     assume(case.inferred())
     graph = one_operation(case)
     x = torch.randn(2, *graph.input_shape, generator=torch.Generator().manual_seed(3))
@@ -38,7 +38,7 @@ def test_float(name: str, data: st.DataObject) -> None:
 @given(data=st.data())
 @few
 def test_integers_agree_within_one_step(name: str, data: st.DataObject) -> None:
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     assume(case.inferred())
     graph = for_inference(one_operation(case))
     x = torch.randn(2, *graph.input_shape, generator=torch.Generator().manual_seed(3))

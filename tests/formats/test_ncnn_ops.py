@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats.ncnn import to_layers
-from pocketcnn.formats.ncnn.writer import FORMS
+from pocketcnn.formats.ncnn.writer import EMITTERS
 from pocketcnn.graph import Graph, Node, capture
 from pocketcnn.graph.ops import OPS
 from tests.support.ncnn import run, simulated, with_symmetric_formats
 from tests.support.onnx import one_operation
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 
 NAMES = sorted(set(OPS) - {"input"})
 """From the table itself: an operation without a form fails here."""
@@ -24,14 +24,14 @@ def images(shape: tuple[int, ...], count: int = 2) -> Tensor:
 
 
 def test_every_operation_has_a_form() -> None:
-    assert set(FORMS) == set(NAMES)
+    assert set(EMITTERS) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
 @settings(max_examples=10, deadline=None)
 def test_float(name: str, data: st.DataObject) -> None:
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     assume(case.inferred())
     assume(case.attrs.get("dilation", (1, 1)) == (1, 1) or name != "max_pool")
     graph = one_operation(case)

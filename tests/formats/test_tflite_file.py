@@ -13,13 +13,13 @@ from ai_edge_litert import schema_py_generated as schema
 from torch import nn
 
 from pocketcnn.errors import MissingExtra
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.formats.tflite import to_tflite, write_tflite
 from pocketcnn.formats.tflite.schema import schema as schema_module
 from pocketcnn.formats.tflite.values import Quantization, Value
 from pocketcnn.formats.tflite.versions import operator_version
 from pocketcnn.formats.tflite.windows import windows
 from pocketcnn.graph import Graph, Node, capture
-from pocketcnn.graph.onnx_writer import to_onnx
 from tests.support.onnx import with_formats
 from tests.support.small_networks import SHAPE, float_network, images
 from tests.support.tflite import interpreter, model, operators, run, simulated

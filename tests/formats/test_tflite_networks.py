@@ -6,9 +6,9 @@ from torch import nn
 
 import pocketcnn.models as zoo
 from pocketcnn.compression.quantization import quantize
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.formats.tflite import to_tflite
 from pocketcnn.graph import GraphNetwork, capture, for_inference
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.vision import require_torchvision
 from tests.support.small_networks import images, randomised
 from tests.support.tflite import run, simulated

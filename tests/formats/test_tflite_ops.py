@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats.tflite import to_tflite
-from pocketcnn.formats.tflite.forms import FORMS
+from pocketcnn.formats.tflite.emitters import EMITTERS
 from pocketcnn.graph import OPS, Graph, GraphError, Node
 from tests.support.onnx import one_operation
 from tests.support.op_cases import CASES
@@ -15,10 +15,10 @@ from tests.support.tflite import operators, partitions, run, simulated
 
 
 def test_every_operation_has_a_form() -> None:
-    assert set(FORMS) == set(OPS) - {"input"}
+    assert set(EMITTERS) == set(OPS) - {"input"}
 
 
-@pytest.mark.parametrize("op", sorted(FORMS))
+@pytest.mark.parametrize("op", sorted(EMITTERS))
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_an_operation_computes_the_same(op: str, data: st.DataObject) -> None:
@@ -87,8 +87,8 @@ def test_what_else_reads_a_flattened_map_sees_it_as_pytorch_does() -> None:
 
 
 def test_an_operation_without_a_form_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = {name: form for name, form in FORMS.items() if name != "tanh"}
-    monkeypatch.setattr("pocketcnn.formats.tflite.writer.FORMS", left)
+    left = {name: form for name, form in EMITTERS.items() if name != "tanh"}
+    monkeypatch.setattr("pocketcnn.formats.tflite.writer.EMITTERS", left)
     nodes = (Node("input", "input", (), (3, 4, 4)), Node("head.act", "tanh", ("input",), ()))
     with pytest.raises(PocketcnnError, match=r"'head\.act' \(tanh\)"):
         to_tflite(Graph(nodes, "head.act", {}).rebuilt())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketcnn.graph.capture import capture
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.info import ModelInfo, Stage
 from pocketcnn.graph.model_file import save

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pocketcnn.graph.capture import capture
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.vision import require_torchvision
 from tests.support.small_networks import images, randomised

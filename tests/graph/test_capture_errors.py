@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.graph.capture import CaptureError, capture
+from pocketcnn.graph.capture.capture import CaptureError, capture
 from pocketcnn.graph.network import GraphNetwork
 from tests.support.small_networks import images
 
 HERE = Path(__file__).name
 
 
-class Unusual(nn.Module):
+class Untraceable(nn.Module):
     """A layer that uses an operation which the graph does not have."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,15 +61,15 @@ def line_of(text: str) -> int:
 
 
 def test_an_operation_outside_the_set_is_named_with_its_module_and_line() -> None:
-    message = refusal(nn.Sequential(nn.ReLU(), Block(Unusual())))
+    message = refusal(nn.Sequential(nn.ReLU(), Block(Untraceable())))
     assert "erf" in message
-    assert "module '1.layer' (Unusual)" in message
+    assert "module '1.layer' (Untraceable)" in message
     assert f"{HERE}:{line_of('return torch.special.erf(x)')} `return torch.special.erf(x)" in message
     assert "pocketcnn.graph.ops" in message  # where it could be added
 
 
 def test_an_operation_of_the_network_itself() -> None:
-    assert "the network itself (Unusual)" in refusal(Unusual())
+    assert "the network itself (Untraceable)" in refusal(Untraceable())
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_an_example_that_is_no_batch_of_images(shape: tuple[int, ...]) -> None:
 
 
 def test_a_refused_module_keeps_its_mode() -> None:
-    module = nn.Sequential(nn.BatchNorm2d(3), Unusual()).train()
+    module = nn.Sequential(nn.BatchNorm2d(3), Untraceable()).train()
     refusal(module)
     assert all(child.training for child in module.modules())
 

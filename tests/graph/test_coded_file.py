@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pocketcnn.compression.coding import CodeSettings, code
+from pocketcnn.compression.coding import ClusterSettings, cluster_weights
 from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
 from pocketcnn.graph import GraphNetwork, ModelInfo, Stage, capture
 from pocketcnn.graph.coded import Coding, entropy, has_library, pack_network
@@ -39,7 +39,7 @@ def large_network() -> GraphNetwork:
     """With enough weights for the range coder to pay, pruned and shared."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 96, 3), nn.Flatten(), nn.Linear(96 * 4 * 4, 5))
-    return code(GraphNetwork(capture(module.eval(), (1, 3, 8, 8))), CodeSettings(density=0.4, bits=5))
+    return cluster_weights(GraphNetwork(capture(module.eval(), (1, 3, 8, 8))), ClusterSettings(density=0.4, bits=5))
 
 
 @pytest.mark.parametrize("coding", CODINGS)

@@ -9,8 +9,8 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from pocketcnn.graph.coded import CodedError, Coding, has_library, pack_network, unpack_network
+from pocketcnn.graph.coded.encodings import DTYPES, entropy, restored, smallest, words_of
 from pocketcnn.graph.coded.entropy import Decoder, Encoder
-from pocketcnn.graph.coded.forms import DTYPES, entropy, restored, smallest, words_of
 from pocketcnn.graph.coded.frequencies import LARGEST, probabilities, stored_counts
 from pocketcnn.graph.coded.streams import SYMBOLS, TEXT, pack, unpack
 

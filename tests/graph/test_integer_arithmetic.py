@@ -12,9 +12,9 @@ from onnx.reference import ReferenceEvaluator
 
 from pocketcnn.graph import ActivationFormat
 from pocketcnn.graph.integer.arithmetic import dequantized, quantized, requantized, step_bounds
-from pocketcnn.graph.integer.tables import FUNCTIONS, table
+from pocketcnn.graph.integer.lookup_tables import FUNCTIONS, table
 from pocketcnn.graph.ops import OPS
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 
 SCALES = st.floats(2.0**-12, 2.0**10, width=32)
 
@@ -95,7 +95,7 @@ def test_clipping_steps_is_clipping_numbers(form: ActivationFormat, bound: float
 @given(data=st.data(), form=formats())
 @settings(max_examples=25, deadline=None)
 def test_a_table_holds_the_function(name: str, data: st.DataObject, form: ActivationFormat) -> None:
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     node = case.node()
     x = torch.from_numpy(dequantized(np.arange(form.low, form.high + 1), form))
     expected = OPS[name].run(node, [x], {}, False).numpy()

@@ -11,7 +11,7 @@ from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numeric
 from pocketcnn.graph.integer import IntegerNetwork
 from pocketcnn.graph.integer.arithmetic import dequantized
 from tests.support.onnx import one_operation, with_formats
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 from tests.support.small_networks import float_network, images, quantized_network
 
 IN_FLOAT = frozenset({"batch_norm", "div", "local_response_norm", "softmax"})
@@ -35,7 +35,7 @@ def differing(graph: Graph, x: torch.Tensor) -> list[str]:
 
 
 def drawn(data: st.DataObject, name: str) -> Graph:
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     assume(case.inferred())  # a graph has no values without axes
     return one_operation(case)
 

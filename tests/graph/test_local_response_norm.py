@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from pocketcnn.compression.coupling import couple
+from pocketcnn.compression.pruning.coupling import couple
 from pocketcnn.compression.quantization import quantize
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture
-from pocketcnn.graph.exporting import CaptureError
-from pocketcnn.graph.onnx_writer import to_onnx
+from pocketcnn.graph.capture.exporting import CaptureError
 from pocketcnn.graph.ops import GraphError
 from tests.support.onnx import run
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pocketcnn.cost import count
 from pocketcnn.errors import UsageError
-from pocketcnn.graph.capture import capture
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.model_file import load, save
 from pocketcnn.graph.network import GraphNetwork, predictions

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from pocketcnn.graph.onnx_builder import OnnxBuilder
-from pocketcnn.graph.onnx_constants import narrow_constant
-from pocketcnn.graph.onnx_functions import DOMAIN, with_functions
-from pocketcnn.graph.onnx_names import short_names, shorten
-from pocketcnn.graph.onnx_writer import to_onnx
+from pocketcnn.formats.onnx.builder import OnnxBuilder
+from pocketcnn.formats.onnx.constants import narrow_constant
+from pocketcnn.formats.onnx.functions import DOMAIN, with_functions
+from pocketcnn.formats.onnx.names import short_names, shorten
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.runtimes.onnxruntime_runtime import all_outputs
 from tests.support.onnx import run
 from tests.support.small_networks import images, quantized_network

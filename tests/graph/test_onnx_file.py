@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.formats.onnx.builder import IR_VERSION, OPSET
+from pocketcnn.formats.onnx.writer import to_onnx, write_onnx
 from pocketcnn.graph import Graph, GraphNetwork, Node, capture
-from pocketcnn.graph.onnx_builder import IR_VERSION, OPSET
-from pocketcnn.graph.onnx_writer import to_onnx, write_onnx
 from pocketcnn.runtimes.onnxruntime_runtime import all_outputs
 from tests.support.onnx import run, with_formats
 from tests.support.small_networks import SHAPE, float_network, images, small_network

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 import pocketcnn.models as zoo
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.vision import require_torchvision
 from tests.support.onnx import run
 from tests.support.small_networks import randomised

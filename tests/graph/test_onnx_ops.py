@@ -5,11 +5,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, for_inference
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.ops import OPS
 from tests.support.onnx import one_operation, run, with_formats
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 
 NAMES = sorted(set(OPS) - {"input"})
 """From the table itself: an operation without a case fails here."""
@@ -21,8 +21,8 @@ def images(shape: tuple[int, ...]) -> torch.Tensor:
     return torch.randn(5, *shape, generator=torch.Generator().manual_seed(3))
 
 
-def drawn(data: st.DataObject, name: str) -> Case:
-    case: Case = data.draw(CASES[name])
+def drawn(data: st.DataObject, name: str) -> BenchmarkCase:
+    case: BenchmarkCase = data.draw(CASES[name])
     assume(case.inferred())  # a graph has no values without axes
     return case
 

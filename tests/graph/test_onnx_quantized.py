@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from pocketcnn.formats.onnx.qdq import saturates_alike
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, capture
-from pocketcnn.graph.onnx_qdq import saturates_alike
-from pocketcnn.graph.onnx_writer import to_onnx
 from tests.support.onnx import affine, optimized, run, with_formats
 from tests.support.small_networks import SHAPE, float_network, images
 

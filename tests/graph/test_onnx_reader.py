@@ -15,12 +15,12 @@ from torch import nn
 
 import pocketcnn as pc
 from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.formats.onnx.reader import ReadError, graph_of, read_onnx
+from pocketcnn.formats.onnx.writer import to_onnx, write_onnx
 from pocketcnn.graph import OPS, Graph, GraphNetwork, capture, for_inference
-from pocketcnn.graph.onnx_reader import ReadError, graph_of, read_onnx
-from pocketcnn.graph.onnx_writer import to_onnx, write_onnx
 from pocketcnn.vision import require_torchvision
 from tests.support.onnx import one_operation, run, with_formats
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 from tests.support.small_networks import SHAPE, SmallNetwork, randomised
 
 ZOO = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v1", "shufflenet_v2", "squeezenet1_1")
@@ -35,8 +35,8 @@ def answers(graph: Graph, x: torch.Tensor) -> torch.Tensor:
     return GraphNetwork(graph).eval()(x)
 
 
-def drawn(data: st.DataObject, name: str) -> Case:
-    case: Case = data.draw(CASES[name])
+def drawn(data: st.DataObject, name: str) -> BenchmarkCase:
+    case: BenchmarkCase = data.draw(CASES[name])
     assume(case.inferred())
     return case
 
@@ -56,7 +56,7 @@ def test_every_operation_comes_back(name: str, data: st.DataObject) -> None:
 def test_an_average_whose_last_window_ends_before_the_padding_comes_back() -> None:
     """One axis reaches beyond its padding, the other not even to the end of its input: rounding up must not add a window."""
     attrs = {"kernel": (2, 2), "stride": (2, 3), "padding": (0, 1), "ceil": True, "count_padding": True}
-    graph = one_operation(Case("avg_pool", ((1, 3, 2),), attrs, {}))
+    graph = one_operation(BenchmarkCase("avg_pool", ((1, 3, 2),), attrs, {}))
     x = images(graph.input_shape)
     torch.testing.assert_close(answers(graph_of(to_onnx(graph)), x), answers(graph, x))
 

@@ -12,23 +12,23 @@ from hypothesis import Phase, find, settings
 from hypothesis.errors import NoSuchExample
 from torch import Tensor, nn
 
-from pocketcnn.compression.coupling import rules
-from pocketcnn.compression.substitution.table import STAND_INS
+from pocketcnn.compression.pruning.coupling import rules
+from pocketcnn.compression.substitution.table import REPLACEMENTS
 from pocketcnn.cost.patches import first_global
 from pocketcnn.cost.receptive_field import reach
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats import ncnn, tflite
-from pocketcnn.formats.ncnn.writer import FORMS as NCNN
-from pocketcnn.formats.tflite.forms import FORMS as TFLITE
+from pocketcnn.formats.ncnn.writer import EMITTERS as NCNN
+from pocketcnn.formats.onnx.reader import graph_of
+from pocketcnn.formats.onnx.writer import to_onnx
+from pocketcnn.formats.tflite.emitters import EMITTERS as TFLITE
 from pocketcnn.graph import OPS, ActivationFormat, Graph, GraphError, Node, Numerics, capture
 from pocketcnn.graph.integer.interpreter import INTEGER_OPS, float_nodes
-from pocketcnn.graph.onnx_reader import graph_of
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.ops.facts import ChannelRule, Family
 from pocketcnn.graph.ops.reach import whole_input
-from pocketcnn.report.diagram.words import KIND
+from pocketcnn.report.diagram.labels import KIND
 from tests.support.onnx import one_operation
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 
 COMPUTED = frozenset(OPS) - {"input"}
 ACTIVATIONS = frozenset(name for name, op in OPS.items() if op.family is Family.ACTIVATION)
@@ -56,7 +56,7 @@ GAPS: Mapping[str, Collection[str]] = {
 class Alone(nn.Module):
     """One operation as a module, its tensors as parameters or buffers."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: BenchmarkCase) -> None:
         super().__init__()
         self.case, self.node = case, case.node(case.inferred())
         for role, tensor in case.tensors.items():
@@ -71,7 +71,7 @@ class Alone(nn.Module):
         return OPS[self.case.op].run(self.node, inputs, tensors, False)
 
 
-def is_captured(case: Case) -> bool:
+def is_captured(case: BenchmarkCase) -> bool:
     shapes = set(case.inputs)
     if len(shapes) != 1 or not case.inferred():
         return False
@@ -81,7 +81,7 @@ def is_captured(case: Case) -> bool:
         return False
 
 
-def comes_back(case: Case) -> bool:
+def comes_back(case: BenchmarkCase) -> bool:
     if not case.inferred():
         return False
     try:
@@ -91,7 +91,7 @@ def comes_back(case: Case) -> bool:
         return False
 
 
-def some(works: Callable[[Case], bool]) -> frozenset[str]:
+def some(works: Callable[[BenchmarkCase], bool]) -> frozenset[str]:
     """The operations of which some use works; a constant is none by itself."""
     quick = settings(max_examples=15, derandomize=True, database=None, phases=[Phase.generate], deadline=None)
     found = {"constant"}
@@ -113,7 +113,7 @@ LACKING: Mapping[str, Callable[[], Collection[str]]] = {
     "patches": lambda: {name for name in COMPUTED if OPS[name].reach is whole_input},
     "pruning": lambda: {name for name in COMPUTED if OPS[name].channels is ChannelRule.UNKNOWN},
     "drawing kind": lambda: {name for name in COMPUTED if OPS[name].family not in KIND},
-    "substitution": lambda: ACTIVATIONS - set(STAND_INS),
+    "substitution": lambda: ACTIVATIONS - set(REPLACEMENTS),
 }
 
 
@@ -134,8 +134,8 @@ NETWORK = Graph(
 @pytest.mark.parametrize(
     ("table", "write"),
     [
-        ("pocketcnn.formats.ncnn.writer.FORMS", ncnn.to_layers),
-        ("pocketcnn.formats.tflite.writer.FORMS", tflite.to_tflite),
+        ("pocketcnn.formats.ncnn.writer.EMITTERS", ncnn.to_layers),
+        ("pocketcnn.formats.tflite.writer.EMITTERS", tflite.to_tflite),
     ],
 )
 def test_a_format_that_lacks_an_operation_names_it_and_the_layer(

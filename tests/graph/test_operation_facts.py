@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from pocketcnn.formats.onnx.reader import graph_of
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import OPS, Node, capture
-from pocketcnn.graph.onnx_reader import graph_of
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.graph.ops.facts import ChannelRule
 from pocketcnn.graph.ops.reach import whole_input
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 
 COMPUTED = sorted(set(OPS) - {"input", "constant"})
 SAME_CHANNEL = {ChannelRule.ELEMENTWISE, ChannelRule.WITHIN_CHANNEL, ChannelRule.PER_CHANNEL}
@@ -23,8 +23,8 @@ def named(condition: object) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("name", [name for name in COMPUTED if condition(OPS[name])])  # type: ignore[operator]
 
 
-def drawn(data: st.DataObject, name: str) -> tuple[Case, list[Tensor]]:
-    case: Case = data.draw(CASES[name])
+def drawn(data: st.DataObject, name: str) -> tuple[BenchmarkCase, list[Tensor]]:
+    case: BenchmarkCase = data.draw(CASES[name])
     assume(case.inferred())
     scale = data.draw(st.sampled_from([0.5, 3.0, 20.0]))
     return case, [scale * value for value in case.values()]
@@ -78,7 +78,7 @@ def test_a_gate_is_what_the_operation_multiplies_with(name: str, data: st.DataOb
     case, values = drawn(data, name)
     gate = values[0]
     for inner in reversed(OPS[name].gate):
-        gate = Case(inner, case.inputs).run([gate])
+        gate = BenchmarkCase(inner, case.inputs).run([gate])
     torch.testing.assert_close(case.run(values), values[0] * gate, atol=1e-5, rtol=1e-5)
 
 

@@ -11,7 +11,7 @@ from pocketcnn.graph.graph import infer_shapes
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import OPS, GraphError
 from pocketcnn.graph.ops.base import Kind
-from tests.support.op_cases import CASES, Case
+from tests.support.op_cases import CASES, BenchmarkCase
 
 ops = pytest.mark.parametrize("name", sorted(CASES))
 
@@ -24,7 +24,7 @@ def test_every_operation_of_the_table_has_a_case() -> None:
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 def test_the_shape_rule_tells_the_shape_that_run_gives(name: str, data: st.DataObject) -> None:
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     result = case.run(case.values())
     batch = 1 if name == "constant" else 2
     assert tuple(result.shape) == (batch, *case.inferred())
@@ -47,7 +47,7 @@ def test_what_the_checks_let_pass_can_run(name: str, data: st.DataObject) -> Non
     assert case.run(case.values(), training=True).shape == result.shape
 
 
-def _checked(case: Case, inputs: list[Node], tensors: dict[str, torch.Tensor]) -> tuple[int, ...]:
+def _checked(case: BenchmarkCase, inputs: list[Node], tensors: dict[str, torch.Tensor]) -> tuple[int, ...]:
     """The shape from `infer_shapes`, which wants one input: the others are constants."""
     first = inputs[:1] or [Node("x0", "input", (), (1,))]
     rest = [Node(n.name, "constant", (), (), {"shape": n.shape}, {"value": f"{n.name}.value"}) for n in inputs[1:]]
@@ -63,7 +63,7 @@ _shapes = st.lists(st.integers(1, 5), max_size=4).map(tuple)
 _tensor_shapes = st.lists(st.integers(0, 5), max_size=5)
 
 
-def _mutated(case: Case) -> st.SearchStrategy[Case]:
+def _mutated(case: BenchmarkCase) -> st.SearchStrategy[BenchmarkCase]:
     shapes = _shapes.map(lambda shape: (case.inputs[0][0], *shape)) if case.op == "gather" else _shapes
     choices = [shapes.map(lambda shape, at=at: _with_input(case, at, shape)) for at in range(len(case.inputs))]
     for key in case.attrs:
@@ -76,7 +76,7 @@ def _mutated(case: Case) -> st.SearchStrategy[Case]:
     return st.one_of(choices)
 
 
-def _with_input(case: Case, at: int, shape: tuple[int, ...]) -> Case:
+def _with_input(case: BenchmarkCase, at: int, shape: tuple[int, ...]) -> BenchmarkCase:
     return replace(case, inputs=(*case.inputs[:at], shape, *case.inputs[at + 1 :]))
 
 
@@ -84,7 +84,7 @@ def _with_input(case: Case, at: int, shape: tuple[int, ...]) -> Case:
 @given(data=st.data())
 @settings(max_examples=20, deadline=None)
 def test_the_ordinary_layer_does_what_run_does(name: str, data: st.DataObject) -> None:
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     build = OPS[name].module
     assert build is not None
     layer = build(case.node(case.inferred()), case.tensors).eval()
@@ -97,7 +97,7 @@ def test_the_ordinary_layer_does_what_run_does(name: str, data: st.DataObject) -
 @settings(max_examples=15, deadline=None)
 def test_an_in_place_operation_reads_only_what_it_overwrites(name: str, data: st.DataObject) -> None:
     """Element i of the output depends on element i of the input alone, so one may overwrite the other."""
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     x = case.values(batch=1)[0]
     at = data.draw(st.integers(0, x.numel() - 1))
     changed = x.clone()
@@ -112,7 +112,7 @@ def test_an_in_place_operation_reads_only_what_it_overwrites(name: str, data: st
 @given(data=st.data())
 @settings(max_examples=15, deadline=None)
 def test_a_view_holds_the_same_elements_in_the_same_order(name: str, data: st.DataObject) -> None:
-    case: Case = data.draw(CASES[name])
+    case: BenchmarkCase = data.draw(CASES[name])
     x = case.values()[0]
     assert torch.equal(case.run([x]).reshape(-1), x.reshape(-1))
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import pocketcnn as pc
-from pocketcnn.graph.aten import RULES
-from pocketcnn.graph.builder import Builder
-from pocketcnn.graph.exporting import BATCH, CaptureError, export
+from pocketcnn.graph.capture.aten_rules import RULES
+from pocketcnn.graph.capture.builder import Builder
+from pocketcnn.graph.capture.exporting import BATCH, CaptureError, export
+from pocketcnn.graph.capture.tracing import trace
 from pocketcnn.graph.graph import Graph
-from pocketcnn.graph.tracing import trace
 from pocketcnn.vision import require_torchvision
 
 ZOO = (

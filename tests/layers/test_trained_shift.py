@@ -9,7 +9,7 @@ from torch import nn
 
 import pocketcnn.models as zoo
 from pocketcnn.graph import GraphNetwork, capture
-from pocketcnn.layers import Shift, TrainedShift, inference_form
+from pocketcnn.layers import Shift, TrainedShift, reparameterize
 
 IMAGES = torch.randn(2, 20, 7, 9, generator=torch.Generator().manual_seed(0))
 
@@ -18,7 +18,7 @@ IMAGES = torch.randn(2, 20, 7, 9, generator=torch.Generator().manual_seed(0))
 def test_it_starts_as_the_fixed_shift_in_training_and_at_inference(kernel, dilation):
     shift = TrainedShift(20, kernel, dilation)
     expected = Shift(20, kernel, dilation)(IMAGES)
-    for module in (shift.train(), shift.eval(), inference_form(shift)):
+    for module in (shift.train(), shift.eval(), reparameterize(shift)):
         torch.testing.assert_close(module(IMAGES), expected)
 
 
@@ -61,7 +61,7 @@ def test_offsets_find_the_move_that_made_the_images():
         optimizer.zero_grad()
         F.mse_loss(shift(blurred), target(blurred)).backward()
         optimizer.step()
-    found = inference_form(shift)
+    found = reparameterize(shift)
     assert (found.down, found.right) == (target.down, target.right)
 
 
@@ -76,7 +76,7 @@ def test_weights_that_were_loaded_are_used_at_once_and_captured_as_whole_offsets
 def test_a_network_with_trained_shifts_is_the_plain_one_afterwards():
     torch.manual_seed(0)
     trained, plain = (zoo.create("shiftresnet", depth=8, classes=3, trained_shift=flag) for flag in (True, False))
-    found = inference_form(trained)
+    found = reparameterize(trained)
     assert found.state_dict().keys() == plain.state_dict().keys()
     assert trained.state_dict().keys() > plain.state_dict().keys()
     copied, images = copy.deepcopy(trained), torch.randn(2, 3, 16, 16)

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from pocketcnn.pipeline.fit import fit
-from pocketcnn.report.result import FitResult
+from pocketcnn.pipeline.fit.fit import fit
+from pocketcnn.records.result import FitResult
 from tests.support.pipeline import BUDGET, NETWORKS, TINY
 
 

@@ -12,8 +12,8 @@ from pocketcnn.pipeline.accuracy_check import (
     loss,
     loss_warnings,
 )
-from pocketcnn.pipeline.method import Method
-from pocketcnn.report.result import Accuracy, StageRecord
+from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.records.result import Accuracy, StageRecord
 from pocketcnn.training import wilson_interval
 
 
@@ -90,7 +90,7 @@ def test_what_is_said() -> None:
     assert "on so few images" in chance_warnings(of(5, 6), 0.5)[0]
     (text,) = loss_warnings(stages(given=260, sparse=258, shared=44), of(44, 270), 0.02)
     assert "The step “shared” cost 79.3 points of the validation accuracy (95.6 % to 16.3 % of 270 images" in text
-    assert "2 are accepted. To lose less, let the weights share more values (--share)" in text
+    assert "2 are accepted. To lose less, let the weights share more values (--cluster-bits)" in text
 
 
 def test_only_what_is_lost_in_the_end_is_said() -> None:
@@ -108,6 +108,6 @@ def test_only_what_is_lost_in_the_end_is_said() -> None:
 
 
 def test_the_accepted_loss_is_a_share() -> None:
-    assert Method().max_loss == 0.02
+    assert CompressionMethod().max_loss == 0.02
     with pytest.raises(UsageError, match="between 0 and 1, not 2"):
-        Method(max_loss=2)
+        CompressionMethod(max_loss=2)

@@ -10,24 +10,24 @@ from torch import nn
 
 from pocketcnn.cli.outcome import conclude
 from pocketcnn.cli.output import Output
+from pocketcnn.compression.pruning.sparsity import weight_names
 from pocketcnn.compression.quantization import quantize
-from pocketcnn.compression.sparsity import weight_names
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct
-from pocketcnn.pipeline import shrink, strategies
-from pocketcnn.pipeline.compress import compress
+from pocketcnn.pipeline.compress import shrink, strategies
+from pocketcnn.pipeline.compress.adapt import adapt_to_target
+from pocketcnn.pipeline.compress.compress import compress
+from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.pipeline.compress.strategies import STRATEGIES
 from pocketcnn.pipeline.compression_run import recover
-from pocketcnn.pipeline.fit import fit
-from pocketcnn.pipeline.make_over import make_over
-from pocketcnn.pipeline.method import Method
-from pocketcnn.pipeline.once_for_all import once_for_all
+from pocketcnn.pipeline.fit.fit import fit
 from pocketcnn.pipeline.recipes import datasets
-from pocketcnn.pipeline.search import search
-from pocketcnn.pipeline.strategies import STRATEGIES
+from pocketcnn.pipeline.search.once_for_all import once_for_all
+from pocketcnn.pipeline.search.search import search
 from pocketcnn.pipeline.workspace import Workspace
-from pocketcnn.report.result import FitResult
+from pocketcnn.records.result import FitResult
 from pocketcnn.targets import load_target
 from pocketcnn.training import Recipe, evaluate, train
 from tests.support.once_for_all import EFFORT, PLAN
@@ -67,7 +67,7 @@ def parent(digits: Path) -> GraphNetwork:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Trainings that bring nothing; the names of their stages."""
+    """TrainingRecipes that bring nothing; the names of their stages."""
     names: list[str] = []
 
     def nothing(self: Workspace, stage: str, *_rest: object, **_options: object) -> None:
@@ -97,10 +97,10 @@ def check_said(result: FitResult, out: Path, capsys: pytest.CaptureFixture[str],
 @pytest.mark.parametrize(
     ("method", "budget", "step"),
     [
-        (Method(sparsity="97%"), "macs<=100%", "sparse"),
-        (Method(share=1), "macs<=100%", "shared"),
-        (Method(sparsity="60%", share=1, code=True), "stored<=6kB", "shared"),
-        (Method(resolution=(2, 2)), "macs<=100%", "restructured"),
+        (CompressionMethod(sparsity="97%"), "macs<=100%", "sparse"),
+        (CompressionMethod(cluster_bits=1), "macs<=100%", "clustered"),
+        (CompressionMethod(sparsity="60%", cluster_bits=1, entropy_code=True), "stored<=6kB", "clustered"),
+        (CompressionMethod(resolution=(2, 2)), "macs<=100%", "restructured"),
     ],
 )
 def test_every_step_that_ruins_a_network_is_tried_again_and_said(
@@ -109,7 +109,7 @@ def test_every_step_that_ruins_a_network_is_tried_again_and_said(
     tmp_path: Path,
     trained: list[str],
     capsys: pytest.CaptureFixture[str],
-    method: Method,
+    method: CompressionMethod,
     budget: str,
     step: str,
 ) -> None:
@@ -140,7 +140,7 @@ def test_pruning_that_ruins_a_network_by_every_strategy(
 
     for module in (shrink, strategies):
         monkeypatch.setattr(module, "recover", recover_zeros)
-    method = Method(criterion=criterion, stages=1 if strategy == "rank" else None)
+    method = CompressionMethod(criterion=criterion, stages=1 if strategy == "rank" else None)
     result = compress(parent, digits, "macs<=60%", tmp_path, effort=LITTLE, method=method, strategy=strategy)
     check_said(result, tmp_path, capsys, "near chance", "The step “pruned” cost ", "in more stages (--stages)")
     assert trained == ["pruned", "pruned, longer"]
@@ -189,7 +189,7 @@ def test_every_route_says_that_its_network_guesses(
     capsys: pytest.CaptureFixture[str],
     route: Callable[[Path, Path], Sequence[FitResult]],
 ) -> None:
-    """Trainings end with weights that are all zero: every image gets the same answer."""
+    """TrainingRecipes end with weights that are all zero: every image gets the same answer."""
     original = Workspace.train
 
     def train_to_nothing(self: Workspace, stage: str, network: nn.Module, *rest: object, **options: object) -> object:
@@ -217,21 +217,23 @@ def test_a_network_made_over_that_has_lost_its_accuracy(
 
     said: list[str] = []
     monkeypatch.setattr(Workspace, "train", train_to_nothing)
-    made = make_over(parent, load_target("dsp-npu"), tmp_path / "a.safetensors", digits, say=said.append)
+    made = adapt_to_target(parent, load_target("dsp-npu"), tmp_path / "a.safetensors", digits, say=said.append)
     assert names == ["recovered", "recovered, longer"]
     assert "The accuracy is near chance" in made.warnings[0]
     assert "The substitution cost " in made.warnings[1]
     assert [f"WARNING: {warning}" for warning in made.warnings] == [line for line in said if "WARNING" in line]
-    untrained = make_over(parent, load_target("dsp-npu"), tmp_path / "b.safetensors")
+    untrained = adapt_to_target(parent, load_target("dsp-npu"), tmp_path / "b.safetensors")
     assert "the accuracy is not known" in untrained.warnings[0]
 
 
 def test_nothing_lost_nothing_said(parent: GraphNetwork, digits: Path, tmp_path: Path, trained: list[str]) -> None:
-    result = compress(parent, digits, "macs<=100%", tmp_path, effort=LITTLE, method=Method(sparsity="5%"))
+    result = compress(parent, digits, "macs<=100%", tmp_path, effort=LITTLE, method=CompressionMethod(sparsity="5%"))
     assert result.warnings == ()
     assert trained == ["sparse"]
     assert "Budget met, but" not in (tmp_path / "report.html").read_text()
-    bold = compress(parent, digits, "macs<=100%", tmp_path, effort=LITTLE, method=Method(sparsity="97%", max_loss=1.0))
+    bold = compress(
+        parent, digits, "macs<=100%", tmp_path, effort=LITTLE, method=CompressionMethod(sparsity="97%", max_loss=1.0)
+    )
     assert not any("cost" in warning for warning in bold.warnings)
 
 
@@ -239,7 +241,7 @@ def test_zeros_and_shared_values_cost_a_trained_network_next_to_nothing(
     parent: GraphNetwork, digits: Path, tmp_path: Path
 ) -> None:
     """For real: 67 % zeros and 16 values a layer, with the largest weight of one layer far from the others."""
-    method = Method(sparsity="67%", share=4)
+    method = CompressionMethod(sparsity="67%", cluster_bits=4)
     result = compress(parent, digits, "macs<=100%", tmp_path, effort=TINY, method=method)
     assert result.warnings == ()
     assert result.stages[-1].validation.top1 > result.stages[0].validation.top1 - 0.06

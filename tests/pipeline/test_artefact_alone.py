@@ -13,7 +13,7 @@ from torch import nn
 
 from pocketcnn.data.preprocess import preprocess
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
-from pocketcnn.pipeline.export import export
+from pocketcnn.pipeline.deploy.export import export
 
 PROGRAM = """
 import json, sys

@@ -1,6 +1,6 @@
 """Every strategy with every storage option: the budget is judged by the files as they will be deployed.
 
-Trainings are stood in for by nothing at all, and accuracies by what comes out of it: they have no say in sizes.
+TrainingRecipes are stood in for by nothing at all, and accuracies by what comes out of it: they have no say in sizes.
 """
 
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ import pytest
 import torch
 from torch import nn
 
-from pocketcnn.compression.coding import CodeSettings, code
+from pocketcnn.compression.coding import ClusterSettings, cluster_weights
 from pocketcnn.compression.deployed import Deployed
 from pocketcnn.compression.evaluator import BudgetEvaluator
+from pocketcnn.compression.pruning.short_fine_tuning import ShortFineTuner
+from pocketcnn.compression.pruning.sparsity import sparsify
 from pocketcnn.compression.quantization import quantize
-from pocketcnn.compression.short_tuning import ShortTuner
-from pocketcnn.compression.sparsity import sparsify
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.graph import Graph, GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import file_bytes, smallest_coding
 from pocketcnn.layers import ConvNormAct, InvertedResidual
+from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.pipeline.compress.shrink import CompressionRun, shrink
+from pocketcnn.pipeline.compress.strategies import STRATEGIES, pruner_of
 from pocketcnn.pipeline.effort import Effort
-from pocketcnn.pipeline.method import Method
-from pocketcnn.pipeline.recipes import RECIPE, Sets, Trainings, datasets
-from pocketcnn.pipeline.shrink import Bench, shrink
-from pocketcnn.pipeline.strategies import STRATEGIES, pruner_of
+from pocketcnn.pipeline.recipes import RECIPE, Splits, TrainingRecipes, datasets
 from pocketcnn.pipeline.workspace import Workspace, quiet
 from pocketcnn.targets import Budget, Limit
 
@@ -39,12 +39,12 @@ LITTLE = Effort(
     min_epochs=1,
 )
 STORAGE = {
-    "plain": Method(),
-    "code": Method(code=True),
-    "zeros": Method(sparsity="67%"),
-    "pattern": Method(sparsity="2:4"),
-    "shared": Method(share=4),
-    "zeros, shared": Method(sparsity="67%", share=3),
+    "plain": CompressionMethod(),
+    "code": CompressionMethod(entropy_code=True),
+    "zeros": CompressionMethod(sparsity="67%"),
+    "pattern": CompressionMethod(sparsity="2:4"),
+    "clustered": CompressionMethod(cluster_bits=4),
+    "zeros, shared": CompressionMethod(sparsity="67%", cluster_bits=3),
 }
 KEPT = 0.75
 """The bound, as a share of the coded file of the whole network: so that channels must go, and few enough to be quick."""
@@ -79,7 +79,7 @@ def network(digits: Path) -> GraphNetwork:
 
 
 @pytest.fixture(scope="module")
-def sets(digits: Path) -> Sets:
+def sets(digits: Path) -> Splits:
     folder = scan(digits)
     return datasets(folder, infer_contract(folder), RECIPE.augmentation)
 
@@ -97,7 +97,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[Judged]:
 
     monkeypatch.setattr(BudgetEvaluator, "_value", value)
     monkeypatch.setattr(Workspace, "train", lambda *_, **__: None)
-    monkeypatch.setattr(ShortTuner, "tune", lambda self, network, step: self.score(network))
+    monkeypatch.setattr(ShortFineTuner, "tune", lambda self, network, step: self.score(network))
     return found
 
 
@@ -105,32 +105,34 @@ def file_size(graph: Graph) -> int:
     return len(file_bytes(graph, ModelInfo(), smallest_coding()))
 
 
-def by_hand(graph: Graph, form: str, method: Method, images: torch.Tensor) -> int:
+def by_hand(graph: Graph, form: str, method: CompressionMethod, images: torch.Tensor) -> int:
     """The bytes of the coded file of a float graph after all stages, made by the public functions, step by step."""
     network = GraphNetwork(graph)
     if method.sparsity is not None:
         network = sparsify(network, method.sparsity)
     if method.share is not None:
-        network = code(network, CodeSettings(bits=method.share))
+        network = cluster_weights(network, ClusterSettings(bits=method.share))
     if form == "int8":
         network = quantize(network, images)
     return file_size(network.graph)
 
 
-def bench_for(method: Method, strategy: str, network: GraphNetwork, sets: Sets, tmp_path: Path) -> Bench:
+def bench_for(
+    method: CompressionMethod, strategy: str, network: GraphNetwork, sets: Splits, tmp_path: Path
+) -> CompressionRun:
     """A bench whose budget is a share of the coded file that the whole network would have, in the precision that is used."""
     form = "float32" if method.share else "int8"
     whole = by_hand(network.graph, form, method, sets.calibration())
     budget = Budget.parse(f"stored<={KEPT * whole:.0f}B")
     workspace = Workspace.of(tmp_path, {"test": "sizes"}, quiet)
-    trainings = Trainings(LITTLE, len(sets.train), 0, RECIPE)
+    trainings = TrainingRecipes(LITTLE, len(sets.train), 0, RECIPE)
     pruner = pruner_of(strategy, tmp_path)
-    return Bench(sets, budget, trainings, workspace, lambda _: None, "digits", method=method, pruner=pruner)
+    return CompressionRun(sets, budget, trainings, workspace, lambda _: None, "digits", method=method, pruner=pruner)
 
 
 @pytest.mark.parametrize("option", STORAGE)
 def test_every_step_of_every_strategy_is_judged_by_the_file_as_it_will_be_deployed(
-    network: GraphNetwork, sets: Sets, tmp_path: Path, judged: list[Judged], option: str
+    network: GraphNetwork, sets: Splits, tmp_path: Path, judged: list[Judged], option: str
 ) -> None:
     method, shares = STORAGE[option], {}
     for strategy in STRATEGIES:
@@ -149,7 +151,7 @@ def test_every_step_of_every_strategy_is_judged_by_the_file_as_it_will_be_deploy
     assert min(shares["rank"].values()) == pytest.approx(1 / KEPT, rel=CLOSE)
 
 
-def check_sizes(judged: list[Judged], method: Method, images: torch.Tensor, bound: float) -> None:
+def check_sizes(judged: list[Judged], method: CompressionMethod, images: torch.Tensor, bound: float) -> None:
     """Some of the sizes of a run beside those of files made by hand: the first, the last, and some between them."""
     assert {each.form for each in judged} == ({"float32"} if method.share else {"float32", "int8"})
     for each in [*judged[:2], *judged[len(judged) // 2 :: max(1, len(judged) // 4)], *judged[-2:]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from pocketcnn.compression.sparsity import zero_share
+from pocketcnn.compression.pruning.sparsity import zero_share
 from pocketcnn.cost import count
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import Interrupted, UsageError
@@ -15,13 +15,14 @@ from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.models import create
-from pocketcnn.pipeline import compression_run, narrowing
-from pocketcnn.pipeline.compress import compress
-from pocketcnn.pipeline.method import Method
-from pocketcnn.pipeline.narrowing import table_clock
-from pocketcnn.pipeline.shrink import stage_name
+from pocketcnn.pipeline import compression_run
+from pocketcnn.pipeline.compress import pruning as narrowing
+from pocketcnn.pipeline.compress.compress import compress
+from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.pipeline.compress.pruning import table_latency
+from pocketcnn.pipeline.compress.shrink import stage_name
 from pocketcnn.pipeline.workspace import Workspace
-from pocketcnn.report.result import Accuracy
+from pocketcnn.records.result import Accuracy
 from pocketcnn.targets import Budget
 from pocketcnn.training import drawn_from
 from tests.support.pipeline import LITTLE
@@ -74,7 +75,7 @@ def test_stages_leave_equal_shares_and_one_that_was_stopped_is_taken_up(
             raise Interrupted("Ctrl-C")
         return original(self, stage, *rest, form=form)  # type: ignore[arg-type]
 
-    method = Method(stages=3, criterion="taylor")
+    method = CompressionMethod(stages=3, criterion="taylor")
     monkeypatch.setattr(Workspace, "train", train)
     with pytest.raises(Interrupted):
         compress(network, digits, "macs<=40%", tmp_path / "cut", effort=LITTLE, method=method)
@@ -92,7 +93,7 @@ def test_stages_leave_equal_shares_and_one_that_was_stopped_is_taken_up(
 
 
 def test_smaller_images_smaller_kernels_fewer_blocks(network: GraphNetwork, digits: Path, tmp_path: Path) -> None:
-    method = Method(resolution=(12, 12), small_kernels=True, blocks=1)
+    method = CompressionMethod(resolution=(12, 12), small_kernels=True, blocks=1)
     result = compress(network, digits, "macs<=20%", tmp_path, effort=LITTLE, method=method)
     smaller = load(tmp_path / "model.safetensors")
     assert result.met
@@ -112,7 +113,7 @@ def test_smaller_images_smaller_kernels_fewer_blocks(network: GraphNetwork, digi
 
 
 def test_zeros_stay_through_recovery(network: GraphNetwork, digits: Path, tmp_path: Path) -> None:
-    result = compress(network, digits, "macs<=70%", tmp_path, effort=LITTLE, method=Method(sparsity="80%"))
+    result = compress(network, digits, "macs<=70%", tmp_path, effort=LITTLE, method=CompressionMethod(sparsity="80%"))
     assert names(tmp_path) == ["given", "pruned", "sparse"]
     assert result.met
     assert zero_share(load(tmp_path / "model.safetensors").graph) == pytest.approx(0.8, abs=0.01)
@@ -124,7 +125,9 @@ def test_zeros_stay_through_quantization(digits: Path, tmp_path: Path, sparsity:
     with drawn_from(0):
         module = create("mobilenet_v3_small", width=0.25, classes=3, in_channels=1, total_stride=8, head_width=32)
     network = described(module, digits)
-    result = compress(network, digits, "size<=70kB", tmp_path, effort=LITTLE, method=Method(sparsity=sparsity))
+    result = compress(
+        network, digits, "size<=70kB", tmp_path, effort=LITTLE, method=CompressionMethod(sparsity=sparsity)
+    )
     assert "sparse" in names(tmp_path)
     assert result.artefact.numerics == "int8"
     assert zero_share(load(tmp_path / "model.safetensors").graph) > least
@@ -142,7 +145,7 @@ def test_widths_come_from_the_latency_table_of_the_target(
             if node.op == "conv2d"
         )
 
-    monkeypatch.setattr(narrowing, "clock", lambda name: seconds)
+    monkeypatch.setattr(narrowing, "table_latency_of", lambda name: seconds)
     said: list[str] = []
     budget = "macs<=50%, latency<=1s@onnxruntime-cpu"
     compress(network, digits, budget, tmp_path, effort=LITTLE, say=said.append)
@@ -154,9 +157,9 @@ def test_widths_come_from_the_latency_table_of_the_target(
 
 def test_without_a_table_the_targets_constant_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert table_clock(Budget.parse("latency<=1ms@onnxruntime-cpu")) is None
-    assert table_clock(Budget.parse("latency<=1ms@cortex-m7, macs<=50%")) is None
-    assert table_clock(Budget.parse("macs<=50%")) is None
+    assert table_latency(Budget.parse("latency<=1ms@onnxruntime-cpu")) is None
+    assert table_latency(Budget.parse("latency<=1ms@cortex-m7, macs<=50%")) is None
+    assert table_latency(Budget.parse("macs<=50%")) is None
 
 
 @pytest.mark.parametrize("worse", [True, False])
@@ -178,18 +181,18 @@ def test_fine_tuning_that_makes_it_worse_is_undone(
 
     monkeypatch.setattr(Workspace, "train", train)
     monkeypatch.setattr(compression_run, "accuracy", accuracy)
-    result = compress(network, digits, "macs<=60%", tmp_path, effort=LITTLE, method=Method(stages=1))
+    result = compress(network, digits, "macs<=60%", tmp_path, effort=LITTLE, method=CompressionMethod(stages=1))
     pruned = next(stage for stage in result.stages if stage.name == "pruned")
     assert ("which made it worse (50.0%) and was undone" in pruned.note) == worse
     assert is_zero(load(tmp_path / "model.safetensors")) != worse
 
 
-@pytest.mark.parametrize("spread", ["sensitive", "best"])
+@pytest.mark.parametrize("allocation", ["sensitive", "best"])
 def test_spreads_that_are_measured(network: GraphNetwork, digits: Path, tmp_path: Path, spread: str) -> None:
     said: list[str] = []
-    method = Method(spread=spread, stages=1)
+    method = CompressionMethod(allocation=spread, stages=1)
     result = compress(network, digits, "macs<=50%", tmp_path, effort=LITTLE, method=method, say=said.append)
-    recorded = load(tmp_path / "model.safetensors").info.lineage[1].settings["spread"]
+    recorded = load(tmp_path / "model.safetensors").info.lineage[1].settings["allocation"]
     assert result.met
     if spread == "sensitive":
         assert recorded == "sensitive"
@@ -201,8 +204,8 @@ def test_spreads_that_are_measured(network: GraphNetwork, digits: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"stages": 0}, {"blocks": -1}, {"criterion": "luck"}, {"spread": "even"}, {"sparsity": "all"}]
+    "wrong", [{"stages": 0}, {"blocks": -1}, {"criterion": "luck"}, {"allocation": "even"}, {"sparsity": "all"}]
 )
 def test_wrong_methods(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        Method(**wrong)  # type: ignore[arg-type]
+        CompressionMethod(**wrong)  # type: ignore[arg-type]

@@ -6,15 +6,15 @@ import pytest
 
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.graph.model_file import load
-from pocketcnn.pipeline.candidates import propose
+from pocketcnn.pipeline.candidates import propose_candidates
 from pocketcnn.pipeline.effort import Effort
-from pocketcnn.pipeline.fit import fit
+from pocketcnn.pipeline.fit.fit import fit
 from pocketcnn.targets import Budget
 
 
 def test_a_network_of_one_width_is_a_candidate(digits: Path) -> None:
     contract = infer_contract(scan(digits))
-    (plan,) = propose(contract, 3, Budget.parse("params<=1M"), limit=4, networks=("shiftresnet",))
+    (plan,) = propose_candidates(contract, 3, Budget.parse("params<=1M"), limit=4, networks=("shiftresnet",))
     assert (plan.network, plan.width) == ("shiftresnet", 1.0)
 
 

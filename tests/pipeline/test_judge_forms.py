@@ -3,7 +3,7 @@
 import pytest
 
 from pocketcnn.compression import deployed
-from pocketcnn.compression.deployed import FORMS, Deployed, counted
+from pocketcnn.compression.deployed import PRECISIONS, Deployed, counted
 from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.graph import capture
 from pocketcnn.models import create
@@ -15,7 +15,7 @@ NETWORKS = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2", "squeezenet1_
 @pytest.mark.parametrize("name", NETWORKS)
 def test_multiply_adds_and_parameters_are_the_same_in_all_forms(name: str) -> None:
     graph = capture(create(name, classes=10).eval(), (1, 3, 64, 64))
-    found = [Deployed(graph, form) for form in FORMS]
+    found = [Deployed(graph, form) for form in PRECISIONS]
     for quantity in Quantity:
         if quantity.row.in_all_precisions:
             assert len({counted(each, quantity).value for each in found}) == 1, quantity
@@ -30,4 +30,4 @@ def test_a_file_is_written_only_for_what_keeps_the_counts(monkeypatch: pytest.Mo
     assert BudgetEvaluator(Budget.parse("macs<=1G, size<=100B")).form(graph) == "float32"
     assert len(written) == 1
     assert BudgetEvaluator(Budget.parse("macs<=1G, size<=10B")).form(graph) is None
-    assert len(written) == 1 + len(FORMS)
+    assert len(written) == 1 + len(PRECISIONS)

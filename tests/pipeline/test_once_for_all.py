@@ -15,14 +15,14 @@ from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.model_file import load
-from pocketcnn.pipeline import parents
+from pocketcnn.nas.supernet.subnetwork import Subnetwork
 from pocketcnn.pipeline.candidates import worst_miss
 from pocketcnn.pipeline.effort import EFFORTS
-from pocketcnn.pipeline.fit import fit
-from pocketcnn.pipeline.once_for_all import OnceForAll, folder_name, once_for_all
-from pocketcnn.pipeline.supernet import graph_of, supernet_plan
+from pocketcnn.pipeline.fit import parents
+from pocketcnn.pipeline.fit.fit import fit
+from pocketcnn.pipeline.search.once_for_all import OnceForAll, folder_name, once_for_all
+from pocketcnn.pipeline.search.supernet import graph_of, supernet_plan
 from pocketcnn.pipeline.workspace import Workspace
-from pocketcnn.search.supernet.choice import Choice
 from pocketcnn.targets import Budget
 from pocketcnn.training import evaluate
 from tests.support import once_for_all as supernet_run
@@ -62,7 +62,7 @@ def test_the_network_is_the_one_that_the_record_names(done: Done, digits: Path) 
     assert [each["budget"] for each in record["budgets"]] == list(BUDGETS)
     assert len(record["samples"]) == EFFORT.supernet.subnetworks
     for each, result, folder in zip(record["budgets"], found.results, found.folders, strict=True):
-        choice = Choice.from_dict(each["choice"])
+        choice = Subnetwork.from_dict(each["choice"])
         network = load(folder / "model.safetensors")
         assert count(PLAN.build(choice), (1, 1, 8, 8)).madds == count(network).madds == result.stages[0].madds
         test = ImageDataset(scan(digits, seed=0).test, result.input)

@@ -7,10 +7,10 @@ import torch
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.pipeline import profile as profiling
-from pocketcnn.pipeline.profile import profile
+from pocketcnn.pipeline.latency import profile as profiling
+from pocketcnn.pipeline.latency.profile import profile
 from pocketcnn.targets import Target, predict_latency
-from pocketcnn.targets.latency import LatencyTable, Point, predictor
+from pocketcnn.targets.latency import BlockLatency, LatencyTable, predictor
 from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
 from tests.support.fake_runtime import FakeClock, FakeRuntime, network_cost
@@ -127,8 +127,8 @@ def test_what_the_runtime_cannot_run_is_left_out(tmp_path: Path, monkeypatch: py
 
 def test_a_slow_phase_of_the_machine_is_taken_out() -> None:
     here = LatencyTable("t", None)  # type: ignore[arg-type]
-    usual = [Point(f"b{i}", "float32", 1.0, 1.0, 1.0, 9, 0.1) for i in range(400)]
-    slow = [Point(f"s{i}", "float32", 1.5, 1.5, 1.5, 9, 0.15) for i in range(300)]
+    usual = [BlockLatency(f"b{i}", "float32", 1.0, 1.0, 1.0, 9, 0.1) for i in range(400)]
+    slow = [BlockLatency(f"s{i}", "float32", 1.5, 1.5, 1.5, 9, 0.15) for i in range(300)]
     steady = dict(here.extended([*usual, *slow], 1.0).steady("float32"))
     assert steady["b5"] == pytest.approx(1.0)
     assert steady["s200"] == pytest.approx(1.0)

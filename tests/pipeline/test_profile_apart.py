@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.pipeline import profile_apart as apart
-from pocketcnn.pipeline.profile import profile
-from pocketcnn.pipeline.profile_apart import profile_apart
+from pocketcnn.pipeline.latency import profile_apart as apart
+from pocketcnn.pipeline.latency.profile import profile
+from pocketcnn.pipeline.latency.profile_apart import profile_apart
 from pocketcnn.targets import Target, load_target
 from pocketcnn.targets.latency import LatencyTable, predictor
 from pocketcnn.targets.latency.block_text import build

@@ -13,19 +13,19 @@ from pocketcnn.data import scan
 from pocketcnn.errors import Interrupted, UsageError
 from pocketcnn.graph import capture
 from pocketcnn.graph.model_file import load
-from pocketcnn.pipeline.hunt import POINT_FILE, fitting_width
-from pocketcnn.pipeline.point_evaluator import PointEvaluator, task_of
-from pocketcnn.pipeline.search import Searched, search
+from pocketcnn.nas.loop import MemoryTrialLog, run
+from pocketcnn.nas.objective import HARD
+from pocketcnn.nas.point_file import load_point
+from pocketcnn.nas.space import Task
+from pocketcnn.nas.spaces import load_space
+from pocketcnn.nas.spaces.nasnet import NasnetSpace
+from pocketcnn.nas.strategies import STRATEGIES, strategy_config
+from pocketcnn.nas.workers import Inline
+from pocketcnn.pipeline.search.point_evaluator import PointEvaluator, task_of
+from pocketcnn.pipeline.search.run import POINT_FILE, fitting_width
+from pocketcnn.pipeline.search.search import Searched, search
+from pocketcnn.records.search_result import SearchResult
 from pocketcnn.report.search import render_search_page
-from pocketcnn.report.search_result import SearchResult
-from pocketcnn.search.loop import MemoryLog, run
-from pocketcnn.search.objective import HARD
-from pocketcnn.search.point_file import load_point
-from pocketcnn.search.space import Task
-from pocketcnn.search.spaces import load_space
-from pocketcnn.search.spaces.nasnet import NasnetSpace
-from pocketcnn.search.strategies import PLANS, plan_of
-from pocketcnn.search.workers import Inline
 from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe
 from tests.support.pipeline import LITTLE
@@ -108,8 +108,8 @@ def test_a_stopped_search_is_the_same_as_a_whole_one(
     space = load_space(str(space_file))
     evaluator = PointEvaluator(digits, 0, space, BudgetEvaluator(Budget.parse(BUDGET)), recipe, tmp_path)
     for record in (found.search.searched, found.search.control):
-        strategy = plan_of(record.strategy).make(space, TRIALS)
-        whole = run(strategy, HARD, Inline(evaluator), MemoryLog(), trials=TRIALS, seed=0)
+        strategy = strategy_config(record.strategy).make(space, TRIALS)
+        whole = run(strategy, HARD, Inline(evaluator), MemoryTrialLog(), trials=TRIALS, seed=0)
         assert [(trial.number, trial.point, trial.reward) for trial in record.trials] == [
             (trial.number, trial.point, trial.reward) for trial in whole
         ]
@@ -229,7 +229,7 @@ def test_nasnet_s_cells_are_transferred_to_the_largest_network_that_keeps_the_bu
 
 
 def test_the_width_of_a_space_suits_the_budget(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pocketcnn.pipeline.hunt.LOOKS", 3)
+    monkeypatch.setattr("pocketcnn.pipeline.search.run.WIDTH_SAMPLES", 3)
     widths = [
         fitting_width(
             "mobilenet",
@@ -276,7 +276,7 @@ def test_mistakes_are_explained(change: dict[str, object], says: str, digits: Pa
         search(digits, out=tmp_path, **options)  # type: ignore[arg-type]
     assert says in str(error.value)
     assert not list(tmp_path.iterdir())
-    assert "mnasnet" in PLANS
+    assert "mnasnet" in STRATEGIES
 
 
 def test_netadapt_wants_a_latency_table_before_anything_is_trained(

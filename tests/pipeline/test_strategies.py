@@ -10,20 +10,20 @@ import torch
 from torch import nn
 
 from pocketcnn.compression.evaluator import absolute
-from pocketcnn.compression.prune_report import total_madds
+from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import MissingExtra, UsageError
 from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
-from pocketcnn.pipeline.compress import compress
-from pocketcnn.pipeline.method import Method
-from pocketcnn.pipeline.strategies import OPTIONS_READ, STRATEGIES, budget_share, check_strategy, pruner_of
+from pocketcnn.pipeline.compress.compress import compress
+from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.pipeline.compress.strategies import OPTIONS_READ, STRATEGIES, budget_share, check_strategy, pruner_of
 from pocketcnn.targets import Budget, load_target, predict_latency
-from pocketcnn.targets.latency import LatencyTable, Point, default_path
+from pocketcnn.targets.latency import BlockLatency, LatencyTable, default_path
 from pocketcnn.targets.latency.block_text import build
 from pocketcnn.targets.latency.kernels import split
-from pocketcnn.targets.latency.predictor import circumstances
+from pocketcnn.targets.latency.predictor import current_conditions
 from pocketcnn.targets.latency.sampling import plan
 from tests.support.pipeline import LITTLE
 
@@ -72,7 +72,7 @@ def test_a_share_of_what_varies_is_measured_once_for_a_run_that_is_stopped_and_g
     def measured(*_: object) -> Budget:
         return Budget.parse(f"macs<={next(bounds):.0f}")
 
-    monkeypatch.setattr("pocketcnn.pipeline.compress.absolute", measured)
+    monkeypatch.setattr("pocketcnn.pipeline.compress.compress.absolute", measured)
 
     def stop(text: str) -> None:
         if text.startswith("step 1:"):
@@ -128,9 +128,9 @@ def test_a_latency_by_table_is_that_of_the_faster_form(
     for text in islice(plan(0), 40):
         seconds = 1e-6 + 1e-9 * sum(group.kernel.madds for group in split(build(text)))
         for form, factor in (("float32", 1.0), ("int8", 0.5)):
-            points.append(Point(text, form, factor * seconds, factor * seconds, factor * seconds, 9, 1e-3))  # type: ignore[arg-type]
+            points.append(BlockLatency(text, form, factor * seconds, factor * seconds, factor * seconds, 9, 1e-3))  # type: ignore[arg-type]
     name = "onnxruntime-cpu"
-    LatencyTable(name, circumstances(load_target(name)), points=tuple(points)).save(default_path(name))
+    LatencyTable(name, current_conditions(load_target(name)), points=tuple(points)).save(default_path(name))
     budget = Budget.parse(f"latency<={1e6 * predict_latency(network, name).total:.3f}us@{name}")
     assert budget_share(budget, network.graph).use(network.graph) == pytest.approx(0.5, abs=0.1)
 
@@ -142,7 +142,7 @@ def test_an_unknown_strategy() -> None:
 
 def test_every_strategy_says_what_it_is() -> None:
     """What a command offers follows from the registry; AMC is marked as for study wherever its summary is shown."""
-    fields = {field.name for field in dataclasses.fields(Method)}
+    fields = {field.name for field in dataclasses.fields(CompressionMethod)}
     for name, strategy in STRATEGIES.items():
         assert strategy.summary
         assert strategy.options <= fields
@@ -156,7 +156,7 @@ def test_a_strategy_without_its_library_says_which_extra_it_wants(monkeypatch: p
     def missing(name: str) -> None:
         raise MissingExtra("gymnasium", "amc")
 
-    monkeypatch.setattr("pocketcnn.pipeline.strategies.importlib.import_module", missing)
+    monkeypatch.setattr("pocketcnn.pipeline.compress.strategies.importlib.import_module", missing)
     check_strategy("rank")
     with pytest.raises(MissingExtra, match="amc"):
         pruner_of("amc", Path())

@@ -5,7 +5,7 @@ import torch
 
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo
-from pocketcnn.pipeline.teachers import Adapted, loaded_teacher
+from pocketcnn.pipeline.teachers import ResizedTeacher, loaded_teacher
 from tests.support.small_networks import float_network, images
 
 OWN = InputContract(height=16, width=16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
@@ -39,7 +39,7 @@ def test_normalization_size_and_the_order_of_classes_are_translated() -> None:
 
     smaller = theirs.model_copy(update={"height": 8, "width": 12})
     shrunk = loaded_teacher(network, smaller, order)
-    assert isinstance(shrunk, Adapted)
+    assert isinstance(shrunk, ResizedTeacher)
     flat = torch.full((2, 3, 8, 12), 0.7)
     grey = torch.full((2, 3, 16, 16), 0.7)
     torch.testing.assert_close(shrunk(flat), adapted(grey), rtol=1e-4, atol=1e-4)

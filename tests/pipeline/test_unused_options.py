@@ -8,9 +8,9 @@ import pytest
 import pocketcnn as pc
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.models import create
-from pocketcnn.pipeline.bench import Subject, bench
+from pocketcnn.pipeline.compress.strategies import OPTIONS_READ, STRATEGIES
+from pocketcnn.pipeline.deploy.bench import Subject, bench
 from pocketcnn.pipeline.option_use import check_used, conditional
-from pocketcnn.pipeline.strategies import OPTIONS_READ, STRATEGIES
 
 READS = {"a": frozenset({"x", "y"}), "b": frozenset({"x"}), "c": frozenset({"x", "z"})}
 
@@ -31,14 +31,16 @@ def test_only_what_some_choice_reads_and_not_all_is_conditional() -> None:
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "rank"])
-@pytest.mark.parametrize("changed", [{"stages": 2}, {"spread": "uniform"}, {"reconstruct": False}])
+@pytest.mark.parametrize("changed", [{"stages": 2}, {"allocation": "uniform"}, {"reconstruct": False}])
 def test_compress(strategy: str, changed: dict[str, Any], tmp_path: Path) -> None:
     (name,) = changed
     assert name not in OPTIONS_READ[strategy]
     with pytest.raises(pc.UsageError, match=f"The strategy {strategy} does not use {name}"):
-        pc.compress(network(), "absent", "macs<=1M", tmp_path, strategy=strategy, method=pc.Method(**changed))
+        pc.compress(
+            network(), "absent", "macs<=1M", tmp_path, strategy=strategy, method=pc.CompressionMethod(**changed)
+        )
     with pytest.raises(pc.UsageError, match="does not say how images"):  # the next check
-        pc.compress(network(), "absent", "macs<=1M", tmp_path, strategy="rank", method=pc.Method(**changed))
+        pc.compress(network(), "absent", "macs<=1M", tmp_path, strategy="rank", method=pc.CompressionMethod(**changed))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_search(strategy: str, given: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [{"epochs": 3}, {"seed": 0}, {"recipe": pc.Recipe(batch_size=8)}])
 def test_make_over_without_images(given: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(pc.UsageError, match=f"{next(iter(given))}: that is for the recovery"):
-        pc.make_over(network(), "dsp-npu", tmp_path / "x.safetensors", **given)
+        pc.adapt_to_target(network(), "dsp-npu", tmp_path / "x.safetensors", **given)
 
 
 def test_bench(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_a_recipe_where_the_effort_says_how_long(field: dict[str, Any], tmp_path
 def test_named_networks_are_taken_whatever_the_effort(monkeypatch: pytest.MonkeyPatch) -> None:
     from pocketcnn.pipeline.candidates import NETWORKS
     from pocketcnn.pipeline.effort import EFFORTS
-    from pocketcnn.pipeline.fit import _takes_supernet
+    from pocketcnn.pipeline.fit.fit import _takes_supernet
 
     assert _takes_supernet(EFFORTS["high"], None)
     assert not _takes_supernet(EFFORTS["high"], NETWORKS)

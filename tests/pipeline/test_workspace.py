@@ -9,7 +9,7 @@ from torch import nn
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.pipeline.recipes import RECIPE, datasets
-from pocketcnn.pipeline.workspace import Workspace, form_of, quiet
+from pocketcnn.pipeline.workspace import Workspace, quiet, structure_of
 from pocketcnn.targets import Budget
 
 
@@ -36,9 +36,9 @@ def test_what_a_stopped_run_left_of_other_widths_is_not_taken_up(digits: Path, t
         """Epochs of the training, those of earlier calls included."""
         return len(workspace.train("pruned", network(width), sets.train, sets.val, recipe, form=form).history)
 
-    assert form_of(network(4)) == form_of(network(4)) != form_of(network(5))
+    assert structure_of(network(4)) == structure_of(network(4)) != structure_of(network(5))
     for width in (4, 5, 4):
-        assert train(width, form_of(network(width))) == 1
+        assert train(width, structure_of(network(width))) == 1
     train(4, "")
     with pytest.raises(UsageError, match="another network"):
         train(5, "")

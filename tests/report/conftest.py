@@ -5,7 +5,7 @@ import pytest
 
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.info import Stage
-from pocketcnn.report.result import (
+from pocketcnn.records.result import (
     Accuracy,
     ArtefactRecord,
     Candidate,

@@ -4,17 +4,17 @@ from pocketcnn.report.bench import cells, render_bench_page
 from pocketcnn.runtimes import Latency, Machine, SessionInfo
 from pocketcnn.runtimes.cold_start import ColdStart
 from pocketcnn.runtimes.parity import Parity
-from pocketcnn.runtimes.side_by_side import Line
+from pocketcnn.runtimes.side_by_side import BenchmarkRow
 
 MACHINE = Machine("a <CPU>", ("avx2",), 4, "Linux 6", "x86_64")
 
 
-def line(file: str = "net", runtime: str = "onnxruntime", median: float = 2e-3) -> Line:
+def line(file: str = "net", runtime: str = "onnxruntime", median: float = 2e-3) -> BenchmarkRow:
     session = SessionInfo(runtime, "1.0", 1, {"key": "value"})
     latency = Latency(
         median, median * 0.9, median * 1.5, (median, median), 30, 1, 5, True, (1, 3, 8, 8), session, MACHINE
     )
-    return Line(
+    return BenchmarkRow(
         file,
         "int8",
         runtime,
@@ -30,7 +30,7 @@ def line(file: str = "net", runtime: str = "onnxruntime", median: float = 2e-3) 
     )
 
 
-REFUSED = Line("net", "int8", "torch", 1, reason="torch <only> simulates")
+REFUSED = BenchmarkRow("net", "int8", "torch", 1, reason="torch <only> simulates")
 
 
 class Structure(HTMLParser):

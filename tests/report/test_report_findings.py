@@ -4,7 +4,7 @@ from pocketcnn.report import FitResult
 from pocketcnn.report.confusion import confused_pairs, hardest_classes, heat_map
 from pocketcnn.report.findings import margin, margin_bar, speed, spread_warning, what_changed
 from pocketcnn.report.numbers import MINUS, NO_BREAK_SPACE
-from pocketcnn.report.tournament import Fate, fate, last_round, outcome, ranked
+from pocketcnn.report.successive_halving import HalvingOutcome, fate, last_round, outcome, ranked
 
 MATRIX = ((8, 2, 0), (1, 9, 0), (0, 0, 4))
 CLASSES = ("cat", "dog", "owl")
@@ -104,9 +104,9 @@ class TestTournament:
         candidates = met_result.candidates
         fates = [fate(candidate, candidates) for candidate in candidates]
         assert last_round(candidates) == 3
-        assert fates.count(Fate.CHOSEN) == 1
-        assert fates.count(Fate.FINALIST) == 2
-        assert fates.count(Fate.DROPPED) == 6
+        assert fates.count(HalvingOutcome.CHOSEN) == 1
+        assert fates.count(HalvingOutcome.FINALIST) == 2
+        assert fates.count(HalvingOutcome.DROPPED) == 6
         words = {outcome(candidate, candidates) for candidate in candidates}
         assert words == {"chosen", "in the last round", "dropped after round 1", "dropped after round 2"}
 

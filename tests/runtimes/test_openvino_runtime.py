@@ -11,7 +11,7 @@ from onnx import helper
 
 import pocketcnn as pc
 from pocketcnn.errors import MissingExtra, PocketcnnError
-from pocketcnn.graph.onnx_writer import to_onnx
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.runtimes import Machine, get_runtime
 from pocketcnn.runtimes.openvino_runtime import OpenVinoRuntime, session_settings
 from tests.support.onnx_files import classifier, int8_convolution, model

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.formats.onnx.writer import to_onnx, write_onnx
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat, capture, for_inference
-from pocketcnn.graph.onnx_writer import to_onnx, write_onnx
 from pocketcnn.graph.ops import OPS
 from pocketcnn.runtimes import divergence as divergence_module
 from pocketcnn.runtimes import get_runtime, runtime_names
-from pocketcnn.runtimes.inner_values import cut_after
+from pocketcnn.runtimes.intermediate_values import cut_after
 from pocketcnn.runtimes.parity import parity
 
 SHAPE = (3, 12, 12)
@@ -138,11 +138,11 @@ def test_the_first_wrong_layer_is_found(
     at_once: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(divergence_module, "shows_all", lambda _: at_once)
+    monkeypatch.setattr(divergence_module, "exposes_intermediate_values", lambda _: at_once)
     network = int8_network() if quantized else float_network()
     real = OPS[op]
     broken = replace(real, onnx=lambda node, emit: real.onnx(node, _Replacing(emit, old, new)))
-    monkeypatch.setattr("pocketcnn.graph.onnx_writer.OPS", {**OPS, op: broken})
+    monkeypatch.setattr("pocketcnn.formats.onnx.writer.OPS", {**OPS, op: broken})
     data = to_onnx(network.graph, names="full").SerializeToString()
     assert parity(network, data, images(), runtime=runtime).first_difference == blamed
 
@@ -152,14 +152,14 @@ def test_the_first_wrong_layer_is_found(
 def test_a_right_file_is_right_cut_by_cut(
     name: str, quantized: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(divergence_module, "shows_all", lambda _: False)
+    monkeypatch.setattr(divergence_module, "exposes_intermediate_values", lambda _: False)
     network, runtime = int8_network() if quantized else float_network(), get_runtime(name)
     path = runtime.write(network, tmp_path / f"model{runtime.suffix}")
     assert parity(network, path, images(8), runtime=name, search=True).first_difference is None
 
 
 def test_a_file_of_another_network_is_told_by_cuts_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(divergence_module, "shows_all", lambda _: False)
+    monkeypatch.setattr(divergence_module, "exposes_intermediate_values", lambda _: False)
     found = parity(float_network(), exported(float_network(3)), images())
     assert found.first_difference == "the file as a whole: this network exports to another one"
 
@@ -168,7 +168,7 @@ def test_a_network_that_cannot_be_cut_is_said_to_be_one(monkeypatch: pytest.Monk
     def refuse(self, network: GraphNetwork, path: Path) -> Path:
         raise PocketcnnError("no reshape here")
 
-    monkeypatch.setattr(divergence_module, "shows_all", lambda _: False)
+    monkeypatch.setattr(divergence_module, "exposes_intermediate_values", lambda _: False)
     monkeypatch.setattr("pocketcnn.runtimes.onnxruntime_runtime.OnnxRuntime.write", refuse)
     found = parity(float_network(), exported(float_network()), images(), search=True)
     assert found.first_difference is not None

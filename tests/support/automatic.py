@@ -6,9 +6,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from pocketcnn.compression.prune import PruneSettings
-from pocketcnn.compression.resource import MADDS, Resource
-from pocketcnn.compression.space import PruningSpace
+from pocketcnn.compression.pruning.prune import PruneSettings
+from pocketcnn.compression.pruning.resource import MADDS, Resource
+from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.graph import Graph, GraphNetwork, capture
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.training import Recipe

@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.pipeline import profile as profiling
+from pocketcnn.pipeline.latency import profile as profiling
 from pocketcnn.runtimes.base import Numerics
 from pocketcnn.targets import Target
 from pocketcnn.targets.latency import predictor

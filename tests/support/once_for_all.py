@@ -8,9 +8,9 @@ runs the training that the tests look at, in a process that can be killed.
 import sys
 from pathlib import Path
 
+from pocketcnn.nas.supernet.plan import Stage, SupernetPlan
 from pocketcnn.pipeline.effort import Effort, SupernetEffort
-from pocketcnn.pipeline.once_for_all import OnceForAll, once_for_all
-from pocketcnn.search.supernet.plan import Stage, SupernetPlan
+from pocketcnn.pipeline.search.once_for_all import OnceForAll, once_for_all
 
 PLAN = SupernetPlan(
     in_channels=1,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat, for_inference
 from pocketcnn.runtimes import get_runtime
-from tests.support.op_cases import Case
+from tests.support.op_cases import BenchmarkCase
 
 MOVES = frozenset(
     {"concat", "slice", "channel_shuffle", "gather", "shift", "roll", "pad", "reshape", "permute"}
@@ -39,7 +39,7 @@ def optimized(model: onnx.ModelProto, folder: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
 
 
-def one_operation(case: Case) -> Graph:
+def one_operation(case: BenchmarkCase) -> Graph:
     """A graph of that operation, whose inputs are parts of one image of (values, 1, 1)."""
     bounds = list(accumulate(map(prod, case.inputs), initial=0))
     nodes = [Node("input", "input", (), (max(1, bounds[-1]), 1, 1))]

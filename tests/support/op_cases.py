@@ -15,7 +15,7 @@ Draw = Callable[[st.SearchStrategy], object]
 
 
 @dataclass(frozen=True)
-class Case:
+class BenchmarkCase:
     """One use of an operation: attributes, shapes of the inputs (per image), and tensors by role."""
 
     op: str
@@ -60,7 +60,7 @@ def random_tensor(*shape: int) -> Tensor:
 
 
 @st.composite
-def conv2d(draw: Draw) -> Case:
+def conv2d(draw: Draw) -> BenchmarkCase:
     groups, per_group, out = draw(sizes(1, 3)), draw(sizes(1, 3)), draw(sizes(1, 3))
     kernel, stride, dilation, padding = draw(pairs(1, 4)), draw(pairs()), draw(pairs(1, 2)), draw(pairs(0, 3))
     smallest = [max(1, d * (k - 1) + 1 - 2 * p) for k, d, p in zip(kernel, dilation, padding, strict=True)]
@@ -69,146 +69,146 @@ def conv2d(draw: Draw) -> Case:
     if draw(st.booleans()):
         tensors["bias"] = random_tensor(out * groups)
     attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    return Case("conv2d", ((groups * per_group, *size),), attrs, tensors)
+    return BenchmarkCase("conv2d", ((groups * per_group, *size),), attrs, tensors)
 
 
 @st.composite
-def linear(draw: Draw) -> Case:
+def linear(draw: Draw) -> BenchmarkCase:
     inputs, outputs = draw(sizes()), draw(sizes())
     bias = {"bias": random_tensor(outputs)} if draw(st.booleans()) else {}
-    return Case("linear", ((inputs,),), {}, {"weight": random_tensor(outputs, inputs), **bias})
+    return BenchmarkCase("linear", ((inputs,),), {}, {"weight": random_tensor(outputs, inputs), **bias})
 
 
 @st.composite
-def batch_norm(draw: Draw) -> Case:
+def batch_norm(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
     roles = ["running_mean", "running_var", *(["weight", "bias"] if draw(st.booleans()) else [])]
     attrs = {"eps": draw(st.sampled_from([1e-5, 1e-3])), "momentum": draw(st.sampled_from([0.1, 0.01]))}
-    return Case("batch_norm", (shape,), attrs, {role: random_tensor(shape[0]) for role in roles})
+    return BenchmarkCase("batch_norm", (shape,), attrs, {role: random_tensor(shape[0]) for role in roles})
 
 
 @st.composite
-def local_response_norm(draw: Draw) -> Case:
+def local_response_norm(draw: Draw) -> BenchmarkCase:
     attrs = {name: draw(st.floats(0.125, 2, width=32)) for name in ("alpha", "beta", "k")}
     attrs["size"] = draw(st.sampled_from([1, 3, 5]))
-    return Case("local_response_norm", (draw(maps),), attrs)
+    return BenchmarkCase("local_response_norm", (draw(maps),), attrs)
 
 
 @st.composite
-def prelu(draw: Draw) -> Case:
+def prelu(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
-    return Case("prelu", (shape,), {}, {"weight": random_tensor(draw(st.sampled_from([1, shape[0]])))})
+    return BenchmarkCase("prelu", (shape,), {}, {"weight": random_tensor(draw(st.sampled_from([1, shape[0]])))})
 
 
 @st.composite
-def clip(draw: Draw) -> Case:
+def clip(draw: Draw) -> BenchmarkCase:
     low, high = sorted([draw(floats), draw(floats)])
-    return Case("clip", (draw(any_shape),), {"min": low, "max": high})
+    return BenchmarkCase("clip", (draw(any_shape),), {"min": low, "max": high})
 
 
 @st.composite
-def softmax(draw: Draw) -> Case:
+def softmax(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
-    return Case("softmax", (shape,), {"axis": draw(sizes(0, len(shape) - 1))})
+    return BenchmarkCase("softmax", (shape,), {"axis": draw(sizes(0, len(shape) - 1))})
 
 
-def _broadcast(op: str) -> st.SearchStrategy[Case]:
+def _broadcast(op: str) -> st.SearchStrategy[BenchmarkCase]:
     @st.composite
-    def build(draw: Draw) -> Case:
+    def build(draw: Draw) -> BenchmarkCase:
         full = draw(any_shape)
         first, second = (tuple(draw(st.sampled_from([1, size])) for size in full) for _ in range(2))
-        return Case(op, (first, second))
+        return BenchmarkCase(op, (first, second))
 
     return build()
 
 
 @st.composite
-def constant(draw: Draw) -> Case:
+def constant(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
-    return Case("constant", (), {"shape": shape}, {"value": random_tensor(*shape[::-1])})
+    return BenchmarkCase("constant", (), {"shape": shape}, {"value": random_tensor(*shape[::-1])})
 
 
-def _reduction(op: str) -> st.SearchStrategy[Case]:
+def _reduction(op: str) -> st.SearchStrategy[BenchmarkCase]:
     @st.composite
-    def build(draw: Draw) -> Case:
+    def build(draw: Draw) -> BenchmarkCase:
         shape = draw(any_shape)
         axes = draw(st.lists(sizes(0, len(shape) - 1), min_size=1, max_size=len(shape), unique=True))
-        return Case(op, (shape,), {"axes": tuple(axes), "keepdim": draw(st.booleans())})
+        return BenchmarkCase(op, (shape,), {"axes": tuple(axes), "keepdim": draw(st.booleans())})
 
     return build()
 
 
 @st.composite
-def concat(draw: Draw) -> Case:
+def concat(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
     axis = draw(sizes(0, len(shape) - 1))
     parts = draw(st.lists(sizes(), min_size=1, max_size=3))
-    return Case("concat", tuple((*shape[:axis], size, *shape[axis + 1 :]) for size in parts), {"axis": axis})
+    return BenchmarkCase("concat", tuple((*shape[:axis], size, *shape[axis + 1 :]) for size in parts), {"axis": axis})
 
 
 @st.composite
-def slice_(draw: Draw) -> Case:
+def slice_(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
     axis = draw(sizes(0, len(shape) - 1))
     start = draw(sizes(0, shape[axis] - 1))
     stop = draw(sizes(start + 1, shape[axis]))
-    return Case("slice", (shape,), {"axis": axis, "start": start, "stop": stop, "step": draw(sizes(1, 3))})
+    return BenchmarkCase("slice", (shape,), {"axis": axis, "start": start, "stop": stop, "step": draw(sizes(1, 3))})
 
 
 @st.composite
-def channel_shuffle(draw: Draw) -> Case:
+def channel_shuffle(draw: Draw) -> BenchmarkCase:
     groups, (channels, height, width) = draw(sizes(1, 4)), draw(maps)
-    return Case("channel_shuffle", ((groups * channels, height, width),), {"groups": groups})
+    return BenchmarkCase("channel_shuffle", ((groups * channels, height, width),), {"groups": groups})
 
 
 @st.composite
-def gather(draw: Draw) -> Case:
+def gather(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
     index = draw(st.lists(sizes(0, shape[0] - 1), min_size=1, max_size=6))
-    return Case("gather", (shape,), {}, {"index": torch.tensor(index)})
+    return BenchmarkCase("gather", (shape,), {}, {"index": torch.tensor(index)})
 
 
 @st.composite
-def shift(draw: Draw) -> Case:
+def shift(draw: Draw) -> BenchmarkCase:
     shape = draw(maps)
     down, right = (tuple(draw(sizes(-3, 3)) for _ in range(shape[0])) for _ in range(2))
-    return Case("shift", (shape,), {"down": down, "right": right})
+    return BenchmarkCase("shift", (shape,), {"down": down, "right": right})
 
 
 @st.composite
-def roll(draw: Draw) -> Case:
+def roll(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
     axes = draw(st.lists(sizes(0, len(shape) - 1), min_size=1, max_size=3))
-    return Case("roll", (shape,), {"shifts": tuple(draw(sizes(-9, 9)) for _ in axes), "axes": tuple(axes)})
+    return BenchmarkCase("roll", (shape,), {"shifts": tuple(draw(sizes(-9, 9)) for _ in axes), "axes": tuple(axes)})
 
 
 @st.composite
-def pad(draw: Draw) -> Case:
+def pad(draw: Draw) -> BenchmarkCase:
     shape = draw(maps)
     pads = []
     for size in (shape[2], shape[1]):  # columns first, as torch has them; a negative pad cuts
         first = draw(sizes(1 - size, 3))
         pads += [first, draw(sizes(1 - size - min(first, 0), 3))]
-    return Case("pad", (shape,), {"pads": tuple(pads), "value": draw(floats)})
+    return BenchmarkCase("pad", (shape,), {"pads": tuple(pads), "value": draw(floats)})
 
 
 @st.composite
-def reshape(draw: Draw) -> Case:
+def reshape(draw: Draw) -> BenchmarkCase:
     shape = draw(maps)
     channels, height, width = shape
     forms = [(channels * height * width,), (channels, height * width), (1, width, 1, height * channels), shape]
-    return Case("reshape", (shape,), {"shape": draw(st.sampled_from(forms))})
+    return BenchmarkCase("reshape", (shape,), {"shape": draw(st.sampled_from(forms))})
 
 
 @st.composite
-def permute(draw: Draw) -> Case:
+def permute(draw: Draw) -> BenchmarkCase:
     shape = draw(any_shape)
-    return Case("permute", (shape,), {"order": tuple(draw(st.permutations(range(len(shape)))))})
+    return BenchmarkCase("permute", (shape,), {"order": tuple(draw(st.permutations(range(len(shape)))))})
 
 
-def _pool(op: str) -> st.SearchStrategy[Case]:
+def _pool(op: str) -> st.SearchStrategy[BenchmarkCase]:
     @st.composite
-    def build(draw: Draw) -> Case:
+    def build(draw: Draw) -> BenchmarkCase:
         kernel, stride = draw(pairs(1, 4)), draw(pairs())
         padding = tuple(draw(sizes(0, length // 2)) for length in kernel)
         dilation = draw(pairs(1, 2)) if op == "max_pool" else (1, 1)
@@ -216,20 +216,20 @@ def _pool(op: str) -> st.SearchStrategy[Case]:
         shape = (draw(sizes()), *(draw(sizes(low, low + 6)) for low in smallest))
         attrs = {"kernel": kernel, "stride": stride, "padding": padding, "ceil": draw(st.booleans())}
         extra = {"dilation": dilation} if op == "max_pool" else {"count_padding": draw(st.booleans())}
-        return Case(op, (shape,), attrs | extra)
+        return BenchmarkCase(op, (shape,), attrs | extra)
 
     return build()
 
 
-def _unary(op: str, **attrs: st.SearchStrategy) -> st.SearchStrategy[Case]:
-    return st.builds(lambda shape, given: Case(op, (shape,), given), any_shape, st.fixed_dictionaries(attrs))
+def _unary(op: str, **attrs: st.SearchStrategy) -> st.SearchStrategy[BenchmarkCase]:
+    return st.builds(lambda shape, given: BenchmarkCase(op, (shape,), given), any_shape, st.fixed_dictionaries(attrs))
 
 
-def _on_maps(op: str, **attrs: st.SearchStrategy) -> st.SearchStrategy[Case]:
-    return st.builds(lambda shape, given: Case(op, (shape,), given), maps, st.fixed_dictionaries(attrs))
+def _on_maps(op: str, **attrs: st.SearchStrategy) -> st.SearchStrategy[BenchmarkCase]:
+    return st.builds(lambda shape, given: BenchmarkCase(op, (shape,), given), maps, st.fixed_dictionaries(attrs))
 
 
-CASES: Mapping[str, st.SearchStrategy[Case]] = MappingProxyType(
+CASES: Mapping[str, st.SearchStrategy[BenchmarkCase]] = MappingProxyType(
     {
         "conv2d": conv2d(),
         "linear": linear(),

@@ -6,12 +6,12 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from pocketcnn.search.loop import MemoryLog, run
-from pocketcnn.search.objective import ACCURACY, Objective
-from pocketcnn.search.space import Decision, Point, Space, Task
-from pocketcnn.search.strategies.base import Strategy
-from pocketcnn.search.trial import Evaluation, Finished, Proposal, Trial, finished
-from pocketcnn.search.workers import Inline
+from pocketcnn.nas.loop import MemoryTrialLog, run
+from pocketcnn.nas.objective import ACCURACY, Objective
+from pocketcnn.nas.space import Decision, Point, Space, Task
+from pocketcnn.nas.strategies.base import Strategy
+from pocketcnn.nas.trial import Evaluation, Finished, Proposal, Trial, finished
+from pocketcnn.nas.workers import Inline
 
 
 class Ladder(Space):
@@ -56,7 +56,7 @@ def searched(
     objective: Objective = ACCURACY,
 ) -> list[Finished]:
     """The trials of a whole search in this process."""
-    return finished(run(strategy, objective, Inline(evaluate), MemoryLog(), trials=trials, seed=seed))
+    return finished(run(strategy, objective, Inline(evaluate), MemoryTrialLog(), trials=trials, seed=seed))
 
 
 def plain(trials: list[Trial]) -> list[tuple[int, dict[str, object], float | None]]:

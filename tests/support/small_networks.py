@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pocketcnn.graph.capture import capture
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.node import Node

@@ -2,8 +2,8 @@
 
 import torch
 
-from pocketcnn.search.supernet.network import Supernet
-from pocketcnn.search.supernet.plan import Stage, SupernetPlan
+from pocketcnn.nas.supernet.network import Supernet
+from pocketcnn.nas.supernet.plan import Stage, SupernetPlan
 
 PLAN = SupernetPlan(
     in_channels=1,

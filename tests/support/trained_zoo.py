@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pocketcnn.graph import GraphNetwork, capture
-from pocketcnn.layers import inference_form
+from pocketcnn.layers import reparameterize
 from pocketcnn.models import create, network_options, training_options
 from pocketcnn.models.registry import registration
 from pocketcnn.models.squeezenet import SqueezeNet
@@ -111,5 +111,5 @@ def trained(name: str) -> Trained:
     if isinstance(module, SqueezeNet):  # its last layer is a ReLU: in a short training most classes would die of it
         nn.init.ones_(module.classifier.conv.bias)
     train(module, Digits(TRAINED, side), Digits(CHOSEN, side), RECIPES.get(name, RECIPE))
-    network = GraphNetwork(capture(inference_form(module), (1, 1, side, side))).eval()
+    network = GraphNetwork(capture(reparameterize(module), (1, 1, side, side))).eval()
     return Trained(network, Digits(CALIBRATED, side).images, Digits(HELD_OUT, side))

@@ -13,16 +13,16 @@ from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.layers import (
     DropPath,
     LearnedGroupLayer,
-    Penalized,
+    Regularized,
+    Reparameterizable,
     Scheduled,
-    TrainingForm,
     group_lasso,
-    inference_form,
+    reparameterize,
     set_progress,
 )
 from pocketcnn.models.nasnet import AUXILIARY_WEIGHT, NASNet, Plan
 from pocketcnn.training import distil, train
-from pocketcnn.training.demands import Demands
+from pocketcnn.training.hooks import TrainingHooks
 from pocketcnn.training.objective import Objective
 from tests.support.training import QUICK, CtrlC, Digits, course, same_weights, small_net
 
@@ -41,7 +41,7 @@ def nasnet(seed: int = 0) -> NASNet:
     return NASNet(plan, classes=10, in_channels=1, dropout=0.1, drop_path=0.4, auxiliary_head=True)
 
 
-class Listener(nn.Sequential, Scheduled, Penalized):
+class Listener(nn.Sequential, Scheduled, Regularized):
     """Remembers what it is told, changes its form at the end of the second epoch, and adds 1 to the loss."""
 
     told: tuple[float, ...] = ()
@@ -50,7 +50,7 @@ class Listener(nn.Sequential, Scheduled, Penalized):
         self.told = (*self.told, progress)
 
     @property
-    def is_settled(self) -> bool:
+    def is_final(self) -> bool:
         return self.told[-1] >= 2 / 3
 
     def penalty(self) -> Tensor:
@@ -71,10 +71,10 @@ def test_penalties_are_part_of_the_loss_and_change_no_other_network() -> None:
         assert mine.loss == pytest.approx(theirs.loss + 1, abs=1e-5)
         assert mine.val_accuracy == theirs.val_accuracy
     network = condensenet()
-    assert Demands(network).added_to(torch.zeros(())).item() == pytest.approx(
+    assert TrainingHooks(network).added_to(torch.zeros(())).item() == pytest.approx(
         1e-5 * group_lasso(network).item(), rel=1e-5
     )
-    assert not float(Demands(small_net()).added_to(torch.zeros(())))
+    assert not float(TrainingHooks(small_net()).added_to(torch.zeros(())))
 
 
 def test_weights_of_a_network_before_it_has_settled_are_not_its_best() -> None:
@@ -92,9 +92,9 @@ def test_a_training_condenses_and_the_converted_network_computes_the_same(ema: f
     network = condensenet()
     result = train(network, TRAIN, VAL, QUICK.with_(ema_decay=ema))
     assert result.best_epoch >= 2  # condensed in the middle of the second epoch
-    converted = inference_form(network)
-    assert not any(isinstance(part, TrainingForm) and part is not converted for part in converted.modules())
-    assert not any(isinstance(part, Scheduled | Penalized) for part in converted.modules())
+    converted = reparameterize(network)
+    assert not any(isinstance(part, Reparameterizable) and part is not converted for part in converted.modules())
+    assert not any(isinstance(part, Scheduled | Regularized) for part in converted.modules())
     grouped = converted.features.block1[0].bottleneck.conv
     assert (grouped.groups, grouped.weight.shape[1]) == (4, 4)  # of 16 inputs
     captured = GraphNetwork(capture(converted, (1, 1, 8, 8))).eval()
@@ -108,13 +108,13 @@ def test_a_training_condenses_and_the_converted_network_computes_the_same(ema: f
 def test_even_a_training_of_one_step_condenses() -> None:
     network = condensenet()
     train(network, Digits(0, 32), VAL, QUICK.with_(epochs=1))
-    assert inference_form(network) is not network
+    assert reparameterize(network) is not network
 
 
 def test_condensation_in_distillation() -> None:
     network = condensenet()
     distil(network, small_net(), TRAIN, VAL, QUICK.with_(epochs=2))
-    assert not any(isinstance(part, Scheduled) for part in inference_form(network).modules())
+    assert not any(isinstance(part, Scheduled) for part in reparameterize(network).modules())
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_a_training_that_was_stopped_before_is_not_converted(tmp_path: Path) -> 
     network = condensenet()
     train(network, TRAIN, VAL, QUICK, out=tmp_path, stop_after=1)
     with pytest.raises(UsageError, match="2 of 3 condensing stages are done"):
-        inference_form(network)
+        reparameterize(network)
     train(network, TRAIN, VAL, QUICK, out=tmp_path, resume=True)
-    inference_form(network)
+    reparameterize(network)
 
 
 def test_the_auxiliary_head_adds_its_loss_and_is_trained() -> None:
@@ -166,9 +166,9 @@ def test_a_captured_network_asks_for_nothing() -> None:
     set_progress(network, 0.5)
     captured = GraphNetwork(capture(network, (1, 1, 8, 8)))
     loss = torch.tensor(1.5)
-    assert Demands(captured).added_to(loss) is loss
-    assert Demands(captured).are_settled
-    assert inference_form(captured) is captured
+    assert TrainingHooks(captured).added_to(loss) is loss
+    assert TrainingHooks(captured).are_final
+    assert reparameterize(captured) is captured
 
 
 def test_the_inference_form_of_a_network_of_one_s_own() -> None:
@@ -176,9 +176,9 @@ def test_the_inference_form_of_a_network_of_one_s_own() -> None:
     learned = LearnedGroupLayer(8, 8, groups=2, condense_factor=2)
     network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sequential(learned), nn.ReLU()).eval()
     with pytest.raises(UsageError, match="condensing stages"):
-        inference_form(network)
+        reparameterize(network)
     set_progress(network, 0.5)
-    converted, images = inference_form(network), torch.randn(2, 3, 5, 5)
+    converted, images = reparameterize(network), torch.randn(2, 3, 5, 5)
     torch.testing.assert_close(converted(images), network(images))
     assert network[1][0] is learned
     assert list(dict(converted[1][0].named_children())) == ["select", "norm", "act", "conv", "shuffle"]

@@ -11,8 +11,8 @@ from pocketcnn.errors import Interrupted, UsageError
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.training import Recipe, distil, train
 from pocketcnn.training.distil import attention_loss, attention_map, distillation_loss, ensemble_loss, hint_loss
-from pocketcnn.training.feature_maps import feature_maps, last_of_each_resolution, tapped
-from pocketcnn.training.lesson import Lesson, matched
+from pocketcnn.training.distiller import Distiller, matched_feature_maps
+from pocketcnn.training.feature_maps import feature_maps, last_of_each_resolution, recorded_feature_maps
 from pocketcnn.training.objective import Objective
 from tests.support.training import QUICK, CtrlC, Digits, course, same_weights, small_net
 
@@ -97,7 +97,7 @@ def test_feature_maps_are_those_of_the_forward_pass_in_their_order() -> None:
     assert {found.name: found.shape for found in maps}["1"] == (48, 4, 4)
     last = last_of_each_resolution(maps)
     assert {size: found.name for size, found in last.items()} == {(8, 8): "0", (4, 4): "1", (2, 2): "2"}
-    with tapped(network, {"0", "1.0"}) as values:
+    with recorded_feature_maps(network, {"0", "1.0"}) as values:
         network(IMAGES)
     assert torch.equal(values["0"], network[0](IMAGES))
     assert torch.equal(values["1.0"], network[1][0](network[0](IMAGES)))
@@ -112,7 +112,7 @@ def test_values_of_a_captured_network_are_seen_under_the_names_of_its_nodes() ->
     maps = feature_maps(network, IMAGES[:1])
     assert [found.name for found in maps] == [n.name for n in network.graph.nodes[1:] if len(n.shape) == 3]
     name = last_of_each_resolution(maps)[8, 8].name
-    with tapped(network, {name}) as values:
+    with recorded_feature_maps(network, {name}) as values:
         network(IMAGES)
     torch.testing.assert_close(values[name], wide_net().eval()[0](IMAGES))
 
@@ -127,18 +127,18 @@ def test_a_captured_network_inside_a_module_is_seen_too() -> None:
 
 def test_maps_are_matched_by_size_or_by_name() -> None:
     student, teacher = feature_maps(small_net().eval(), IMAGES[:1]), feature_maps(wide_net().eval(), IMAGES[:1])
-    pairs = matched(student, teacher, ())
+    pairs = matched_feature_maps(student, teacher, ())
     assert [(s.name, t.name) for s, t in pairs] == [("2", "0"), ("7", "1"), ("8", "2")]
-    ((one, other),) = matched(student, teacher, [("5", "1.0")])
+    ((one, other),) = matched_feature_maps(student, teacher, [("5", "1.0")])
     assert (one.name, other.name) == ("5", "1.0")
     with pytest.raises(UsageError, match=r"The network has no feature map 'layer1'.*Its last ones are: "):
-        matched(student, teacher, [("layer1", "1")])
+        matched_feature_maps(student, teacher, [("layer1", "1")])
     with pytest.raises(UsageError, match="The teacher has no feature map 'nothing'"):
-        matched(student, teacher, [("5", "nothing")])
+        matched_feature_maps(student, teacher, [("5", "nothing")])
     with pytest.raises(UsageError, match="'2' of 8x8 and '1' of 4x4 cannot be compared"):
-        matched(student, teacher, [("2", "1")])
+        matched_feature_maps(student, teacher, [("2", "1")])
     with pytest.raises(UsageError, match=r"sizes 8x8, 4x4, 2x2, the teacher of none"):
-        matched(student, [], ())
+        matched_feature_maps(student, [], ())
 
 
 # The objective ------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_the_objective_with_attention_is_the_sum_of_its_parts(as_graph: bool) ->
     if as_graph:
         student, teachers = captured(student), [captured(teacher) for teacher in teachers]  # type: ignore[assignment]
     recipe = ATTENTION.with_(distillation_weight=0.25, distillation_temperature=2.0, label_smoothing=0.0)
-    lesson = Lesson.planned(recipe, student, teachers, IMAGES[:1])
+    lesson = Distiller.planned(recipe, student, teachers, IMAGES[:1])
     found = Objective(recipe, lesson=lesson)(student, IMAGES, LABELS)
     own, theirs = small_net(0).eval(), [wide_net(1).eval(), wide_net(2).eval()]
     expected = 0.25 * ensemble_loss(own(IMAGES), [teacher(IMAGES) for teacher in theirs], 2.0)
@@ -165,7 +165,7 @@ def test_the_objective_with_attention_is_the_sum_of_its_parts(as_graph: bool) ->
 
 def test_the_objective_with_hints_goes_through_its_regressors() -> None:
     student, teacher = small_net(0).eval(), wide_net(1).eval()
-    lesson = Lesson.planned(HINT.with_(distillation_points=(("2", "0"),)), student, [teacher], IMAGES[:1])
+    lesson = Distiller.planned(HINT.with_(distillation_points=(("2", "0"),)), student, [teacher], IMAGES[:1])
     (regressor,) = lesson.regressors[0]  # type: ignore[misc]
     assert (regressor.in_channels, regressor.out_channels, regressor.kernel_size) == (8, 16, (1, 1))
     maps = {"2": student[:3](IMAGES)}
@@ -205,7 +205,11 @@ def test_what_is_learned_are_the_teachers_feature_maps() -> None:
     held_out = torch.stack([VAL[index][0] for index in range(len(VAL))])
 
     def distance(network: nn.Module) -> float:
-        with torch.no_grad(), tapped(network.eval(), {"2", "7"}) as own, tapped(teacher.eval(), {"0", "1"}) as theirs:
+        with (
+            torch.no_grad(),
+            recorded_feature_maps(network.eval(), {"2", "7"}) as own,
+            recorded_feature_maps(teacher.eval(), {"0", "1"}) as theirs,
+        ):
             network(held_out), teacher(held_out)
         return float(attention_loss(own["2"], theirs["0"]) + attention_loss(own["7"], theirs["1"]))
 

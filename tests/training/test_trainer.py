@@ -179,7 +179,7 @@ def test_what_does_not_fit_is_said_before_it_starts(
 
 
 def test_an_unknown_device_and_a_zero_stop_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"no device 'tpu9'.*Use 'auto', 'cpu'"):
+    with pytest.raises(UsageError, match=r"no device 'tpu9'.*BudgetUse 'auto', 'cpu'"):
         train(small_net(), Digits(0, 9), Digits(9, 18), QUICK.with_(device="tpu9"))
     with pytest.raises(UsageError, match="stop_after must be at least 1"):
         train(small_net(), Digits(0, 9), Digits(9, 18), QUICK, stop_after=0)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pocketcnn.formats.onnx.qdq import is_absorbed
 from pocketcnn.graph import Graph, GraphNetwork, Node
 from pocketcnn.graph.integer import IntegerNetwork
 from pocketcnn.graph.integer.arithmetic import dequantized
-from pocketcnn.graph.onnx_qdq import is_absorbed
-from pocketcnn.runtimes.inner_values import all_values
+from pocketcnn.runtimes.intermediate_values import intermediate_values
 
 FORMS = {"float32": True, "exact": False}
 """How sums are taken -> whether that is training mode."""
@@ -65,7 +65,7 @@ def besides(graph: Graph, images: Tensor) -> dict[str, Beside]:
     """Every form of the simulation beside the exported file."""
     tallies = {form: Tally() for form in FORMS}
     for batch in torch.split(images, BATCH):
-        answer, values = all_values(graph, _stored(graph), batch, "onnxruntime")
+        answer, values = intermediate_values(graph, _stored(graph), batch, "onnxruntime")
         for form, training in FORMS.items():
             _count(tallies[form], GraphNetwork(graph).train(training), batch, answer, values)
     return {form: tally.beside() for form, tally in tallies.items()}

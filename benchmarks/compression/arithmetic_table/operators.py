@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics
 from pocketcnn.graph.node import Attr, Shape
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes import get_runtime
 
 TRIALS = 40

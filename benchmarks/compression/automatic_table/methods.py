@@ -9,16 +9,16 @@ import numpy as np
 
 from benchmarks.compression.automatic_table.peer import torch_pruning
 from benchmarks.compression.automatic_table.task import Task, table_clock
-from pocketcnn.compression.amc import AmcSettings, UntrainedAccuracy, amc
-from pocketcnn.compression.bounds import Measure
-from pocketcnn.compression.contest import best_after_tuning
-from pocketcnn.compression.netadapt import NetAdaptSettings, netadapt
-from pocketcnn.compression.prune import PrunePlan, plan, sensitivity_of
-from pocketcnn.compression.reconstruction import reconstruct
-from pocketcnn.compression.schedule import Counts
-from pocketcnn.compression.sensitivity import Sensitivity
-from pocketcnn.compression.short_tuning import ShortTuner
-from pocketcnn.compression.space import PruningSpace
+from pocketcnn.compression.pruning.amc import AmcSettings, UntrainedAccuracy, amc
+from pocketcnn.compression.pruning.bounds import Measure
+from pocketcnn.compression.pruning.netadapt import NetAdaptSettings, netadapt
+from pocketcnn.compression.pruning.prune import PrunePlan, plan, sensitivity_of
+from pocketcnn.compression.pruning.reconstruction import reconstruct
+from pocketcnn.compression.pruning.schedule import Counts
+from pocketcnn.compression.pruning.selection import best_after_fine_tuning
+from pocketcnn.compression.pruning.sensitivity import Sensitivity
+from pocketcnn.compression.pruning.short_fine_tuning import ShortFineTuner
+from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.errors import BudgetNotMet
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.training import recalibrate
@@ -44,16 +44,16 @@ def greedy(task: Task) -> Graph:
     return _planned(task, "greedy").apply(task.parent.graph)
 
 
-def _planned(task: Task, spread: str, seconds: Measure | None = None) -> PrunePlan:
+def _planned(task: Task, allocation: str, seconds: Measure | None = None) -> PrunePlan:
     """What a spread chooses, in steps of the multiple or, with a predictor of the latency, of the widths that it likes."""
-    settings = replace(task.channels, spread="uniform") if spread == "uniform" else task.channels
+    settings = replace(task.channels, allocation="uniform") if allocation == "uniform" else task.channels
     return plan(
         task.parent.graph,
         task.fits,
         settings,
         batches=task.batches,
         by_shape=True,
-        sensitivity=_sensitivity(task) if spread == "greedy" else None,
+        sensitivity=_sensitivity(task) if allocation == "greedy" else None,
         seconds=seconds,
     )
 
@@ -76,16 +76,16 @@ def _sensitivity(task: Task) -> Sensitivity:
 
 
 def best(task: Task) -> Graph:
-    """`compress --spread best` for a target that is here.
+    """`compress --allocation best` for a target that is here.
 
     Widths at the steps of its latency table, where there is one, and layers fitted anew to what they answered, by each
     spread; of these the one that is best after a short training.
     """
     seconds = table_clock()
-    networks = {spread: _mended(task, _planned(task, spread, seconds)) for spread in SPREADS}
+    networks = {allocation: _mended(task, _planned(task, allocation, seconds)) for allocation in SPREADS}
     recipe, images = task.setting.contest(len(task.data.train), task.cell.seed)
-    tuner = ShortTuner(task.data.train, task.held_out, recipe, images)
-    chosen, _ = best_after_tuning(networks, tuner)
+    tuner = ShortFineTuner(task.data.train, task.held_out, recipe, images)
+    chosen, _ = best_after_fine_tuning(networks, tuner)
     task.notes.update(chosen=chosen, short_training_steps=task.setting.contest_steps * len(SPREADS))
     return networks[chosen].graph
 
@@ -138,7 +138,7 @@ def net_adapt(task: Task) -> Graph:
     """NetAdapt with short trainings; none where even the narrowest network is too much."""
     _check_reach(task.space, task.bound)
     recipe, images = task.setting.short(len(task.data.train), task.cell.seed)
-    tuner = ShortTuner(task.data.train, task.held_out, recipe, images)
+    tuner = ShortFineTuner(task.data.train, task.held_out, recipe, images)
     settings = NetAdaptSettings(step=task.setting.step, tried=task.setting.tried, channels=task.channels)
     found = netadapt(task.parent, task.resource, task.bound, tuner, settings, batches=task.batches)
     if not found.met:

@@ -32,7 +32,7 @@ def page(documents: Sequence[Document]) -> str:
         "magnitude importance and a global ranking.",
         "- `uniform` has equal and `random` has random pruning ratios. `greedy` has ratios by the sensitivity of each layer "
         "(Li et al., 2017). These three are controls.",
-        "- `best` is `compress --spread best` with a budget that names the target, such as `macs<=50%, "
+        "- `best` is `compress --allocation best` with a budget that names the target, such as `macs<=50%, "
         "latency<=100%@onnxruntime-cpu`: the most accurate of `rank`, `uniform` and `greedy`.",
         "- Within a layer, all methods but `torch-pruning` rank channels by the same criterion. They differ in the ratios only.",
         "- `best` uses widths at the steps of the target's latency table and reconstructs the remaining layers by "

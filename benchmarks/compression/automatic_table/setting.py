@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.compression.recipes_in_steps import ADAM, in_steps
-from pocketcnn.compression.amc.agent import AgentSettings
+from pocketcnn.compression.pruning.amc.agent import AgentSettings
 from pocketcnn.training import Recipe
 
 DATASETS = ("digits", "mnist")

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from benchmarks.compression.automatic_table.material import Images
 from benchmarks.compression.automatic_table.setting import Setting
-from pocketcnn.compression.bounds import Measure, clock
-from pocketcnn.compression.prune import PruneSettings
-from pocketcnn.compression.resource import MADDS, Resource, latency_on
-from pocketcnn.compression.sensitivity import Sensitivity
-from pocketcnn.compression.short_tuning import HeldOut
-from pocketcnn.compression.space import PruningSpace
+from pocketcnn.compression.pruning.bounds import Measure, table_latency_of
+from pocketcnn.compression.pruning.prune import PruneSettings
+from pocketcnn.compression.pruning.resource import MADDS, Resource, latency_on
+from pocketcnn.compression.pruning.sensitivity import Sensitivity
+from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages
+from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.graph import Graph, GraphNetwork, capture
 
@@ -30,7 +30,7 @@ Sensitivities = dict[str, tuple[Sensitivity, float]]
 def table_clock() -> Measure | None:
     """Predicts latencies on the target; None without its latency table."""
     try:
-        return clock(TARGET)
+        return table_latency_of(TARGET)
     except PocketcnnError:
         return None
 
@@ -98,7 +98,7 @@ class Task:
 
     @cached_property
     def batches(self) -> Sequence[tuple[Tensor, Tensor]]:
-        """Labelled training images, for what channels are worth."""
+        """LabelledImages training images, for what channels are worth."""
         found, labels = self.data.evidence
         return list(zip(torch.split(found, 64), torch.split(labels, 64), strict=True))
 
@@ -108,9 +108,9 @@ class Task:
         return self.data.evidence[0][:128]
 
     @cached_property
-    def held_out(self) -> HeldOut:
+    def held_out(self) -> HeldOutImages:
         """The validation images."""
-        return HeldOut(*self.data.val.tensors)
+        return HeldOutImages(*self.data.val.tensors)
 
     @cached_property
     def space(self) -> PruningSpace:

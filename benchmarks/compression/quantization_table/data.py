@@ -23,16 +23,16 @@ SIDE = 32
 class Split:
     """Images (N, C, H, W) with labels (N,), in parts that share no image."""
 
-    train: "Labelled"
-    val: "Labelled"
-    test: "Labelled"
+    train: "LabelledImages"
+    val: "LabelledImages"
+    test: "LabelledImages"
 
     def calibration(self, count: int) -> Tensor:
         """The first training images."""
         return self.train.images[:count]
 
 
-class Labelled(Dataset[Any]):
+class LabelledImages(Dataset[Any]):
     """A map-style set; with `shifts`, each image is moved by up to 2 pixels each time it is read."""
 
     def __init__(self, images: Tensor, labels: Tensor, shifts: bool = False) -> None:
@@ -64,7 +64,7 @@ def labelled(name: str) -> Split:
     answers = torch.tensor(labels, dtype=torch.long)[order]
     ends = (trained, trained + chosen, len(answers))
     parts = [slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], ends[2])]
-    return Split(*(Labelled(images[part], answers[part]) for part in parts))
+    return Split(*(LabelledImages(images[part], answers[part]) for part in parts))
 
 
 CALIBRATED_ON = (
@@ -104,10 +104,12 @@ def crops(names: tuple[str, ...], count: int, side: int, seed: int) -> Tensor:
 
 
 def crops_like(answers: Callable[[Tensor], Tensor], train: int, val: int) -> Split:
-    """Crops of the photographs for calibration, labelled with what `answers` says of them; there are none for a test."""
+    """Crops of the photographs for calibration, labelled with what `predictions` says of them; there are none for a test."""
 
-    def labelled_by_answers(count: int, seed: int) -> Labelled:
+    def labelled_by_answers(count: int, seed: int) -> LabelledImages:
         found = crops(CALIBRATED_ON, count, 224, seed)
-        return Labelled(found, answers(found).argmax(1))
+        return LabelledImages(found, answers(found).argmax(1))
 
-    return Split(labelled_by_answers(train, 2), labelled_by_answers(val, 3), Labelled(torch.empty(0), torch.empty(0)))
+    return Split(
+        labelled_by_answers(train, 2), labelled_by_answers(val, 3), LabelledImages(torch.empty(0), torch.empty(0))
+    )

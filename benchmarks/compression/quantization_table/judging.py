@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import Graph
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes import get_runtime
 
 

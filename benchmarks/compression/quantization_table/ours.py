@@ -4,7 +4,7 @@ from pocketcnn.compression.quantization import LearnedSteps, QuantizeSettings
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.training import Recipe, distil
 
-from .data import Labelled, Split
+from .data import LabelledImages, Split
 from .subjects import epochs_of
 
 PLAIN = QuantizeSettings(bias_correction=False)
@@ -56,7 +56,7 @@ def fine_tuned(
 ) -> GraphNetwork:
     """Trained on with learned steps against the float network."""
     learner = LearnedSteps(quantized)
-    shifted = Labelled(split.train.images, split.train.labels, shifts=True)
+    shifted = LabelledImages(split.train.images, split.train.labels, shifts=True)
     epochs = epochs_of(steps, split, recipe.batch_size)
     distil(learner, float_network, shifted, split.val, recipe.with_(epochs=epochs, seed=seed))
-    return learner.inference_form().eval()
+    return learner.reparameterize().eval()

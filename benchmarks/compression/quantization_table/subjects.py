@@ -12,7 +12,7 @@ from pocketcnn.graph import Graph, GraphNetwork, InputContract, ModelInfo, captu
 from pocketcnn.models import network_options
 from pocketcnn.training import Recipe, train
 
-from .data import CALIBRATED_ON, JUDGED_ON, SIDE, Labelled, Split, crops, labelled
+from .data import CALIBRATED_ON, JUDGED_ON, SIDE, LabelledImages, Split, crops, labelled
 
 NETWORKS = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2")
 FORM = {"width": 0.35, "total_stride": 16, "head_width": 128, "dropout": 0.0, "in_channels": 1, "classes": 10}
@@ -62,7 +62,7 @@ def _train(name: str, split: Split, seed: int, steps: int, activation: str) -> G
     module = pc.create(name, **{key: value for key, value in FORM.items() if key in network_options(name)})
     graph = capture(module, (1, 1, SIDE, SIDE))
     network = GraphNetwork(with_activation(graph, activation) if activation else graph)
-    shifted = Labelled(split.train.images, split.train.labels, shifts=True)
+    shifted = LabelledImages(split.train.images, split.train.labels, shifts=True)
     train(network, shifted, split.val, RECIPE.with_(epochs=epochs_of(steps, split), seed=seed))
     return network
 

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 
 from pocketcnn.graph import GraphNetwork
+from pocketcnn.graph.coded.encodings import Bytes, entropy, smallest
 from pocketcnn.graph.coded.entropy import Coding, Encoder
-from pocketcnn.graph.coded.forms import Bytes, entropy, smallest
 from pocketcnn.graph.header import tensor_names
 from pocketcnn.graph.stored_tensors import stored_tensors
 

@@ -35,7 +35,7 @@ def mixed(subject: Subject) -> GraphNetwork:
 
 def shared(bits: int) -> Make:
     """k-means in every layer, no training."""
-    return lambda subject: pc.code(subject.network, pc.CodeSettings(bits=bits))
+    return lambda subject: pc.cluster_weights(subject.network, pc.ClusterSettings(bits=bits))
 
 
 FORMS: Mapping[str, tuple[Make, bool]] = {

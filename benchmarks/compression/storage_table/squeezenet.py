@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import pocketcnn as pc
-from benchmarks.compression.quantization_table.data import SIDE, Labelled, Split, labelled
-from pocketcnn.compression.coding import CodeSettings, deep_compress
+from benchmarks.compression.quantization_table.data import SIDE, LabelledImages, Split, labelled
+from pocketcnn.compression.coding import ClusterSettings, deep_compress
 from pocketcnn.graph import GraphNetwork, capture, predictions
 from pocketcnn.training import Recipe, train
 
@@ -47,8 +47,8 @@ def images() -> Split:
     """The digits in three equal channels."""
     split = labelled("digits")
 
-    def coloured(part: Labelled) -> Labelled:
-        return Labelled(part.images.expand(-1, 3, -1, -1).contiguous(), part.labels, part.shifts)
+    def coloured(part: LabelledImages) -> LabelledImages:
+        return LabelledImages(part.images.expand(-1, 3, -1, -1).contiguous(), part.labels, part.shifts)
 
     return Split(coloured(split.train), coloured(split.val), coloured(split.test))
 
@@ -71,10 +71,10 @@ def compressed(network: GraphNetwork, bits: int, data: Split, setting: Setting, 
         found = train(module, data.train, data.val, RECIPE.with_(epochs=epochs, learning_rate=rate, seed=seed))
         say(f"{bits} bits, {stage}: {found.val_accuracy:.2%}")
 
-    return deep_compress(network, CodeSettings(density=DENSITY, bits=bits), retrain).eval()
+    return deep_compress(network, ClusterSettings(density=DENSITY, bits=bits), retrain).eval()
 
 
-def accuracy(network: GraphNetwork, data: Labelled) -> float:
+def accuracy(network: GraphNetwork, data: LabelledImages) -> float:
     """Top-1."""
     return float((classes(network, data.images) == data.labels).double().mean())
 

@@ -14,8 +14,8 @@ from pocketcnn.pipeline.choices import NUMERICS, RUNTIMES, listed
 from pocketcnn.pipeline.networks import is_file
 
 if TYPE_CHECKING:
-    from pocketcnn.pipeline.bench import BenchResult, Subject
-    from pocketcnn.runtimes.side_by_side import Line
+    from pocketcnn.pipeline.deploy.bench import BenchResult, Subject
+    from pocketcnn.runtimes.side_by_side import BenchmarkRow
 
 
 def bench(
@@ -57,13 +57,13 @@ def bench(
       pocketcnn bench trained/model.safetensors fitted/model.onnx --threads 1,2
       pocketcnn bench trained/model.safetensors --runtime all --numerics float32,int8 --images photos --html out.html
     """
-    from pocketcnn.pipeline import bench as pipeline
+    from pocketcnn.pipeline.deploy import bench as pipeline
     from pocketcnn.runtimes import StopRule
-    from pocketcnn.runtimes.side_by_side import Plan
+    from pocketcnn.runtimes.side_by_side import BenchmarkPlan
 
     output = Output(as_json)
     rule = StopRule(max_seconds=seconds, min_seconds=min(seconds, StopRule().min_seconds))
-    plan = Plan(threads=parse_threads(threads), batch=batch, launches=launches, rule=rule)
+    plan = BenchmarkPlan(threads=parse_threads(threads), batch=batch, launches=launches, rule=rule)
     runtimes, forms, pictures = _names(runtime), _names(numerics), _pictures(images)
     subjects = [_subject(file, input_text, width, classes) for file in files]
     found = pipeline.bench(subjects, runtimes=runtimes, numerics=forms, images=pictures, plan=plan, say=output.say)
@@ -94,14 +94,14 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 
 def _pictures(folder: Path | None) -> list[Path]:
-    from pocketcnn.pipeline.bench_images import image_files
+    from pocketcnn.pipeline.deploy.bench_images import image_files
 
     return image_files(folder) if folder else []
 
 
 def _subject(name: str, input_text: str, width: float, classes: int) -> "Subject":
     """What a word on the command line means; the other options are for networks by name, see `option_rules`."""
-    from pocketcnn.pipeline.bench import subject_of
+    from pocketcnn.pipeline.deploy.bench import subject_of
 
     if is_file(name):
         return subject_of(name)
@@ -126,11 +126,11 @@ def show(output: Output, found: "BenchResult") -> None:
         output.say(note)
 
 
-def _first_difference(line: "Line") -> str:
+def _first_difference(line: "BenchmarkRow") -> str:
     return (line.parity and line.parity.first_difference) or ""
 
 
-def _row(line: "Line") -> tuple[object, ...]:
+def _row(line: "BenchmarkRow") -> tuple[object, ...]:
     from pocketcnn.report.bench import cells
 
     return (line.file, line.numerics, line.runtime, line.threads, *cells(line))

@@ -11,7 +11,7 @@ from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import parse_size
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_bytes
-from pocketcnn.pipeline.choices import COMPRESS_STRATEGIES, CRITERIA, SPREADS, joined, listed
+from pocketcnn.pipeline.choices import ALLOCATIONS, COMPRESS_STRATEGIES, CRITERIA, joined, listed
 
 MODEL = ".safetensors"
 
@@ -66,11 +66,11 @@ def compress(
         ),
     ] = None,
     criterion: Annotated[str, typer.Option(help=f"What a channel is worth: {listed(CRITERIA)}.")] = "energy",
-    spread: Annotated[
+    allocation: Annotated[
         str,
         typer.Option(
             help="Where the channels go, with the strategy rank: "
-            f"{joined([f'{name} {words}' for name, words in SPREADS.items()], 'and')}."
+            f"{joined([f'{name} {words}' for name, words in ALLOCATIONS.items()], 'and')}."
         ),
     ] = "global",
     reconstruct: Annotated[
@@ -87,7 +87,7 @@ def compress(
     sparsity: Annotated[
         str | None, typer.Option(help="Single weights set to zero, for storage: a share such as 80%, or 2:4.")
     ] = None,
-    share: Annotated[
+    cluster_bits: Annotated[
         int | None,
         typer.Option(
             min=1, max=8, help="Let the weights of each layer share 2^BITS values, for storage.", metavar="BITS"
@@ -102,10 +102,10 @@ def compress(
             "trained longer; what it costs then is a warning.",
         ),
     ] = 0.02,
-    code: Annotated[
+    entropy_code: Annotated[
         bool,
         typer.Option(
-            "--code", help="Code the model file, as a limit on `stored` does. The file to deploy is not coded."
+            "--entropy-code", help="Code the model file, as a limit on `stored` does. The file to deploy is not coded."
         ),
     ] = False,
     teacher: Teachers = None,
@@ -124,15 +124,15 @@ def compress(
     Examples:
       pocketcnn compress trained/model.safetensors photos --budget "macs<=50%, size<=100kB" --out smaller
       pocketcnn compress timm:mobilenetv3_small_100 photos --budget "macs<=50%" --out small.safetensors
-      pocketcnn compress trained/model.safetensors photos --budget "stored<=20kB" --sparsity 67% --share 6 --out tiny
+      pocketcnn compress trained/model.safetensors photos --budget "stored<=20kB" --sparsity 67% --cluster-bits 6 --out tiny
     """
     from pocketcnn.cli.stage_progress import stage_progress
-    from pocketcnn.pipeline.compress import compress as compress_to_budget
-    from pocketcnn.pipeline.method import Method
+    from pocketcnn.pipeline.compress.compress import compress as compress_to_budget
+    from pocketcnn.pipeline.compress.method import CompressionMethod
+    from pocketcnn.pipeline.compress.strategies import check_strategy
     from pocketcnn.pipeline.networks import load_network
     from pocketcnn.pipeline.recipes import without_duration
-    from pocketcnn.pipeline.strategies import check_strategy
-    from pocketcnn.pipeline.trained_network import trained_network
+    from pocketcnn.pipeline.train.trained_network import trained_network
     from pocketcnn.targets import Budget
     from pocketcnn.training import Recipe
 
@@ -141,26 +141,29 @@ def compress(
     check_strategy(strategy)
     options = {"budget": budget, "out": out, "width": width if width != 1 else None, "effort": effort, "seed": seed}
     options |= {"strategy": strategy if strategy != "rank" else None, "size": size, "stages": stages}
-    options |= {"criterion": criterion if criterion != Method.criterion else None}
-    options |= {"spread": spread if spread != Method.spread else None, "blocks": blocks or None}
-    options |= {"resolution": resolution, "sparsity": sparsity, "share": share, "teacher": teacher}
-    options |= {"max-loss": max_loss if max_loss != Method.max_loss else None}
+    options |= {"criterion": criterion if criterion != CompressionMethod.criterion else None}
+    options |= {
+        "allocation": allocation if allocation != CompressionMethod.allocation else None,
+        "blocks": blocks or None,
+    }
+    options |= {"resolution": resolution, "sparsity": sparsity, "cluster-bits": cluster_bits, "teacher": teacher}
+    options |= {"max-loss": max_loss if max_loss != CompressionMethod.max_loss else None}
     flags = [
         *(["--small-kernels"] if small_kernels else []),
-        *(["--code"] if code else []),
+        *(["--entropy-code"] if entropy_code else []),
         *([] if reconstruct else ["--no-reconstruct"]),
     ]
-    method = Method(
+    method = CompressionMethod(
         criterion=criterion,
-        spread=spread,
+        allocation=allocation,
         stages=stages,
         reconstruct=reconstruct,
         resolution=parse_size(resolution) if resolution else None,
         blocks=blocks,
         small_kernels=small_kernels,
         sparsity=sparsity,
-        share=share,
-        code=code,
+        cluster_bits=cluster_bits,
+        entropy_code=entropy_code,
         max_loss=max_loss,
     )
     teachers = [load_network(path) for path in teacher or ()]

@@ -35,7 +35,7 @@ def evaluate(
     Example:
       pocketcnn eval fitted/model.onnx photos --split test
     """
-    from pocketcnn.pipeline.evaluate_folder import evaluate_folder
+    from pocketcnn.pipeline.train.evaluate_folder import evaluate_folder
 
     output = Output(as_json)
     found = evaluate_folder(file, data, split=split, seed=seed, say=output.say)
@@ -55,7 +55,7 @@ def _print(output: Output, found: "Evaluation", classes: tuple[str, ...]) -> Non
         for name, row, share in zip(classes, found.confusion, found.recall, strict=True)
     ]
     output.table(("class", ">images", ">recall"), rows, title="Recall of each class")
-    from pocketcnn.pipeline.evaluate_folder import confused
+    from pocketcnn.pipeline.train.evaluate_folder import confused
 
     pairs = confused(found, classes)
     if pairs:

@@ -34,7 +34,7 @@ def fit(
     """
     from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.models import network_options
-    from pocketcnn.pipeline.fit import fit as fit_to_budget
+    from pocketcnn.pipeline.fit.fit import fit as fit_to_budget
     from pocketcnn.pipeline.networks import load_network
     from pocketcnn.training import Recipe
 

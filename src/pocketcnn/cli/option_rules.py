@@ -65,13 +65,13 @@ class OfChoice:
 
 
 def _search_reads() -> Reads:
-    from pocketcnn.search.strategies import OPTIONS_READ
+    from pocketcnn.nas.strategies import OPTIONS_READ
 
     return OPTIONS_READ
 
 
 def _compress_reads() -> Reads:
-    from pocketcnn.pipeline.strategies import OPTIONS_READ
+    from pocketcnn.pipeline.compress.strategies import OPTIONS_READ
 
     return OPTIONS_READ
 

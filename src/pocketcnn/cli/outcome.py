@@ -10,7 +10,7 @@ from pocketcnn.cli.output import Output, percent
 from pocketcnn.errors import BudgetNotMet, Interrupted
 
 if TYPE_CHECKING:
-    from pocketcnn.report.result import Accuracy, FitResult, LimitRecord
+    from pocketcnn.records.result import Accuracy, FitResult, LimitRecord
 
 
 def conclude(output: Output, result: "FitResult", out: Path) -> None:

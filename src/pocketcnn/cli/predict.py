@@ -11,7 +11,7 @@ from pocketcnn.cli.options import Json
 from pocketcnn.cli.output import Output, percent
 
 if TYPE_CHECKING:
-    from pocketcnn.pipeline.predict import Predictions
+    from pocketcnn.pipeline.train.predict import Predictions
 
 
 def predict(
@@ -32,7 +32,7 @@ def predict(
       pocketcnn predict fitted/model.onnx photo.jpg
       pocketcnn predict fitted/model.onnx photos/ --top 1 --csv > guesses.csv
     """
-    from pocketcnn.pipeline.predict import predict as predict_images
+    from pocketcnn.pipeline.train.predict import predict as predict_images
 
     output = Output(as_json)
     found = predict_images(file, images, top=top, say=output.say)

@@ -8,14 +8,7 @@ from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFil
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
 from pocketcnn.errors import UsageError
-from pocketcnn.pipeline.choices import (
-    REWARDS,
-    SEARCH_SPACES,
-    SEARCH_STRATEGIES,
-    ZERO_COST_PROXIES,
-    joined,
-    listed,
-)
+from pocketcnn.pipeline.choices import REWARDS, SEARCH_SPACES, SEARCH_STRATEGIES, ZERO_COST_PROXIES, joined, listed
 
 
 def search(
@@ -53,7 +46,7 @@ def search(
         str | None, typer.Option(help="Address of an Optuna storage for the trials; a SQLite file if not given.")
     ] = None,
     control: Annotated[bool, typer.Option(help="Search at random too, with as many trials, and compare.")] = True,
-    first_by: Annotated[
+    warm_start: Annotated[
         str | None,
         typer.Option(help=f"Begin with the best of many random networks by {listed(ZERO_COST_PROXIES)}."),
     ] = None,
@@ -73,7 +66,7 @@ def search(
       pocketcnn search photos --strategy evolution --space mine.toml --budget "macs<=5M" --workers 4 --out found
     """
     from pocketcnn.cli.stage_progress import stage_progress
-    from pocketcnn.search.strategies import ONCE_FOR_ALL, OPTIONS_READ
+    from pocketcnn.nas.strategies import ONCE_FOR_ALL, OPTIONS_READ
     from pocketcnn.training import Recipe
 
     if strategy not in OPTIONS_READ:
@@ -81,13 +74,13 @@ def search(
     output = Output(as_json)
     given = {"budget": budget, "out": out, "strategy": strategy, "space": space, "trials": trials, "width": width}
     given |= {"reward": reward, "epochs": epochs, "effort": effort, "workers": workers, "ray": ray, "storage": storage}
-    given |= {"first-by": first_by, "seed": seed, "recipe": recipe}
+    given |= {"warm-start": warm_start, "seed": seed, "recipe": recipe}
     flags = [] if control else ["--no-control"]
     command = command_line("search", (str(data), *flags), given)
     changed = Recipe.from_toml(recipe) if recipe else None
     with resumed_by_the_same_command(out):
         if strategy == ONCE_FOR_ALL:
-            from pocketcnn.pipeline.once_for_all import once_for_all
+            from pocketcnn.pipeline.search.once_for_all import once_for_all
 
             found = once_for_all(
                 data,
@@ -102,7 +95,7 @@ def search(
             )
             result = found.results[0]
         else:
-            from pocketcnn.pipeline.search import search as search_for
+            from pocketcnn.pipeline.search.search import search as search_for
 
             result = search_for(
                 data,
@@ -120,7 +113,7 @@ def search(
                 ray=ray,
                 storage=storage,
                 control=None if control else False,
-                first_by=first_by,
+                warm_start=warm_start,
                 recipe=changed,
                 progress_for=stage_progress,
                 say=output.say,

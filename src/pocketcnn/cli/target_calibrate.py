@@ -33,7 +33,7 @@ def calibrate(
     if out is not None and out.suffix.lower() != ".toml":
         raise UsageError(f"--out {out}: a target is a .toml file.")
     from pocketcnn.files import write_text
-    from pocketcnn.pipeline.calibrate import calibrate as measured
+    from pocketcnn.pipeline.latency.calibrate import calibrate as measured
     from pocketcnn.runtimes import StopRule
     from pocketcnn.targets import load_target
     from pocketcnn.targets.target import target_toml
@@ -55,8 +55,8 @@ def _print(output: Output, found: "Target") -> None:
 
     spread = found.calibration.spread if found.calibration else {}
     rows = [
-        (f"{form} multiply-adds", *(f"{format_count(rate)}/s" for rate in (value, *spread[form])))
-        for form, value in found.peak_madds.items()
+        (f"{precision} multiply-adds", *(f"{format_count(rate)}/s" for rate in (value, *spread[precision])))
+        for precision, value in found.peak_madds.items()
     ]
     if found.bandwidth is not None:
         rows.append(("memory", *(f"{format_bytes(rate)}/s" for rate in (found.bandwidth, *spread["bandwidth"]))))

@@ -16,8 +16,8 @@ from pocketcnn.pipeline.networks import is_file
 
 if TYPE_CHECKING:
     from pocketcnn.graph import GraphNetwork
-    from pocketcnn.pipeline.make_over import MadeOver
-    from pocketcnn.report.result import Accuracy
+    from pocketcnn.pipeline.compress.adapt import AdaptedNetwork
+    from pocketcnn.records.result import Accuracy
     from pocketcnn.targets.check import Check
 
 
@@ -58,7 +58,7 @@ def check(
       pocketcnn target check trained/model.safetensors --target dsp-npu --substitute --data photos --out made_over.safetensors
     """
     _check_options(substitute, out, data, kernels, network)
-    from pocketcnn.pipeline.checking import check_target
+    from pocketcnn.pipeline.deploy.checking import check_target
     from pocketcnn.targets import load_target
 
     output = Output(as_json)
@@ -97,13 +97,13 @@ def _made_over(
     recipe: Path | None,
     seed: int | None,
     output: Output,
-) -> "MadeOver":
+) -> "AdaptedNetwork":
     from pocketcnn.cli.stage_progress import stage_progress
-    from pocketcnn.pipeline.make_over import make_over
+    from pocketcnn.pipeline.compress.adapt import adapt_to_target
     from pocketcnn.training import Recipe
 
     with resumed_by_the_same_command(out.parent):
-        return make_over(
+        return adapt_to_target(
             network,
             target,
             out,
@@ -181,7 +181,7 @@ def _time_line(checked: "Check") -> list[str]:
     ]
 
 
-def _print_made(output: Output, made: "MadeOver", out: Path) -> None:
+def _print_made(output: Output, made: "AdaptedNetwork", out: Path) -> None:
     output.table(
         ("layer", "was", "is now"),
         [(change.name, change.was, change.now) for change in made.changes],

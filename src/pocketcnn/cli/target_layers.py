@@ -34,7 +34,7 @@ def layers(
       pocketcnn target layers shufflenet_v2
       pocketcnn target layers fitted/model.safetensors --target openvino-cpu --top 10
     """
-    from pocketcnn.pipeline.calibrate import with_rates
+    from pocketcnn.pipeline.latency.calibrate import with_rates
     from pocketcnn.targets import load_target
     from pocketcnn.targets.bottlenecks import bottlenecks
 

@@ -43,7 +43,7 @@ def profile(
       pocketcnn target profile onnxruntime-cpu --seconds 300
     """
     from pocketcnn.cli.profile_progress import ProfileProgress
-    from pocketcnn.pipeline.profile_apart import profile_apart
+    from pocketcnn.pipeline.latency.profile_apart import profile_apart
     from pocketcnn.targets import load_target
     from pocketcnn.targets.latency import default_path
 
@@ -62,10 +62,10 @@ def profile(
 
 def parse_forms(text: str) -> tuple["Numerics", ...]:
     """The numerics of ``float32,int8``."""
-    wanted = [form.strip() for form in text.split(",") if form.strip()]
+    wanted = [precision.strip() for precision in text.split(",") if precision.strip()]
     if not set(wanted) <= NUMERICS.keys():
         raise UsageError(f"--numerics {text}: there are {joined(NUMERICS, 'and')}.")
-    return tuple(form for form in NUMERICS if form in wanted)  # type: ignore[misc] # they are the names of `Numerics`
+    return tuple(precision for precision in NUMERICS if precision in wanted)  # type: ignore[misc] # they are the names of `Numerics`
 
 
 def predict(
@@ -77,7 +77,7 @@ def predict(
     classes: Classes = 1000,
     input_text: InputText = "3x224x224",
     force: Annotated[
-        bool, typer.Option("--force", help="Use a table of another machine or of another version of the runtime.")
+        bool, typer.Option("--force", help="BudgetUse a table of another machine or of another version of the runtime.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -43,7 +43,7 @@ def train(
       pocketcnn train photos --network mobilenet_v2 --width 0.5 --size 96 --out trained
     """
     output = Output(as_json)
-    from pocketcnn.pipeline.train_folder import MODEL_FILE, train_folder
+    from pocketcnn.pipeline.train.train_folder import MODEL_FILE, train_folder
 
     trained = train_folder(
         data,

@@ -2,15 +2,23 @@
 
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 from pocketcnn.cli.option_rules import check_options
+from pocketcnn.cli.renamed_options import with_names_of_today
 
 _TYPED = "COMMANDLINE"
 
 
 class Verb(TyperCommand):
-    """Before the verb runs, its options are compared with `option_rules.RULES`."""
+    """Renamed options get their names of today, and options are compared with `option_rules.RULES` before the verb runs."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        arguments, notes = with_names_of_today(_path(ctx), args)
+        for note in notes:
+            typer.echo(note, err=True)
+        return super().parse_args(ctx, arguments)
 
     def invoke(self, ctx: Any) -> Any:
         given = {

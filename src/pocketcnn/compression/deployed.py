@@ -6,18 +6,18 @@ Nothing is trained or calibrated for it. What is counted on it is so known befor
 from dataclasses import dataclass
 from functools import cached_property
 
-from pocketcnn.compression.coding import CodeSettings, code
+from pocketcnn.compression.coding import ClusterSettings, cluster_weights
+from pocketcnn.compression.pruning.sparsity import Sparsity, sparsify
 from pocketcnn.compression.quantization import with_placeholder_formats
-from pocketcnn.compression.sparsity import Sparsity, sparsify
 from pocketcnn.cost import Cost, count
+from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import Graph, GraphNetwork, for_inference
 from pocketcnn.graph.model_file import smallest_size
-from pocketcnn.graph.onnx_writer import to_onnx
 from pocketcnn.runtimes.base import Numerics
 from pocketcnn.targets import Figure, Target
 from pocketcnn.targets.quantities import Artefacts, Quantity
 
-FORMS: tuple[Numerics, ...] = ("float32", "int8")
+PRECISIONS: tuple[Numerics, ...] = ("float32", "int8")
 """The precisions that a network can be deployed in, the most exact first."""
 
 
@@ -41,7 +41,7 @@ class WeightCompression:
         if self.sparsity is not None:
             network = sparsify(network, self.sparsity)
         if self.cluster_bits is not None:
-            network = code(network, CodeSettings(bits=self.cluster_bits))
+            network = cluster_weights(network, ClusterSettings(bits=self.cluster_bits))
         return network.graph
 
 
@@ -66,7 +66,7 @@ class Deployed:
     @cached_property
     def graph(self) -> Graph:
         """What a runtime runs. Zeros and shared values change no shape, so they are left out here."""
-        return in_form(self.source, self.precision)
+        return in_precision(self.source, self.precision)
 
     @cached_property
     def cost(self) -> Cost:
@@ -82,7 +82,7 @@ class Deployed:
     def coded_bytes(self) -> int:
         """Bytes of the coded model file. It holds the network as it is trained on: a float one with its batch normalization."""
         compressed = self.weights.applied(self.source)
-        return smallest_size(compressed if self.precision == "float32" else in_form(compressed, self.precision))
+        return smallest_size(compressed if self.precision == "float32" else in_precision(compressed, self.precision))
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ def counted(deployed: Artefacts, quantity: Quantity) -> Figure:
     return Figure.counted(row.figure(deployed), row.how)
 
 
-def in_form(graph: Graph, form: str) -> Graph:
-    """The graph that runs when it is deployed in the precision `form`: folded, and for int8 with placeholder ranges."""
+def in_precision(graph: Graph, precision: str) -> Graph:
+    """The graph that runs when it is deployed in the precision `precision`: folded, and for int8 with placeholder ranges."""
     if graph.numerics:
         return graph
-    return for_inference(graph) if form == "float32" else with_placeholder_formats(graph)
+    return for_inference(graph) if precision == "float32" else with_placeholder_formats(graph)
 
 
 def artefact_bytes(graph: Graph) -> bytes:
@@ -124,6 +124,6 @@ def artefact_bytes(graph: Graph) -> bytes:
     return data
 
 
-def first_form(target: Target) -> Numerics:
+def first_precision(target: Target) -> Numerics:
     """The most exact precision that `target` runs."""
-    return next(form for form in FORMS if form in target.numerics)
+    return next(precision for precision in PRECISIONS if precision in target.numerics)

@@ -10,17 +10,17 @@ from functools import cached_property
 from math import inf
 
 from pocketcnn.compression.deployed import (
-    FORMS,
+    PRECISIONS,
     UNCHANGED,
     Deployed,
     WeightCompression,
     Written,
     counted,
-    first_form,
-    in_form,
+    first_precision,
+    in_precision,
 )
-from pocketcnn.compression.latency import Clock, LatencySource, clock_of, latency
-from pocketcnn.compression.prune_report import total_madds
+from pocketcnn.compression.latency import LatencyModel, LatencySource, latency, latency_model_of
+from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.cost import count
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph
@@ -30,16 +30,16 @@ from pocketcnn.targets import Budget, Figure, Limit, Quantity, load_target
 from pocketcnn.targets.limits import Subject
 from pocketcnn.targets.quantities import Effort
 
-CLEAR = 0.8
+CLEARLY_FAST = 0.8
 """A latency below this share of its bound needs no new measurement for a network that does less work."""
 
 
 @dataclass(frozen=True)
-class Use:
+class BudgetUse:
     """The largest share of any limit, the precision that it is in, and the figures by their names, in base units."""
 
     share: float
-    form: Numerics
+    precision: Numerics
     figures: dict[str, float]
 
 
@@ -69,20 +69,23 @@ class BudgetEvaluator:
             raise ValueError(f"{', '.join(relative)} is relative to a parent: make the budget absolute first")
 
     @cached_property
-    def forms(self) -> tuple[Numerics, ...]:
+    def precisions(self) -> tuple[Numerics, ...]:
         """The precisions that the network can be deployed in on every target of the budget, the most exact first.
 
         Raises:
             UsageError: weights are to share values, and a target runs no floating-point numbers.
         """
         able = [load_target(name).numerics for name in self.budget.targets]
-        forms = tuple(form for form in FORMS if all(form in numerics for numerics in able)) or FORMS[:1]
-        if self.weights.cluster_bits is not None and "float32" not in forms:
+        precisions = (
+            tuple(precision for precision in PRECISIONS if all(precision in numerics for numerics in able))
+            or PRECISIONS[:1]
+        )
+        if self.weights.cluster_bits is not None and "float32" not in precisions:
             raise UsageError(
-                f"Shared weights are floating-point numbers, and the targets of this budget run {', '.join(forms)} only. "
-                "Leave --share out: int8 weights are coded too (--code)."
+                f"Shared weights are floating-point numbers, and the targets of this budget run {', '.join(precisions)} only. "
+                "Leave --cluster-bits out: int8 weights are coded too (--entropy-code)."
             )
-        return FORMS[:1] if self.float_only or self.weights.cluster_bits is not None else forms
+        return PRECISIONS[:1] if self.float_only or self.weights.cluster_bits is not None else precisions
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -90,23 +93,23 @@ class BudgetEvaluator:
         clocks = self._clocks.values()
         return tuple(name for name in self.budget.targets if any(each[name].measures for each in clocks))
 
-    def form(self, graph: Graph) -> Numerics | None:
+    def precision(self, graph: Graph) -> Numerics | None:
         """The most exact precision in which `graph` keeps every limit, None if it does in none.
 
         A network with no more multiply-adds than one that was measured to be clearly fast enough is not measured again; the
         file that is delivered always is.
         """
-        for form in self._clocks:
-            exceeded = self._exceeded(Deployed(graph, form, self.weights))
+        for precision in self._clocks:
+            exceeded = self._exceeded(Deployed(graph, precision, self.weights))
             if exceeded is None:
-                return form
+                return precision
             if exceeded.quantity.row.in_all_precisions:
                 return None
         return None
 
     def fits(self, graph: Graph) -> bool:
         """Whether `graph` keeps every limit in some precision."""
-        return self.form(graph) is not None
+        return self.precision(graph) is not None
 
     def share(self, graph: Graph, *, enough: float = 0.0, hopeless: float = inf) -> float:
         """The largest share that `graph` uses of any limit, in the precision in which that is the least; kept at 1.
@@ -116,15 +119,15 @@ class BudgetEvaluator:
             hopeless: a share beyond which no other limit is looked at, which would take more effort.
         """
         least = inf
-        for form in reversed(self._telling):  # the smaller one keeps more budgets
-            least = min(least, self._share(Deployed(graph, form, self.weights), hopeless))
+        for precision in reversed(self._telling):  # the smaller one keeps more budgets
+            least = min(least, self._share(Deployed(graph, precision, self.weights), hopeless))
             if least <= enough:
                 break
         return least
 
-    def use(self, graph: Graph) -> Use:
+    def use(self, graph: Graph) -> BudgetUse:
         """The use in the precision in which `graph` fits best, with all figures of the budget, multiply-adds and parameters."""
-        uses = [self._use(Deployed(graph, form, self.weights)) for form in self._telling]
+        uses = [self._use(Deployed(graph, precision, self.weights)) for precision in self._telling]
         return min(uses, key=lambda use: use.share)
 
     @property
@@ -133,7 +136,7 @@ class BudgetEvaluator:
         counts = all(
             limit.target is not None or limit.quantity.row.effort is Effort.COUNT for limit in self.budget.limits
         )
-        return counts and not self.measured and self._telling == FORMS[:1]
+        return counts and not self.measured and self._telling == PRECISIONS[:1]
 
     def madds_bound(self, graph: Graph) -> float | None:
         """The bound on multiply-adds where nothing else is limited and deployment adds none to `graph`; None otherwise.
@@ -142,17 +145,19 @@ class BudgetEvaluator:
         """
         if any(limit.quantity is not Quantity.MACS for limit in self.budget.limits):
             return None
-        added = count(in_form(graph, "float32")).madds - total_madds(graph)  # of batch norms that no layer absorbs
+        added = count(in_precision(graph, "float32")).madds - total_madds(graph)  # of batch norms that no layer absorbs
         return None if added else self.budget.limits[0].bound
 
     @cached_property
-    def _clocks(self) -> Mapping[Numerics, Mapping[str, Clock]]:
+    def _clocks(self) -> Mapping[Numerics, Mapping[str, LatencyModel]]:
         """By precision, the clock of each target; without the precisions of which a table has no measurements."""
-        clocks: dict[Numerics, Mapping[str, Clock]] = {}
+        clocks: dict[Numerics, Mapping[str, LatencyModel]] = {}
         problems = []
-        for form in self.forms:
+        for precision in self.precisions:
             try:
-                clocks[form] = {name: clock_of(name, form, self.source) for name in self.budget.targets}
+                clocks[precision] = {
+                    name: latency_model_of(name, precision, self.source) for name in self.budget.targets
+                }
             except UsageError as error:
                 problems.append(error)
         if not clocks:
@@ -162,8 +167,10 @@ class BudgetEvaluator:
     @property
     def _telling(self) -> tuple[Numerics, ...]:
         """The precisions that make a difference to the limits, the most exact first."""
-        forms = tuple(self._clocks)
-        return forms[:1] if all(limit.quantity.row.in_all_precisions for limit in self.budget.limits) else forms
+        precisions = tuple(self._clocks)
+        return (
+            precisions[:1] if all(limit.quantity.row.in_all_precisions for limit in self.budget.limits) else precisions
+        )
 
     @cached_property
     def _by_effort(self) -> tuple[Limit, ...]:
@@ -182,7 +189,7 @@ class BudgetEvaluator:
             value = self._value(limit, deployed)
             if value > limit.bound:
                 return limit
-            if self._is_measured(limit, deployed) and value <= CLEAR * limit.bound:
+            if self._is_measured(limit, deployed) and value <= CLEARLY_FAST * limit.bound:
                 self._fast_enough[deployed.precision, limit] = deployed.cost.madds
         return None
 
@@ -201,14 +208,14 @@ class BudgetEvaluator:
                 break
         return share
 
-    def _use(self, deployed: Deployed) -> Use:
+    def _use(self, deployed: Deployed) -> BudgetUse:
         figures = {str(quantity): counted(deployed, quantity).value for quantity in (Quantity.MACS, Quantity.PARAMS)}
         share = 0.0
         for limit in self.budget.limits:
             value = self._value(limit, deployed)
             figures[f"{limit.quantity}@{limit.target}" if limit.target else str(limit.quantity)] = value
             share = max(share, value / limit.bound)
-        return Use(share, deployed.precision, figures)
+        return BudgetUse(share, deployed.precision, figures)
 
     def __getstate__(self) -> dict[str, object]:
         """The settings alone: it is sent to other processes."""
@@ -232,8 +239,10 @@ def absolute(budget: Budget, parent: Graph, source: LatencySource = LatencySourc
         if limit.target is None:
             found[limit.subject] = counted(Deployed(parent), limit.quantity).value
         else:
-            form = first_form(load_target(limit.target))
-            found[limit.subject] = clock_of(limit.target, form, source).seconds(Deployed(parent, form))
+            precision = first_precision(load_target(limit.target))
+            found[limit.subject] = latency_model_of(limit.target, precision, source).seconds(
+                Deployed(parent, precision)
+            )
     return budget.resolve(found)
 
 

@@ -38,33 +38,35 @@ class LatencySource(StrEnum):
 
 
 @dataclass(frozen=True)
-class Clock:
+class LatencyModel:
     """Tells the seconds that one image takes on a target; `measures` says that it runs the network for it."""
 
     seconds: Callable[[Deployed], float]
     measures: bool = False
 
 
-def clock_of(target_name: str, form: Numerics, source: LatencySource) -> Clock:
-    """The clock of a target for networks in the precision `form`.
+def latency_model_of(target_name: str, precision: Numerics, source: LatencySource) -> LatencyModel:
+    """The clock of a target for networks in the precision `precision`.
 
     Raises:
         UsageError: latencies are to be predicted, and there is no table of that precision.
     """
     target = load_target(target_name)
     if target.runtime is None:
-        return Clock(lambda deployed: estimated(deployed.graph, target).value)
-    measured = Clock(partial(_measured, target_name=target_name), measures=True)
+        return LatencyModel(lambda deployed: estimated(deployed.graph, target).value)
+    measured = LatencyModel(partial(_measured, target_name=target_name), measures=True)
     if source is LatencySource.MEASURED:
         return measured
-    found = load_predictor(target, form) if source is LatencySource.PREDICTED else predictor(target_name, form)
-    return measured if found is None else Clock(partial(_predicted, found))
+    found = (
+        load_predictor(target, precision) if source is LatencySource.PREDICTED else predictor(target_name, precision)
+    )
+    return measured if found is None else LatencyModel(partial(_predicted, found))
 
 
-def predictor(target_name: str, form: Numerics) -> LatencyPredictor | None:
+def predictor(target_name: str, precision: Numerics) -> LatencyPredictor | None:
     """The predictor of a target that is here, None if it has no table that is true here."""
     try:
-        return load_predictor(load_target(target_name), form)
+        return load_predictor(load_target(target_name), precision)
     except PocketcnnError:
         return None
 
@@ -88,9 +90,9 @@ def latency(deployed: Deployed | Written, target_name: str, rule: StopRule = QUI
 
 def estimated(graph: Graph, target: Target) -> Figure:
     """The least latency on a target that is not here; no time at all will do in a precision that it does not run."""
-    form = numerics_of(graph)
-    if form not in target.numerics:
-        return Figure(inf, inf, inf, f"{target.name} does not run {form}", estimated=True)
+    precision = numerics_of(graph)
+    if precision not in target.numerics:
+        return Figure(inf, inf, inf, f"{target.name} does not run {precision}", estimated=True)
     return estimate(graph, target).figure()
 
 

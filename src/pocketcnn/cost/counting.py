@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from pocketcnn.cost.cost import Cost, LayerCost
 from pocketcnn.cost.liveness import FLOAT_BYTES, INTEGER_BYTES, live_bytes, value_bytes
 from pocketcnn.errors import UsageError
-from pocketcnn.graph.capture import capture
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.node import Node

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pocketcnn.data.complete import complete_splits
 from pocketcnn.data.images import ImageCheck, examine
 from pocketcnn.data.layout import LAYOUTS, WHOLE, Candidate, Listing, list_images
+from pocketcnn.data.missing_splits import complete_splits
 from pocketcnn.data.report import Finding, ImageReport, Kind, Outcome
 from pocketcnn.data.split import Item, check_fractions, repeats
 from pocketcnn.data.threads import Progress, thread_map

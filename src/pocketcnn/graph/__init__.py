@@ -1,7 +1,7 @@
 """A network as data: the operations, the graph, capture from any module, the trainable network, the files."""
 
-from pocketcnn.graph.capture import CaptureError as CaptureError
-from pocketcnn.graph.capture import capture as capture
+from pocketcnn.graph.capture.capture import CaptureError as CaptureError
+from pocketcnn.graph.capture.capture import capture as capture
 from pocketcnn.graph.contract import InputContract as InputContract
 from pocketcnn.graph.graph import Graph as Graph
 from pocketcnn.graph.info import ModelInfo as ModelInfo

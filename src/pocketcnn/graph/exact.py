@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pocketcnn.graph.integer.arithmetic import step_bounds
-from pocketcnn.graph.integer.tables import FUNCTIONS, table
+from pocketcnn.graph.integer.lookup_tables import FUNCTIONS, table
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops.activation import CLIPS
@@ -74,7 +74,7 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class Looked:
+class TableLookup:
     """A function of one stored value, by its table."""
 
     values: Tensor
@@ -108,9 +108,9 @@ def exact_result(
         return _ACCUMULATORS[node.op](node, steps, scale)
 
 
-def _looked_up(node: Node, x: Tensor, form: ActivationFormat) -> Looked:
+def _looked_up(node: Node, x: Tensor, form: ActivationFormat) -> TableLookup:
     places = (_steps(x, form) + (form.zero_point - form.low)).int()
-    return Looked(torch.from_numpy(table(node, form)).to(x.device), places)
+    return TableLookup(torch.from_numpy(table(node, form)).to(x.device), places)
 
 
 def _steps(value: Tensor, form: ActivationFormat) -> Tensor:

@@ -105,7 +105,7 @@ def encode(graph: Graph, info: ModelInfo) -> str:
     except (ValueError, RecursionError, PydanticSerializationError) as error:
         raise HeaderError(
             f"the name, classes or lineage of the network cannot be written as JSON ({error}). "
-            "Use plain text, finite numbers, lists and dictionaries there."
+            "BudgetUse plain text, finite numbers, lists and dictionaries there."
         ) from error
     return text
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from pocketcnn.errors import MissingExtra, PocketcnnError, UsageError
 from pocketcnn.files import write_bytes
-from pocketcnn.graph.capture import capture
+from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.coded import CodedError, Coding, has_library, pack_network, unpack_network
-from pocketcnn.graph.coded.forms import DTYPES
+from pocketcnn.graph.coded.encodings import DTYPES
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.graph import Graph, infer_shapes
 from pocketcnn.graph.header import (
@@ -71,7 +71,7 @@ def save(
         classes: a name for each output; in place of those in `info`.
         info: name, contract, classes and lineage; that of the network if not given.
         coding: for a file without redundancy, header included; it loads like any other, to the bit, and takes longer to
-            read. It pays for integer weights, and most for weights that `pocketcnn.code` made few and alike. ``"range"``
+            read. It pays for integer weights, and most for clustered ones (`pocketcnn.cluster_weights`). ``"range"``
             is the smallest, and needs the extra ``coding`` to be written and read; ``"lzma"`` needs nothing.
 
     Raises:

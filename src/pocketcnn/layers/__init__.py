@@ -54,11 +54,11 @@ from .shuffle_units import ShuffleV1Unit as ShuffleV1Unit
 from .shuffle_units import ShuffleV2Unit as ShuffleV2Unit
 from .squeeze_excite import SqueezeExcite as SqueezeExcite
 from .trained_shift import TrainedShift as TrainedShift
-from .training_protocol import AuxiliaryClassifier as AuxiliaryClassifier
-from .training_protocol import Penalized as Penalized
-from .training_protocol import Scheduled as Scheduled
-from .training_protocol import TrainingForm as TrainingForm
-from .training_protocol import inference_form as inference_form
-from .training_protocol import set_progress as set_progress
+from .training_hooks import AuxiliaryClassifier as AuxiliaryClassifier
+from .training_hooks import Regularized as Regularized
+from .training_hooks import Reparameterizable as Reparameterizable
+from .training_hooks import Scheduled as Scheduled
+from .training_hooks import reparameterize as reparameterize
+from .training_hooks import set_progress as set_progress
 from .universal_inverted_bottleneck import FusedInvertedBottleneck as FusedInvertedBottleneck
 from .universal_inverted_bottleneck import UniversalInvertedBottleneck as UniversalInvertedBottleneck

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from .training_protocol import Scheduled
+from .training_hooks import Scheduled
 
 
 class DropPath(nn.Module, Scheduled):
-    """Sets x to 0 for each image with a probability, and divides by its complement otherwise; nothing at inference.
+    """Splits x to 0 for each image with a probability, and divides by its complement otherwise; nothing at inference.
 
     The probability is `rate` times the progress of training, if the training tells it (see `set_progress`); it is
     `rate` throughout, if not. Papers: "FractalNet" (Larsson et al., 2017), section 3; scheduled in "Learning Transferable

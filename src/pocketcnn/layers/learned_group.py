@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pocketcnn.errors import UsageError
 
-from .training_protocol import Penalized, Scheduled, TrainingForm
+from .training_hooks import Regularized, Reparameterizable, Scheduled
 
 
 class LearnedGroups(nn.Module, Scheduled):
@@ -34,7 +34,7 @@ class LearnedGroups(nn.Module, Scheduled):
         self.register_buffer("stage", torch.zeros((), dtype=torch.int64))
 
     @property
-    def is_settled(self) -> bool:
+    def is_final(self) -> bool:
         return self.is_condensed
 
     @property
@@ -90,7 +90,7 @@ GROUP_LASSO_WEIGHT = 1e-5
 """Of the group lasso in the loss, as the authors train on ImageNet."""
 
 
-class LearnedGroupConv(nn.Conv2d, LearnedGroups, Penalized):
+class LearnedGroupConv(nn.Conv2d, LearnedGroups, Regularized):
     """A pointwise convolution without bias; (N, M, H, W) -> (N, out_channels, H, W).
 
     MAdds in training H·W·N·M, condensed H·W·N·M / C.
@@ -107,7 +107,7 @@ class LearnedGroupConv(nn.Conv2d, LearnedGroups, Penalized):
         return GROUP_LASSO_WEIGHT * self.group_lasso()
 
 
-class LearnedGroupLinear(nn.Linear, LearnedGroups, TrainingForm):
+class LearnedGroupLinear(nn.Linear, LearnedGroups, Reparameterizable):
     """A linear layer in one group that loses half of its inputs in the middle of the training; (N, M) -> (N, classes)."""
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -117,7 +117,7 @@ class LearnedGroupLinear(nn.Linear, LearnedGroups, TrainingForm):
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self._present_weight(), self.bias)
 
-    def inference_form(self) -> nn.Module:
+    def reparameterize(self) -> nn.Module:
         select, linear = condensed_linear(self)
         return nn.Sequential(OrderedDict(select=select, linear=linear))
 
@@ -140,7 +140,7 @@ def every_nth(inputs: int, groups: int, condense_factor: int) -> Tensor:
     return torch.cat([torch.arange(group % condense_factor, inputs, condense_factor) for group in range(groups)])
 
 
-class LearnedGroupLayer(nn.Sequential, TrainingForm):
+class LearnedGroupLayer(nn.Sequential, Reparameterizable):
     """Norm, ReLU, learned group convolution: the training form."""
 
     norm: nn.BatchNorm2d
@@ -150,7 +150,7 @@ class LearnedGroupLayer(nn.Sequential, TrainingForm):
         conv = LearnedGroupConv(in_channels, out_channels, groups=groups, condense_factor=condense_factor)
         super().__init__(OrderedDict(norm=nn.BatchNorm2d(in_channels), act=nn.ReLU(), conv=conv))
 
-    def inference_form(self) -> nn.Module:
+    def reparameterize(self) -> nn.Module:
         return condensed_layer(self)
 
 

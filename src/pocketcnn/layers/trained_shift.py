@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .shift import Shift, shift_channels
-from .training_protocol import TrainingForm
+from .training_hooks import Reparameterizable
 
 
-class TrainedShift(nn.Module, TrainingForm):
+class TrainedShift(nn.Module, Reparameterizable):
     """(N, C, H, W) -> (N, C, H, W); `down` and `right` (C,) are the offsets in pixels, which stay within the kernel.
 
     They start near those of `Shift`, from where the slope is not 0. After the training it is a `Shift`: no parameters, no MAdds.
@@ -60,7 +60,7 @@ class TrainedShift(nn.Module, TrainingForm):
     def _limited(self, offsets: Tensor) -> Tensor:
         return offsets.clamp(-self.limit, self.limit)
 
-    def inference_form(self) -> Shift:
+    def reparameterize(self) -> Shift:
         self._refresh()
         shift = Shift(len(self.down), self.kernel, self.dilation)
         shift.down, shift.right = self._whole

@@ -24,8 +24,8 @@ from pocketcnn.layers import (
     DenseLayer,
     LearnedGroupLayer,
     LearnedGroupLinear,
+    Reparameterizable,
     SelectChannels,
-    TrainingForm,
     condensed_layer,
     condensed_linear,
     every_nth,
@@ -78,7 +78,7 @@ def cifar_plan(depth: int, growth: int) -> Plan:
     return Plan(tuple(Block(repeats, growth * widening) for widening in (1, 2, 4)), groups=4)  # 32, 16, 8
 
 
-class CondenseNet(ImageClassifier, TrainingForm):
+class CondenseNet(ImageClassifier, Reparameterizable):
     """Stem, dense blocks with average pooling between them, norm, ReLU, mean over the map, one linear layer.
 
     With `learn_groups` in the form for training, else in that for inference, which can be trained too but learns no groups.
@@ -111,7 +111,7 @@ class CondenseNet(ImageClassifier, TrainingForm):
             network.classifier = nn.Sequential(dropout, *condensed_linear(last))
         return network
 
-    def inference_form(self) -> "CondenseNet":
+    def reparameterize(self) -> "CondenseNet":
         return self.condensed()
 
     def reset_classifier(self, classes: int) -> None:

@@ -11,13 +11,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from pocketcnn.layers import (
-    ConvNormAct,
-    DepthwiseSeparable,
-    batch_norm,
-    keep_total_stride,
-    truncated_normal_weights,
-)
+from pocketcnn.layers import ConvNormAct, DepthwiseSeparable, batch_norm, keep_total_stride, truncated_normal_weights
 
 from .image_classifier import ImageClassifier
 from .registry import register

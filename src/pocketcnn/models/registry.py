@@ -156,7 +156,7 @@ def network_options(name: str) -> dict[str, Any]:
 def training_options(name: str) -> dict[str, object]:
     """The options of `create(name, ...)` that give the form in which the paper trains it; {} if there is only one form.
 
-    After the training `pocketcnn.layers.inference_form` makes the network of it that is deployed.
+    After the training `pocketcnn.layers.reparameterize` makes the network of it that is deployed.
 
     Raises:
         UsageError: an unknown name.

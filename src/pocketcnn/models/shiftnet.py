@@ -15,14 +15,7 @@ from types import MappingProxyType
 from torch import nn
 
 from pocketcnn.errors import UsageError
-from pocketcnn.layers import (
-    ConvNormAct,
-    ConvShiftConv,
-    Join,
-    ShiftResidualUnit,
-    he_normal_weights,
-    keep_total_stride,
-)
+from pocketcnn.layers import ConvNormAct, ConvShiftConv, Join, ShiftResidualUnit, he_normal_weights, keep_total_stride
 
 from .image_classifier import ImageClassifier
 from .registry import register
@@ -137,7 +130,7 @@ def _build(
 ) -> ShiftNet:
     """One variant; `total_stride` below 32 keeps more of a small image: the earliest strides are dropped.
 
-    `trained_shift` learns the offsets too; `pocketcnn.inference_form` gives the network with the offsets that were found.
+    `trained_shift` learns the offsets too; `pocketcnn.reparameterize` gives the network with the offsets that were found.
     """
     return ShiftNet(
         plan,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
 
-from pocketcnn.report.result import Accuracy, StageRecord
+from pocketcnn.records.result import Accuracy, StageRecord
 
 MAX_LOSS = 0.02
 """Share of the validation images that a step may answer worse, if nothing else is asked for."""
@@ -24,7 +24,7 @@ TUNED = ", fine-tuned"
 """At the end of the name of a stage that makes up for what the one before it cost."""
 
 REMEDIES = {
-    "shared": "let the weights share more values (--share), or train longer (--effort)",
+    "shared": "let the weights share more values (--cluster-bits), or train longer (--effort)",
     "sparse": "ask for fewer zeros (--sparsity), or train longer (--effort)",
     "pruned": "loosen the budget, prune in more stages (--stages), or train longer (--effort)",
     "restructured": "keep more blocks or larger images (--blocks, --resolution), or train longer (--effort)",

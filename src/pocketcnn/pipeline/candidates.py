@@ -12,7 +12,7 @@ from pocketcnn.cost import count
 from pocketcnn.graph import Graph, InputContract, capture
 from pocketcnn.models import create, network_options, training_options
 from pocketcnn.models.small_images import is_small, options_for, takes, total_stride_for
-from pocketcnn.report.result import Candidate
+from pocketcnn.records.result import Candidate
 from pocketcnn.targets import Budget
 from pocketcnn.training import drawn_from
 
@@ -26,7 +26,7 @@ PRUNABLE = 2.5
 
 
 @dataclass(frozen=True)
-class Plan:
+class CandidateNetwork:
     """One candidate: everything that builds the network."""
 
     network: str
@@ -54,7 +54,7 @@ class Plan:
     def build(self, seed: int = 0, *, for_training: bool = False) -> nn.Module:
         """The network with fresh weights drawn from `seed`; torch's own random stream is left as it was.
 
-        `for_training` gives the form in which its paper trains it; `pocketcnn.layers.inference_form` undoes that.
+        `for_training` gives the form in which its paper trains it; `pocketcnn.layers.reparameterize` undoes that.
         """
         options: dict[str, object] = training_options(self.network) if for_training else {}
         options |= options_for(self.network, self.size, self.width)
@@ -86,17 +86,17 @@ class Plan:
         )
 
 
-def propose(
+def propose_candidates(
     contract: InputContract, classes: int, budget: Budget, limit: int, networks: Sequence[str] = NETWORKS
-) -> list[Plan]:
+) -> list[CandidateNetwork]:
     """At most `limit` candidates that can meet `budget` after compression, spread over the networks.
 
     Every network contributes its widest form that keeps the budget as it is, and the next wider one, which pruning must bring
     down: both ends of the question whether a large pruned network beats a small whole one. Where nothing comes near the
     budget, the closest candidate is returned alone: the best file there can be, though it misses.
     """
-    ranked: list[list[Plan]] = []
-    closest: tuple[float, Plan] | None = None
+    ranked: list[list[CandidateNetwork]] = []
+    closest: tuple[float, CandidateNetwork] | None = None
     for network in networks:
         for size in _taken(network, contract):
             fitting = []
@@ -137,17 +137,17 @@ def _taken(network: str, contract: InputContract) -> list[tuple[int, int]]:
 
 def _by_width(
     network: str, channels: int, size: tuple[int, int], classes: int, budget: Budget
-) -> Iterator[tuple[Plan, float]]:
+) -> Iterator[tuple[CandidateNetwork, float]]:
     """Candidates from narrow to wide with their worst miss in the better numerics, until they are hopelessly large."""
     for width in WIDTHS if "width" in network_options(network) else (1.0,):
-        plan = Plan(network, width, channels, size, classes)
+        plan = CandidateNetwork(network, width, channels, size, classes)
         miss = worst_miss(plan.graph, budget)
         yield plan, miss
         if miss > PRUNABLE:
             return
 
 
-def _both_ends(fitting: Sequence[tuple[Plan, float]]) -> list[Plan]:
+def _both_ends(fitting: Sequence[tuple[CandidateNetwork, float]]) -> list[CandidateNetwork]:
     """The widest candidate that keeps the budget unpruned, then the widest that pruning can bring down, then the rest."""
     kept = [plan for plan, miss in fitting if miss <= 1]
     over = [plan for plan, miss in fitting if miss > 1]
@@ -155,7 +155,7 @@ def _both_ends(fitting: Sequence[tuple[Plan, float]]) -> list[Plan]:
     return order
 
 
-def _interleaved(ranked: Sequence[Sequence[Plan]]) -> list[Plan]:
+def _interleaved(ranked: Sequence[Sequence[CandidateNetwork]]) -> list[CandidateNetwork]:
     """First everybody's first choice, then everybody's second, …"""
     longest = max(map(len, ranked))
     return [plans[place] for place in range(longest) for plans in ranked if place < len(plans)]

@@ -33,7 +33,7 @@ COMPRESS_STRATEGIES = MappingProxyType(
     }
 )
 CRITERIA = _choices("energy", "magnitude", "bn_scale", "taylor", "fpgm", "random")
-SPREADS = MappingProxyType(
+ALLOCATIONS = MappingProxyType(
     {
         "global": "ranks all channels together",
         "uniform": "takes the same share from every layer",
@@ -51,17 +51,17 @@ SPLITS = _choices("test", "val", "train", ALL_SPLITS)
 REGISTRIES: Mapping[str, str] = MappingProxyType(
     {
         "EFFORTS": "pocketcnn.pipeline.effort:EFFORTS",
-        "SEARCH_STRATEGIES": "pocketcnn.search.strategies:OPTIONS_READ",
-        "SEARCH_SPACES": "pocketcnn.search.spaces:SPACES",
-        "REWARDS": "pocketcnn.search.objective:OBJECTIVES",
-        "ZERO_COST_PROXIES": "pocketcnn.search.zero_cost:PROXIES",
-        "COMPRESS_STRATEGIES": "pocketcnn.pipeline.strategies:STRATEGIES",
-        "CRITERIA": "pocketcnn.compression.importance:CRITERIA",
-        "SPREADS": "pocketcnn.pipeline.method:SPREADS_OF_METHOD",
-        "KERNELS": "pocketcnn.compression.substitution:KernelForm",
-        "EXPORT_FORMATS": "pocketcnn.pipeline.export:FORMATS",
+        "SEARCH_STRATEGIES": "pocketcnn.nas.strategies:OPTIONS_READ",
+        "SEARCH_SPACES": "pocketcnn.nas.spaces:SPACES",
+        "REWARDS": "pocketcnn.nas.objective:OBJECTIVES",
+        "ZERO_COST_PROXIES": "pocketcnn.nas.zero_cost:PROXIES",
+        "COMPRESS_STRATEGIES": "pocketcnn.pipeline.compress.compress.strategies:STRATEGIES",
+        "CRITERIA": "pocketcnn.compression.pruning.importance:CRITERIA",
+        "ALLOCATIONS": "pocketcnn.pipeline.compress.compress.method:ALLOCATIONS_OF_METHOD",
+        "KERNELS": "pocketcnn.compression.substitution:KernelReplacement",
+        "EXPORT_FORMATS": "pocketcnn.pipeline.deploy.deploy.export:FORMATS",
         "RUNTIMES": "pocketcnn.runtimes:runtime_names",
-        "NUMERICS": "pocketcnn.compression.deployed:FORMS",
+        "NUMERICS": "pocketcnn.compression.deployed:PRECISIONS",
     }
 )
 """Where each list is defined: ``module:name`` of a mapping, a sequence or a `Literal`, or of a function that gives one."""

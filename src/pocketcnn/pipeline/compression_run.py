@@ -11,30 +11,30 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from pocketcnn.compression.prune import Fits
-from pocketcnn.compression.sparsity import zeros_kept
+from pocketcnn.compression.pruning.prune import Fits
+from pocketcnn.compression.pruning.sparsity import zeros_kept
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset
 from pocketcnn.graph import GraphNetwork, Stage
 from pocketcnn.pipeline.accuracy_check import LONGER, loss
-from pocketcnn.pipeline.method import Method
-from pocketcnn.pipeline.recipes import Sets, Trainings
-from pocketcnn.pipeline.workspace import Workspace, form_of
-from pocketcnn.report.result import Accuracy, StageRecord
+from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.pipeline.recipes import Splits, TrainingRecipes
+from pocketcnn.pipeline.workspace import Workspace, structure_of
+from pocketcnn.records.result import Accuracy, StageRecord
 from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, evaluate
 
-Pruner = Callable[[GraphNetwork, "Bench", Fits], tuple[GraphNetwork, bool]]
+Pruner = Callable[[GraphNetwork, "CompressionRun", Fits], tuple[GraphNetwork, bool]]
 """Prunes a network until it fits and recovers it against the unpruned one; whether it could be made to fit."""
 
 
 @dataclass(frozen=True)
-class Bench:
+class CompressionRun:
     """What every step of shrinking works with."""
 
-    sets: Sets
+    sets: Splits
     budget: Budget
-    trainings: Trainings
+    trainings: TrainingRecipes
     workspace: Workspace
     say: Callable[[str], None]
     data: str
@@ -43,10 +43,10 @@ class Bench:
     attempt: int = 0
     pruner: Pruner | None = None
     """Chooses how much of each layer to prune; `prune` if not given."""
-    method: Method = field(default_factory=Method)
+    method: CompressionMethod = field(default_factory=CompressionMethod)
     """What is done where there is a choice."""
 
-    def with_budget(self, budget: Budget, attempt: int) -> "Bench":
+    def with_budget(self, budget: Budget, attempt: int) -> "CompressionRun":
         """The same bench for another attempt with another budget; stages are recorded in the same list."""
         return replace(self, budget=budget, attempt=attempt)
 
@@ -57,8 +57,8 @@ class Bench:
         """
         name = f"{stage} {self.attempt + 1}" if self.attempt else stage
         with zeros_kept(network) if self.method.sparsity else nullcontext():
-            form = form_of(network)
-            self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher, form=form)
+            structure = structure_of(network)
+            self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher, structure=structure)
 
     def loses_too_much(self, now: Accuracy) -> bool:
         """Whether a validation accuracy is clearly more than the method accepts below that of the last stage."""
@@ -90,7 +90,7 @@ class Bench:
         self.say(f"{name}: val {validation.top1:.2%}, {cost.madds / 1e6:.2f} M multiply-adds. {note}".strip())
 
 
-def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, how: dict[str, object]) -> None:
+def recover(name: str, network: GraphNetwork, teacher: nn.Module, run: CompressionRun, how: dict[str, object]) -> None:
     """Fine-tune a network against the one that it was made from and record the stage; `how` tells how it was made.
 
     Where more than the method accepts was lost since the last stage, it is fine-tuned on for longer. A network that guesses
@@ -98,22 +98,22 @@ def recover(name: str, network: GraphNetwork, teacher: nn.Module, bench: Bench, 
     teacher, if that is trained too little.
     """
     began = time.monotonic()
-    before, start = accuracy(network, bench.sets.val).top1, deepcopy(network.state_dict())
-    recipe = bench.trainings.recovery()
-    bench.train(name, network, recipe, teacher)
+    before, start = accuracy(network, run.sets.val).top1, deepcopy(network.state_dict())
+    recipe = run.trainings.recovery()
+    run.train(name, network, recipe, teacher)
     note = f"{before:.1%} before fine-tuning against the unpruned network"
-    found = accuracy(network, bench.sets.val)
-    if bench.loses_too_much(found):
+    found = accuracy(network, run.sets.val)
+    if run.loses_too_much(found):
         recipe = longer(recipe)
-        bench.train(f"{name}, longer", network, recipe, teacher)
-        found = accuracy(network, bench.sets.val)
+        run.train(f"{name}, longer", network, recipe, teacher)
+        found = accuracy(network, run.sets.val)
         note += ", longer than usual because of what it had lost"
     after = found.top1
     if after < before:
         network.load_state_dict(start)
         note += f", which made it worse ({after:.1%}) and was undone"
     settings = {**how, "recipe": recipe.model_dump(mode="json")}
-    bench.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
+    run.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
 
 
 def longer(recipe: Recipe) -> Recipe:

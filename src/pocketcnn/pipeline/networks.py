@@ -18,7 +18,7 @@ INPUT_SHAPE = (3, 224, 224)
 CLASSES = 1000
 MODEL, ONNX = ".safetensors", ".onnx"
 ARCHITECTURE = (".toml", ".json")
-"""Files that name a point of a search space, see `pocketcnn.search.architecture`."""
+"""Files that name a point of a search space, see `pocketcnn.nas.architecture`."""
 
 _CALLED = {
     MODEL: "a model file (.safetensors)",
@@ -76,8 +76,8 @@ def file_network(path: Path) -> "GraphNetwork":
     """
     if kind_of(path, MODEL, ONNX) == MODEL:
         return load_network(path)
+    from pocketcnn.formats.onnx.reader import read_onnx
     from pocketcnn.graph import GraphNetwork, ModelInfo
-    from pocketcnn.graph.onnx_reader import read_onnx
 
     return GraphNetwork(read_onnx(path), ModelInfo(name=path.stem))
 
@@ -137,11 +137,11 @@ def architecture_network(path: Path, shape: tuple[int, int, int], *, classes: in
         UsageError: the file cannot be read, or is no point of its space.
     """
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
-    from pocketcnn.layers import inference_form
-    from pocketcnn.pipeline.architecture_plan import ArchitecturePlan
+    from pocketcnn.layers import reparameterize
+    from pocketcnn.pipeline.train.architecture_network import ArchitectureNetwork
 
-    plan = ArchitecturePlan.read(str(path), shape[0], shape[1:], classes)
-    return GraphNetwork(capture(inference_form(plan.build()), (1, shape[0], *plan.size)), ModelInfo(name=plan.name))
+    plan = ArchitectureNetwork.read(str(path), shape[0], shape[1:], classes)
+    return GraphNetwork(capture(reparameterize(plan.build()), (1, shape[0], *plan.size)), ModelInfo(name=plan.name))
 
 
 def named_network(

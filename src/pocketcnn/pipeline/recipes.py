@@ -53,7 +53,7 @@ def resolve_augmentation(policy: str, contract: InputContract) -> str:
     return "light" if is_small((contract.height, contract.width)) else "standard"
 
 
-def spread(dataset: ImageDataset, images: int) -> tuple[Tensor, Tensor]:
+def evenly_spaced(dataset: ImageDataset, images: int) -> tuple[Tensor, Tensor]:
     """Up to `images` of a dataset (N, C, H, W), spread evenly over its order, with their labels (N,)."""
     total = len(dataset)
     step = max(1, total // images)
@@ -62,7 +62,7 @@ def spread(dataset: ImageDataset, images: int) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Sets:
+class Splits:
     """The three splits as datasets: augmented for training, plain for choosing (val) and for the figures (test)."""
 
     train: ImageDataset
@@ -77,14 +77,14 @@ class Sets:
 
     def evidence(self, images: int) -> tuple[Tensor, Tensor]:
         """The same with their labels (N,)."""
-        return spread(self.plain_train, images)
+        return evenly_spaced(self.plain_train, images)
 
 
-def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto") -> Sets:
+def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto") -> Splits:
     """The folder's splits, preprocessed by `contract`."""
     augment = build_augmentation(resolve_augmentation(policy, contract), contract)
     train = ImageDataset(folder.train, contract, augment)
-    return Sets(
+    return Splits(
         train=train,
         val=ImageDataset(folder.val, contract),
         test=ImageDataset(folder.test, contract),
@@ -93,7 +93,7 @@ def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto")
 
 
 @dataclass
-class SetsBySize:
+class SplitsBySize:
     """The datasets of a folder for networks with images of different sizes, made once each."""
 
     folder: ImageFolder
@@ -101,9 +101,9 @@ class SetsBySize:
     augmentation: str
 
     def __post_init__(self) -> None:
-        self._made: dict[tuple[int, int], Sets] = {}
+        self._made: dict[tuple[int, int], Splits] = {}
 
-    def at(self, size: tuple[int, int]) -> Sets:
+    def at(self, size: tuple[int, int]) -> Splits:
         """The datasets for (height, width)."""
         if size not in self._made:
             height, width = size
@@ -113,7 +113,7 @@ class SetsBySize:
 
 
 @dataclass(frozen=True)
-class Trainings:
+class TrainingRecipes:
     """Recipes of the kinds of training in a `fit`, for a folder of some size and an effort."""
 
     effort: Effort

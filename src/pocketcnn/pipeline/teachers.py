@@ -34,14 +34,14 @@ def teacher_for(
         )
     if _as_tensors(own) == _as_tensors(contract) and tuple(own_classes) == tuple(classes):
         return module
-    return Adapted(module, own, contract, [list(own_classes).index(label) for label in classes])
+    return ResizedTeacher(module, own, contract, [list(own_classes).index(label) for label in classes])
 
 
 TeachersFor = Callable[[InputContract], Sequence[nn.Module]]
 """The teachers of a network for images of a contract."""
 
 
-def nobody(_contract: InputContract) -> Sequence[nn.Module]:
+def no_teachers(_contract: InputContract) -> Sequence[nn.Module]:
     """No teachers."""
     return ()
 
@@ -63,7 +63,7 @@ def loaded_teacher(network: GraphNetwork, contract: InputContract, classes: Sequ
     return teacher_for(network, info.input, info.classes, contract, classes, info.name or "network")
 
 
-class Adapted(nn.Module):
+class ResizedTeacher(nn.Module):
     """A teacher that is shown the student's images as it knows them: brought to its size, normalized its way.
 
     A student's image was already cropped and perhaps augmented; it is scaled as a whole, whatever the teacher's contract

@@ -11,7 +11,7 @@ from torch import nn
 
 from pocketcnn.data import ImageDataset
 from pocketcnn.files import write_text
-from pocketcnn.pipeline.teachers import TeachersFor, nobody
+from pocketcnn.pipeline.teachers import TeachersFor, no_teachers
 from pocketcnn.targets import Budget
 from pocketcnn.training import Progress, QuietProgress, Recipe, TrainResult, train
 from pocketcnn.training.checkpoint import checkpoints
@@ -24,10 +24,6 @@ Say = Callable[[str], None]
 """Is told each thing that was found out."""
 
 
-def silent(_text: str) -> None:
-    """Say nothing."""
-
-
 def fingerprint_of(network: nn.Module) -> str:
     """A checksum over the names and values of all tensors of a network."""
     digest = hashlib.sha256()
@@ -37,7 +33,7 @@ def fingerprint_of(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def form_of(network: nn.Module) -> str:
+def structure_of(network: nn.Module) -> str:
     """A short checksum over the names and shapes of all tensors of a network."""
     shapes = [(name, *tensor.shape) for name, tensor in network.state_dict().items()]
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:8]
@@ -57,11 +53,11 @@ class Workspace:
 
     folder: Path
     progress_for: ProgressFor = quiet
-    teachers: TeachersFor = nobody
+    teachers: TeachersFor = no_teachers
 
     @classmethod
     def of(
-        cls, out: Path, settings: dict[str, object], progress_for: ProgressFor, teachers: TeachersFor = nobody
+        cls, out: Path, settings: dict[str, object], progress_for: ProgressFor, teachers: TeachersFor = no_teachers
     ) -> "Workspace":
         """The workspace of these settings below `out`."""
         text = json.dumps(settings, sort_keys=True, default=str)
@@ -76,13 +72,13 @@ class Workspace:
         recipe: Recipe,
         teacher: nn.Module | None = None,
         *,
-        form: str = "",
+        structure: str = "",
     ) -> TrainResult:
         """Train under the name `stage`, or take up what an earlier run of the same command left of it.
 
-        `form` tells networks apart that a stage may train: what an earlier run left of another one is not taken up.
+        `structure` tells networks apart that a stage may train: what an earlier run left of another one is not taken up.
         """
-        out = self.folder / f"{stage} {form}".strip()
+        out = self.folder / f"{stage} {structure}".strip()
         return train(
             network,
             train_set,

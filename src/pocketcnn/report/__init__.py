@@ -1,6 +1,6 @@
 """Reports: the record of a fit, and what is made of it for people and for spreadsheets."""
 
+from pocketcnn.records.result import FitResult as FitResult
 from pocketcnn.report.csv import write_csv as write_csv
 from pocketcnn.report.examples import Example as Example
 from pocketcnn.report.html import write_report as write_report
-from pocketcnn.report.result import FitResult as FitResult

@@ -8,12 +8,12 @@ from pocketcnn.files import write_text
 from pocketcnn.report import numbers
 from pocketcnn.report.html import environment
 from pocketcnn.runtimes.machine import Machine
-from pocketcnn.runtimes.side_by_side import Line
+from pocketcnn.runtimes.side_by_side import BenchmarkRow
 
 NONE = "\u2013"
 
 
-def write_bench_page(lines: Sequence[Line], notes: Sequence[str], machine: Machine, path: Path) -> None:
+def write_bench_page(lines: Sequence[BenchmarkRow], notes: Sequence[str], machine: Machine, path: Path) -> None:
     """Write the comparison to `path`.
 
     Raises:
@@ -22,7 +22,7 @@ def write_bench_page(lines: Sequence[Line], notes: Sequence[str], machine: Machi
     write_text(path, render_bench_page(lines, notes, machine))
 
 
-def render_bench_page(lines: Sequence[Line], notes: Sequence[str], machine: Machine) -> str:
+def render_bench_page(lines: Sequence[BenchmarkRow], notes: Sequence[str], machine: Machine) -> str:
     """The comparison as HTML text: a table for each network, lines in their order."""
     by_file = sorted(lines, key=lambda line: [each.file for each in lines].index(line.file))
     groups = [(file, list(group)) for file, group in groupby(by_file, key=lambda line: line.file)]
@@ -46,12 +46,12 @@ def render_bench_page(lines: Sequence[Line], notes: Sequence[str], machine: Mach
     )
 
 
-def cells(line: Line) -> tuple[str, ...]:
+def cells(line: BenchmarkRow) -> tuple[str, ...]:
     """Median, spread, ratio, its interval, throughput, cold start, memory, share of the import in it, size, agreement, error."""
     return (*_timing(line), *_start(line), NONE if line.bytes is None else numbers.size(line.bytes), *_agreement(line))
 
 
-def _timing(line: Line) -> tuple[str, ...]:
+def _timing(line: BenchmarkRow) -> tuple[str, ...]:
     latency = line.latency
     if latency is None or line.ratio is None or line.ratio_interval is None or line.images_per_second is None:
         return (NONE,) * 5
@@ -65,7 +65,7 @@ def _timing(line: Line) -> tuple[str, ...]:
     )
 
 
-def _start(line: Line) -> tuple[str, ...]:
+def _start(line: BenchmarkRow) -> tuple[str, ...]:
     start = line.cold_start
     if start is None:
         return (NONE,) * 3
@@ -75,6 +75,6 @@ def _start(line: Line) -> tuple[str, ...]:
     return (seconds, numbers.size(start.peak_bytes), numbers.percent(start.import_bytes / start.peak_bytes))
 
 
-def _agreement(line: Line) -> tuple[str, ...]:
+def _agreement(line: BenchmarkRow) -> tuple[str, ...]:
     found = line.parity
     return (NONE, NONE) if found is None else (numbers.accuracy(found.agreement), f"{found.worst_error:.2g}")

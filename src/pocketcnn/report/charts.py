@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from pocketcnn.records.result import Candidate, StageRecord
 from pocketcnn.report import numbers
 from pocketcnn.report.plot import Line, Mark, Plot, axis, beside_each_other, share_scale, with_labels, x_scale
-from pocketcnn.report.result import Candidate, StageRecord
-from pocketcnn.report.tournament import fate
+from pocketcnn.report.successive_halving import fate
 
 
 def accuracy_by_size(stages: Sequence[StageRecord]) -> Plot | None:

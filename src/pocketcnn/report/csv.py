@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 from pocketcnn.files import write_text
-from pocketcnn.report.result import FitResult, StageRecord
+from pocketcnn.records.result import FitResult, StageRecord
 
 SPLITS = ("validation", "test")
 ACCURACY = ("top1", "low", "high", "images")

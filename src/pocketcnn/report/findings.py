@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pocketcnn.records.result import DEPLOYED, Accuracy, LatencyRecord, LimitRecord, StageRecord
 from pocketcnn.report import numbers
-from pocketcnn.report.result import DEPLOYED, Accuracy, LatencyRecord, LimitRecord, StageRecord
 
 SAME_SPEED = 0.03  # medians are measured to about 3 %, so a smaller difference is none
 BOUND_AT = 0.8  # where on a bar the bound is drawn; what lies beyond is overshoot

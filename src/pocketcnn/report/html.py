@@ -11,9 +11,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pocketcnn.files import write_text
-from pocketcnn.report import charts, confusion, contract, findings, numbers, tournament
+from pocketcnn.records.result import DEPLOYED, FitResult
+from pocketcnn.report import charts, confusion, contract, findings, numbers
+from pocketcnn.report import successive_halving as tournament
 from pocketcnn.report.examples import Example
-from pocketcnn.report.result import DEPLOYED, FitResult
 
 HEAT_MAP_CLASSES = 20  # with more, the matrix is too fine to read and the worst pairs say more
 PAIRS_SHOWN = 12

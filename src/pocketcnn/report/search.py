@@ -5,11 +5,11 @@ from itertools import accumulate
 from pathlib import Path
 
 from pocketcnn.files import write_text
+from pocketcnn.nas.front import best_so_far, pareto_front
+from pocketcnn.records.search_result import RunRecord, SearchResult, TrialRecord
 from pocketcnn.report import numbers
 from pocketcnn.report.html import environment
 from pocketcnn.report.plot import Line, Mark, Plot, axis, share_scale, with_labels, x_scale
-from pocketcnn.report.search_result import RunRecord, SearchResult, TrialRecord
-from pocketcnn.search.front import best_so_far, pareto_front
 
 SEARCHED, CONTROL = "searched", "control"
 """Kinds of lines and marks, as the style sheet knows them."""

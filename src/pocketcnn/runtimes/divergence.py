@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from pocketcnn.errors import PocketcnnError
+from pocketcnn.formats.onnx.qdq import is_absorbed
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
-from pocketcnn.graph.onnx_qdq import is_absorbed
 from pocketcnn.graph.passes.fold import for_inference
-from pocketcnn.runtimes.inner_values import CutValues, all_values, shows_all
+from pocketcnn.runtimes.intermediate_values import ValuesByCutting, exposes_intermediate_values, intermediate_values
 
 OTHER_NETWORK = "the file as a whole: this network exports to another one"
 
@@ -54,12 +54,12 @@ def divergence(network: GraphNetwork, images: Tensor, outputs: Tensor, runtime: 
     graph = network.graph if network.numerics else for_inference(network.graph)
     if not network.numerics and _far(_answers(graph, images), _answers(network.graph, images)):
         return "folding of batch normalization"
-    if not shows_all(runtime):
+    if not exposes_intermediate_values(runtime):
         return _by_cuts(graph, images[:BATCH].cpu(), outputs[:BATCH].cpu(), runtime)
     shown = _shown(graph)
     replay, places = GraphNetwork(graph).eval(), []
     for batch, expected in zip(_batches(images), _batches(outputs), strict=True):
-        answers, values = all_values(graph, shown, batch, runtime)
+        answers, values = intermediate_values(graph, shown, batch, runtime)
         if _is_other(answers, expected, graph):
             return OTHER_NETWORK
         places += [shown.index(name) for name in _differing(replay, batch, values)[:1]]
@@ -70,7 +70,7 @@ def _by_cuts(graph: Graph, images: Tensor, outputs: Tensor, runtime: str) -> str
     """The same by bisection; the reason why there is no answer where the runtime takes the network only as a whole."""
     shown, replay = _shown(graph), GraphNetwork(graph).eval()
     expected = _values(replay, images)
-    found = CutValues(graph, images, runtime)
+    found = ValuesByCutting(graph, images, runtime)
 
     def is_apart(name: str) -> bool:
         return _is_apart(found[name], expected[name], graph.numerics.activations.get(name))

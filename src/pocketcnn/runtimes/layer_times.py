@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pocketcnn.cost.fusion import is_fused
+from pocketcnn.formats.onnx.writer import OUTPUT_NAME, to_onnx
 from pocketcnn.graph import Graph, for_inference
-from pocketcnn.graph.onnx_writer import OUTPUT_NAME, to_onnx
 from pocketcnn.runtimes.operator_times import OperatorTime
 from pocketcnn.runtimes.profilers import profiler
 

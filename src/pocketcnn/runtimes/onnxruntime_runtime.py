@@ -38,7 +38,7 @@ class OnnxRuntime:
         return None  # onnxruntime is a requirement of the library
 
     def write(self, network: "GraphNetwork", path: Path) -> Path:
-        from pocketcnn.graph.onnx_writer import write_onnx
+        from pocketcnn.formats.onnx.writer import write_onnx
 
         write_onnx(path, network.graph)
         return path

@@ -35,7 +35,7 @@ class OpenVinoRuntime:
         return why_absent(self.library, "openvino")
 
     def write(self, network: "GraphNetwork", path: Path) -> Path:
-        from pocketcnn.graph.onnx_writer import write_onnx
+        from pocketcnn.formats.onnx.writer import write_onnx
 
         write_onnx(path, network.graph, names="full")  # OpenVINO does not know the functions of a model
         return path

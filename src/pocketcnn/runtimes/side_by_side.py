@@ -48,7 +48,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Case:
+class BenchmarkCase:
     """One file on one runtime, or the reason why there is none. `shape` is an image's (C, H, W), if it is known."""
 
     file: str
@@ -61,7 +61,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Line:
+class BenchmarkRow:
     """One file on one runtime with one number of threads, and all that was measured of it.
 
     `bytes` are those of all files of the artefact. `latency` is of one image; `ratio` is its median by that of the first line
@@ -85,7 +85,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """How much is measured.
 
     `launches` are processes a file (at least one); `batch` images a call for the throughput. The first layer that differs
@@ -105,7 +105,9 @@ class Plan:
         return replace(self.rule, max_seconds=self.rule.max_seconds / 3, min_seconds=0.0, min_repeats=BATCHES)
 
 
-def side_by_side(cases: Sequence[Case], plan: Plan, say: Say = lambda _: None) -> tuple[Line, ...]:
+def side_by_side(
+    cases: Sequence[BenchmarkCase], plan: BenchmarkPlan, say: Say = lambda _: None
+) -> tuple[BenchmarkRow, ...]:
     """A line for every case and number of threads, those of one number of threads together; `say` is told what goes on."""
     launches = _launched(cases, plan, say)
     say("Comparing the answers with PyTorch's")
@@ -121,7 +123,7 @@ def side_by_side(cases: Sequence[Case], plan: Plan, say: Say = lambda _: None) -
     return tuple(line.line for line in lines)
 
 
-def _launched(cases: Sequence[Case], plan: Plan, say: Say) -> list[list[Launch] | str]:
+def _launched(cases: Sequence[BenchmarkCase], plan: BenchmarkPlan, say: Say) -> list[list[Launch] | str]:
     """The launches of each case, taken in turns, or the reason why there are none."""
     found: list[list[Launch] | str] = [[] if case.artefact else case.reason for case in cases]
     for turn in range(max(1, plan.launches)):
@@ -141,7 +143,7 @@ def _launched(cases: Sequence[Case], plan: Plan, say: Say) -> list[list[Launch] 
 class _Checked:
     """A case after its launches; with a `reason` if it cannot run."""
 
-    case: Case
+    case: BenchmarkCase
     shape: tuple[int, ...] = ()
     bytes: int | None = None
     cold_start: ColdStart | None = None
@@ -149,7 +151,7 @@ class _Checked:
     reason: str = ""
 
 
-def _checked(case: Case, launches: list[Launch] | str, plan: Plan) -> _Checked:
+def _checked(case: BenchmarkCase, launches: list[Launch] | str, plan: BenchmarkPlan) -> _Checked:
     if case.artefact is None:
         return _Checked(case, reason=case.reason)
     files = artefact_files(get_runtime(case.runtime), case.artefact)
@@ -164,7 +166,7 @@ def _checked(case: Case, launches: list[Launch] | str, plan: Plan) -> _Checked:
     return _Checked(case, shape, size, start, found)
 
 
-def _parity(reference: Reference, artefact: Path, runtime: str, plan: Plan) -> "Parity":
+def _parity(reference: Reference, artefact: Path, runtime: str, plan: BenchmarkPlan) -> "Parity":
     from pocketcnn.runtimes.parity import parity  # imports torch
 
     search = None if plan.locate is None or runtime in plan.locate else False
@@ -177,14 +179,14 @@ def _parity(reference: Reference, artefact: Path, runtime: str, plan: Plan) -> "
 class _Opened:
     """A line that is still to be timed, and its session if it has one."""
 
-    line: Line
+    line: BenchmarkRow
     session: Session | None
     shape: tuple[int, ...] = ()
 
 
-def _opened(checked: _Checked, threads: int, plan: Plan, stack: ExitStack) -> _Opened:
+def _opened(checked: _Checked, threads: int, plan: BenchmarkPlan, stack: ExitStack) -> _Opened:
     case = checked.case
-    line = Line(
+    line = BenchmarkRow(
         file=case.file,
         numerics=case.numerics,
         runtime=case.runtime,
@@ -214,7 +216,7 @@ def _compared(ready: Sequence[_Opened], batch: int, rule: StopRule) -> Compariso
     return compare(sessions, [_example(each.shape, batch) for each in ready], rule=rule)
 
 
-def _filled(lines: Sequence[_Opened], timed: Comparison, batched: Comparison, batch: int) -> Iterator[Line]:
+def _filled(lines: Sequence[_Opened], timed: Comparison, batched: Comparison, batch: int) -> Iterator[BenchmarkRow]:
     """The lines, those with a session with what was timed of them."""
     results = zip(timed.latencies, timed.ratios, timed.intervals, batched.latencies, strict=True)
     for each in lines:

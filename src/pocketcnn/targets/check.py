@@ -9,14 +9,14 @@ from pocketcnn.targets.budget import device_limits
 from pocketcnn.targets.capability import SlowOp
 from pocketcnn.targets.estimate import Estimate, estimate_placed, has_rates, numerics_of
 from pocketcnn.targets.matching import is_depthwise, window
-from pocketcnn.targets.placement import Crossing, Placement, place
+from pocketcnn.targets.placement import Placement, Transfer, place
 from pocketcnn.targets.quantities import Quantity
 from pocketcnn.targets.target import Numerics, Target
 from pocketcnn.targets.verdict import Figure, Verdict, judge
 
 
 @dataclass(frozen=True)
-class Fallen:
+class FallbackLayer:
     """A layer that the target cannot run.
 
     Attributes:
@@ -39,7 +39,7 @@ class Fallen:
 
 
 @dataclass(frozen=True)
-class Slowed:
+class SlowLayer:
     """A layer that the target runs below its rates."""
 
     name: str
@@ -66,8 +66,8 @@ class Check:
     numerics: Numerics
     runs_numerics: bool
     fallback: str | None
-    fallen: tuple[Fallen, ...]
-    slowed: tuple[Slowed, ...]
+    fallen: tuple[FallbackLayer, ...]
+    slowed: tuple[SlowLayer, ...]
     partitions: int
     transfers: int
     transfer_bytes: int
@@ -169,13 +169,13 @@ def device_verdicts(graph: Graph, target: Target, size: int | None = None) -> tu
     return tuple(judge(limit, figures[limit.quantity]) for limit in device_limits(target))
 
 
-def _fallen(placement: Placement, estimated: Estimate | None) -> tuple[Fallen, ...]:
+def _fallen(placement: Placement, estimated: Estimate | None) -> tuple[FallbackLayer, ...]:
     graph = placement.graph
     madds = {node.name: graph.madds(node) for node in graph.nodes if node.op != "input"}
     total = sum(madds.values()) or 1
     seconds = {layer.name: layer.seconds for layer in estimated.layers} if estimated else {}
     return tuple(
-        Fallen(
+        FallbackLayer(
             name=name,
             op=describe_op(graph, graph[name]),
             shape=graph[name].shape,
@@ -191,12 +191,12 @@ def _fallen(placement: Placement, estimated: Estimate | None) -> tuple[Fallen, .
     )
 
 
-def _handed(crossings: tuple[Crossing, ...], layer: str, *, out: bool) -> int:
+def _handed(crossings: tuple[Transfer, ...], layer: str, *, out: bool) -> int:
     return sum(crossing.size for crossing in crossings if crossing.layer == layer and crossing.out == out)
 
 
-def _slowed(node: Node, pattern: SlowOp) -> Slowed:
-    return Slowed(node.name, node.op, node.shape, pattern.why, pattern.factor)
+def _slowed(node: Node, pattern: SlowOp) -> SlowLayer:
+    return SlowLayer(node.name, node.op, node.shape, pattern.why, pattern.factor)
 
 
 def _odd_channels(graph: Graph, multiple: int) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ NOWHERE = frozenset({"input", "constant"})
 
 
 @dataclass(frozen=True)
-class Crossing:
+class Transfer:
     """One value that is handed from the device to the fallback (`out`) or back, and the layer that falls back for it."""
 
     value: str
@@ -49,7 +49,7 @@ class Placement:
         return self.falls_back(name) == self.falls_back(self.graph[name].inputs[0])
 
     @cached_property
-    def crossings(self) -> tuple[Crossing, ...]:
+    def crossings(self) -> tuple[Transfer, ...]:
         """Every value that crosses because layers fall back, once for each direction and value.
 
         The image and the answer are not among them: they cross whatever the network is.
@@ -62,7 +62,7 @@ class Placement:
             reader = next((user for user in self._readers(node.name) if self.falls_back(user.name) != away), None)
             if reader is not None:
                 layer = node.name if away else reader.name
-                found.append(Crossing(node.name, self.follows.get(layer, layer), sizes[node.name], out=not away))
+                found.append(Transfer(node.name, self.follows.get(layer, layer), sizes[node.name], out=not away))
         return tuple(found)
 
     def _readers(self, name: str) -> list[Node]:

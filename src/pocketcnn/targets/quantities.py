@@ -43,7 +43,7 @@ class Effort(IntEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class QuantityRow:
     """What is known of a quantity.
 
     Attributes:
@@ -70,9 +70,9 @@ class Row:
 class Quantity(StrEnum):
     """What a limit can be set on."""
 
-    row: Row
+    row: QuantityRow
 
-    def __new__(cls, name: str, *rows: Row) -> Quantity:
+    def __new__(cls, name: str, *rows: QuantityRow) -> Quantity:
         """A member whose value is its name in budgets, with its one row."""
         member = str.__new__(cls, name)
         member._value_ = name
@@ -81,7 +81,7 @@ class Quantity(StrEnum):
 
     SIZE = (
         "size",
-        Row(
+        QuantityRow(
             units.SIZE,
             about="the file that is deployed",
             how="bytes of the ONNX file",
@@ -92,7 +92,7 @@ class Quantity(StrEnum):
     )
     CODED = (
         "coded",
-        Row(
+        QuantityRow(
             units.SIZE,
             about="the entropy-coded model file, which is for storing and sending, not for running",
             how="bytes of the coded model file",
@@ -101,10 +101,10 @@ class Quantity(StrEnum):
             aliases=("stored",),
         ),
     )
-    LATENCY = ("latency", Row(units.TIME, about="the time of one image", effort=Effort.TIME))
+    LATENCY = ("latency", QuantityRow(units.TIME, about="the time of one image", effort=Effort.TIME))
     RAM = (
         "ram",
-        Row(
+        QuantityRow(
             units.SIZE,
             about="activations at their peak",
             how="activations alive at their peak, by liveness",
@@ -114,7 +114,7 @@ class Quantity(StrEnum):
     )
     MACS = (
         "macs",
-        Row(
+        QuantityRow(
             units.AMOUNT,
             about="multiply-adds for one image",
             how="multiply-adds of convolutions and linear layers, for one image",
@@ -125,7 +125,7 @@ class Quantity(StrEnum):
     )
     PARAMS = (
         "params",
-        Row(
+        QuantityRow(
             units.AMOUNT,
             about="weights and biases",
             how="weights and biases, batch normalization folded",

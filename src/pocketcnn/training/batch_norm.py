@@ -17,7 +17,7 @@ from pocketcnn.training.ema import decay_at
 
 
 class StatisticsWarmup:
-    """Sets the momentum of a network's batch norms for each step: 9 / (10 + step), until it falls to their own."""
+    """Splits the momentum of a network's batch norms for each step: 9 / (10 + step), until it falls to their own."""
 
     def __init__(self, network: nn.Module) -> None:
         self._own = [

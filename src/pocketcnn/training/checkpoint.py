@@ -23,7 +23,7 @@ _NAME = re.compile(r"step-(\d{9})\.pt")
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedCheckpoint:
     """A checkpoint's content, and the newer files that could not be read and were put aside."""
 
     path: Path
@@ -53,7 +53,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     return path
 
 
-def load_newest(folder: Path) -> Loaded | None:
+def load_newest(folder: Path) -> LoadedCheckpoint | None:
     """The newest checkpoint that can be read, or None when there is none at all.
 
     Raises:
@@ -69,7 +69,7 @@ def load_newest(folder: Path) -> Loaded | None:
         except Exception as error:  # whatever a damaged file makes the reader say, the file before it may be whole
             reasons.append((path, str(error).splitlines()[0] if str(error) else type(error).__name__))
             continue
-        return Loaded(path, state, tuple(_put_aside(bad) for bad, _ in reasons))
+        return LoadedCheckpoint(path, state, tuple(_put_aside(bad) for bad, _ in reasons))
     if reasons:
         listed = "; ".join(f"{path.name} ({reason})" for path, reason in reasons)
         raise PocketcnnError(

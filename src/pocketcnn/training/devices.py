@@ -31,7 +31,7 @@ def choose_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
             f"There is no device {name!r} here: {str(error).splitlines()[0]} "
-            "Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+            "BudgetUse 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
         ) from error
     return device
 

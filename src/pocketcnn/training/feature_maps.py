@@ -41,7 +41,7 @@ def last_of_each_resolution(maps: Sequence[FeatureMap]) -> dict[tuple[int, int],
 
 
 @contextlib.contextmanager
-def tapped(network: nn.Module, names: Collection[str]) -> Iterator[dict[str, Tensor]]:
+def recorded_feature_maps(network: nn.Module, names: Collection[str]) -> Iterator[dict[str, Tensor]]:
     """Inside, every forward pass leaves the named feature maps, (N, C, H, W) each, in the dictionary that is yielded."""
     values: dict[str, Tensor] = {}
     if not names:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from pocketcnn.errors import UsageError
 from pocketcnn.layers import AuxiliaryClassifier
-from pocketcnn.training.feature_maps import tapped
-from pocketcnn.training.lesson import Lesson
+from pocketcnn.training.distiller import Distiller
+from pocketcnn.training.feature_maps import recorded_feature_maps
 from pocketcnn.training.recipe import Recipe
 from pocketcnn.vision import require_torchvision
 
@@ -26,7 +26,7 @@ class Objective:
 
     recipe: Recipe
     mixer: Mixer | None = None
-    lesson: Lesson | None = None
+    distiller: Distiller | None = None
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of images (N, C, H, W) with labels (N,): a scalar that gradients flow from.
@@ -36,7 +36,7 @@ class Objective:
         """
         if self.mixer is not None:
             images, labels = self.mixer(images, labels)
-        with tapped(network, self.lesson.student_maps if self.lesson else ()) as maps:
+        with recorded_feature_maps(network, self.distiller.student_maps if self.distiller else ()) as maps:
             logits, auxiliary, share = _answers(network, images)
         if not isinstance(logits, Tensor):
             raise UsageError(
@@ -46,9 +46,9 @@ class Objective:
         hard = self._cross_entropy(logits, labels)
         if auxiliary is not None:
             hard = hard + share * self._cross_entropy(auxiliary, labels)
-        if self.lesson is None:
+        if self.distiller is None:
             return hard
-        soft, of_features = self.lesson.loss(images, logits, maps)
+        soft, of_features = self.distiller.loss(images, logits, maps)
         weight = self.recipe.distillation_weight
         return weight * soft + (1 - weight) * hard + self.recipe.distillation_feature_weight * of_features
 

@@ -13,11 +13,11 @@ from torch.utils.data import Dataset
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.training.batch_norm import StatisticsWarmup
 from pocketcnn.training.batches import evaluation_loader, size_of, training_loader
-from pocketcnn.training.demands import Demands
 from pocketcnn.training.devices import Precision
 from pocketcnn.training.ema import NetworkAverage
 from pocketcnn.training.evaluate import check_labels, score
 from pocketcnn.training.history import EpochRecord, TrainResult
+from pocketcnn.training.hooks import TrainingHooks
 from pocketcnn.training.interrupt import Interrupts
 from pocketcnn.training.objective import Objective
 from pocketcnn.training.optimizer import build_optimizer
@@ -52,7 +52,7 @@ class TrainingRun:
         memory_format: torch.memory_format,
     ) -> None:
         self.network, self.recipe, self.objective, self.classes = network, recipe, objective, classes
-        self.demands, self.slimming = Demands(network), ScalePenalty(network, recipe.bn_l1)
+        self.hooks, self.slimming = TrainingHooks(network), ScalePenalty(network, recipe.bn_l1)
         self.statistics, self.device, self.memory_format = statistics, device, memory_format
         on_gpu = device.type == "cuda"
         self.loader, self.sampler = training_loader(
@@ -62,7 +62,7 @@ class TrainingRun:
         self.sizes = [size_of(train_set), size_of(val_set)]
         self.precision = Precision.choose(recipe.amp, device)
         self.scaler = self.precision.scaler()
-        self.trained = network if objective.lesson is None else nn.ModuleList([network, objective.lesson])
+        self.trained = network if objective.distiller is None else nn.ModuleList([network, objective.distiller])
         self.optimizer = build_optimizer(self.trained, recipe)
         self.schedule = build_schedule(
             self.optimizer,
@@ -95,10 +95,10 @@ class TrainingRun:
         images = images.to(self.device, non_blocking=True, memory_format=self.memory_format)
         labels = labels.to(self.device, non_blocking=True)
         self.statistics.set_for(self.step)
-        self.demands.set_progress(self.progress)
+        self.hooks.set_progress(self.progress)
         self.optimizer.zero_grad()
         with self.precision.autocast():
-            loss = self.slimming.added_to(self.demands.added_to(self.objective(self.network, images, labels)))
+            loss = self.slimming.added_to(self.hooks.added_to(self.objective(self.network, images, labels)))
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self._update()
         if self.average is not None:
@@ -125,10 +125,10 @@ class TrainingRun:
     def finish_epoch(self, interrupts: Interrupts) -> EpochRecord:
         """Validate, note the figures, keep the weights if they are the best so far, and go to the next epoch.
 
-        Weights of a network that is still to change its form (see `Scheduled.is_settled`) are kept only until it has changed.
+        Weights of a network that is still to change its form (see `Scheduled.is_final`) are kept only until it has changed.
         """
         self.check_loss(float(self.loss_sum))
-        self.demands.set_progress(self.progress)
+        self.hooks.set_progress(self.progress)
         if self.average is not None:
             self.average.copy_counters()
         began = time.perf_counter()
@@ -147,7 +147,7 @@ class TrainingRun:
             seconds=self.seconds + time.perf_counter() - began,
         )
         self.history.append(record)
-        settled = self.demands.are_settled
+        settled = self.hooks.are_final
         if not self.best or (settled, *self._rank(record)) >= self._best_rank():
             self.best = {"epoch": record.epoch, "settled": settled, "network": deepcopy(self.kept.state_dict())}
         self.epoch, self.batch, self.samples, self.seconds = self.epoch + 1, 0, 0, 0.0
@@ -194,7 +194,7 @@ class TrainingRun:
             "recipe": self.recipe.model_dump(),
             "sizes": self.sizes,
             "teachers": self._teachers,
-            "lesson": None if self.objective.lesson is None else self.objective.lesson.state_dict(),
+            "lesson": None if self.objective.distiller is None else self.objective.distiller.state_dict(),
             "network": self.network.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -218,8 +218,8 @@ class TrainingRun:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
             raise UsageError("The checkpoint is of another network: " + " ".join(str(error).split())) from error
-        if self.objective.lesson is not None:
-            self.objective.lesson.load_state_dict(state["lesson"])
+        if self.objective.distiller is not None:
+            self.objective.distiller.load_state_dict(state["lesson"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -234,7 +234,7 @@ class TrainingRun:
 
     @property
     def _teachers(self) -> int:
-        return 0 if self.objective.lesson is None else len(self.objective.lesson.teachers)
+        return 0 if self.objective.distiller is None else len(self.objective.distiller.teachers)
 
     def _check_same(self, state: dict[str, Any]) -> None:
         mine = {**self.recipe.model_dump(), "sizes": self.sizes, "teachers": self._teachers}

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 
 from pocketcnn.errors import UsageError
-from pocketcnn.training.checkpoint import Loaded, checkpoints, load_newest, save_checkpoint
+from pocketcnn.training.checkpoint import LoadedCheckpoint, checkpoints, load_newest, save_checkpoint
 from pocketcnn.training.progress import Progress
 from pocketcnn.training.run import TrainingRun
 
 
-class Saver:
+class CheckpointSaver:
     """Writes checkpoints of a run into `folder` not more often than `interval` seconds; without a folder, none.
 
     Going on from a checkpoint repeats the steps after it exactly, so an interval costs time only, never the result.
@@ -87,6 +87,6 @@ def all_finite(network: torch.nn.Module) -> bool:
     return all(bool(torch.isfinite(t).all()) for t in network.state_dict().values() if t.is_floating_point())
 
 
-def _account(loaded: Loaded, run: TrainingRun) -> str:
+def _account(loaded: LoadedCheckpoint, run: TrainingRun) -> str:
     damaged = "".join(f"{path.name} is damaged and was put aside. " for path in loaded.damaged)
     return f"{damaged}Going on after epoch {run.epoch} of {run.recipe.epochs}, step {run.step} ({loaded.path.name})."

@@ -17,16 +17,16 @@ from torch.utils.data import Dataset
 from pocketcnn.errors import Interrupted, UsageError
 from pocketcnn.training.batch_norm import warmed_statistics
 from pocketcnn.training.devices import Precision, choose_device, choose_memory_format, in_memory_format, placed
+from pocketcnn.training.distiller import Distiller
 from pocketcnn.training.history import TrainResult
 from pocketcnn.training.inputs import check_sets, check_teacher, count_classes, sample_images
 from pocketcnn.training.interrupt import Interrupts, StopRequested, deferred_interrupts
-from pocketcnn.training.lesson import Lesson
 from pocketcnn.training.objective import Objective, build_mixer
 from pocketcnn.training.progress import Progress, QuietProgress
 from pocketcnn.training.recipe import Recipe
 from pocketcnn.training.rng import preserved_rng
 from pocketcnn.training.run import NonFiniteLoss, TrainingRun
-from pocketcnn.training.saver import Saver
+from pocketcnn.training.saver import CheckpointSaver
 from pocketcnn.training.tensorboard import ScalarLog, scalar_log
 
 Teachers = nn.Module | Sequence[nn.Module]
@@ -68,7 +68,7 @@ def train(
     if stop_after is not None and stop_after < 1:
         raise UsageError(f"stop_after must be at least 1 epoch, got {stop_after}.")
     device = choose_device(recipe.device)
-    saver = Saver(out / "checkpoints" if out else None, checkpoint_seconds)
+    saver = CheckpointSaver(out / "checkpoints" if out else None, checkpoint_seconds)
     with (
         progress or QuietProgress() as shown,
         preserved_rng(device),
@@ -128,12 +128,12 @@ def _prepared(
         for teacher in teachers:
             stack.enter_context(placed(teacher, device, training=False))
             check_teacher(teacher, images, classes)
-        lesson = Lesson.planned(recipe, network, teachers, images) if teachers else None
+        distiller = Distiller.planned(recipe, network, teachers, images) if teachers else None
         memory_format = _common_memory_format(networks, images, recipe)
         if memory_format is torch.channels_last:
             for each in networks:
                 stack.enter_context(in_memory_format(each, memory_format))
-        yield Objective(recipe, build_mixer(recipe, classes), lesson), classes, memory_format
+        yield Objective(recipe, build_mixer(recipe, classes), distiller), classes, memory_format
 
 
 def _common_memory_format(networks: list[nn.Module], images: torch.Tensor, recipe: Recipe) -> torch.memory_format:
@@ -144,7 +144,7 @@ def _common_memory_format(networks: list[nn.Module], images: torch.Tensor, recip
 
 
 def _run_to(
-    last: int, run: TrainingRun, saver: Saver, log: ScalarLog, interrupts: Interrupts, progress: Progress
+    last: int, run: TrainingRun, saver: CheckpointSaver, log: ScalarLog, interrupts: Interrupts, progress: Progress
 ) -> None:
     """Train until epoch `last` is finished, and leave a checkpoint however it ends."""
     progress.start(epochs=run.recipe.epochs, steps_per_epoch=len(run.sampler), steps_done=run.step)
@@ -167,7 +167,7 @@ def _run_to(
         raise NonFiniteLoss(f"{error} {saver.kept()}") from error
 
 
-def _train_epoch(run: TrainingRun, saver: Saver, interrupts: Interrupts, progress: Progress) -> None:
+def _train_epoch(run: TrainingRun, saver: CheckpointSaver, interrupts: Interrupts, progress: Progress) -> None:
     """The steps of the present epoch that are still to do."""
     run.network.train()
     run.sampler.start_at(run.epoch, run.batch)
@@ -182,7 +182,7 @@ def _train_epoch(run: TrainingRun, saver: Saver, interrupts: Interrupts, progres
         interrupts.check()
 
 
-def _interrupted(run: TrainingRun, saver: Saver) -> Interrupted:
+def _interrupted(run: TrainingRun, saver: CheckpointSaver) -> Interrupted:
     return Interrupted(
         f"Training stopped in epoch {min(run.epoch + 1, run.recipe.epochs)} of {run.recipe.epochs}. "
         f"{saver.how_to_go_on()}"

@@ -1,5 +1,5 @@
 """Storage: weights made few and alike, so that the coded model file is small (Deep Compression)."""
 
-from pocketcnn.compression.coding.code import code as code
-from pocketcnn.compression.coding.deep import deep_compress as deep_compress
-from pocketcnn.compression.coding.settings import CodeSettings as CodeSettings
+from pocketcnn.compression.coding.clustering import cluster_weights as cluster_weights
+from pocketcnn.compression.coding.deep_compression import deep_compress as deep_compress
+from pocketcnn.compression.coding.settings import ClusterSettings as ClusterSettings

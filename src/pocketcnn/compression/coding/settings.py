@@ -12,7 +12,7 @@ FLOAT_DIGITS = 24
 """Binary digits of a float32, the hidden one included."""
 
 
-class CodeSettings(BaseModel):
+class ClusterSettings(BaseModel):
     """How weights of convolutions and linear layers are pruned and shared, and how exact everything else stays.
 
     Attributes:
@@ -37,7 +37,7 @@ class CodeSettings(BaseModel):
         return None if weight in self.keep else self.bits_of.get(weight, self.bits)
 
     @classmethod
-    def checked(cls, **fields: Any) -> "CodeSettings":
+    def checked(cls, **fields: Any) -> "ClusterSettings":
         """The settings with these fields.
 
         Raises:

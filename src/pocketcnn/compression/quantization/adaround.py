@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketcnn.compression.places import Places, draw_places, patches, values_at
 from pocketcnn.compression.quantization.layers_in_turn import at_once, change_in_turn, layers_of
 from pocketcnn.compression.quantization.placement import Placement, placements
 from pocketcnn.compression.quantization.settings import AdaRoundSettings
+from pocketcnn.compression.sampled_positions import SampledPositions, patches, sample_positions, values_at
 from pocketcnn.graph import OPS, Graph, GraphNetwork, Node
 
 ZETA, GAMMA = 1.1, -0.1
@@ -46,13 +46,13 @@ def round_adaptively(
     images = at_once(graph, images)
     layers = layers_of(quantized)
     random = torch.Generator().manual_seed(seed)
-    places = {layer.name: draw_places(layer.shape, len(images), settings.samples, random) for layer in layers}
+    places = {layer.name: sample_positions(layer.shape, len(images), settings.samples, random) for layer in layers}
     wanted = _wanted(graph, places, images)
     work = partial(_rounded, quantized, places, wanted, settings, random)
     return change_in_turn(quantized, images, work)
 
 
-def _wanted(graph: Graph, places: dict[str, Places], images: Tensor) -> dict[str, Tensor]:
+def _wanted(graph: Graph, places: dict[str, SampledPositions], images: Tensor) -> dict[str, Tensor]:
     """The outputs (P, N) of the float layers at their places."""
     found: dict[str, Tensor] = {}
 
@@ -67,7 +67,7 @@ def _wanted(graph: Graph, places: dict[str, Places], images: Tensor) -> dict[str
 
 def _rounded(
     quantized: Graph,
-    places: dict[str, Places],
+    places: dict[str, SampledPositions],
     wanted: dict[str, Tensor],
     settings: AdaRoundSettings,
     random: torch.Generator,

@@ -18,7 +18,7 @@ SAMPLES_PER_BATCH = 1 << 15
 
 
 @dataclass
-class Observed:
+class ObservedRange:
     """What was seen of one value: exact minimum and maximum, and a sample of the rest."""
 
     low: float = 0.0  # zero is always in the range: padding and ReLU need it exact
@@ -45,7 +45,9 @@ def _spread(count: int) -> Tensor:
     return torch.randint(count, (SAMPLES_PER_BATCH,), generator=torch.Generator().manual_seed(count))
 
 
-def observe(network: GraphNetwork, images: Tensor, names: Collection[str], batch_size: int = 64) -> dict[str, Observed]:
+def observe(
+    network: GraphNetwork, images: Tensor, names: Collection[str], batch_size: int = 64
+) -> dict[str, ObservedRange]:
     """Run `images` (N, C, H, W) through the float network and watch the values `names`.
 
     Raises:
@@ -53,7 +55,7 @@ def observe(network: GraphNetwork, images: Tensor, names: Collection[str], batch
     """
     if len(images) == 0:
         raise UsageError("Calibration needs at least one image.")
-    seen = {name: Observed() for name in names}
+    seen = {name: ObservedRange() for name in names}
 
     def watch(node: Node, value: Tensor) -> None:
         if node.name in seen:
@@ -94,12 +96,12 @@ def affine_format(low: float, high: float, bits: int = 8, *, symmetric: bool = F
     return ActivationFormat(scale=scale, zero_point=zero_point, bits=bits)
 
 
-def minmax(seen: Observed, bits: int, *, symmetric: bool = False) -> ActivationFormat:
+def minmax(seen: ObservedRange, bits: int, *, symmetric: bool = False) -> ActivationFormat:
     """Everything that was seen fits; one outlier makes every step coarser."""
     return affine_format(seen.low, seen.high, bits, symmetric=symmetric)
 
 
-def percentile(seen: Observed, bits: int, *, symmetric: bool = False, keep: float = 0.9999) -> ActivationFormat:
+def percentile(seen: ObservedRange, bits: int, *, symmetric: bool = False, keep: float = 0.9999) -> ActivationFormat:
     """The middle `keep` of the values fits; the rest saturates."""
     sample = seen.sample().numpy()
     tail = (1 - keep) / 2
@@ -107,7 +109,7 @@ def percentile(seen: Observed, bits: int, *, symmetric: bool = False, keep: floa
     return affine_format(low, high, bits, symmetric=symmetric)
 
 
-def mse(seen: Observed, bits: int, *, symmetric: bool = False, steps: int = 24) -> ActivationFormat:
+def mse(seen: ObservedRange, bits: int, *, symmetric: bool = False, steps: int = 24) -> ActivationFormat:
     """The range, among shrunken forms of the whole one, with the least mean square error of the stored values."""
     sample = seen.sample()
     best = minmax(seen, bits, symmetric=symmetric)
@@ -126,7 +128,7 @@ def _error(sample: Tensor, form: ActivationFormat) -> float:
     return float((stored * form.scale - sample).square().mean())
 
 
-def entropy(seen: Observed, bits: int, *, symmetric: bool = False) -> ActivationFormat:
+def entropy(seen: ObservedRange, bits: int, *, symmetric: bool = False) -> ActivationFormat:
     """The range, among shrunken forms of the whole one, whose histogram loses least information when it is stored.
 
     Zeros, half of what a ReLU makes, are left out: every format stores them exactly.
@@ -137,7 +139,7 @@ def entropy(seen: Observed, bits: int, *, symmetric: bool = False) -> Activation
 
 
 def input_format(
-    contract: InputContract | None, seen: Observed, bits: int, *, symmetric: bool = False
+    contract: InputContract | None, seen: ObservedRange, bits: int, *, symmetric: bool = False
 ) -> ActivationFormat:
     """The format of the images: all that pixels can be after preprocessing, or all that was seen where that is not known.
 
@@ -156,7 +158,7 @@ def input_format(
 class Method(Protocol):
     """Chooses the format of a value from what was seen of it."""
 
-    def __call__(self, seen: Observed, bits: int, *, symmetric: bool = False) -> ActivationFormat: ...
+    def __call__(self, seen: ObservedRange, bits: int, *, symmetric: bool = False) -> ActivationFormat: ...
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(

@@ -15,14 +15,14 @@ from pocketcnn.compression.quantization.weights import SCALE_STEPS
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, Node, Numerics, WeightFormat
 from pocketcnn.graph.fake_quantize import per_channel
-from pocketcnn.layers.training_protocol import TrainingForm
+from pocketcnn.layers.training_hooks import Reparameterizable
 
 NARROWEST = 1 / 64
 """Steps stay above this share of what they began with: a step of zero or less stores nothing."""
 
 
-class LearnedSteps(nn.Module, TrainingForm):
-    """A quantized network whose steps are parameters; `inference_form` gives the network with the steps that were learned.
+class LearnedSteps(nn.Module, Reparameterizable):
+    """A quantized network whose steps are parameters; `reparameterize` gives the network with the steps that were learned.
 
     Weights and biases are those of `network`, a copy of the given one in float, under their own names.
 
@@ -83,7 +83,7 @@ class LearnedSteps(nn.Module, TrainingForm):
     def _activation_steps(self) -> Tensor:
         return torch.maximum(self.activation_steps, self.get_buffer("least_activation_steps"))
 
-    def inference_form(self) -> GraphNetwork:
+    def reparameterize(self) -> GraphNetwork:
         """The quantized network whose formats have the steps that were learned."""
         steps = self._activation_steps().tolist()
         activations = {

@@ -1,6 +1,6 @@
 """The integer form of a graph before it is calibrated: for its file size and its time, which no range changes."""
 
-from pocketcnn.compression.quantization.placement import FUSABLE, own_values, spread
+from pocketcnn.compression.quantization.placement import FUSABLE, own_values, shared_formats
 from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.graph import ActivationFormat, Graph, Node, Numerics, for_inference
 from pocketcnn.graph.passes.activate_parts import activate_parts
@@ -20,7 +20,7 @@ def with_placeholder_formats(graph: Graph) -> Graph:
         node.name: ActivationFormat(scale=2.0 ** (-6 - place / 1024), zero_point=_zero_point(node, place))
         for place, node in enumerate(own_values(folded))
     }
-    formats = spread(folded, own)
+    formats = shared_formats(folded, own)
     weights, scales = weight_formats(folded, formats)
     numerics = Numerics(activations=formats, weights=weights)
     return folded.rebuilt(tensors={**folded.tensors, **scales}, numerics=numerics)

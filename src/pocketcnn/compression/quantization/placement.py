@@ -49,7 +49,7 @@ def placement(graph: Graph, node: Node) -> Placement:
     return Placement.OWN
 
 
-def spread(graph: Graph, own: Mapping[str, ActivationFormat]) -> dict[str, ActivationFormat]:
+def shared_formats(graph: Graph, own: Mapping[str, ActivationFormat]) -> dict[str, ActivationFormat]:
     """The formats of all values: those in `own`, and for a value that was only moved that of its source."""
     places = placements(graph)
     formats: dict[str, ActivationFormat] = {}

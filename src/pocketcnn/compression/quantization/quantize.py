@@ -10,7 +10,7 @@ from pocketcnn.compression.quantization.bias_correction import correct_biases
 from pocketcnn.compression.quantization.calibrate import METHODS, input_format, observe
 from pocketcnn.compression.quantization.equalize import equalize
 from pocketcnn.compression.quantization.mixed_precision import layer_bits
-from pocketcnn.compression.quantization.placement import own_values, spread
+from pocketcnn.compression.quantization.placement import own_values, shared_formats
 from pocketcnn.compression.quantization.settings import QuantizeSettings
 from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.errors import UsageError
@@ -98,7 +98,7 @@ def _activation_formats(
             formats[name] = input_format(contract, seen, bits, symmetric=symmetric)
         else:
             formats[name] = choose(seen, bits, symmetric=symmetric)
-    return spread(graph, formats)
+    return shared_formats(graph, formats)
 
 
 def _with_formats(graph: Graph, activations: dict[str, ActivationFormat], settings: QuantizeSettings) -> Graph:

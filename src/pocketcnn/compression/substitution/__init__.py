@@ -2,5 +2,5 @@
 
 from pocketcnn.compression.substitution.change import Change as Change
 from pocketcnn.compression.substitution.change import Substitution as Substitution
-from pocketcnn.compression.substitution.kernels import KernelForm as KernelForm
+from pocketcnn.compression.substitution.kernels import KernelReplacement as KernelReplacement
 from pocketcnn.compression.substitution.substitute import substitute as substitute

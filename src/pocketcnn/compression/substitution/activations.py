@@ -7,18 +7,18 @@ import torch
 from torch import Tensor
 
 from pocketcnn.compression.substitution.change import Change
-from pocketcnn.compression.substitution.evidence import look_at
 from pocketcnn.compression.substitution.scaling import normal_values, scaled_readers, with_tensors
-from pocketcnn.compression.substitution.table import STAND_INS, Chain
+from pocketcnn.compression.substitution.statistics import value_statistics
+from pocketcnn.compression.substitution.table import REPLACEMENTS, Chain
 from pocketcnn.graph import OPS, Graph, Node
 
 Lacks = Callable[[Graph, Node], bool]
 LEAST = 1e-30
 
 
-def stand_in(graph: Graph, node: Node, lacks: Lacks) -> Chain | None:
+def nearest_supported(graph: Graph, node: Node, lacks: Lacks) -> Chain | None:
     """The nearest stand-in for `node` that the target has, or None."""
-    for chain in STAND_INS.get(node.op, ()):
+    for chain in REPLACEMENTS.get(node.op, ()):
         made = _links(node, chain)
         trial = _replaced(graph, node, made)
         if not any(lacks(trial, trial[link.name]) for link in made):
@@ -105,7 +105,7 @@ def _factors(graph: Graph, chosen: Mapping[str, Chain], images: Tensor | None) -
             squares[name] = squares.get(name, torch.zeros(())) + (new * new).sum(axes)
 
     if links:
-        look_at(graph, images, frozenset(links) | {graph[name].inputs[0] for name in links}, add)
+        value_statistics(graph, images, frozenset(links) | {graph[name].inputs[0] for name in links}, add)
     return {name: _ratio(products[name], squares[name]) for name in links}
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pocketcnn.compression.substitution.change import Change
-from pocketcnn.compression.substitution.evidence import mean_of
 from pocketcnn.compression.substitution.scaling import scaled_readers, with_tensors
+from pocketcnn.compression.substitution.statistics import mean_of
 from pocketcnn.graph import Graph, Node
 from pocketcnn.graph.node import Attr
 

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pocketcnn.compression.substitution.change import Change
-from pocketcnn.compression.substitution.evidence import look_at
 from pocketcnn.compression.substitution.scaling import with_tensors
+from pocketcnn.compression.substitution.statistics import value_statistics
 from pocketcnn.graph import Graph, Node
 
-KernelForm = Literal["pair", "single"]
+KernelReplacement = Literal["pair", "single"]
 """``pair``: two 3x3 see as far as one 5x5. ``single``: one 3x3 sees less and costs less."""
 
 SMALL = 3
@@ -30,10 +30,10 @@ class Plan:
 
     node: Node
     size: int
-    form: KernelForm
+    form: KernelReplacement
 
 
-def plan_kernel(graph: Graph, node: Node, form: KernelForm) -> Plan | None:
+def plan_kernel(graph: Graph, node: Node, form: KernelReplacement) -> Plan | None:
     """How the depthwise convolution `node` can be replaced, or None if it cannot.
 
     A pair needs a 5x5 kernel of stride 1: with a stride, its first half would run at the full resolution and cost more than
@@ -88,7 +88,7 @@ def _patch_moments(graph: Graph, plans: Sequence[Plan], images: Tensor) -> dict[
             sums[node.name] = sums[node.name] + found if node.name in sums else found
 
     if plans:
-        look_at(graph, images, frozenset(plan.node.inputs[0] for plan in plans), add)
+        value_statistics(graph, images, frozenset(plan.node.inputs[0] for plan in plans), add)
     return {name: _regular(total) for name, total in sums.items()}
 
 

@@ -4,11 +4,11 @@ from typing import get_args
 
 from torch import Tensor
 
-from pocketcnn.compression.substitution.activations import replace_activations, stand_in
+from pocketcnn.compression.substitution.activations import nearest_supported, replace_activations
 from pocketcnn.compression.substitution.change import Change, Substitution
-from pocketcnn.compression.substitution.evidence import refresh_statistics
 from pocketcnn.compression.substitution.gates import drop_gates, gate_of
-from pocketcnn.compression.substitution.kernels import KernelForm, plan_kernel, replace_kernels
+from pocketcnn.compression.substitution.kernels import KernelReplacement, plan_kernel, replace_kernels
+from pocketcnn.compression.substitution.statistics import refresh_statistics
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, Node
 from pocketcnn.targets.check import describe_op
@@ -17,7 +17,7 @@ from pocketcnn.targets.target import Target, load_target
 
 
 def substitute(
-    network: GraphNetwork, target: str | Target, images: Tensor | None = None, *, kernels: KernelForm = "pair"
+    network: GraphNetwork, target: str | Target, images: Tensor | None = None, *, kernels: KernelReplacement = "pair"
 ) -> Substitution:
     """`network` with every operation that `target` lacks replaced by what it has, as near to it as can be without training.
 
@@ -36,8 +36,10 @@ def substitute(
     wanted = target if isinstance(target, Target) else load_target(target)
     if network.numerics:
         raise UsageError("This network is quantized already. Make over the float network that it was made from.")
-    if kernels not in get_args(KernelForm):
-        raise UsageError(f"A depthwise kernel becomes one of {', '.join(get_args(KernelForm))}, not {kernels!r}.")
+    if kernels not in get_args(KernelReplacement):
+        raise UsageError(
+            f"A depthwise kernel becomes one of {', '.join(get_args(KernelReplacement))}, not {kernels!r}."
+        )
     check_patterns(wanted.lacks, wanted.name)
     graph, changes = _made_over(network.graph.rebuilt(), wanted, images, kernels)
     made = GraphNetwork(graph, network.info)
@@ -47,7 +49,9 @@ def substitute(
     return Substitution(made, tuple(changes), left)
 
 
-def _made_over(graph: Graph, target: Target, images: Tensor | None, form: KernelForm) -> tuple[Graph, list[Change]]:
+def _made_over(
+    graph: Graph, target: Target, images: Tensor | None, form: KernelReplacement
+) -> tuple[Graph, list[Change]]:
     """The passes, gates first: without them, factors of activations can go into the weights behind."""
     gated = [node for node in graph.nodes if _lacks(target, graph, node) and gate_of(graph, node)]
     graph, changes = drop_gates(graph, gated, images)
@@ -56,7 +60,9 @@ def _made_over(graph: Graph, target: Target, images: Tensor | None, form: Kernel
     graph, more = replace_kernels(graph, plans, images)
     changes += more
     lacking = [node for node in graph.nodes if _lacks(target, graph, node)]
-    chains = {node.name: stand_in(graph, node, lambda where, what: _lacks(target, where, what)) for node in lacking}
+    chains = {
+        node.name: nearest_supported(graph, node, lambda where, what: _lacks(target, where, what)) for node in lacking
+    }
     chosen = {name: chain for name, chain in chains.items() if chain is not None}
     graph, more = replace_activations(graph, chosen, images)
     return graph, [*changes, *more]

@@ -15,7 +15,7 @@ HARD_SIGMOID: Chain = (("hardsigmoid", {}),)
 CLIPPED_LINE: Chain = (("affine", {"scale": 1 / 6, "offset": 0.5}), ("clip", {"min": 0.0, "max": 1.0}))
 """h-sigmoid(x) = ReLU6(x + 3) / 6, spelled out: the very same function."""
 
-STAND_INS: Mapping[str, tuple[Chain, ...]] = {
+REPLACEMENTS: Mapping[str, tuple[Chain, ...]] = {
     "hardswish": (RELU6, CLIP6, RELU),
     "silu": ((("hardswish", {}),), RELU6, CLIP6, RELU),
     "mish": ((("silu", {}),), (("hardswish", {}),), RELU6, CLIP6, RELU),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from pocketcnn.formats.executorch.operations import FORMS
+from pocketcnn.formats.executorch.operations import EMITTERS
 from pocketcnn.graph.fake_quantize import fake_quantize_bias, fake_quantize_weight, quantize_weight
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
@@ -69,8 +69,8 @@ class LoweredNetwork(nn.Module):
             tensors["weight"] = torch.ops.quantized_decomposed.dequantize_per_channel(
                 tensors.pop("integers"), tensors.pop("scales"), tensors.pop("zeros"), 0, LOW + 1, HIGH, torch.int8
             )
-        if node.op in FORMS:
-            return FORMS[node.op](node, inputs, tensors)
+        if node.op in EMITTERS:
+            return EMITTERS[node.op](node, inputs, tensors)
         return OPS[node.op].run(node, inputs, tensors, False)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pocketcnn.graph.node import Node
 
-Form = Callable[[Node, Sequence[Tensor], Mapping[str, Tensor]], Tensor]
+OperatorEmitter = Callable[[Node, Sequence[Tensor], Mapping[str, Tensor]], Tensor]
 
 
 def _mean(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
@@ -73,7 +73,7 @@ def _softplus(x: Tensor) -> Tensor:
     return F.relu(x) + torch.log(torch.exp(-x.abs()) + 1)
 
 
-FORMS: Mapping[str, Form] = {
+EMITTERS: Mapping[str, OperatorEmitter] = {
     "mean": _mean,
     "channel_shuffle": _channel_shuffle,
     "pad": _pad,

@@ -1,13 +1,13 @@
 """Activations in ncnn: as layers, and as the last step of a convolution or linear layer."""
 
-from pocketcnn.formats.ncnn.emitter import Emitter, Form
+from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter
 from pocketcnn.formats.ncnn.layer import Params, untagged
 from pocketcnn.graph.node import Node
 
 SIXTH = 1 / 6
 
 
-def _layer(type: str, params: Params | None = None) -> Form:
+def _layer(type: str, params: Params | None = None) -> OperatorEmitter:
     return lambda node, emit: emit.layer(type, emit.inputs[0], params=params)
 
 
@@ -23,7 +23,7 @@ def _prelu(node: Node, emit: Emitter) -> str:
     return emit.layer("PReLU", emit.inputs[0], params={0: len(slopes)}, weights=(untagged(slopes),))
 
 
-ACTIVATIONS: dict[str, Form] = {
+ACTIVATIONS: dict[str, OperatorEmitter] = {
     "relu": _layer("ReLU"),
     "relu6": _layer("Clip", {0: 0.0, 1: 6.0}),
     "hardswish": _layer("HardSwish", {0: SIXTH, 1: 0.5}),

@@ -1,6 +1,6 @@
 """Arithmetic between values, constants, sums, means and normalization in ncnn."""
 
-from pocketcnn.formats.ncnn.emitter import Emitter, Form, kept_shape, shape_params
+from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, kept_shape, shape_params
 from pocketcnn.formats.ncnn.layer import Param, untagged
 from pocketcnn.graph.node import Node
 
@@ -10,7 +10,7 @@ AVERAGE = 1
 ACROSS_CHANNELS = 0
 
 
-def _binary(operation: int) -> Form:
+def _binary(operation: int) -> OperatorEmitter:
     return lambda node, emit: _binary_layer(node, emit, operation)
 
 
@@ -78,7 +78,7 @@ def _local_response_norm(node: Node, emit: Emitter) -> str:
     return emit.kept(emit.layer("LRN", emit.whole(), params=params))
 
 
-ARITHMETIC: dict[str, Form] = {
+ARITHMETIC: dict[str, OperatorEmitter] = {
     "add": _binary(ADD),
     "sub": _binary(SUB),
     "mul": _binary(MUL),

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketcnn.formats.ncnn.activation import fused_params
-from pocketcnn.formats.ncnn.emitter import Emitter, Form, kept_shape
+from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, kept_shape
 from pocketcnn.formats.ncnn.int8 import HIGH, Int8, in_groups, int8_form
 from pocketcnn.formats.ncnn.layer import Blob, Param, tagged, untagged
 from pocketcnn.graph.graph import Graph
@@ -136,4 +136,4 @@ def _shift(node: Node, emit: Emitter) -> str:
     return emit.kept(_convolution(emit, emit.whole(), window, None))
 
 
-CONVOLUTION: dict[str, Form] = {"conv2d": _conv2d, "linear": _linear, "shift": _shift}
+CONVOLUTION: dict[str, OperatorEmitter] = {"conv2d": _conv2d, "linear": _linear, "shift": _shift}

@@ -19,7 +19,7 @@ MAX_RANK = 4
 _AXIS_KEYS = {1: (0,), 2: (1, 0), 3: (2, 1, 0), 4: (2, 11, 1, 0)}
 """Numbers of the parameters c, d, h, w for a shape of each rank."""
 
-Form = Callable[[Node, "Emitter"], str]
+OperatorEmitter = Callable[[Node, "Emitter"], str]
 """Adds the layers of one node and returns the name of its value, kept."""
 
 

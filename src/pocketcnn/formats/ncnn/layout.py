@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from pocketcnn.formats.ncnn.emitter import Emitter, Form, kept_shape
+from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, kept_shape
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops.layout import shuffle_order
@@ -170,7 +170,7 @@ def _permute(node: Node, emit: Emitter) -> str:
     return emit.kept(emit.layer("Permute", emit.whole(), params={0: kind}))
 
 
-LAYOUT: dict[str, Form] = {
+LAYOUT: dict[str, OperatorEmitter] = {
     "concat": _concat,
     "slice": _slice,
     "channel_shuffle": lambda node, emit: emit.kept(

@@ -1,6 +1,6 @@
 """Pooling and resampling in ncnn."""
 
-from pocketcnn.formats.ncnn.emitter import Emitter, Form, Unsupported
+from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, Unsupported
 from pocketcnn.formats.ncnn.layout import padded
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops.pooling import window_reach
@@ -47,7 +47,7 @@ def _upsample(node: Node, emit: Emitter) -> str:
     return emit.kept(emit.layer("Interp", emit.whole(), params=params))
 
 
-POOLING: dict[str, Form] = {
+POOLING: dict[str, OperatorEmitter] = {
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "adaptive_avg_pool": _adaptive_avg_pool,

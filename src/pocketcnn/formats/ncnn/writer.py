@@ -8,7 +8,7 @@ from pocketcnn.formats.ncnn.activation import ACTIVATIONS, is_fusable
 from pocketcnn.formats.ncnn.arithmetic import ARITHMETIC
 from pocketcnn.formats.ncnn.builder import NcnnBuilder
 from pocketcnn.formats.ncnn.convolution import CONVOLUTION
-from pocketcnn.formats.ncnn.emitter import MAX_RANK, Emitter, Form, Unsupported, kept_shape, shape_params
+from pocketcnn.formats.ncnn.emitter import MAX_RANK, Emitter, OperatorEmitter, Unsupported, kept_shape, shape_params
 from pocketcnn.formats.ncnn.layer import Layer, param_text
 from pocketcnn.formats.ncnn.layout import LAYOUT
 from pocketcnn.formats.ncnn.pooling import POOLING
@@ -20,7 +20,7 @@ INPUT_NAME = "input"
 OUTPUT_NAME = "output"
 BIN_SUFFIX = ".bin"
 
-FORMS: Mapping[str, Form] = {**CONVOLUTION, **ACTIVATIONS, **ARITHMETIC, **LAYOUT, **POOLING}
+EMITTERS: Mapping[str, OperatorEmitter] = {**CONVOLUTION, **ACTIVATIONS, **ARITHMETIC, **LAYOUT, **POOLING}
 """The ncnn form of every operation of the graph but the input."""
 
 
@@ -69,9 +69,9 @@ def _value(node: Node, emit: Emitter) -> str:
     if node.op == "input":
         image = emit.layer("Input", params=shape_params(node.shape), name=INPUT_NAME)
         return emit.kept(image)
-    if node.op not in FORMS:
+    if node.op not in EMITTERS:
         raise Unsupported(node, "it has no layer of that kind")
-    return FORMS[node.op](node, emit)
+    return EMITTERS[node.op](node, emit)
 
 
 def _answer(graph: Graph, builder: NcnnBuilder, value: str) -> str:

@@ -184,7 +184,7 @@ def keeps_scale(emit: Emitter) -> bool:
 
 
 @dataclass(frozen=True)
-class Form:
+class OperatorEmitter:
     """How an operation is written.
 
     Attributes:

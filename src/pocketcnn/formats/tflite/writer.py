@@ -9,9 +9,9 @@ from torch import Tensor
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_bytes
 from pocketcnn.formats.tflite.builder import TfliteBuilder
-from pocketcnn.formats.tflite.emitter import Emitter, Form, Integers, StoredWeight, rescaled
-from pocketcnn.formats.tflite.forms import FORMS
-from pocketcnn.formats.tflite.forms.activation import clamped
+from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, StoredWeight, rescaled
+from pocketcnn.formats.tflite.emitters import EMITTERS
+from pocketcnn.formats.tflite.emitters.activation import clamped
 from pocketcnn.formats.tflite.layout import is_one_line, stored_shape
 from pocketcnn.formats.tflite.values import INT8_HIGH, Quantization, Value, as_int8
 from pocketcnn.graph.fake_quantize import fake_quantize_bias, fake_quantize_weight, quantize_weight
@@ -69,7 +69,7 @@ class _Writer:
         return self.builder.op("DEQUANTIZE", [value], value.shape, None, {}, "dequantized")
 
     def _write(self, node: Node) -> None:
-        form = FORMS.get(node.op)
+        form = EMITTERS.get(node.op)
         if node.op == "input":
             value = self.builder.input(INPUT_NAME, stored_shape(node.shape))
             self.values[node.name] = self._stored(value, node.name, self._quantization(node))
@@ -84,7 +84,7 @@ class _Writer:
         moved = form.integers is Integers.MOVES and value.quantization == result
         self.values[last.name] = value if moved else self._stored(value, last.name, result)
 
-    def _computed(self, node: Node, form: Form, last: Node, result: Quantization | None) -> Value:
+    def _computed(self, node: Node, form: OperatorEmitter, last: Node, result: Quantization | None) -> Value:
         """The value of `node`, and of the clip `last` behind it if that is another, before it is stored as `result`."""
         inputs = [self.values[name] for name in node.inputs]
         emitter = self._emitter(node, last, inputs, result)
@@ -95,7 +95,7 @@ class _Writer:
             return value
         return clamped(emitter, value, *clip_bounds(last))
 
-    def _stays_integer(self, form: Form, emitter: Emitter) -> bool:
+    def _stays_integer(self, form: OperatorEmitter, emitter: Emitter) -> bool:
         """Whether the kernels of a form take these integers and give those."""
         if not emitter.is_integer or form.integers is Integers.NONE:
             return False
@@ -118,7 +118,7 @@ class _Writer:
         form = self._formats.get(node.name)
         return None if form is None else as_int8(form)
 
-    def _absorbed(self, node: Node, form: Form) -> Node | None:
+    def _absorbed(self, node: Node, form: OperatorEmitter) -> Node | None:
         """The clip behind `node` that is applied before anything is stored, if there is one."""
         users = self.graph.users(node.name)
         if not form.fusing or len(users) != 1 or node.name in self._formats or node.name == self.graph.output:

@@ -18,9 +18,19 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from torch import Tensor
 
+from pocketcnn.graph.coded.encodings import (
+    DTYPES,
+    LARGEST_PALETTE,
+    NAMES,
+    Bytes,
+    EncodedTensor,
+    Encoding,
+    Words,
+    smallest,
+    values_at,
+)
+from pocketcnn.graph.coded.encodings import restored as tensor_of
 from pocketcnn.graph.coded.entropy import Coding, Decoder, Encoder
-from pocketcnn.graph.coded.forms import DTYPES, LARGEST_PALETTE, NAMES, Bytes, Form, Stored, Words, smallest, values_at
-from pocketcnn.graph.coded.forms import restored as tensor_of
 from pocketcnn.graph.coded.streams import TEXT, CodedError, pack, unpack
 
 MAX_DECODED_BYTES = 2**30
@@ -112,7 +122,7 @@ def unpack_network(data: bytes) -> tuple[str, list[Tensor]]:
     if start + adaptive + tables > len(data):
         raise CodedError("its coded bytes are not as many as its header says.")
     middle, end = start + adaptive, start + adaptive + tables
-    forms = [Form(*row) for row in table.tensors]
+    forms = [Encoding(*row) for row in table.tensors]
     for form in forms:
         _check_form(form)
     _check_total(sum(form.size * form.item_bytes for form in forms))
@@ -157,7 +167,7 @@ def _head(text: bytes) -> tuple[str, _Table]:
         raise CodedError(f"its table of tensors is wrong at {place or 'its start'}: {problem['msg']}.") from error
 
 
-def _segments(stored: Sequence[Stored]) -> Iterator[Bytes]:
+def _segments(stored: Sequence[EncodedTensor]) -> Iterator[Bytes]:
     """Gaps and symbols of each tensor that has them, then the planes of whole values of each type."""
     for part in stored:
         if part.form.name == "sparse":
@@ -170,7 +180,7 @@ def _segments(stored: Sequence[Stored]) -> Iterator[Bytes]:
             yield from np.concatenate(parts).view(np.uint8).reshape(-1, DTYPES[dtype].itemsize).T
 
 
-def _tensors(forms: Sequence[Form], segments: _Segments) -> list[Tensor]:
+def _tensors(forms: Sequence[Encoding], segments: _Segments) -> list[Tensor]:
     gaps, symbols, counts = [], [], []
     for form in forms:
         own = segments.take(form.gaps) if form.name == "sparse" else np.zeros(0, np.uint8)
@@ -197,7 +207,7 @@ def _whole_values(dtype: str, count: int, segments: _Segments) -> Words:
     return np.ascontiguousarray(np.stack(planes, axis=1)).reshape(-1).view(f"<u{item_bytes}")
 
 
-def _check_form(form: Form) -> None:
+def _check_form(form: Encoding) -> None:
     if form.name == "steps" and (form.dtype != "F32" or form.palette):
         raise CodedError(f"a tensor of {form.dtype} is said to be in steps.")
     if form.palette and form.item_bytes == 1:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pocketcnn.errors import MissingExtra
-from pocketcnn.graph.coded.forms import Bytes, entropy
+from pocketcnn.graph.coded.encodings import Bytes, entropy
 from pocketcnn.graph.coded.frequencies import probabilities, stored_counts
 from pocketcnn.graph.coded.streams import CodedError, pack, unpack
 

@@ -6,7 +6,7 @@ That makes a code longer by less than a thousandth of a bit a symbol.
 import numpy as np
 import numpy.typing as npt
 
-from pocketcnn.graph.coded.forms import Bytes
+from pocketcnn.graph.coded.encodings import Bytes
 
 DIGITS = 4
 _ONES = 1 << DIGITS

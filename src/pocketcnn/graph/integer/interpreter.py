@@ -8,11 +8,11 @@ import torch
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph.fake_quantize import fake_quantize_weight, quantize_bias, quantize_weight
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.integer.accumulators import ACCUMULATORS, LAYERS, ONE, Layer, Sums
 from pocketcnn.graph.integer.arithmetic import dequantized, quantized, steps
-from pocketcnn.graph.integer.moves import MOVES
-from pocketcnn.graph.integer.reals import REALS
-from pocketcnn.graph.integer.sums import ACCUMULATORS, LAYERS, ONE, Layer, Sums
-from pocketcnn.graph.integer.tables import FUNCTIONS, table
+from pocketcnn.graph.integer.data_movement import MOVES
+from pocketcnn.graph.integer.float_ops import REALS
+from pocketcnn.graph.integer.lookup_tables import FUNCTIONS, table
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops import OPS

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from pocketcnn.errors import PocketcnnError, UsageError
-
-from ..image_classifier import ImageClassifier
+from pocketcnn.models.image_classifier import ImageClassifier
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 Weighted = nn.Conv2d | nn.Linear | Norm

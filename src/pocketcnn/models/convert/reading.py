@@ -8,13 +8,12 @@ from torch import nn
 
 from pocketcnn.errors import UsageError
 from pocketcnn.layers import ACTIVATIONS, Padding
-
-from ..bottleneck_plan import Bottleneck
-from ..resnet import Plan as ResNetPlan
-from ..resnet import ResNet
-from ..resnet import Stage as ResNetStage
-from ..vgg import VGG
-from ..vgg import Stage as VGGStage
+from pocketcnn.models.bottleneck_plan import Bottleneck
+from pocketcnn.models.resnet import Plan as ResNetPlan
+from pocketcnn.models.resnet import ResNet
+from pocketcnn.models.resnet import Stage as ResNetStage
+from pocketcnn.models.vgg import VGG
+from pocketcnn.models.vgg import Stage as VGGStage
 
 _NAMES = {kind: name for name, kind in ACTIVATIONS.items()}
 

@@ -12,21 +12,21 @@ from typing import Any
 from torch import nn
 
 from pocketcnn.errors import UsageError
+from pocketcnn.models.bottleneck_plan import Bottleneck, BottleneckPlan
+from pocketcnn.models.efficientnet_lite import EfficientNetLite
+from pocketcnn.models.image_classifier import ImageClassifier
+from pocketcnn.models.mnasnet import MnasNet
+from pocketcnn.models.mobilenet_v1 import MobileNetV1, Separable
+from pocketcnn.models.mobilenet_v2 import MobileNetV2
+from pocketcnn.models.mobilenet_v3 import MobileNetV3
+from pocketcnn.models.mobilenet_v4 import Conv, Fused, MobileNetV4, Universal
+from pocketcnn.models.nasnet import LARGE as NASNET_LARGE
+from pocketcnn.models.nasnet import NASNet
+from pocketcnn.models.nasnet import Plan as NASNetPlan
+from pocketcnn.models.nasnet_cells import Style as NASNetStyle
+from pocketcnn.models.resnet import ResNet
+from pocketcnn.models.vgg import VGG
 
-from ..bottleneck_plan import Bottleneck, BottleneckPlan
-from ..efficientnet_lite import EfficientNetLite
-from ..image_classifier import ImageClassifier
-from ..mnasnet import MnasNet
-from ..mobilenet_v1 import MobileNetV1, Separable
-from ..mobilenet_v2 import MobileNetV2
-from ..mobilenet_v3 import MobileNetV3
-from ..mobilenet_v4 import Conv, Fused, MobileNetV4, Universal
-from ..nasnet import LARGE as NASNET_LARGE
-from ..nasnet import NASNet
-from ..nasnet import Plan as NASNetPlan
-from ..nasnet_cells import Style as NASNetStyle
-from ..resnet import ResNet
-from ..vgg import VGG
 from .reading import (
     activation_of,
     bottleneck_of,

@@ -11,19 +11,19 @@ from typing import Any
 from torch import nn
 
 from pocketcnn.errors import UsageError
+from pocketcnn.models.alexnet import AlexNet
+from pocketcnn.models.bottleneck_plan import Bottleneck, BottleneckPlan
+from pocketcnn.models.image_classifier import ImageClassifier
+from pocketcnn.models.mnasnet import MnasNet
+from pocketcnn.models.mobilenet_v2 import MobileNetV2
+from pocketcnn.models.mobilenet_v3 import MobileNetV3
+from pocketcnn.models.resnet import ResNet
+from pocketcnn.models.shufflenet_v2 import Plan as ShuffleNetV2Plan
+from pocketcnn.models.shufflenet_v2 import ShuffleNetV2, Stage
+from pocketcnn.models.squeezenet import SQUEEZENET_1_0, SQUEEZENET_1_1, SqueezeNet
+from pocketcnn.models.vgg import VGG
 from pocketcnn.vision import require_torchvision
 
-from ..alexnet import AlexNet
-from ..bottleneck_plan import Bottleneck, BottleneckPlan
-from ..image_classifier import ImageClassifier
-from ..mnasnet import MnasNet
-from ..mobilenet_v2 import MobileNetV2
-from ..mobilenet_v3 import MobileNetV3
-from ..resnet import ResNet
-from ..shufflenet_v2 import Plan as ShuffleNetV2Plan
-from ..shufflenet_v2 import ShuffleNetV2, Stage
-from ..squeezenet import SQUEEZENET_1_0, SQUEEZENET_1_1, SqueezeNet
-from ..vgg import VGG
 from .reading import activation_of, bottleneck_of, convolution_of, convolutions_of, linear_of, resnet_of, vgg_of
 
 

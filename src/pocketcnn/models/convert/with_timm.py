@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from pocketcnn.errors import MissingExtra, UsageError
+from pocketcnn.models.image_classifier import ImageClassifier
 from pocketcnn.vision import require_torchvision
 
-from ..image_classifier import ImageClassifier
 from .matching import converted, translated_state, weighted_layers
 from .timm_networks import READERS
 

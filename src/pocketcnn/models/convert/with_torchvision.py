@@ -4,9 +4,9 @@ import torch
 from torch import nn
 
 from pocketcnn.errors import UsageError
+from pocketcnn.models.image_classifier import ImageClassifier
 from pocketcnn.vision import require_torchvision
 
-from ..image_classifier import ImageClassifier
 from .matching import converted, translated_state, weighted_layers
 from .torchvision_networks import READERS
 

@@ -8,7 +8,7 @@ from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.facts import Family
 from pocketcnn.report import numbers
-from pocketcnn.report.diagram import words
+from pocketcnn.report.diagram import labels as words
 
 FOLLOWERS = frozenset(
     op.name

@@ -7,7 +7,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.report import numbers
-from pocketcnn.report.diagram import words
+from pocketcnn.report.diagram import labels as words
 from pocketcnn.report.diagram.boxes import boxes, module_path
 from pocketcnn.report.diagram.layout import Item, arrange
 from pocketcnn.report.diagram.repeats import Unit, as_boxes, collapsed

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from pocketcnn.report.diagram.places import places
+from pocketcnn.report.diagram.coordinates import places
 from pocketcnn.report.diagram.ranks import Rows, rows_of, untangle
 
 Point = tuple[float, float]

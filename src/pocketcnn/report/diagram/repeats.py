@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pocketcnn.report.diagram import words
+from pocketcnn.report.diagram import labels as words
 from pocketcnn.report.diagram.boxes import Box, cost_line
 from pocketcnn.report.diagram.units import Block
 

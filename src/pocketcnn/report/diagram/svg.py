@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from pocketcnn.report.diagram import words
+from pocketcnn.report.diagram import labels as words
 from pocketcnn.report.diagram.boxes import Box
 from pocketcnn.report.diagram.layout import Layout, Point, Rectangle, Route
 from pocketcnn.report.diagram.repeats import Unit

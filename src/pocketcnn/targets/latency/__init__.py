@@ -5,7 +5,7 @@ from pocketcnn.targets.latency.predictor import LatencyPredictor as LatencyPredi
 from pocketcnn.targets.latency.predictor import Prediction as Prediction
 from pocketcnn.targets.latency.predictor import load_predictor as load_predictor
 from pocketcnn.targets.latency.predictor import predict_latency as predict_latency
-from pocketcnn.targets.latency.table import Circumstances as Circumstances
+from pocketcnn.targets.latency.table import BlockLatency as BlockLatency
+from pocketcnn.targets.latency.table import Conditions as Conditions
 from pocketcnn.targets.latency.table import LatencyTable as LatencyTable
-from pocketcnn.targets.latency.table import Point as Point
 from pocketcnn.targets.latency.table import default_path as default_path

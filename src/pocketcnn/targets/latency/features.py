@@ -1,8 +1,8 @@
 """What the time of a kernel depends on: its work in physical terms, and where it lies among other kernels.
 
 `work` are amounts that take time in proportion (multiply-adds, values read and written, weights, the call itself), so that
-a sum of them with rates that are not negative extrapolates to sizes that were never measured. `place` are coordinates in
-which kernels of one family that lie near each other reach similar shares of those rates.
+a sum of them with non-negative coefficients extrapolates to sizes that were never measured. `position_features` are
+coordinates: kernels of one family that lie near each other have similar residuals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,9 +92,9 @@ def coarse_work(kernel: Kernel) -> Mapping[str, float]:
     return {"any: call": 1, "any: values": moved, "any: madds": kernel.madds}
 
 
-def is_known(kernel: Kernel, rates: Mapping[str, float]) -> bool:
+def is_known(kernel: Kernel, coefficients: Mapping[str, float]) -> bool:
     """Whether there are rates for kernels of this group."""
-    return f"{_group(kernel)}: call" in rates
+    return f"{_group(kernel)}: call" in coefficients
 
 
 def _group(kernel: Kernel) -> str:
@@ -155,7 +155,7 @@ def _up(count: int, tile: int) -> int:
 FUSED = ("add", "relu", "clip", "hardswish", "silu", "sigmoid", "hardsigmoid")
 
 
-def place(kernel: Kernel) -> Floats:
+def position_features(kernel: Kernel) -> Floats:
     """Coordinates of a kernel in its family: binary logarithms of sizes, and marks of what changes the code that runs."""
     inputs, outputs = kernel.inputs[0][0], kernel.output[0]
     fused = {ALIKE.get(operation, operation) for operation in kernel.fused}
@@ -195,7 +195,7 @@ def network_work(kernels: Mapping[Kernel, int]) -> Mapping[str, float]:
     return amounts
 
 
-def network_place(kernels: Mapping[Kernel, int], seconds: float) -> Floats:
+def network_features(kernels: Mapping[Kernel, int], seconds: float) -> Floats:
     """Coordinates of a network among networks, given about how long it takes: what its kernels do to each other depends on them.
 
     Binary logarithms of its time, its number of kernels, its weights, its multiply-adds in a second, and its largest kernel's

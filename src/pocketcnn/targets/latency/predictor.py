@@ -17,7 +17,7 @@ from pocketcnn.runtimes.registry import get_runtime
 from pocketcnn.targets.latency.block_text import PooledWeights, build
 from pocketcnn.targets.latency.kernels import Kernel, KernelGroup, split
 from pocketcnn.targets.latency.regression import KernelTimes, fit
-from pocketcnn.targets.latency.table import Circumstances, LatencyTable, default_path, load_table
+from pocketcnn.targets.latency.table import Conditions, LatencyTable, default_path, load_table
 from pocketcnn.targets.measuring import runtime_of
 from pocketcnn.targets.target import Target, load_target
 
@@ -150,7 +150,7 @@ def _fitted(path: Path, changed: int, numerics: Numerics) -> LatencyPredictor:
     return LatencyPredictor.fitted(LatencyTable.load(path), numerics)
 
 
-def circumstances(target: Target) -> Circumstances:
+def current_conditions(target: Target) -> Conditions:
     """What the times of `target` depend on, here and now; a tiny network is run to learn the runtime's version.
 
     Raises:
@@ -165,9 +165,9 @@ def circumstances(target: Target) -> Circumstances:
         path = runtime.write(network, Path(folder) / f"tiny{runtime.suffix}")
         with closing(runtime.build(path, threads=target.thread_count)) as session:
             info = session.info
-    return Circumstances(info.runtime, info.version, info.threads, this_machine(), dict(info.settings))
+    return Conditions(info.runtime, info.version, info.threads, this_machine(), dict(info.settings))
 
 
 @lru_cache(maxsize=16)
-def _by_runtime(runtime: str, threads: int) -> Circumstances:
-    return circumstances(Target(name="here", runtime=runtime, threads=threads))
+def _by_runtime(runtime: str, threads: int) -> Conditions:
+    return current_conditions(Target(name="here", runtime=runtime, threads=threads))

@@ -6,7 +6,7 @@ found whose sums are those times:
 
     time(network) = (network work · rates + sum over kernels of (work · rates) · exp(g(place))) · exp(h(network's place))
 
-Rates are not negative, by least squares (`rates`). g, the share by which a kernel misses its family's rates, is a Gaussian
+Rates are not negative, by least squares (`coefficients`). g, the share by which a kernel misses its family's rates, is a Gaussian
 process (`shares`), which can be conditioned on sums as well as on values and says how certain it is. h is a smaller one: by what
 share the kernels of a network keep each other from the caches. All are fitted robustly: a measurement that something
 disturbed counts less.
@@ -21,19 +21,19 @@ from typing import Any
 import numpy as np
 
 from pocketcnn.errors import UsageError
+from pocketcnn.targets.latency.coefficients import fit_coefficients
 from pocketcnn.targets.latency.features import (
     Floats,
     coarse_work,
     family,
     is_known,
-    network_place,
+    network_features,
     network_work,
-    place,
+    position_features,
     work,
 )
 from pocketcnn.targets.latency.kernels import Kernel
-from pocketcnn.targets.latency.rates import fitted_rates
-from pocketcnn.targets.latency.shares import Family, covariance, families_of, landmarked, likeliest
+from pocketcnn.targets.latency.residuals import Family, covariance, families_of, landmarked, likeliest
 
 Counts = Mapping[Kernel, int]
 """The kernels of a network, and how often each occurs."""
@@ -63,7 +63,7 @@ class KernelTimes:
         amplitude: how far shares deviate; noise: relative error of a measurement and of the sum.
     """
 
-    rates: Mapping[str, float]
+    coefficients: Mapping[str, float]
     families: Mapping[str, Family] = field(default_factory=dict)
     weights: Floats = field(default_factory=lambda: np.zeros(0))
     observed: Floats = field(default_factory=lambda: np.zeros((0, 0)))
@@ -79,8 +79,8 @@ class KernelTimes:
     def base(self, kernel: Kernel) -> float:
         """Seconds of one kernel by its family's rates."""
         if kernel not in self._bases:
-            amounts = work(kernel) if is_known(kernel, self.rates) else coarse_work(kernel)
-            seconds = sum(self.rates.get(name, 0.0) * amount for name, amount in amounts.items())
+            amounts = work(kernel) if is_known(kernel, self.coefficients) else coarse_work(kernel)
+            seconds = sum(self.coefficients.get(name, 0.0) * amount for name, amount in amounts.items())
             self._bases[kernel] = max(LEAST, seconds)
         return self._bases[kernel]
 
@@ -88,7 +88,7 @@ class KernelTimes:
         """Seconds of one kernel."""
         if kernel not in self._known:
             name = family(kernel)
-            share = self._share(name, place(kernel)) if name in self.families else 0.0
+            share = self._share(name, position_features(kernel)) if name in self.families else 0.0
             self._known[kernel] = self.base(kernel) * float(np.exp(share))
         return self._known[kernel]
 
@@ -101,7 +101,7 @@ class KernelTimes:
 
     def overhead(self, kernels: Counts) -> float:
         """Seconds that belong to the network as a whole."""
-        return sum(self.rates.get(name, 0.0) * amount for name, amount in network_work(kernels).items())
+        return sum(self.coefficients.get(name, 0.0) * amount for name, amount in network_work(kernels).items())
 
     def context(self, kernels: Counts) -> float:
         """By what factor a network takes longer than the sum of its kernels and of its overhead."""
@@ -112,7 +112,7 @@ class KernelTimes:
     def _context_coordinates(self, kernels: Counts) -> Floats:
         assert self.networks is not None
         about = self.overhead(kernels) + sum(count * self.base(kernel) for kernel, count in kernels.items())
-        found: Floats = CONTEXT * self.networks.coordinates(network_place(kernels, about)[None])[0]
+        found: Floats = CONTEXT * self.networks.coordinates(network_features(kernels, about)[None])[0]
         return found
 
     def apart(self, kernels: Counts) -> float:
@@ -143,7 +143,7 @@ class KernelTimes:
         return sqrt(variance + blind + self.noise**2)
 
     def _coordinates(self, group: Family, kernel: Kernel) -> Floats:
-        found: Floats = group.coordinates(place(kernel)[None])[0]
+        found: Floats = group.coordinates(position_features(kernel)[None])[0]
         return found
 
 
@@ -159,9 +159,9 @@ def fit(networks: Sequence[Counts], seconds: Sequence[float]) -> KernelTimes:
             f"{len(networks)} measurements are too few to predict from; {MIN_MEASUREMENTS} are needed. Profile for longer."
         )
     times = np.asarray(seconds, np.float64)
-    coarse = fitted_rates([_summed(coarse_work, kernels) for kernels in networks], times)
-    rates = fitted_rates([_summed(work, kernels) for kernels in networks], times)
-    return _with_shares(networks, times, KernelTimes({**coarse, **rates}))
+    coarse = fit_coefficients([_summed(coarse_work, kernels) for kernels in networks], times)
+    coefficients = fit_coefficients([_summed(work, kernels) for kernels in networks], times)
+    return _with_shares(networks, times, KernelTimes({**coarse, **coefficients}))
 
 
 def _summed(amounts_of: Callable[[Kernel], Mapping[str, float]], kernels: Counts) -> Mapping[str, float]:
@@ -184,7 +184,7 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
     counts = _counts(networks, known)
     about = counts @ base + whole
     kernel_columns = coordinates.shape[1]
-    places = np.array([network_place(kernels, time) for kernels, time in zip(networks, about, strict=True)])
+    places = np.array([network_features(kernels, time) for kernels, time in zip(networks, about, strict=True)])
     contexts = landmarked(places, kernel_columns)
     context = CONTEXT * contexts.coordinates(places)
     weights, trust = np.zeros(kernel_columns + context.shape[1]), np.ones(len(times))
@@ -203,7 +203,7 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
         weights = amplitude**2 * seen.T @ cho_solve((factor, True), target)
         missed = target - seen @ weights
         trust = 1 / (1 + (missed / (np.where(missed > 0, LATE, EARLY) * noise)) ** 2)
-    return KernelTimes(start.rates, families, weights, seen, factor, amplitude, noise, contexts)
+    return KernelTimes(start.coefficients, families, weights, seen, factor, amplitude, noise, contexts)
 
 
 def _counts(networks: Sequence[Counts], known: Sequence[Kernel]) -> Any:

@@ -50,7 +50,7 @@ class _Draw:
         return self.random.choice(values)
 
     def near(self, about: float, spread: float = 1.4) -> float:
-        """Log-uniform around a value."""
+        """TrialLog-uniform around a value."""
         factor: float = spread ** self.random.uniform(-1, 1)
         return about * factor
 

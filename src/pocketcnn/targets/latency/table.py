@@ -31,7 +31,7 @@ A machine's clock drifts slowly. A shorter time would take for drift what distur
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class BlockLatency:
     """One measurement: `blocks` (see `targets.latency.block_text`) in some numerics.
 
     `median`, `p10`, `p90` are of `repeats` calls, in seconds; `reference` is the time of the table's reference network
@@ -52,7 +52,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class Conditions:
     """What the times of a table depend on beside the network."""
 
     runtime: str
@@ -61,7 +61,7 @@ class Circumstances:
     machine: Machine
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def differences(self, other: "Circumstances") -> list[str]:
+    def differences(self, other: "Conditions") -> list[str]:
         """What differs, in words for people: ``the runtime onnxruntime 1.32.0, not 1.31.0``."""
         pairs = {
             "the runtime": (f"{self.runtime} {self.version}", f"{other.runtime} {other.version}"),
@@ -80,10 +80,10 @@ class LatencyTable:
     """
 
     target: str
-    circumstances: Circumstances
+    circumstances: Conditions
     seed: int = 0
     seconds: float = 0.0
-    points: tuple[Point, ...] = ()
+    points: tuple[BlockLatency, ...] = ()
 
     @property
     def numerics(self) -> tuple[Numerics, ...]:
@@ -107,11 +107,11 @@ class LatencyTable:
             "median spread (p90-p10)": f"{spreads[len(spreads) // 2]:.1%}",
         }
 
-    def extended(self, points: Iterable[Point], seconds: float) -> "LatencyTable":
+    def extended(self, points: Iterable[BlockLatency], seconds: float) -> "LatencyTable":
         """With more points, that took so many seconds."""
         return replace(self, points=(*self.points, *points), seconds=self.seconds + seconds)
 
-    def check(self, here: Circumstances) -> None:
+    def check(self, here: Conditions) -> None:
         """The table must have been measured under the circumstances `here`.
 
         Raises:
@@ -177,7 +177,7 @@ class LatencyTable:
             raise UsageError(f"{path} is not a latency table: {error!r}.") from error
 
 
-def _row(point: Point) -> list[object]:
+def _row(point: BlockLatency) -> list[object]:
     times = (_digits(seconds * 1e6) for seconds in (point.median, point.p10, point.p90))
     return [point.blocks, point.numerics, *times, point.repeats, _digits(point.reference * 1e6)]
 
@@ -192,12 +192,12 @@ def _parsed(document: Any) -> LatencyTable:
     told = document["circumstances"]
     machine = Machine(**{**told["machine"], "flags": tuple(told["machine"]["flags"])})
     points = tuple(
-        Point(str(blocks), form, median / 1e6, p10 / 1e6, p90 / 1e6, int(repeats), reference / 1e6)
+        BlockLatency(str(blocks), form, median / 1e6, p10 / 1e6, p90 / 1e6, int(repeats), reference / 1e6)
         for blocks, form, median, p10, p90, repeats, reference in document["points"]
     )
     return LatencyTable(
         target=str(document["target"]),
-        circumstances=Circumstances(**{**told, "machine": machine}),
+        circumstances=Conditions(**{**told, "machine": machine}),
         seed=int(document["seed"]),
         seconds=float(document["seconds"]),
         points=points,

@@ -1,0 +1,11 @@
+"""AMC: how much of each channel group to keep is learned by an agent that walks through the network.
+
+He et al., "AMC: AutoML for Model Compression and Acceleration on Mobile Devices" (ECCV 2018).
+"""
+
+from .policy import Policy as Policy
+from .search import AmcResult as AmcResult
+from .search import AmcSettings as AmcSettings
+from .search import amc as amc
+from .search import follow as follow
+from .untrained_accuracy import UntrainedAccuracy as UntrainedAccuracy

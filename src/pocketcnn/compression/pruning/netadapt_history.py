@@ -1,0 +1,153 @@
+"""The steps of NetAdapt as records, and the folder in which they outlive an interruption."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pocketcnn.errors import UsageError
+from pocketcnn.files import write_text
+from pocketcnn.graph import Graph, GraphNetwork, ModelInfo
+from pocketcnn.graph.model_file import load, save
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One group narrowed enough for the step, fine-tuned for a short while.
+
+    Attributes:
+        group: its place among the groups of the network before the step; layers: that make its channels.
+        lost, units: how many of its units went, and how many it had.
+        resource: what the network then uses; accuracy, loss: on held-out images, after the short fine-tuning.
+    """
+
+    group: int
+    layers: tuple[str, ...]
+    lost: int
+    units: int
+    resource: float
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class NetAdaptStep:
+    """One step: what every proposal had to come down to, all of them, and the place of the one that was kept."""
+
+    number: int
+    target: float
+    proposals: tuple[Proposal, ...]
+    chosen: int
+
+    @property
+    def best(self) -> Proposal:
+        """The proposal that was kept."""
+        return self.proposals[self.chosen]
+
+
+@dataclass
+class History:
+    """The steps so far, in memory, and in a folder where there is one.
+
+    The folder holds ``history.json``, the network after the last step, and of the step that is under way each proposal that
+    is done.
+    """
+
+    heading: Mapping[str, Any]
+    folder: Path | None = None
+    _steps: list[NetAdaptStep] = field(default_factory=list)
+    _latest: GraphNetwork | None = None
+
+    @classmethod
+    def open(cls, folder: Path | None, graph: Graph, resource: str, settings: Mapping[str, Any]) -> "History":
+        """What `folder` holds of the steps from `graph`; an empty history if there is nothing yet.
+
+        Raises:
+            UsageError: it holds steps of another network, resource or other settings, or is damaged.
+        """
+        heading = {"network": _fingerprint(graph), "resource": resource, "settings": json.loads(json.dumps(settings))}
+        history = cls(heading, folder)
+        if folder is not None and (folder / "history.json").is_file():
+            history._steps = _read(folder / "history.json", heading)
+        return history
+
+    @property
+    def steps(self) -> tuple[NetAdaptStep, ...]:
+        return tuple(self._steps)
+
+    def network(self, info: ModelInfo) -> GraphNetwork:
+        """The network after the last step, of which there must be one."""
+        if self._latest is not None:
+            return self._latest
+        assert self.folder is not None
+        return GraphNetwork(load(self._file(len(self._steps))).graph, info)
+
+    def tried(self, group: int, lost: int, info: ModelInfo) -> tuple[Proposal, GraphNetwork] | None:
+        """The proposal of the step under way in which `group` loses `lost` units, if it is done."""
+        record = self._trying / f"{group}.json" if self.folder else None
+        if record is None or not record.is_file():
+            return None
+        proposal = _proposal(json.loads(record.read_text(encoding="utf-8")))
+        if proposal.lost != lost:  # of a step to another bound
+            return None
+        return proposal, GraphNetwork(load(record.with_suffix(".safetensors")).graph, info)
+
+    def note(self, proposal: Proposal, network: GraphNetwork) -> None:
+        """Keep a proposal of the step under way."""
+        if self.folder is not None:
+            save(self._trying / f"{proposal.group}.safetensors", GraphNetwork(network.graph))
+            write_text(self._trying / f"{proposal.group}.json", json.dumps(asdict(proposal)) + "\n")
+
+    def add(self, step: NetAdaptStep, network: GraphNetwork) -> None:
+        """Keep a finished step with the network that it led to."""
+        self._steps.append(step)
+        self._latest = network
+        if self.folder is not None:
+            save(self._file(step.number), GraphNetwork(network.graph))
+            document = {**self.heading, "steps": [asdict(step) for step in self._steps]}
+            write_text(self.folder / "history.json", json.dumps(document, indent=1) + "\n")
+            self._file(step.number - 1).unlink(missing_ok=True)
+            shutil.rmtree(self._trying_in(step.number), ignore_errors=True)
+
+    @property
+    def _trying(self) -> Path:
+        return self._trying_in(len(self._steps) + 1)
+
+    def _trying_in(self, number: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"proposals of step {number}"
+
+    def _file(self, number: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"step {number}.safetensors"
+
+
+def _read(path: Path, heading: Mapping[str, Any]) -> list[NetAdaptStep]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        steps = [
+            NetAdaptStep(step["number"], step["target"], tuple(map(_proposal, step["proposals"])), step["chosen"])
+            for step in document["steps"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a history of NetAdapt: {error}. Remove it to begin anew.") from error
+    for name, mine in heading.items():
+        theirs = document.get(name)
+        if theirs != mine:
+            raise UsageError(f"{path.parent} holds steps with another {name}: {theirs}. Choose another folder.")
+    return steps
+
+
+def _proposal(fields: Mapping[str, Any]) -> Proposal:
+    return Proposal(**{**fields, "layers": tuple(fields["layers"])})
+
+
+def _fingerprint(graph: Graph) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(graph.tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

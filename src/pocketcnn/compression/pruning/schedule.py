@@ -1,0 +1,134 @@
+"""How much may go, in which order, and in steps of which size: from scores to nested sets of channels.
+
+The schedule holds every unit that may be removed at all, least important first. Removing its first k units, rounded up to
+the widths that the target likes, gives smaller and smaller networks as k grows; a search over k meets any budget.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pocketcnn.compression.pruning.allocation import Allocation, Scored, globally
+from pocketcnn.compression.pruning.coupling import ChannelGroup, Coupling
+from pocketcnn.compression.pruning.coupling.balance import Unit
+
+Counts = tuple[int, ...]
+"""How many units each group loses."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Units in the order in which they go.
+
+    Attributes:
+        groups: of units that can stand for each other.
+        steps: by group, the number of units in a step of its width.
+        order: (group, score, unit), least important first, of all units that may go.
+        widths: by group, the numbers of units that it may keep, ascending, where those are not multiples of its step.
+    """
+
+    groups: tuple[ChannelGroup, ...]
+    steps: tuple[int, ...]
+    order: tuple[tuple[int, float, Unit], ...]
+    widths: tuple[tuple[int, ...] | None, ...] = ()
+
+    def counts(self, removed: int) -> Counts:
+        """What the first `removed` units of the order are, group by group, once each width is rounded up to a step."""
+        lost = Counter(group for group, _, _ in self.order[:removed])
+        return tuple(self.rounded(group, lost[group]) for group in range(len(self.groups)))
+
+    def rounded(self, group: int, lost: int) -> int:
+        """The most units, up to `lost`, that leave a width that the group may have, a whole number of steps, or all."""
+        units, step = len(self.groups[group].units), self.steps[group]
+        allowed = self.widths[group] if self.widths else None
+        if allowed is not None:
+            return units - min((width for width in allowed if width >= units - lost), default=units)
+        return max(0, units - math.ceil((units - lost) / step) * step)
+
+    def leaving(self, group: int) -> list[tuple[float, Unit]]:
+        """The units of a group that may go, in order, with their scores."""
+        return [(score, unit) for place, score, unit in self.order if place == group]
+
+    def classes(self, counts: Counts) -> tuple[int, ...]:
+        """The classes that are gone when each group has lost its count, sorted."""
+        left = list(counts)
+        gone: list[int] = []
+        for group, _, unit in self.order:
+            if left[group]:
+                left[group] -= 1
+                gone.extend(unit)
+        return tuple(sorted(gone))
+
+
+def schedule(
+    coupling: Coupling,
+    groups: Sequence[ChannelGroup],
+    scores: Mapping[int, float],
+    *,
+    multiple: int,
+    min_channels: int,
+    floor: float,
+    allocation: Allocation = globally,
+    widths: tuple[tuple[int, ...] | None, ...] = (),
+) -> Schedule:
+    """Order the units of `groups` by the mean score of their classes and by `allocation`, and leave out those that must stay.
+
+    A unit stays when one of its scores is infinite, or when the units before it have left a value (any feature map that
+    it is part of) with fewer than `min_channels` channels or less than the share `floor` of what it had.
+    """
+    ranked = sorted(
+        (key, place, score, unit)
+        for place, group in enumerate(groups)
+        for key, (score, unit) in _keyed(group, scored_units(group, scores), allocation)
+    )
+    guard = _Guard(coupling, min_channels, floor)
+    order = tuple((place, key, unit) for key, place, _, unit in ranked if np.isfinite(key) and guard.allows(unit))
+    return Schedule(tuple(groups), tuple(step_of(group, multiple) for group in groups), order, widths)
+
+
+def scored_units(group: ChannelGroup, scores: Mapping[int, float]) -> list[tuple[float, Unit]]:
+    """The units of a group with the mean score of their classes, least important first."""
+    return sorted((float(np.mean([scores[item] for item in unit])), unit) for unit in group.units)
+
+
+def _keyed(group: ChannelGroup, units: Scored, allocation: Allocation) -> list[tuple[float, tuple[float, Unit]]]:
+    return list(zip(allocation(group, units), units, strict=True))
+
+
+def step_of(group: ChannelGroup, multiple: int) -> int:
+    """Units in a step: the fewest that take a multiple of `multiple` channels from every layer of the group.
+
+    A group of fewer than two steps takes a half, a quarter, … of `multiple` instead, so that narrow layers can shrink too.
+    """
+    while True:
+        step = math.lcm(*(multiple // math.gcd(multiple, width) for width in group.width.values()))
+        if 2 * step <= len(group.units) or multiple == 1:
+            return step
+        multiple = multiple // 2 if multiple % 2 == 0 else 1
+
+
+class _Guard:
+    """Watches that no value gets too narrow."""
+
+    def __init__(self, coupling: Coupling, min_channels: int, floor: float) -> None:
+        self._parts: dict[int, list[tuple[int, int]]] = {}  # class -> (value, channels of the class in it)
+        self._spare: list[int] = []
+        for classes in {part.classes.tobytes(): part.classes for part in coupling.values.values()}.values():
+            for item, count in zip(*np.unique(classes, return_counts=True), strict=True):
+                self._parts.setdefault(int(item), []).append((len(self._spare), int(count)))
+            self._spare.append(len(classes) - max(1, min_channels, math.ceil(floor * len(classes))))
+
+    def allows(self, unit: Unit) -> bool:
+        """Whether `unit` may go; if so, it counts as gone."""
+        needed: Counter[int] = Counter()
+        for item in unit:
+            for value, count in self._parts.get(item, ()):
+                needed[value] += count
+        if any(count > self._spare[value] for value, count in needed.items()):
+            return False
+        for value, count in needed.items():
+            self._spare[value] -= count
+        return True

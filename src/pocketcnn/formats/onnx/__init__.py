@@ -1,0 +1,1 @@
+"""ONNX files: written from a `Graph`, and read into one."""

@@ -1,0 +1,143 @@
+"""Quantized values in an ONNX graph, in the QDQ convention.
+
+Every operator stays a float operator between values that were just dequantized (DequantizeLinear) and a result that
+is quantized at once (QuantizeLinear); runtimes fuse such a group into one integer operator. The arithmetic is that of
+`fake_quantize`: the same rounding, the same saturation.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from pocketcnn.formats.onnx.builder import OnnxBuilder
+from pocketcnn.graph.fake_quantize import quantize_bias, quantize_weight
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.names import numbered
+from pocketcnn.graph.node import Node
+from pocketcnn.graph.numerics import ActivationFormat, WeightFormat
+from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
+
+Constant = Callable[[np.ndarray, str], str]
+"""Adds a constant, named like the hint, and returns the name of its value."""
+
+_NEARLY_INT32 = 0.99 * 2**31
+"""A bias of fewer steps than this, written in float32 and rounded to steps again, stays an int32."""
+
+
+class Qdq:
+    """Adds quantized values to `builder`; `constant` adds those constants that may take any form."""
+
+    def __init__(self, builder: OnnxBuilder, constant: Constant) -> None:
+        self._builder = builder
+        self._constant = constant
+
+    def quantized(self, value: str, form: ActivationFormat, hint: str) -> str:
+        """The integers that stand for a float value."""
+        stored = self._builder.op("QuantizeLinear", [value, *self._parameters(form)], {}, f"{hint}/quantized")
+        if form.bits == 8:
+            return stored
+        integer = _integer(form)  # ONNX has no narrower ones: they live in 8 bits, and must be made to saturate
+        bounds = [self._builder.constant(np.asarray(bound, integer), "bound") for bound in (form.low, form.high)]
+        return self._builder.op("Clip", [stored, *bounds], {}, f"{hint}/saturated")
+
+    def dequantized(self, stored: str, form: ActivationFormat, hint: str) -> str:
+        """The float value that integers stand for."""
+        return self._builder.op("DequantizeLinear", [stored, *self._parameters(form)], {}, hint)
+
+    def number(self, value: float, form: ActivationFormat) -> str:
+        """A constant among integers: the one that stands for `value`."""
+        stored = np.clip(np.rint(np.float32(value) / np.float32(form.scale)) + form.zero_point, form.low, form.high)
+        return self._builder.constant(np.asarray(stored, _integer(form)), "number")
+
+    def weight(self, weight: Tensor, scale: Tensor, form: WeightFormat, name: str, *, zero_points: bool) -> str:
+        """A weight out of its int8 integers."""
+        integers = quantize_weight(weight.detach(), scale.detach(), form).cpu().numpy().astype(np.int8)
+        stored = self._builder.constant(integers, f"{name}/quantized")
+        return self._per_channel(stored, scale, np.int8 if zero_points else None, name)
+
+    def integer_weight(self, value: np.ndarray, name: str) -> str:
+        """A weight of whole numbers from -127 to 127 as int8 of scale 1."""
+        stored = self._builder.constant(value.astype(np.int8), f"{name}/quantized")
+        return self._builder.op(
+            "DequantizeLinear", [stored, self._builder.constant(np.asarray(1, np.float32), "one")], {}, name
+        )
+
+    def bias(
+        self, bias: Tensor, input_scale: float, weight_scale: Tensor, name: str, *, as_integers: bool = False
+    ) -> str:
+        """A bias that is a whole number of steps (input scale x weight scale), written in float32.
+
+        That is half of what int32 and a scale for each channel take. ONNX Runtime divides by the steps when it fuses the group
+        and finds the same integers, up to 2^22 of them; in a larger bias, the 2^-22th part of it. A bias that saturates
+        as an int32 must be stored as such, and so must that of a linear layer with a float result, which becomes
+        an integer operator in no other way.
+        """
+        weight_scale = weight_scale.detach().double()
+        steps = weight_scale * np.float32(input_scale).item()
+        integers = quantize_bias(bias.detach(), input_scale, weight_scale).cpu().numpy()
+        if np.abs(integers).max() < _NEARLY_INT32 and not as_integers:
+            return self._builder.constant((integers * steps.cpu().numpy()).astype(np.float32), name)
+        stored = self._builder.constant(integers.astype(np.int32), f"{name}/quantized")
+        return self._per_channel(stored, steps, None, name)
+
+    def _per_channel(self, stored: str, scale: Tensor, zero_point: type | None, name: str) -> str:
+        """A tensor out of its integers, with one scale per slice of axis 0; equal scales are written once.
+
+        The zero points are 0, which ONNX assumes where there are none. ONNX Runtime 1.32 nevertheless makes an integer Gemm
+        only where they are written, and its setting for exact int8 on older CPUs then wants each to have its own.
+        """
+        steps = scale.detach().float().cpu().numpy()
+        equal = bool(np.all(steps == steps[0]))
+        steps = np.asarray(steps[0]) if equal else steps
+        inputs = [stored, self._constant(steps, f"{name}/scale")]
+        if zero_point is not None:
+            zeros: np.ndarray = np.zeros(steps.shape, zero_point)
+            inputs.append(self._builder.constant(zeros, f"{name}/zero_point", shared=False))
+        return self._builder.op("DequantizeLinear", inputs, {} if equal else {"axis": 0}, name)
+
+    def _parameters(self, form: ActivationFormat) -> list[str]:
+        """Scale and zero point."""
+        return [
+            self._builder.constant(np.asarray(form.scale, np.float32), "scale"),
+            self._builder.constant(np.asarray(form.zero_point, _integer(form)), "zero_point"),
+        ]
+
+
+def saturates_alike(node: Node, form: ActivationFormat) -> bool:
+    """Whether storing a value in `form` clips it as much as `node` (ReLU, ReLU6, clip) does, which then adds nothing."""
+    if node.op not in CLIPS:
+        return False
+    low, high = (np.rint(np.float32(bound) / np.float32(form.scale)) + form.zero_point for bound in clip_bounds(node))
+    return bool(low <= form.low and high >= form.high)
+
+
+def is_absorbed(graph: Graph, node: Node) -> bool:
+    """Whether the value of `node` is never stored, because its only reader is a clip that storing does anyway."""
+    formats, users = graph.numerics.activations, graph.users(node.name)
+    if len(users) != 1 or node.name in formats or node.name == graph.output:
+        return False
+    form = formats.get(users[0].name)
+    return form is not None and saturates_alike(users[0], form)
+
+
+def with_separate_means(graph: Graph) -> Graph:
+    """The same with every mean over an image's height and width that drops them made two operations: the mean, and a reshape.
+
+    So its integers are made before they are reshaped, which is the group that runtimes know.
+    """
+    nodes: list[Node] = []
+    formats = dict(graph.numerics.activations)
+    for node in graph.nodes:
+        if node.op == "mean" and node.ints("axes") == (1, 2) and not node.flag("keepdim") and node.name in formats:
+            mean = replace(node, name=next(name for name in numbered(f"{node.name}/mean") if name not in graph))
+            nodes.append(replace(mean, attrs={**node.attrs, "keepdim": True}))
+            formats[mean.name] = formats[node.name]
+            node = replace(node, op="reshape", inputs=(mean.name,), attrs={"shape": node.shape})
+        nodes.append(node)
+    return graph.rebuilt(nodes, numerics=graph.numerics.model_copy(update={"activations": formats}))
+
+
+def _integer(form: ActivationFormat) -> type:
+    return np.int8 if form.signed else np.uint8

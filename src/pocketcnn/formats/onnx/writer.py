@@ -1,0 +1,220 @@
+"""`Graph` -> ONNX: float32, or int8 in the QDQ convention where the graph has numerics."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+import onnx
+from torch import Tensor
+
+from pocketcnn.errors import UsageError
+from pocketcnn.files import write_bytes
+from pocketcnn.formats.onnx.builder import OnnxBuilder
+from pocketcnn.formats.onnx.constants import narrow_constant
+from pocketcnn.formats.onnx.functions import with_functions
+from pocketcnn.formats.onnx.names import shorten
+from pocketcnn.formats.onnx.qdq import Qdq, is_absorbed, saturates_alike, with_separate_means
+from pocketcnn.graph.fake_quantize import fake_quantize_weight
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.names import numbered
+from pocketcnn.graph.node import Node, Shape
+from pocketcnn.graph.numerics import ActivationFormat
+from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.activation import clip_bounds
+from pocketcnn.graph.passes.fold import for_inference
+
+INPUT_NAME = "input"
+OUTPUT_NAME = "output"
+
+Names = Literal["short", "full"]
+
+_MOVES = frozenset(op.name for op in OPS.values() if op.moves) - {"shift"}
+"""Operations whose results are values of their inputs (or the padding number), so that integers can be moved as they are.
+A shift is a convolution in ONNX."""
+
+
+def write_onnx(
+    path: Path, graph: Graph, *, names: Names = "short", metadata: Mapping[str, str] = MappingProxyType({})
+) -> int:
+    """Write what `to_onnx` gives to `path` atomically and return the size in bytes.
+
+    Raises:
+        PocketcnnError: the disk is full or the folder cannot be written to.
+    """
+    data: bytes = to_onnx(graph, names=names, metadata=metadata).SerializeToString(deterministic=True)
+    write_bytes(path, data)
+    return len(data)
+
+
+def to_onnx(
+    graph: Graph,
+    *,
+    names: Names = "short",
+    outputs: Sequence[str] = (),
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> onnx.ModelProto:
+    """The network at inference as an ONNX model (opset 17) from ``input`` (N, C, H, W) to ``output``, N free.
+
+    Dropout is left out and batch normalization folded first, except in a graph with numerics, whose formats were chosen
+    for the operations that it has.
+
+    Args:
+        graph: float32 without numerics; with them every named value and weight is stored in its format.
+        names: "short" makes the smallest file: names of one or two letters, repeated groups of operators as functions
+            of the model, constants in the narrowest type that holds them. "full" keeps the graph's names and
+            spells everything out, for readers and for converters that do not know functions.
+        outputs: nodes, of the graph as it is after folding, whose values become further outputs, in this order and
+            under their own names (with a number where that is taken).
+        metadata: what to store in the file's metadata properties.
+
+    Raises:
+        UsageError: `outputs` names a node that the graph does not have.
+    """
+    graph = with_separate_means(graph) if graph.numerics else for_inference(graph)
+    for name in outputs:
+        if name not in graph:
+            raise UsageError(f"The graph has no node {name!r} after folding, so it cannot be an output.")
+    writer = _GraphWriter(graph, narrow=names == "short")
+    shown = {OUTPUT_NAME: graph.output}
+    for name in outputs:
+        shown[next(free for free in numbered(name) if free not in (INPUT_NAME, *shown))] = name
+    model = writer.builder.model({name: (writer.value(node), graph[node].shape) for name, node in shown.items()})
+    if names == "short":
+        for node in model.graph.node:
+            node.ClearField("name")
+        shorten(model.graph)
+        with_functions(model)
+        shorten(model.graph)
+    onnx.helper.set_model_props(model, dict(metadata))
+    return model
+
+
+class _GraphWriter:
+    """Emits every node of a graph."""
+
+    def __init__(self, graph: Graph, *, narrow: bool) -> None:
+        self.graph = graph
+        self.builder = OnnxBuilder(INPUT_NAME, graph.input_shape)
+        self.constant = partial(narrow_constant, self.builder) if narrow else self.builder.constant
+        self._narrow = narrow
+        self.qdq = Qdq(self.builder, self.constant)
+        self._formats = graph.numerics.activations
+        self._written: dict[str, str] = {}
+        """Node name -> its value in the ONNX graph: its integers where it has a format."""
+        for node in graph.nodes:
+            self._written[node.name] = self._write(node, self._formats.get(node.name))
+
+    def value(self, name: str) -> str:
+        """The ONNX name of a node's value, as the next nodes see it."""
+        form, written = self._formats.get(name), self._written[name]
+        return written if form is None else self.qdq.dequantized(written, form, f"{name}/dequantized")
+
+    def _write(self, node: Node, form: ActivationFormat | None) -> str:
+        if form is None:
+            return self._computed(node)
+        if node.op in _MOVES and all(self._formats.get(name) == form for name in node.inputs):
+            integers = [self._written[name] for name in node.inputs]
+            return OPS[node.op].onnx(node, _NodeEmitter(self, node, integers, form))
+        value = self._restored(node) if saturates_alike(node, form) else self._computed(node)
+        return self.qdq.quantized(value, form, node.name)
+
+    def _restored(self, node: Node) -> str:
+        """The value of a clip before it is stored, where storing it clips alike.
+
+        A concatenation that was stored before is clipped nevertheless in the form for converters: OpenVINO 2026.4 crashes where
+        its integers become integers of another scale with nothing between, or a ReLU.
+        """
+        source = self.graph[node.inputs[0]]
+        value = self.value(source.name)
+        if self._narrow or source.op != "concat" or source.name not in self._formats:
+            return value
+        bounds = [self.builder.constant(np.asarray(bound, np.float32), "bound") for bound in clip_bounds(node)]
+        return self.builder.op("Clip", [value, *bounds], {}, f"{node.name}/clipped")
+
+    def _computed(self, node: Node) -> str:
+        if node.op == "input":
+            return INPUT_NAME
+        return OPS[node.op].onnx(node, _NodeEmitter(self, node, [self.value(name) for name in node.inputs]))
+
+    def tensor(self, node: Node, role: str) -> str:
+        """The ONNX value of a tensor of `node`, out of its integers where it is stored in some; "" if it has none."""
+        name = node.tensors.get(role)
+        if name is None:
+            return ""
+        if (weight := self.graph.numerics.weights.get(name)) is not None:
+            scale, zeros = self.graph.tensors[weight.scale], not self._is_unsigned_convolution(node)
+            return self.qdq.weight(self.graph.tensors[name], scale, weight, name, zero_points=zeros)
+        if role == "bias" and (scales := self._bias_scales(node)) is not None:
+            as_integers = node.op == "linear" and not self._is_integer(node)
+            return self.qdq.bias(self.graph.tensors[name], *scales, name, as_integers=as_integers)
+        return self.builder.constant(self.array(node, role), name)
+
+    def array(self, node: Node, role: str) -> np.ndarray:
+        """The values of a tensor of `node` as the network computes with them."""
+        name = node.tensors[role]
+        tensor, form = self.graph.tensors[name], self.graph.numerics.weights.get(name)
+        return _array(tensor if form is None else fake_quantize_weight(tensor, self.graph.tensors[form.scale], form))
+
+    def _bias_scales(self, node: Node) -> tuple[float, Tensor] | None:
+        """Scales of the input and of the weight, if both are stored in integers, so that the bias is too."""
+        weight = self.graph.numerics.weights.get(node.tensors.get("weight", ""))
+        source = self._formats.get(node.inputs[0])
+        return None if weight is None or source is None else (source.scale, self.graph.tensors[weight.scale])
+
+    def _is_integer(self, node: Node) -> bool:
+        """Whether `node` goes from integers to integers: the group that runtimes make one integer operator of."""
+        stored = node.name in self._formats or is_absorbed(self.graph, node)
+        return node.inputs[0] in self._formats and stored
+
+    def _is_unsigned_convolution(self, node: Node) -> bool:
+        """Whether `node` is an integer convolution of uint8, the one that ONNX Runtime makes without written zero points."""
+        return node.op == "conv2d" and self._is_integer(node) and not self._formats[node.inputs[0]].signed
+
+
+@dataclass(frozen=True)
+class _NodeEmitter:
+    """What one node's ONNX form is written with, see `OnnxEmitter`; its inputs are integers of the format `stored`, if any."""
+
+    writer: _GraphWriter
+    node: Node
+    inputs: Sequence[str]
+    stored: ActivationFormat | None = None
+
+    @property
+    def shapes(self) -> Sequence[Shape]:
+        return self.writer.graph.input_shapes(self.node)
+
+    def op(self, op_type: str, *inputs: str, **attributes: object) -> str:
+        return self.writer.builder.op(op_type, inputs, attributes, self.node.name)
+
+    def constant(self, value: np.ndarray | np.generic) -> str:
+        return self.writer.constant(np.asarray(value), f"{self.node.name}/constant")
+
+    def number(self, value: float) -> str:
+        if self.stored is None:
+            return self.constant(np.asarray(value, np.float32))
+        return self.writer.qdq.number(value, self.stored)
+
+    def integer_weight(self, value: np.ndarray) -> str:
+        if self.node.name in self.writer.graph.numerics.activations:
+            return self.writer.qdq.integer_weight(value, f"{self.node.name}/weight")
+        return self.constant(value)
+
+    def tensors(self, *roles: str) -> list[str]:
+        names = [self.writer.tensor(self.node, role) for role in roles]
+        while names and not names[-1]:
+            names.pop()
+        return names
+
+    def array(self, role: str) -> np.ndarray:
+        return self.writer.array(self.node, role)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """The values in a type that ONNX Runtime computes with: float32 for any float, int64 for any integer."""
+    converted = tensor.detach().float() if tensor.is_floating_point() else tensor.detach().long()
+    return converted.cpu().contiguous().numpy()

@@ -1,0 +1,146 @@
+"""Pooling of feature maps."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from math import prod
+from types import MappingProxyType
+
+import numpy as np
+
+from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, keeps_scale
+from pocketcnn.formats.tflite.emitters.convolution import constant_depthwise, convolution
+from pocketcnn.formats.tflite.emitters.data_movement import cut
+from pocketcnn.formats.tflite.layout import stored_shape
+from pocketcnn.formats.tflite.values import INT8_HIGH, INT8_LOW, Value
+from pocketcnn.formats.tflite.windows import Windows, windows
+from pocketcnn.graph.node import Attr
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def _options(emit: Emitter, window: Windows, scheme: str) -> dict[str, object]:
+    return {
+        "padding": getattr(emit.builder.paddings, scheme),
+        "strideH": window.stride[0],
+        "strideW": window.stride[1],
+        "filterHeight": window.kernel[0],
+        "filterWidth": window.kernel[1],
+    }
+
+
+def max_pool(emit: Emitter) -> Value:
+    """Where the padding must be made, it is made of the lowest number. There is no dilated operator: see `_dilated`."""
+    value, shape = emit.inputs[0], stored_shape(emit.node.shape)
+    window = windows(emit.node, emit.shapes[0], emit.node.pair("kernel"))
+    scheme = window.scheme if window.dilation == (1, 1) else None
+    if scheme is None and window.padded:
+        value = emit.padded(value, window.before, window.after, _lowest(emit))
+    if window.dilation != (1, 1):
+        return _dilated(emit, value, window)
+    return emit.step("MAX_POOL_2D", value, shape=shape, **_options(emit, window, scheme or "VALID"))
+
+
+def _lowest(emit: Emitter) -> float:
+    """A number that is never larger than those of the map: 0 if possible, which needs no operator with a constant."""
+    form = emit.inputs[0].quantization
+    if form is None:
+        return 0.0 if emit.nonnegative else LOWEST
+    return (INT8_LOW - form.zero_point) * form.scale
+
+
+def _dilated(emit: Emitter, value: Value, window: Windows) -> Value:
+    """The largest of as many strided views of the map as the window has places."""
+    largest: Value | None = None
+    for place in product(range(window.kernel[0]), range(window.kernel[1])):
+        view = value
+        for axis, index in enumerate(place):
+            start, step = index * window.dilation[axis], window.stride[axis]
+            view = cut(emit, view, axis + 1, start, start + step * (emit.node.shape[axis + 1] - 1) + 1, step)
+        largest = view if largest is None else emit.step("MAXIMUM", largest, view)
+    return value if largest is None else largest
+
+
+def _counts(emit: Emitter, window: Windows) -> np.ndarray:
+    """How many places each window (H, W) is divided by: torch counts its padding if told to, and never what lies beyond."""
+    axes = []
+    for axis, size in enumerate(emit.shapes[0][1:]):
+        padding = window.before[axis]
+        first, last = (-padding, size + padding) if emit.node.flag("count_padding") else (0, size)
+        starts = np.arange(emit.node.shape[axis + 1]) * window.stride[axis] - padding
+        axes.append(np.minimum(starts + window.kernel[axis], last) - np.maximum(starts, first))
+    return np.outer(*axes)
+
+
+def avg_pool(emit: Emitter) -> Value:
+    """AVERAGE_POOL_2D divides by the places inside the map. If that is not meant, the padding is made and the result rescaled.
+
+    Its integer kernel cannot change the scale. A depthwise convolution whose weights are all 1 / (K · K) can, and rounds
+    once: as integers they are large, so that what its kernels round on the way is small beside the sum.
+    """
+    window = windows(emit.node, emit.shapes[0], emit.node.pair("kernel"))
+    counts, whole = _counts(emit, window), prod(window.kernel)
+    if emit.is_integer:
+        kernel = np.full((emit.node.shape[0], 1, *window.kernel), INT8_HIGH, np.float32)
+        return convolution(constant_depthwise(emit, kernel, 1 / (INT8_HIGH * whole)))
+    if window.scheme is not None and (not window.padded or not emit.node.flag("count_padding")):
+        return emit.compute("AVERAGE_POOL_2D", emit.inputs[0], **_options(emit, window, window.scheme))
+    value = emit.padded(emit.inputs[0], window.before, window.after)
+    mean = emit.compute("AVERAGE_POOL_2D", value, **_options(emit, window, "VALID"))
+    if (counts == whole).all():
+        return mean
+    return emit.compute("MUL", mean, emit.floats((whole / counts)[np.newaxis, :, :, np.newaxis]))
+
+
+def _divides_evenly(emit: Emitter) -> bool:
+    """Whether every window has the same number of places."""
+    window = windows(emit.node, emit.shapes[0], emit.node.pair("kernel"))
+    return keeps_scale(emit) and bool((_counts(emit, window) == prod(window.kernel)).all())
+
+
+def _bins_are_equal(emit: Emitter) -> bool:
+    return all(size % bins == 0 for size, bins in zip(emit.shapes[0][1:], emit.node.pair("size"), strict=True))
+
+
+def adaptive_avg_pool(emit: Emitter) -> Value:
+    """Bins of one size are a plain pooling, a single one is a mean; others are averaged one axis at a time by a matrix."""
+    (channels, height, width), (rows, columns) = emit.shapes[0], emit.node.pair("size")
+    if (rows, columns) == (height, width):
+        return emit.inputs[0]
+    if (rows, columns) == (1, 1):
+        return emit.compute("MEAN", emit.inputs[0], emit.ints((1, 2)), keepDims=True)
+    if _bins_are_equal(emit):
+        kernel = (height // rows, width // columns)
+        attrs: dict[str, Attr] = {
+            "kernel": kernel,
+            "stride": kernel,
+            "padding": (0, 0),
+            "ceil": False,
+            "count_padding": False,
+        }
+        return avg_pool(replace(emit, node=replace(emit.node, attrs=attrs)))
+    flat = emit.reshaped(emit.inputs[0], (1, height, width * channels))
+    down = emit.step("BATCH_MATMUL", emit.floats(_averaging(height, rows)), flat, shape=(1, rows, width * channels))
+    lines = emit.reshaped(down, (rows, width, channels))
+    right = emit.step("BATCH_MATMUL", emit.floats(_averaging(width, columns)), lines, shape=(rows, columns, channels))
+    return emit.reshaped(right, (1, rows, columns, channels))
+
+
+def _averaging(size: int, bins: int) -> np.ndarray:
+    """(1, bins, size): each row averages the part of an axis that torch gives to its bin."""
+    matrix = np.zeros((1, bins, size), np.float32)
+    for row in range(bins):
+        start, stop = row * size // bins, -(-(row + 1) * size // bins)
+        matrix[0, row, start:stop] = 1 / (stop - start)
+    return matrix
+
+
+POOLINGS: Mapping[str, OperatorEmitter] = MappingProxyType(
+    {
+        "max_pool": OperatorEmitter(max_pool, Integers.MOVES),
+        "avg_pool": OperatorEmitter(avg_pool, Integers.COMPUTES, _divides_evenly),
+        "adaptive_avg_pool": OperatorEmitter(
+            adaptive_avg_pool, Integers.COMPUTES, lambda emit: keeps_scale(emit) and _bins_are_equal(emit)
+        ),
+    }
+)

@@ -1,0 +1,276 @@
+"""The graph while a traced or exported program is translated into it, operation by operation.
+
+The table that says how each exported operation is translated is handed in: its rules are written with `Builder`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, fx, nn
+
+from pocketcnn.graph.capture.aliasing import Memory
+from pocketcnn.graph.capture.compositions import compositions
+from pocketcnn.graph.capture.exporting import BATCH, CaptureError
+from pocketcnn.graph.capture.tracing import Program
+from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.node import Attr, Node, Shape
+from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.passes.recognise import recognise
+
+Value = str | tuple[str, ...] | None
+"""What an exported value is here: the name of a node, a tuple of them (chunk, split), or nothing (an unused output)."""
+
+
+@dataclass
+class Builder:
+    """The graph while it is being built. `rules` translate the exported operations, by name, and call its methods."""
+
+    module: nn.Module
+    program: torch.export.ExportedProgram | Program
+    rules: "Rules"
+    nodes: list[Node] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    exported_shapes: dict[str, Shape] = field(default_factory=dict)
+    values: dict[fx.Node, Value] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    tensor_of: dict[fx.Node, str] = field(default_factory=dict)
+    constants: dict[tuple[str, Shape], str] = field(default_factory=dict)
+    current: fx.Node | None = None
+
+    def graph(self) -> Graph:
+        """Translate the whole program."""
+        output: str | None = None
+        memory = Memory()
+        composed = compositions(self.program.graph)
+        inside = frozenset[fx.Node]().union(*(composition.inside for composition in composed.values()))
+        for node in self.program.graph.nodes:
+            self.current = node
+            if memory.overwritten(node):
+                self.fail(
+                    "it reads what was written to through a view, as by `x[:, :2] += 1`; make a new value instead"
+                )
+            memory.follow(node)
+            if node in inside:
+                continue
+            if node.op == "placeholder":
+                self._placeholder(node)
+            elif node in composed:
+                whole = composed[node]
+                self._record(node, self.add(whole.op, self.value(whole.source), tensors=None, **whole.attrs))
+            elif node.op == "call_function":
+                rule = self.rules.get(rule_name(node.target))
+                if rule is None:
+                    self.fail("the graph has no such operation")
+                self._record(node, rule(self))
+            elif node.op == "output":
+                output = self._output(node)
+        if output is None:
+            raise CaptureError("The network returns nothing.")
+        graph = Graph(tuple(self.nodes), output, self.tensors, buffers=self._buffers()).rebuilt()
+        self._check_shapes(graph)
+        return recognise(graph)
+
+    def _buffers(self) -> frozenset[str]:
+        """Tensors that the source does not train, in roles that are trained."""
+        signature = self.program.graph_signature
+        fixed = {*signature.buffers, *signature.lifted_tensor_constants}
+        trained = {
+            node.tensors[role] for node in self.nodes for role in node.tensors if role not in OPS[node.op].buffers
+        }
+        return frozenset(name for name in fixed & trained if self.tensors[name].is_floating_point())
+
+    def _record(self, node: fx.Node, value: Value) -> None:
+        self.values[node] = value
+        if isinstance(value, str):
+            self.exported_shapes[value] = self.shape(node)
+
+    def _check_shapes(self, graph: Graph) -> None:
+        """The IR's shape rules must agree with what the exporter saw."""
+        for node in graph.nodes:
+            exported = self.exported_shapes.get(node.name, node.shape)
+            if exported != node.shape:
+                raise CaptureError(
+                    f"Node {node.name!r} ({node.op}) has shape {exported}, the graph infers {node.shape}."
+                )
+
+    def _placeholder(self, node: fx.Node) -> None:
+        signature = self.program.graph_signature
+        name = (
+            signature.inputs_to_parameters.get(node.name)
+            or signature.inputs_to_buffers.get(node.name)
+            or signature.inputs_to_lifted_tensor_constants.get(node.name)
+        )
+        if name is not None:
+            stored = self.program.state_dict.get(name, self.program.constants.get(name))
+            if not isinstance(stored, Tensor):
+                self.fail(f"the tensor {name!r} has no value")
+            self.tensor_of[node] = name
+            self.tensors[name] = stored.detach()
+        elif self.nodes:
+            self.fail("the network takes more than one input")
+        else:
+            self._append(Node("input", "input", (), self.shape(node)))
+            self.values[node] = "input"
+
+    def _output(self, node: fx.Node) -> str:
+        results = [item for item in _flatten(node.args) if item is not None]
+        mutated = set(self.program.graph_signature.buffers_to_mutate)
+        results = [item for item in results if item.name not in mutated]
+        if len(results) != 1:
+            raise CaptureError(f"The network returns {len(results)} values; one tensor is needed.")
+        if results[0] not in self.values:
+            raise CaptureError("The network's answer does not depend on the images.")
+        return self.value(results[0])
+
+    # What rules use -------------------------------------------------------------------------------------------
+
+    def add(self, op: str, *inputs: str, tensors: Mapping[str, str | None] | None = None, **attrs: Attr) -> str:
+        """Append a node and return its name; roles without a tensor are left out, the shape is inferred later."""
+        named = {role: tensor for role, tensor in (tensors or {}).items() if tensor is not None}
+        return self._append(Node(self._fresh_name(op), op, inputs, (), attrs, named))
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the exported operation by the names in its schema, defaults filled in."""
+        node = self.fx_node()
+        schema = node.target._schema.arguments  # type: ignore[union-attr]
+        given = dict(zip((argument.name for argument in schema), node.args, strict=False))
+        defaults = {argument.name: argument.default_value for argument in schema}
+        return {**defaults, **given, **node.kwargs}
+
+    def fx_node(self) -> fx.Node:
+        """The exported node that is being translated."""
+        if self.current is None:
+            raise CaptureError("No exported node is being translated.")
+        return self.current
+
+    def value(self, argument: Any) -> str:
+        """The node that an argument stands for; a parameter used as a value becomes a constant."""
+        if argument in self.tensor_of:
+            return self._constant(argument)
+        found = self.values.get(argument)
+        if not isinstance(found, str):
+            self.fail(f"{argument} is not a tensor computed from the image")
+        return found
+
+    def tensor(self, argument: Any) -> str:
+        """The stored tensor that an argument stands for."""
+        if argument not in self.tensor_of:
+            self.fail(f"{argument} is computed, but must be a parameter or buffer here")
+        name = self.tensor_of[argument]
+        if _full_shape(argument) != tuple(self.tensors[name].shape):
+            self.fail(f"the parameter {name!r} is reshaped before it is used")
+        return name
+
+    def optional_tensor(self, argument: Any) -> str | None:
+        """The stored tensor that an argument stands for, if it is given."""
+        return None if argument is None else self.tensor(argument)
+
+    def shape(self, argument: fx.Node) -> Shape:
+        """The shape of an exported value, without its batch axis."""
+        full = _full_shape(argument)
+        if not full or full[0] != BATCH:
+            self.fail(f"its result has shape {full} for a batch of {BATCH}: it mixes the images of a batch")
+        return full[1:]
+
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis of a batched tensor as an axis of one image."""
+        positive = axis % (rank + 1)
+        if positive == 0:
+            self.fail("it works along the batch axis")
+        return positive - 1
+
+    def fail(self, problem: str) -> NoReturn:
+        """Raise a `CaptureError` that names the module, the source line and the operation.
+
+        Raises:
+            CaptureError: always.
+        """
+        node = self.fx_node()
+        path, kind = _module_of(node)
+        where = f"module {path!r} ({kind})" if path else f"the network itself ({type(self.module).__name__})"
+        what = node.target if node.op == "call_function" else node.name
+        raise CaptureError(
+            f"Cannot capture {what} in {where}, {_source_line(node)}: {problem}. "
+            "Replace that part of the network by operations of `pocketcnn.graph.ops`, or add the operation there."
+        )
+
+    def _append(self, node: Node) -> str:
+        self.nodes.append(node)
+        self.names.add(node.name)
+        return node.name
+
+    def _constant(self, argument: fx.Node) -> str:
+        """A stored tensor as a value, with as many axes as the result that it takes part in."""
+        name = self.tensor_of[argument]
+        rank = len(self.shape(self.fx_node()))
+        full = _full_shape(argument)
+        shape = full[1:] if len(full) == rank + 1 and full[0] == 1 else (1,) * (rank - len(full)) + full
+        if (name, shape) not in self.constants:
+            node = Node(self._unused(f"{name}/constant"), "constant", (), shape, {"shape": shape}, {"value": name})
+            self.constants[name, shape] = self._append(node)
+        return self.constants[name, shape]
+
+    def _fresh_name(self, op: str) -> str:
+        path, _ = _module_of(self.fx_node())
+        leaf = bool(path) and not any(True for _ in _submodule(self.module, path).children())
+        name = path if leaf else f"{path}/{op}" if path else op
+        return self._unused(name)
+
+    def _unused(self, name: str) -> str:
+        count, fresh = 2, name
+        while fresh in self.names:
+            fresh = f"{name}#{count}"
+            count += 1
+        return fresh
+
+
+Rule = Callable[[Builder], Value]
+Rules = Mapping[str, Rule]
+"""Exported operation, as `rule_name` calls it -> how it becomes operations of the IR."""
+
+
+def _full_shape(argument: fx.Node) -> Shape:
+    """The shape of an exported value as it is, with the batch axis if it has one."""
+    return tuple(int(size) for size in argument.meta["val"].shape)
+
+
+def _submodule(module: nn.Module, path: str) -> nn.Module:
+    try:
+        return module.get_submodule(path)
+    except AttributeError:
+        return nn.Module()
+
+
+def _module_of(node: fx.Node) -> tuple[str, str]:
+    """Path and class of the innermost module that an exported node comes from."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return "", ""
+    path, kind = stack[-1]
+    name = kind if isinstance(kind, str) else kind.__name__
+    return str(path).split("@")[0], name.rpartition(".")[2]
+
+
+def _source_line(node: fx.Node) -> str:
+    frames = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip()]
+    places = [(i, line) for i, line in enumerate(frames) if line.startswith("File ")]
+    if not places:
+        return "unknown line"
+    index, place = places[-1]
+    code = frames[index + 1] if index + 1 < len(frames) else ""
+    file, _, rest = place.removeprefix("File ").partition(", line ")
+    return f"{file.strip(chr(34))}:{rest.split(',')[0]} `{code}`"
+
+
+def rule_name(target: Any) -> str:
+    """The name that the rules know an exported target by: without overload and without the mark of in-place forms."""
+    parts = str(target).split(".")
+    return f"{parts[0]}.{parts[1].rstrip('_')}" if len(parts) > 1 else str(target)
+
+
+def _flatten(item: Any) -> list[Any]:
+    if isinstance(item, list | tuple):
+        return [leaf for part in item for leaf in _flatten(part)]
+    return [item]

@@ -1,0 +1,71 @@
+"""An architecture file, the `network.toml` of a search: a point and its space, from which the network is built again.
+
+    [space]
+    name = "mnasnet"
+    width = 0.25
+
+    [block1]
+    operation = "separable"
+    kernel = 5
+
+The point may be changed by hand: every decision is checked against the choices of its space.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from pocketcnn.nas.point_file import SUFFIXES, load_point, space_reference
+from pocketcnn.nas.space import Point, Space, Task
+from pocketcnn.nas.spaces import space_of
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as a point of a search space, without weights."""
+
+    space: Space
+    point: Point
+
+    def input_size(self, task: Task) -> tuple[int, int]:
+        """(height, width) of the images that it takes; smaller than the task's where the resolution is a decision."""
+        return self.space.input_size(self.point, task)
+
+    def build(self, task: Task) -> nn.Module:
+        """The network with fresh weights: (N, channels, *input_size) -> (N, classes)."""
+        return self.space.build(self.point, task)
+
+
+def is_architecture_file(text: str) -> bool:
+    """Whether `text` is written like the path of an architecture file: it ends in .toml or .json."""
+    return Path(text).suffix in SUFFIXES
+
+
+def load_architecture(path: str | Path, space: Space | None = None) -> Architecture:
+    """Read an architecture file.
+
+    Args:
+        path: a .toml or .json file, as `pocketcnn search` leaves or as written by hand.
+        space: the space of the point; the one that the file names if not given.
+
+    Raises:
+        UsageError: the file cannot be read, names no space that can be made again, or is no point of it.
+    """
+    path = Path(path)
+    found = space or space_of(space_reference(path), path.parent)
+    return Architecture(found, load_point(path, found))
+
+
+def build_architecture(path: str | Path, *, classes: int, input_shape: tuple[int, int, int]) -> nn.Module:
+    """The network of an architecture file with fresh weights, to be trained or counted.
+
+    Args:
+        path: see `load_architecture`.
+        classes: outputs of the classifier.
+        input_shape: (channels, height, width) of the images of the task.
+
+    Raises:
+        UsageError: see `load_architecture`.
+    """
+    return load_architecture(path).build(Task(classes, *input_shape))

@@ -1,0 +1,123 @@
+"""A point as a short file that people can read and write: TOML with a table for each block, or JSON.
+
+[space]
+name = "mnasnet"
+width = 0.25
+
+[block1]
+operation = "inverted"
+kernel = 5
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from pocketcnn.errors import UsageError
+from pocketcnn.files import write_text
+from pocketcnn.nas.space import Point, Space
+
+SPACE = "space"
+SUFFIXES = (".toml", ".json")
+
+
+def point_text(space: Space, point: Point) -> str:
+    """A point as TOML. Decisions that make no difference are left out."""
+    fields: dict[str, Any] = {SPACE: _reference_of(space)}
+    for decision, matters in zip(space.decisions, space.matters(point), strict=True):
+        if matters:
+            *blocks, name = decision.name.split(".")
+            table = fields
+            for block in blocks:
+                table = table.setdefault(block, {})
+            table[name] = point[decision.name]
+    return tomli_w.dumps(fields)
+
+
+def save_point(path: Path, space: Space, point: Point) -> None:
+    """Write a point to a .toml or .json file.
+
+    Raises:
+        UsageError: the file is to end otherwise.
+        PocketcnnError: it cannot be written.
+    """
+    if _suffix(path) == ".json":
+        write_text(path, json.dumps({SPACE: dict(space.reference), **dict(point)}, indent=2) + "\n")
+    else:
+        write_text(path, point_text(space, point))
+
+
+def load_point(path: Path, space: Space) -> Point:
+    """Read a point of `space`.
+
+    Raises:
+        UsageError: the file cannot be read, is of another space, or is no point of it; the message says where.
+    """
+    fields = _fields(path)
+    of = _reference(path, fields.pop(SPACE, space.name))["name"]
+    if of != space.name:
+        raise UsageError(f"The point {path} is of the space {of}, not of {space.name}.")
+    try:
+        return space.check(dict(_flat(fields, "")))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def space_reference(path: Path) -> Mapping[str, Any]:
+    """What a file says of the space of its point: the name, and the options with which the space is made again.
+
+    Raises:
+        UsageError: the file cannot be read, or names no space.
+    """
+    fields = _fields(path)
+    if SPACE not in fields:
+        raise UsageError(
+            f'{path} does not name its search space: write {SPACE} = "mnasnet", say, above the first table.'
+        )
+    return _reference(path, fields[SPACE])
+
+
+def _reference(path: Path, given: object) -> Mapping[str, Any]:
+    found = {"name": given} if isinstance(given, str) else given
+    if not isinstance(found, Mapping) or not isinstance(found.get("name"), str):
+        raise UsageError(
+            f'{path}: {SPACE} is a name or a table with one, such as {{name = "mnasnet", width = 0.25}}, not {given!r}.'
+        )
+    return found
+
+
+def _reference_of(space: Space) -> object:
+    """A space by its name, or as a table where it has options."""
+    return space.name if len(space.reference) == 1 else dict(space.reference)
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    suffix = _suffix(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        fields = json.loads(text) if suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"Cannot read the point {path}: {error.strerror or error}.") from error
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"The point {path} is not valid {suffix[1:].upper()}: {error}.") from error
+    if not isinstance(fields, dict):
+        raise UsageError(f"The point {path} must be an object of names and choices.")
+    return fields
+
+
+def _suffix(path: Path) -> str:
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"A point is a .toml or a .json file, not {path.name}.")
+    return path.suffix
+
+
+def _flat(fields: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value

@@ -1,0 +1,105 @@
+"""Trials in an Optuna study: a SQLite file by default, any of its storages by its address, and its dashboard for free."""
+
+from pathlib import Path
+from typing import Any
+
+from pocketcnn.errors import PocketcnnError
+from pocketcnn.nas.optuna_library import optuna_for
+from pocketcnn.nas.space import Space
+from pocketcnn.nas.trial import Evaluation, Proposal, Trial
+
+GOALS = ("maximize", "minimize")
+"""Of the two values of a trial, accuracy and use of the budget."""
+
+NUMBER, TRAINING, REWARD, NOTE, FIGURES, SECONDS = "number", "training", "reward", "note", "figures", "seconds"
+
+
+def sqlite(path: Path) -> str:
+    """The address of a storage in a SQLite file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{path.absolute()}"
+
+
+class StudyLog:
+    """A log in a study of a storage. Only the process that runs the search writes to it.
+
+    A trial that is run again after it was cut off is another trial of Optuna's with the same number of ours; the older one
+    is marked as failed there, and no longer looked at here.
+    """
+
+    def __init__(self, storage: str, name: str, space: Space) -> None:
+        """Open the study `name`, or begin it.
+
+        Raises:
+            MissingExtra: Optuna is not installed.
+            PocketcnnError: the storage cannot be opened.
+        """
+        self._optuna = optuna_for("The record of a search")
+        self._space = space
+        try:
+            self._storage = self._optuna.storages.get_storage(storage)
+            self._optuna.create_study(storage=self._storage, study_name=name, directions=GOALS, load_if_exists=True)
+        except Exception as error:
+            raise PocketcnnError(f"Cannot open the record of the search at {storage}: {error}") from error
+        self._study = self._storage.get_study_id_from_name(name)
+        self._states = self._optuna.trial.TrialState
+        self._distributions = {
+            decision.name: self._optuna.distributions.CategoricalDistribution(decision.choices)
+            for decision in space.decisions
+        }
+        self._ended: list[Trial] = []
+        self._running: dict[int, tuple[Trial, int]] = {}  # by our number: the trial and its id in the storage
+        self._read()
+
+    def trials(self) -> list[Trial]:
+        return [*self._ended, *(trial for trial, _ in self._running.values())]
+
+    def begin(self, trial: Trial) -> None:
+        self._give_up(trial.number)
+        template = self._optuna.trial.create_trial(
+            state=self._states.RUNNING,
+            params=dict(trial.point),
+            distributions=self._distributions,
+            user_attrs={NUMBER: trial.number, TRAINING: trial.proposal.training},
+        )
+        self._running[trial.number] = (trial, self._storage.create_new_trial(self._study, template))
+
+    def end(self, trial: Trial) -> None:
+        _, place = self._running.pop(trial.number)
+        attrs: dict[str, object] = {NOTE: trial.note}
+        found = trial.evaluation
+        if found is not None:
+            attrs |= {REWARD: trial.reward, FIGURES: dict(found.figures), SECONDS: found.seconds}
+        for name, value in attrs.items():
+            self._storage.set_trial_user_attr(place, name, value)
+        if found is None:
+            self._storage.set_trial_state_values(place, self._states.FAIL)
+        else:
+            self._storage.set_trial_state_values(place, self._states.COMPLETE, [found.accuracy, found.use])
+        self._ended.append(trial)
+
+    def _read(self) -> None:
+        """Take up what the storage holds."""
+        ended = []
+        for stored in self._storage.get_all_trials(self._study, deepcopy=False):
+            trial = self._trial(stored)
+            if stored.state == self._states.RUNNING:
+                self._running[trial.number] = (trial, stored._trial_id)
+            elif NOTE in stored.user_attrs:
+                ended.append((stored.datetime_complete, stored.number, trial))
+        self._ended = [trial for _, _, trial in sorted(ended, key=lambda each: each[:2])]
+
+    def _give_up(self, number: int) -> None:
+        """An earlier run of a trial was cut off."""
+        if number in self._running:
+            self._storage.set_trial_state_values(self._running.pop(number)[1], self._states.FAIL)
+
+    def _trial(self, stored: Any) -> Trial:
+        attrs = stored.user_attrs
+        proposal = Proposal(self._space.check(stored.params), attrs[TRAINING])
+        if stored.values is None:
+            running = stored.state == self._states.RUNNING
+            return Trial(attrs[NUMBER], proposal, "running" if running else "failed", note=attrs.get(NOTE, ""))
+        accuracy, use = stored.values
+        evaluation = Evaluation(accuracy, use, attrs[FIGURES], attrs[SECONDS])
+        return Trial(attrs[NUMBER], proposal, "done", evaluation, attrs[REWARD], attrs.get(NOTE, ""))

@@ -1,0 +1,1 @@
+"""`compress`: a trained network is pruned, clustered and quantized until it keeps a budget."""

@@ -1,0 +1,1 @@
+"""From a network to the file that is deployed: written, run beside PyTorch, measured, recorded."""

@@ -1,0 +1,1 @@
+"""Measuring a target: its latency table and its roofline rates."""

@@ -1,0 +1,288 @@
+"""`once_for_all`: a folder of images and some budgets in; one training, and a deployable file for each budget, out.
+
+Train a supernet; measure some of its sub-networks and learn to predict the others; for each budget let evolution find the
+best that keeps it, take it out, give its batch norms their statistics, and fine-tune it if that is wanted; from there on
+everything is as in `fit`.
+"""
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pocketcnn.callbacks import no_op
+from pocketcnn.compression.evaluator import absolute
+from pocketcnn.data import ImageFolder, infer_contract, scan
+from pocketcnn.errors import UsageError
+from pocketcnn.files import write_text
+from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo
+from pocketcnn.nas.supernet.plan import SupernetPlan
+from pocketcnn.nas.supernet.predictor import require_predictor
+from pocketcnn.nas.supernet.schedule import check_schedule, phases_of
+from pocketcnn.nas.supernet.subnetwork import Subnetwork
+from pocketcnn.nas.supernet.supernet_file import load_supernet, save_supernet
+from pocketcnn.pipeline.compression_run import CompressionRun, accuracy
+from pocketcnn.pipeline.deploy.finish import RunConfig, finish
+from pocketcnn.pipeline.effort import Effort, load_effort
+from pocketcnn.pipeline.recipes import SplitsBySize, TrainingRecipes, base_recipe
+from pocketcnn.pipeline.search.supernet import (
+    FAMILY,
+    FoundSubnetwork,
+    TrainedSupernet,
+    candidate,
+    held_out,
+    summary,
+    supernet_epochs,
+    supernet_plan,
+    train_and_measure,
+    within,
+)
+from pocketcnn.pipeline.teachers import teacher_for, teachers_of
+from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet
+from pocketcnn.records.result import FitResult
+from pocketcnn.targets import Budget
+from pocketcnn.training import Recipe, threads_for
+
+SUPERNET_FILE = "supernet.safetensors"
+RECORD_FILE = "once_for_all.json"
+
+
+@dataclass(frozen=True)
+class OnceForAll:
+    """What came of one training.
+
+    Attributes:
+        results: one for each budget, in their order.
+        folders: where the files of each result lie.
+        supernet: the file of the supernet, from which the same command takes sub-networks for other budgets.
+        correlation: Spearman's rank correlation of predicted and measured accuracies, see `AccuracyPredictor`.
+    """
+
+    results: tuple[FitResult, ...]
+    folders: tuple[Path, ...]
+    supernet: Path
+    correlation: float | None
+
+
+def once_for_all(
+    data: str | Path,
+    budgets: str | Budget | Sequence[str | Budget],
+    out: str | Path,
+    *,
+    effort: str | Effort = "low",
+    seed: int = 0,
+    schedule: str = "progressive",
+    fine_tune: bool = True,
+    plan: SupernetPlan | None = None,
+    recipe: Recipe | None = None,
+    teachers: Sequence[GraphNetwork] = (),
+    progress_for: ProgressFor = quiet,
+    say: Say = no_op,
+    command: str = "",
+) -> OnceForAll:
+    """Train one supernet on the images in `data`, and leave a network for each budget.
+
+    Of one budget the files lie in `out`, of several in a folder each; they are those of `fit`. `out` also takes the trained
+    supernet and `once_for_all.json`, which says what was measured. The same command goes on where it was stopped; with other
+    budgets it takes their networks from the supernet that is there, without training it again.
+
+    Args:
+        data: a folder of images, see `pocketcnn.data.scan`.
+        budgets: one or several; percentages are of the largest sub-network.
+        effort: how much is trained and looked at, see `SupernetEffort`.
+        schedule: ``progressive`` (once-for-all) or ``at-once`` (BigNAS).
+        fine_tune: train each sub-network for a short while after it was taken, against the largest one.
+        plan: the supernet; one that suits images and budgets if not given.
+        recipe: replaces the default recipe of all trainings.
+        teachers: trained networks for the same classes that every training learns from.
+
+    Raises:
+        UsageError: the folder, a budget or a name is wrong, or `out` holds a supernet that was trained otherwise.
+        MissingExtra: scikit-learn is not installed.
+        Interrupted: Ctrl-C; the work so far is kept.
+    """
+    started = time.monotonic()
+    wanted = [_budget(budget) for budget in ([budgets] if isinstance(budgets, str | Budget) else budgets)]
+    if not wanted or len(set(map(str, wanted))) < len(wanted):
+        raise UsageError("Name one budget or several different ones.")
+    check_schedule(schedule)
+    require_predictor()
+    size, out, base = load_effort(effort), Path(out), base_recipe(recipe)
+    folder = scan(Path(data), seed=seed)
+    contract = infer_contract(folder)
+    teaching = teachers_of(teachers, folder.classes)
+    teaching(contract)  # one that is for other images or classes ends here
+    trainings = TrainingRecipes(size, len(folder.train), seed, base)
+    settings: dict[str, object] = {
+        "data": folder.fingerprint,
+        "seed": seed,
+        "schedule": schedule,
+        "plan": plan and plan.as_dict(),
+        "steps": size.supernet.steps,
+        "min_epochs": size.min_epochs,
+        "subnetworks": size.supernet.subnetworks,
+        "recipe": trainings.base.model_dump(mode="json"),
+        "teachers": [fingerprint_of(teacher) for teacher in teachers],
+    }
+    settings = json.loads(json.dumps(settings))  # as they come back from a file
+    job = _Run(folder, contract, trainings, SplitsBySize(folder, contract, trainings.base.augmentation), out, say)
+    with threads_for(contract.height, contract.width):
+        path = out / SUPERNET_FILE
+        if not path.is_file():
+            chosen = plan or supernet_plan(contract, len(folder.classes), wanted)
+            workspace = Workspace.of(out, {**settings, "plan": chosen.as_dict()}, progress_for, teaching)
+            job.train(chosen, schedule, settings, workspace)
+        known = job.known(settings)
+        say(summary(known))
+        results, folders, notes = [], [], []
+        for budget in wanted:
+            folders.append(out if len(wanted) == 1 else out / folder_name(budget))
+            own = {**settings, "budget": str(budget), "effort": asdict(size), "fine_tune": fine_tune}
+            taken = _Specialization(
+                job, known, Workspace.of(folders[-1], own, progress_for, teaching), schedule, fine_tune
+            )
+            ask = RunConfig(budget, folder, folders[-1], seed, command, started)
+            result, found = taken.delivered(ask)
+            results.append(result)
+            notes.append({"budget": str(budget), "met": result.met, **_note(found)})
+        write_text(out / RECORD_FILE, json.dumps(job.record(known, schedule, notes), indent=1) + "\n")
+    return OnceForAll(tuple(results), tuple(folders), out / SUPERNET_FILE, known.predictor.correlation)
+
+
+def folder_name(budget: Budget) -> str:
+    """A budget as the name of a folder: ``size-60kB_latency-1ms@onnxruntime-cpu``."""
+    return re.sub(r"[^\w.@%-]+", "_", str(budget).replace("<=", "-")).strip("_")
+
+
+def _budget(budget: str | Budget) -> Budget:
+    return (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
+
+
+def _note(found: FoundSubnetwork | None) -> dict[str, Any]:
+    if found is None:
+        return {"choice": None}
+    return {"choice": found.choice.as_dict(), "predicted": found.predicted, "accuracy": found.accuracy}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is the same for all budgets."""
+
+    folder: ImageFolder
+    contract: InputContract
+    trainings: TrainingRecipes
+    sets: SplitsBySize
+    out: Path
+    say: Say
+
+    @property
+    def info(self) -> ModelInfo:
+        return ModelInfo(name=FAMILY, input=self.contract, classes=self.folder.classes)
+
+    def train(self, plan: SupernetPlan, schedule: str, settings: Mapping[str, object], workspace: Workspace) -> None:
+        """Train the supernet of `plan`, measure some of its sub-networks, and leave it in the folder.
+
+        Raises:
+            UsageError: the plan is for other images or classes.
+        """
+        contract, classes = self.contract, len(self.folder.classes)
+        made_for = (plan.in_channels, *plan.sizes[0], plan.classes)
+        if made_for != (*contract.shape, classes):
+            raise UsageError(
+                f"The supernet is for {plan.classes} classes and images of {made_for[:3]} (channels, height, width); the folder "
+                f"has {classes} classes and images of {contract.shape}."
+            )
+        sets = self.sets.at((contract.height, contract.width))
+        known = train_and_measure(plan, schedule, sets, self.trainings, workspace, self.say)
+        listed = [[choice.as_dict(), accuracy] for choice, accuracy in known.samples]
+        save_supernet(self.out / SUPERNET_FILE, known.supernet, {"settings": settings, "samples": listed})
+        workspace.clear()
+
+    def known(self, settings: Mapping[str, object]) -> TrainedSupernet:
+        """The trained supernet in the folder, with its measured sub-networks.
+
+        Raises:
+            UsageError: it was trained otherwise.
+        """
+        path = self.out / SUPERNET_FILE
+        stored = load_supernet(path)
+        if stored.notes["settings"] != settings:
+            raise UsageError(
+                f"{path} holds a supernet that was trained on other images or with other settings. Choose another folder, or "
+                "remove that file."
+            )
+        samples = tuple((Subnetwork.from_dict(choice), accuracy) for choice, accuracy in stored.notes["samples"])
+        sets = self.sets.at((self.contract.height, self.contract.width))
+        return TrainedSupernet(stored.supernet, samples, held_out(sets), self.trainings.seed)
+
+    def record(self, known: TrainedSupernet, schedule: str, budgets: list[dict[str, Any]]) -> dict[str, Any]:
+        """What `once_for_all.json` holds."""
+        plan = known.supernet.plan
+        return {
+            "plan": plan.as_dict(),
+            "schedule": schedule,
+            "phases": [asdict(phase) for phase in phases_of(schedule, plan)],
+            "epochs": supernet_epochs(plan, schedule, self.trainings),
+            "rank_correlation": known.predictor.correlation,
+            "samples": [{"choice": choice.as_dict(), "accuracy": accuracy} for choice, accuracy in known.samples],
+            "budgets": budgets,
+        }
+
+
+@dataclass(frozen=True)
+class _Specialization:
+    """A sub-network on its way to one budget."""
+
+    job: _Run
+    known: TrainedSupernet
+    workspace: Workspace
+    schedule: str
+    fine_tune: bool
+
+    def delivered(self, ask: RunConfig) -> tuple[FitResult, FoundSubnetwork | None]:
+        """The result, and what was found; None where no sub-network keeps the budget, and the smallest one was pruned."""
+        job, plan, began = self.job, self.known.supernet.plan, time.monotonic()
+        teacher = self.known.largest(job.info)
+        budget = self.workspace.budget(f"{ask.budget} of the supernet", lambda: absolute(ask.budget, teacher.graph))
+        finalists = self.known.best(within(plan, budget), job.trainings.effort.supernet)
+        best = finalists[0] if finalists else None
+        choice = best.choice if best else plan.smallest
+        job.say(f"{ask.budget}: {choice}" if best else f"{ask.budget}: no sub-network keeps it; the smallest is pruned")
+        sets = job.sets.at(choice.size)
+        info = ModelInfo(name=FAMILY, input=sets.val.contract, classes=job.folder.classes)
+        network = self.known.network(choice, sets, info)
+        run = CompressionRun(sets, budget, job.trainings, self.workspace, job.say, job.folder.fingerprint)
+        settings: dict[str, object] = {"choice": choice.as_dict(), "width": plan.width, "schedule": self.schedule}
+        run.record(
+            "sub-network", network, settings=settings, seconds=time.monotonic() - began, note="taken without training"
+        )
+        if self.fine_tune:
+            network = self._tuned(network, teacher, run)
+        epochs = supernet_epochs(plan, self.schedule, job.trainings)
+        candidates = [
+            candidate(plan, number, found, epochs, chosen=found is best)
+            for number, found in enumerate(finalists, start=1)
+        ]
+        return finish(network, run, ask, candidates), best
+
+    def _tuned(self, network: GraphNetwork, teacher: GraphNetwork, run: CompressionRun) -> GraphNetwork:
+        """`network` fine-tuned against the largest one; as it was, where that brought nothing."""
+        began, recipe, before = time.monotonic(), run.trainings.recovery(), accuracy(network, run.sets.val).top1
+        tuned = GraphNetwork(network.graph, network.info)
+        contract, classes = run.sets.val.contract, self.job.folder.classes
+        largest = teacher_for(teacher, self.job.contract, classes, contract, classes, FAMILY)
+        run.train("sub-network, fine-tuned", tuned, recipe, largest)
+        if accuracy(tuned, run.sets.val).top1 < before:
+            run.say("Fine-tuning the sub-network brought nothing; it stays as it was taken")
+            return network
+        run.record(
+            "fine-tuned",
+            tuned,
+            settings={"recipe": recipe.model_dump(mode="json")},
+            seconds=time.monotonic() - began,
+            note="the largest sub-network as teacher",
+        )
+        return tuned

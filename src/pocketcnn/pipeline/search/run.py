@@ -1,0 +1,189 @@
+"""The parts of a search: running a strategy with its record, and bringing home what was found."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pocketcnn.graph import GraphNetwork, ModelInfo, capture
+from pocketcnn.layers import reparameterize
+from pocketcnn.nas.loop import run
+from pocketcnn.nas.objective import Objective
+from pocketcnn.nas.point_file import save_point
+from pocketcnn.nas.space import Point, key_of
+from pocketcnn.nas.spaces import load_space
+from pocketcnn.nas.strategies import CONTROL, StrategyConfig, strategy_config
+from pocketcnn.nas.strategies.warm_start import WarmStart
+from pocketcnn.nas.study import StudyLog
+from pocketcnn.nas.trial import Trial
+from pocketcnn.nas.workers import workers_for
+from pocketcnn.nas.zero_cost import ranked
+from pocketcnn.pipeline.compress.strategies import pruner_of
+from pocketcnn.pipeline.compression_run import CompressionRun
+from pocketcnn.pipeline.deploy.finish import RunConfig, finish
+from pocketcnn.pipeline.recipes import TrainingRecipes
+from pocketcnn.pipeline.search.point_evaluator import PointEvaluator
+from pocketcnn.pipeline.search.record import (
+    Candidate,
+    Runs,
+    SearchConfig,
+    chosen,
+    found_record,
+    front_in_words,
+    run_record,
+    search_result,
+    trial_in_words,
+    with_notes,
+    write_record,
+)
+from pocketcnn.pipeline.workspace import Say, Workspace
+from pocketcnn.records.result import FitResult
+from pocketcnn.records.search_result import SearchResult
+from pocketcnn.targets import Budget
+
+POINT_FILE = "network.toml"
+WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
+DRAWN, SCORED_ON = 10, 64
+"""Random points for each that a proxy chooses, and the images that it looks at."""
+
+WIDTH_SAMPLES = 7
+"""Random points of a space that tell which width suits a budget."""
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """What the parts of a search share."""
+
+    evaluator: PointEvaluator
+    objective: Objective
+    plan: StrategyConfig
+    config: SearchConfig
+    out: Path
+    storage: str
+    workspace: Workspace
+    say: Say
+    started: float
+    first: tuple[Point, ...] = ()
+    """Points that the strategy, not its control, begins with."""
+
+    def run(self, name: str, ray: str | None, before: Runs = ()) -> list[Trial]:
+        """All trials of a strategy; `before` are the runs that are done."""
+        strategy = strategy_config(name).make(self.evaluator.space, self.config.evaluations)
+        if not before:
+            strategy = WarmStart(strategy, self.first)
+        log = StudyLog(self.storage, f"{name} {self.workspace.folder.name}", self.evaluator.space)
+        total = strategy.trials(self.config.evaluations)
+        fronts = [""]
+
+        def tell(trial: Trial, history: list[Trial]) -> None:
+            self.say(trial_in_words(name, trial, history, total))
+            front = front_in_words(run_record(name, history))
+            if front != fronts[0]:
+                fronts[0] = front
+                self.say(f"  front: {front} of the budget")
+                self._write([*before, (name, history)])
+
+        evaluator = replace(self.evaluator, work=self.workspace.folder / name)
+        with workers_for(evaluator, self.config.workers, ray) as pool:
+            trials = run(strategy, self.objective, pool, log, trials=total, seed=self.config.seed, on_end=tell)
+        self._write([*before, (name, trials)])
+        return trials
+
+    def _write(self, runs: Runs) -> None:
+        now = chosen(runs, self.plan.slack)
+        found = None if now is None else found_record(now, self.evaluator.space)
+        seconds = time.monotonic() - self.started
+        write_record(search_result(self.config, self.evaluator.space, runs, found, seconds), self.out)
+
+    def deliver(
+        self, found: Candidate, runs: Runs, trainings: TrainingRecipes, budget: Budget
+    ) -> tuple[SearchResult, FitResult]:
+        """Train the chosen network in full, bring it within the budget, and leave everything in the output folder."""
+        point, evaluator, transferred = found.trial.point, self.evaluator, ""
+        if self.plan.transfers:
+            evaluator = largest_that_keeps(self.evaluator, found)
+            transferred = "" if evaluator is self.evaluator else evaluator.space.describe(point)[0]
+        to = f", its cells transferred to {transferred}" if transferred else ""
+        self.say(f"Training the network of trial {found.trial.number} of {found.strategy} in full{to}")
+        parent, compression = self._trained(found, evaluator, trainings, budget)
+        save_point(self.out / POINT_FILE, evaluator.space, point)
+        folder = evaluator.folder
+        delivered = finish(
+            parent,
+            compression,
+            RunConfig(budget, folder, self.out, self.config.seed, self.config.command, self.started),
+        )
+        config = with_notes(self.config, *delivered.warnings, *delivered.notes, *_verdict(found, runs))
+        record = found_record(found, evaluator.space, transferred)
+        result = search_result(config, self.evaluator.space, runs, record, time.monotonic() - self.started)
+        result = result.model_copy(update={"state": "done", "test_accuracy": delivered.artefact.accuracy.top1})
+        write_record(result, self.out)
+        return result, delivered
+
+    def _trained(
+        self, found: Candidate, evaluator: PointEvaluator, trainings: TrainingRecipes, budget: Budget
+    ) -> tuple[GraphNetwork, CompressionRun]:
+        point = found.trial.point
+        sets, recipe, network = evaluator.sets(point), trainings.final(), evaluator.network(point)
+        self.workspace.train("final", network, sets.train, sets.val, recipe)
+        contract = sets.val.contract
+        info = ModelInfo(name=f"{evaluator.space.name} network", input=contract, classes=evaluator.folder.classes)
+        parent = GraphNetwork(capture(reparameterize(network), (1, *contract.shape)), info)
+        pruner = pruner_of(self.plan.pruner, self.out)
+        data = evaluator.folder.fingerprint
+        compression = CompressionRun(sets, budget, trainings, self.workspace, self.say, data, pruner=pruner)
+        how: dict[str, object] = {"space": evaluator.space.name, "point": dict(point), "strategy": found.strategy}
+        how |= {"evaluations": self.config.evaluations, "recipe": recipe.model_dump(mode="json")}
+        compression.record("searched and trained", parent, settings=how, seconds=time.monotonic() - self.started)
+        return parent, compression
+
+
+def fitting_width(name: str, evaluator: PointEvaluator, most: float) -> float:
+    """The widest of `WIDTHS` at which half of some random points of a space use at most `most` of the budget."""
+
+    def middle(width: float) -> float:
+        rng = np.random.default_rng(evaluator.seed)
+        at = evaluator.on(load_space(name, width))
+        return float(np.median([at.budget.use(at.graph(at.space.random(rng))).share for _ in range(WIDTH_SAMPLES)]))
+
+    low, high = 0, len(WIDTHS) - 1
+    while low < high:
+        place = (low + high + 1) // 2
+        low, high = (place, high) if middle(WIDTHS[place]) <= most else (low, place - 1)
+    return WIDTHS[low]
+
+
+def warm_start_points(evaluator: PointEvaluator, proxy: str, count: int, most: float) -> tuple[Point, ...]:
+    """The `count` best by a zero-cost proxy of `DRAWN` times as many random points, of those that keep the budget if any do."""
+    rng = np.random.default_rng([evaluator.seed, DRAWN])
+    points = list({key_of(p): p for p in (evaluator.space.random(rng) for _ in range(DRAWN * count))}.values())
+    kept = [point for point in points if evaluator.budget.use(evaluator.graph(point)).share <= most] or points
+    by_size: dict[tuple[int, int], list[Point]] = {}
+    for point in kept:  # networks are compared on the same images
+        by_size.setdefault(evaluator.space.input_size(point, evaluator.task), []).append(point)
+    found: list[list[Point]] = []
+    for group in by_size.values():
+        images, labels = evaluator.sets(group[0]).evidence(SCORED_ON)
+        order = ranked(proxy, [evaluator.network(point) for point in group], images, labels)
+        found.append([group[place] for place in order])
+    best_of_each = [
+        point for place in range(max(map(len, found))) for group in found for point in group[place : place + 1]
+    ]
+    return tuple(best_of_each[:count])
+
+
+def largest_that_keeps(evaluator: PointEvaluator, found: Candidate) -> PointEvaluator:
+    """The evaluator for the largest network of the found point's cells that keeps the budget; the given one if none does."""
+    point = found.trial.point
+    larger = [evaluator.on(space) for space in evaluator.space.larger()]
+    uses = [each.budget.use(each.graph(point)) for each in larger]
+    kept = [(use.figures["macs"], place) for place, use in enumerate(uses) if use.share <= 1]
+    return larger[max(kept)[1]] if kept else evaluator
+
+
+def _verdict(found: Candidate, runs: Runs) -> tuple[str, ...]:
+    """Who won, where there was a control."""
+    if len(runs) > 1 and found.strategy == CONTROL:
+        return (f"Random search found the better network with as many evaluations as {runs[0][0]}: it was taken.",)
+    return ()

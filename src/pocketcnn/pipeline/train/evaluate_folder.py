@@ -1,0 +1,104 @@
+"""`evaluate_folder`: how good a network is on a folder of images; and an evaluation as data, with the classes by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pocketcnn.callbacks import no_op
+from pocketcnn.data import ImageDataset, ImageFolder, scan
+from pocketcnn.data.folder import check_seed
+from pocketcnn.errors import UsageError
+from pocketcnn.pipeline.choices import ALL_SPLITS, SPLITS
+from pocketcnn.pipeline.classifier import Classifier, check_classes, load_classifier
+from pocketcnn.pipeline.workspace import Say
+from pocketcnn.training import Evaluation, evaluate
+
+
+@dataclass(frozen=True)
+class FolderEvaluation:
+    """An evaluation on a split of a folder, with the names of the classes in the order of the network."""
+
+    evaluation: Evaluation
+    classes: tuple[str, ...]
+    split: str
+    fingerprint: str
+    """Of the images, see `pocketcnn.data.ImageFolder`."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures, for JSON; shares run from 0 to 1."""
+        return {
+            "fingerprint": self.fingerprint,
+            "split": self.split,
+            **figures_of(self.evaluation, self.classes),
+        }
+
+
+def evaluate_folder(
+    file: str | Path, data: str | Path, *, split: str = "test", seed: int | None = None, say: Say = no_op
+) -> FolderEvaluation:
+    """Evaluate the network of a model file, or of an ONNX file beside its sidecar, on the images in `data`.
+
+    Args:
+        file: the network, which says how an image is prepared and what its classes are called.
+        data: a folder of images with the same classes, in any order, see `pocketcnn.data.scan`.
+        split: ``test``, whose images neither trained the network nor chose between networks; ``val``, ``train`` or ``all``.
+        seed: of the split; that of the training, as the file says, if not given.
+        say: is told what is to know about the images.
+
+    Raises:
+        UsageError: a file, a folder or a split is not there; the classes differ; or the seed changes nothing.
+        PocketcnnError: the file or its sidecar is damaged.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"There is no split '{split}'; choose one of {', '.join(SPLITS)}.")
+    if split == ALL_SPLITS and seed is not None:
+        raise UsageError("The split 'all' takes every image, so that a seed changes nothing. Leave it out.")
+    classifier = load_classifier(Path(file))
+    folder = scan(Path(data), seed=classifier.seed if seed is None else seed)
+    check_seed(folder, seed)
+    check_classes(classifier, folder)
+    for note in folder.notes:
+        say(note)
+    if classifier.data not in (None, folder.fingerprint):
+        say(f"{data} does not hold the images that {file} was trained on, or not as they were then.")
+    return FolderEvaluation(_evaluated(classifier, folder, split), classifier.classes, split, folder.fingerprint)
+
+
+def _evaluated(classifier: Classifier, folder: ImageFolder, split: str) -> Evaluation:
+    """The network on one split of the folder, or on all images of it."""
+    chosen = folder.splits.values() if split == ALL_SPLITS else [folder.splits[split]]
+    label = {name: index for index, name in enumerate(classifier.classes)}
+    samples = [
+        sample._replace(label=label[folder.classes[sample.label]]) for samples in chosen for sample in samples
+    ]  # a network of others may have its classes in another order
+    return evaluate(classifier.module, ImageDataset(samples, classifier.contract))
+
+
+def figures_of(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
+    """All figures; shares run from 0 to 1."""
+    return {
+        "images": evaluation.count,
+        "top1": evaluation.top1,
+        "top1_interval": evaluation.top1_interval,
+        "top5": evaluation.top5,
+        "loss": evaluation.loss,
+        "recall": dict(zip(classes, evaluation.recall, strict=True)),
+        "confused": [
+            {"true": true, "predicted": predicted, "images": count}
+            for true, predicted, count in confused(evaluation, classes)
+        ],
+        "confusion": evaluation.confusion,
+        "classes": classes,
+    }
+
+
+def confused(evaluation: Evaluation, classes: Sequence[str]) -> list[tuple[str, str, int]]:
+    """(true class, predicted class, images) of every pair that was confused, the most frequent first."""
+    pairs = [
+        (classes[true], classes[predicted], count)
+        for true, row in enumerate(evaluation.confusion)
+        for predicted, count in enumerate(row)
+        if true != predicted and count
+    ]
+    return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))

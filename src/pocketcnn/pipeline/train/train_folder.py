@@ -1,0 +1,220 @@
+"""`train_folder`: one network, by its name, is trained on a folder of images and left as a model file."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pocketcnn import training
+from pocketcnn.callbacks import no_op
+from pocketcnn.data import ImageFolder, infer_contract, scan
+from pocketcnn.errors import UsageError
+from pocketcnn.files import plain, write_text
+from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, Stage, capture
+from pocketcnn.graph.model_file import save
+from pocketcnn.layers import reparameterize
+from pocketcnn.models import network_options
+from pocketcnn.models.libraries import channels_of, is_library_name
+from pocketcnn.pipeline.candidates import CandidateNetwork
+from pocketcnn.pipeline.classifier import Classifier, as_teacher, check_classes, load_classifier
+from pocketcnn.pipeline.networks import is_architecture_file
+from pocketcnn.pipeline.recipes import Splits, datasets
+from pocketcnn.pipeline.train.architecture_network import ArchitectureNetwork
+from pocketcnn.pipeline.train.evaluate_folder import figures_of
+from pocketcnn.pipeline.train.network_builders import LibraryNetwork, NetworkBuilder
+from pocketcnn.pipeline.workspace import ProgressFor, Say, quiet
+from pocketcnn.training import Recipe, TrainResult
+
+MODEL_FILE, FIGURES_FILE = "model.safetensors", "training.json"
+LIBRARY_CLIP = 1.0
+"""Gradients of other libraries' networks are clipped to this norm, unless the recipe names one: maps of one pixel and a last
+batch of three images were seen to give gradients of 6,000."""
+
+
+@dataclass(frozen=True)
+class FolderTraining:
+    """A network that was trained on a folder.
+
+    Attributes:
+        name: of the network, for people.
+        document: all figures, for JSON: history, best epoch, accuracies, recipe, images.
+    """
+
+    network: GraphNetwork
+    name: str
+    document: dict[str, Any]
+
+
+def train_folder(
+    data: str | Path,
+    network: str,
+    out: str | Path,
+    *,
+    width: float = 1.0,
+    size: tuple[int, int] | None = None,
+    recipe: Recipe | None = None,
+    teachers: Sequence[str | Path] = (),
+    resume: bool = False,
+    progress_for: ProgressFor = quiet,
+    say: Say = no_op,
+) -> FolderTraining:
+    """Train a network on the images in `data`, and leave it in `out`.
+
+    `out` then holds `model.safetensors`, with the weights of the epoch that was best on the validation images, and
+    `training.json`, the figures.
+
+    Args:
+        data: a folder of images, see `pocketcnn.data.scan`; the recipe's seed splits it.
+        network: a name of `list_models()`, ``timm:NAME`` or ``torchvision:NAME``.
+        width: width multiplier of a network of the zoo.
+        size: (height, width) that images are brought to; theirs if not given.
+        recipe: replaces the default recipe.
+        teachers: files of trained networks that are learned from too; the first lends its input contract.
+        resume: go on with the training that was stopped in `out`.
+        progress_for: makes the progress display of the training from its title.
+        say: is told what is to know about the images.
+
+    Raises:
+        UsageError: a name, a size or a folder is wrong; a teacher is for other images or classes; `out` holds another training,
+            or one that was not to be resumed; or something that is given has no effect.
+        Interrupted: Ctrl-C; the message says how to go on.
+        PocketcnnError: the disk is full, or the training diverged; the checkpoints before that are kept.
+    """
+    if recipe is not None and not teachers:
+        _check_without_teacher(recipe)
+    job = prepare(Path(data), network, width, size, recipe or Recipe(), [Path(teacher) for teacher in teachers])
+    for line in (*job.folder.report.summary(), *job.folder.notes):
+        say(line)
+    trained = run(job, Path(out), resume=resume, progress_for=progress_for)
+    save(Path(out) / MODEL_FILE, trained.network)
+    write_text(Path(out) / FIGURES_FILE, json.dumps(plain(trained.document), indent=2) + "\n")
+    return trained
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """Everything that a training needs, checked."""
+
+    builder: NetworkBuilder
+    folder: ImageFolder
+    contract: InputContract
+    sets: Splits
+    recipe: Recipe
+    teachers: tuple[Classifier, ...] = ()
+
+
+def prepare(
+    data: Path,
+    network: str,
+    width: float,
+    size: tuple[int, int] | None,
+    recipe: Recipe,
+    teacher_files: Sequence[Path] = (),
+) -> TrainingJob:
+    """Read the folder and decide what is trained on what. The first teacher lends its input contract.
+
+    Raises:
+        UsageError: a name, a size or a folder is wrong, or the teacher is for other images or classes.
+    """
+    is_library = is_library_name(network)
+    if is_library:
+        recipe = recipe.with_(gradient_clip=recipe.gradient_clip or LIBRARY_CLIP)
+        if width != 1.0:
+            raise UsageError(f"--width is for networks of the zoo; {network} is what its name says.")
+    elif is_architecture_file(network):
+        if width != 1.0:
+            raise UsageError(f"--width is for networks of the zoo; {network} says how wide its network is.")
+    else:
+        network_options(network)  # an unknown name ends here, before the images are read
+    teachers = tuple(map(load_classifier, teacher_files))
+    folder = scan(data, seed=recipe.seed)
+    for teacher in teachers:
+        check_classes(teacher, folder)
+    if teachers:
+        _check_size(teachers[0], size)
+    contract = teachers[0].contract if teachers else infer_contract(folder, size, channels_of(network))
+    images = (contract.channels, (contract.height, contract.width), len(folder.classes))
+    builder: NetworkBuilder
+    if is_architecture_file(network):
+        builder = ArchitectureNetwork.read(network, *images)
+        contract = contract.model_copy(update={"height": builder.size[0], "width": builder.size[1]})
+    else:
+        builder = (LibraryNetwork if is_library else CandidateNetwork)(network, width, *images)
+    return TrainingJob(builder, folder, contract, datasets(folder, contract, recipe.augmentation), recipe, teachers)
+
+
+def run(job: TrainingJob, out: Path, *, resume: bool, progress_for: ProgressFor = quiet) -> FolderTraining:
+    """Train.
+
+    Raises:
+        UsageError: `out` holds a training that was not to be resumed, or another one.
+        Interrupted: Ctrl-C; the message says how to go on.
+        PocketcnnError: the disk is full, or the training diverged; the checkpoints before that are kept.
+    """
+    builder, contract = job.builder, job.contract
+    module = builder.build(job.recipe.seed, for_training=True)
+    with training.threads_for(contract.height, contract.width):
+        result = training.train(
+            module,
+            job.sets.train,
+            job.sets.val,
+            job.recipe,
+            out=out,
+            teacher=[as_teacher(each, contract, job.folder.classes) for each in job.teachers],
+            resume=resume,
+            progress=progress_for(builder.name),
+        )
+    info = ModelInfo(name=builder.name, input=contract, classes=job.folder.classes)
+    if isinstance(module, GraphNetwork):
+        network = GraphNetwork(module.graph, info)
+    else:
+        network = GraphNetwork(capture(reparameterize(module), (1, *contract.shape)), info)
+    test = training.evaluate(network, job.sets.test)
+    network.info = info.with_stage(stage_of(job, result, test.top1))
+    document = {
+        "file": out / MODEL_FILE,
+        "network": builder.network,
+        "width": builder.width,
+        "input": contract,
+        "images": {split: len(samples) for split, samples in job.folder.splits.items()},
+        "data": job.folder.fingerprint,
+        "recipe": job.recipe,
+        "test": figures_of(test, job.folder.classes),
+        **result.as_dict(),
+    }
+    return FolderTraining(network, builder.name, document)
+
+
+def stage_of(job: TrainingJob, result: TrainResult, test_accuracy: float) -> Stage:
+    """The training as a stage of the network's lineage."""
+    return Stage(
+        name="trained",
+        settings={
+            **job.recipe.model_dump(mode="json"),
+            "teacher": " + ".join(teacher.path.name for teacher in job.teachers) or None,
+        },
+        seed=job.recipe.seed,
+        data=job.folder.fingerprint,
+        figures={"val_accuracy": result.val_accuracy, "test_accuracy": test_accuracy, "best_epoch": result.best_epoch},
+    )
+
+
+def _check_without_teacher(recipe: Recipe) -> None:
+    default = Recipe()
+    idle = [name for name in Recipe.model_fields if name.startswith("distillation_")]
+    idle = [name for name in idle if getattr(recipe, name) != getattr(default, name)]
+    if idle:
+        raise UsageError(
+            f"The recipe sets {', '.join(idle)}, and there is no teacher to learn from. Name one (--teacher), or leave it out "
+            "of the recipe."
+        )
+
+
+def _check_size(teacher: Classifier, wanted: tuple[int, int] | None) -> None:
+    own = (teacher.contract.height, teacher.contract.width)
+    if wanted not in (None, own):
+        raise UsageError(
+            f"The teacher {teacher.path} takes images of {own[0]}x{own[1]} (height x width), and the network that learns "
+            "from it must see the same. Leave --size out."
+        )

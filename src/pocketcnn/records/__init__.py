@@ -1,0 +1,1 @@
+"""The records of results: what `result.json` and `search.json` hold."""

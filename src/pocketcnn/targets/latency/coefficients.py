@@ -1,0 +1,42 @@
+"""Rates of work, none of them negative, by robust least squares of the relative error."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pocketcnn.errors import MissingExtra
+from pocketcnn.targets.latency.features import Floats
+
+RIDGE = 1e-3
+OUTLIER = 0.15
+"""Relative errors well above are weighed down (iteratively reweighted least squares)."""
+
+ROUNDS = 4
+
+
+def fit_coefficients(rows: Sequence[Mapping[str, float]], times: Floats) -> dict[str, float]:
+    """Seconds for each unit of each amount, given the amounts of some networks and their times in seconds.
+
+    Raises:
+        MissingExtra: scikit-learn is absent.
+    """
+    try:
+        from sklearn.linear_model import LinearRegression
+    except ImportError as error:
+        raise MissingExtra("Predicting latencies", "latency") from error
+    names = sorted({name for row in rows for name in row})
+    column = {name: place for place, name in enumerate(names)}
+    amounts = np.zeros((len(rows), len(names)))
+    for index, row in enumerate(rows):
+        for name, amount in row.items():
+            amounts[index, column[name]] = amount / times[index]
+    scale = np.maximum(np.abs(amounts).max(0), 1e-30)
+    amounts /= scale
+    ridge = RIDGE * np.eye(len(names))
+    trust, solution = np.ones(len(rows)), np.zeros(len(names))
+    for _ in range(ROUNDS):
+        design = np.vstack([amounts * trust[:, None], ridge])
+        answers = np.concatenate([trust, np.zeros(len(names))])
+        solution = LinearRegression(positive=True, fit_intercept=False).fit(design, answers).coef_
+        trust = 1 / np.sqrt(1 + ((amounts @ solution - 1) / OUTLIER) ** 2)
+    return dict(zip(names, map(float, solution / scale), strict=True))

@@ -1,0 +1,100 @@
+"""Gaussian processes over the places of kernels, one for each family, sparse by landmarks.
+
+C. E. Rasmussen and C. K. I. Williams, "Gaussian Processes for Machine Learning" (2006): section 8.1 for the reduction to
+landmarks (Nyström), 5.4 for the choice of amplitude and noise by the marginal likelihood.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pocketcnn.targets.latency.features import Floats, family, position_features
+from pocketcnn.targets.latency.kernels import Kernel
+
+LENGTH = 4.0
+"""Distance in `position_features`, in doublings of a size, over which shares stay alike."""
+
+LANDMARKS = 320
+"""Places of a family on which its function is built."""
+
+AMPLITUDES = (0.1, 0.2, 0.4, 0.8)
+"""How far shares may deviate, as natural logarithms."""
+
+NOISES = (0.01, 0.02, 0.03, 0.05, 0.08)
+"""Relative errors of a measurement, and of what no sum of kernels explains."""
+
+
+def covariance(first: Floats, second: Floats) -> Floats:
+    """Of two sets of places, at most 1: Matérn 3/2 for what changes quickly, a wide Gaussian for what changes slowly."""
+    squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
+    squares = np.maximum(squares, 0)
+    near = np.sqrt(3 * squares) / LENGTH
+    found: Floats = 0.5 * (1 + near) * np.exp(-near) + 0.5 * np.exp(-squares / (2 * (2.5 * LENGTH) ** 2))
+    return found
+
+
+@dataclass(frozen=True)
+class Family:
+    """The landmarks of a family, the inverse of their covariance's factor, and the family's columns among all."""
+
+    landmarks: Floats
+    inverse: Floats
+    columns: slice
+
+    def coordinates(self, places: Floats) -> Floats:
+        """(places, landmarks): rows whose products are the covariances."""
+        return covariance(places, self.landmarks) @ self.inverse.T
+
+
+def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
+    """The families of some kernels, and the kernels' coordinates as a sparse matrix (kernels, columns of all families)."""
+    from scipy.sparse import csr_matrix
+
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, kernel in enumerate(kernels):
+        members[family(kernel)].append(index)
+    families: dict[str, Family] = {}
+    values, rows, columns, width = [], [], [], 0
+    for name, indices in sorted(members.items()):
+        places = np.array([position_features(kernels[index]) for index in indices])
+        found = landmarked(places, width)
+        block = found.coordinates(places)
+        values.append(block.ravel())
+        rows.append(np.repeat(indices, block.shape[1]))
+        columns.append(np.tile(np.arange(width, width + block.shape[1]), len(indices)))
+        families[name] = found
+        width += block.shape[1]
+    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+    return families, csr_matrix(entries, shape=(len(kernels), width))
+
+
+def landmarked(places: Floats, first: int) -> Family:
+    """The family of what lies at `places` (kernels or networks, coordinates); its columns begin at `first`."""
+    from sklearn.cluster import kmeans_plusplus
+
+    landmarks = np.unique(places, axis=0)
+    if len(landmarks) > LANDMARKS:
+        landmarks, _ = kmeans_plusplus(landmarks, LANDMARKS, random_state=0)
+    among = covariance(landmarks, landmarks) + 1e-6 * np.eye(len(landmarks))
+    inverse = np.asarray(np.linalg.inv(np.linalg.cholesky(among)), np.float64)
+    return Family(landmarks, inverse, slice(first, first + len(landmarks)))
+
+
+def likeliest(seen: Floats, target: Floats, trust: Floats) -> tuple[float, float]:
+    """The (amplitude, noise) under which the measurements are the most likely.
+
+    `seen` (measurements, columns) is what each measurement saw of the function, `target` what it was, and `trust` divides the
+    variance of its noise.
+    """
+    scaled = seen * np.sqrt(trust)[:, None]
+    values, vectors = np.linalg.eigh(scaled @ scaled.T)
+    squares = (vectors.T @ (target * np.sqrt(trust))) ** 2
+
+    def evidence(pair: tuple[float, float]) -> float:
+        variances = pair[0] ** 2 * np.maximum(values, 0) + pair[1] ** 2
+        return float(-np.sum(squares / variances) - np.sum(np.log(variances)))
+
+    return max(((amplitude, noise) for amplitude in AMPLITUDES for noise in NOISES), key=evidence)
