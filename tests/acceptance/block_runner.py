@@ -44,7 +44,7 @@ SMALLER: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
         "search * --width 1": {"--width": "0.1"},
         "bench": {"--seconds": "0.05", "--launches": "1"},
         "target calibrate": {"--seconds": "0.05"},
-        "target profile": {"--seconds": "0.5"},
+        "target profile": {"--seconds": "0.5", "--numerics": "float32"},
         "target layers": {"--runs": "3"},
         "target check * --substitute": {"--epochs": "1"},
     }

@@ -35,7 +35,7 @@ NAMES = {
     "pocketcnn.targets": {"Budget", "Quantity", "format_quantity", "list_targets", "load_target", "predict_latency"},
     "pocketcnn.targets.bottlenecks": {"bottlenecks"},
     "pocketcnn.targets.latency": {"default_path"},
-    "pocketcnn.targets.toml_text": {"target_toml"},
+    "pocketcnn.targets.target": {"target_toml"},
     "pocketcnn.targets.units": {"format_bytes", "format_count", "format_percent", "format_seconds"},
     "pocketcnn.training": {"ConsoleProgress", "EpochRecord", "Progress", "QuietProgress", "Recipe"},
 }

@@ -1,5 +1,7 @@
 """The outline of a graph: what narrowed forms of it cost by their outlines is what the narrowed graphs cost."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,7 +49,16 @@ def test_an_outline_costs_what_the_narrowed_graph_costs(kinds: list[str], seed: 
     assert_costs_as(graph, some_classes(graph, seed))
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2", "condensenet_74", "squeezenet1_1"])
-def test_so_does_that_of_a_network_of_the_zoo(name: str) -> None:
-    graph = capture(create(name, classes=10), (1, 3, 64, 64))
+ZOO: list[Any] = [
+    ("mobilenet_v3_small", {}),
+    ("shufflenet_v2", {}),
+    ("squeezenet1_1", {}),
+    ("condensenet_86", {"depth": 14}),  # its three dense blocks, two layers each
+    pytest.param("condensenet_74", {}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), ZOO)
+def test_so_does_that_of_a_network_of_the_zoo(name: str, options: dict[str, Any]) -> None:
+    graph = capture(create(name, classes=10, **options), (1, 3, 64, 64))
     assert_costs_as(graph, some_classes(graph, 1))

@@ -26,7 +26,7 @@ TIMM_SLOW = (
     "hardcorenas_a", "efficientnet_es", "gernet_s", "seresnext26d_32x4d", "inception_v4",
     "inception_resnet_v2", "ese_vovnet19b_dw", "rexnetr_200",
 )  # fmt: skip
-ZOO = {names[0] for file, names in CATALOG.items() if file != "vgg"}
+ZOO = {names[0] for file, names in CATALOG.items() if file not in ("vgg", "condensenet")}
 """One network of each paper in the normal suite; the others, and the 130 million weights of VGG, are slow."""
 
 
@@ -50,6 +50,11 @@ def slow(names: tuple[str, ...]) -> list[object]:
 )
 def test_zoo(name: str) -> None:
     check(create(name, classes=10))
+
+
+def test_a_shallow_condensenet() -> None:
+    """The same layers as in those of the paper, which are slow: their 36 and more layers all read those before them."""
+    check(create("condensenet_86", classes=10, depth=14))
 
 
 @pytest.mark.parametrize("name", [*TORCHVISION, *slow(TORCHVISION_SLOW)])

@@ -101,9 +101,9 @@ class Trained:
     held_out: Digits
 
 
-def trained(name: str) -> Trained:
+def trained(name: str, side: int | None = None) -> Trained:
     """The network, trained in its paper's form for training and converted; the same every time."""
-    side = max(SIDE, registration(name).smallest_side)
+    side = side or max(SIDE, registration(name).smallest_side)
     known = network_options(name)
     options = {option: value for option, value in SMALL.items() if option in known}
     torch.manual_seed(0)

@@ -87,7 +87,7 @@ REFUSED = [  # text, where the caret stands, what is said
     ("size<=5ms", 7, "Expected a unit of size"),
     ("latency<=5kB", 10, "Expected a unit of latency: s, ms, us, %"),
     ("macs<=5 apples", 8, "Expected a unit of macs: k, M, G, %, no unit"),
-    ("size<=300kB, latncy<=5ms", 13, "Expected one of size, coded, latency, ram, macs, params. Did you mean latency"),
+    ("size<=300kB, latncy<=5ms", 13, f"Expected one of {', '.join(Quantity)}. Did you mean latency"),
     ("size<=300kB, colour<=5ms", 13, "Expected one of"),
     ("size<=4kB,", 10, "Expected one of"),
     (", size<=4kB", 0, "Expected one of"),
