@@ -20,7 +20,7 @@ def run(code: str) -> str:
 @pytest.mark.parametrize("name", pc.__all__)
 def test_every_public_name_is_there_and_none_is_a_module(name: str) -> None:
     assert getattr(pc, name) is not None
-    assert not isinstance(getattr(pc, name), ModuleType) or callable(getattr(pc, name))  # `search` is both
+    assert not isinstance(getattr(pc, name), ModuleType)
     assert name in dir(pc)
 
 
@@ -45,20 +45,12 @@ print([name for name in pocketcnn.__all__ if "module" in type(getattr(pocketcnn,
     assert run(code) == "[]\n"
 
 
-@pytest.mark.parametrize(
-    "first", ["pc.search", "import pocketcnn.nas.space as space", "import pocketcnn.pipeline.search.search"]
-)
-def test_search_is_a_package_and_its_function_whichever_is_asked_for_first(first: str) -> None:
-    code = f"""
-import pocketcnn as pc
-{first}
-import pocketcnn.nas.space as space
-try:
-    pc.search("absent", "macs<=1M", "out", strategy="nonsense")
-except pc.UsageError as error:
-    print(str(error)[:34], space.__name__)
-"""
-    assert run(code) == "There is no strategy 'nonsense'; c pocketcnn.nas.space\n"
+@pytest.mark.parametrize("old", sorted(pc._DEPRECATED))
+def test_old_names_are_kept_for_one_version_and_say_what_they_are_called_now(old: str) -> None:
+    vars(pc).pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"pocketcnn.{old} is now pocketcnn.{pc._DEPRECATED[old]};"):
+        assert getattr(pc, old) is getattr(pc, pc._DEPRECATED[old])
+    assert old not in pc.__all__
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:

@@ -9,9 +9,12 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketcnn.compression.pruning.amc.environment import PruningEnvironment
-from pocketcnn.compression.pruning.amc.policy import Policy
-from pocketcnn.compression.pruning.amc.rewards import accuracy_guaranteed, resource_constrained
+from pocketcnn.compression.pruning.amc.environment import (
+    Policy,
+    PruningEnvironment,
+    accuracy_guaranteed,
+    resource_constrained,
+)
 from pocketcnn.compression.pruning.amc.state import FEATURES
 from pocketcnn.compression.pruning.prune import PruneSettings
 from pocketcnn.compression.pruning.prune_report import total_madds

@@ -4,8 +4,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from pocketcnn.compression.pruning.selection import best_after_fine_tuning
-from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner
+from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner, best_after_fine_tuning
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.training import Recipe, drawn_from
 

@@ -8,7 +8,7 @@ import torch
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.compression.substitution import substitute
 from pocketcnn.compression.substitution.kernels import composition, crop, factor_pair
-from pocketcnn.compression.substitution.table import REPLACEMENTS
+from pocketcnn.compression.substitution.replacements import REPLACEMENTS
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import OPS, Graph, GraphNetwork, Node, capture
 from pocketcnn.models import create

@@ -15,7 +15,7 @@ from torch import nn
 from pocketcnn.errors import MissingExtra
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.formats.tflite import to_tflite, write_tflite
-from pocketcnn.formats.tflite.schema import schema as schema_module
+from pocketcnn.formats.tflite.flatbuffer import schema as schema_module
 from pocketcnn.formats.tflite.values import Quantization, Value
 from pocketcnn.formats.tflite.versions import operator_version
 from pocketcnn.formats.tflite.windows import windows

@@ -13,7 +13,7 @@ from hypothesis.errors import NoSuchExample
 from torch import Tensor, nn
 
 from pocketcnn.compression.pruning.coupling import rules
-from pocketcnn.compression.substitution.table import REPLACEMENTS
+from pocketcnn.compression.substitution.replacements import REPLACEMENTS
 from pocketcnn.cost.patches import first_global
 from pocketcnn.cost.receptive_field import reach
 from pocketcnn.errors import PocketcnnError

@@ -15,13 +15,12 @@ from pocketcnn.nas.loop import MemoryTrialLog, run
 from pocketcnn.nas.objective import ACCURACY, HARD, SOFT, Objective, load_objective
 from pocketcnn.nas.space import key_of
 from pocketcnn.nas.strategies import STRATEGIES, strategy_config
+from pocketcnn.nas.strategies.base import RandomSearch, WarmStart
 from pocketcnn.nas.strategies.controller import Controller, ControllerSettings, surrogate
 from pocketcnn.nas.strategies.evolution import Evolution, EvolutionSettings
 from pocketcnn.nas.strategies.halving import Halving, rungs
 from pocketcnn.nas.strategies.nsga2 import Nsga2
 from pocketcnn.nas.strategies.policy import Policy, as_tensors
-from pocketcnn.nas.strategies.random_search import RandomSearch
-from pocketcnn.nas.strategies.warm_start import WarmStart
 from pocketcnn.nas.trial import Evaluation, Finished, Proposal
 from pocketcnn.nas.workers import Inline
 from tests.support.search import Ladder, all_points, climb, searched

@@ -5,7 +5,7 @@ import pytest
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.runtimes import cold_start as module
 from pocketcnn.runtimes.cold_start import Launch, cold_start, launch
-from pocketcnn.runtimes.memory import peak_memory
+from pocketcnn.runtimes.machine import peak_memory
 from pocketcnn.runtimes.onnxruntime_runtime import OnnxRuntime
 from tests.support.onnx_files import classifier
 from tests.support.runtime_networks import float_network

@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from pocketcnn.errors import MissingExtra, PocketcnnError
 from pocketcnn.formats.tflite import to_tflite
-from pocketcnn.formats.tflite.serialize import serialized
+from pocketcnn.formats.tflite.flatbuffer import serialized
 from pocketcnn.runtimes.litert_runtime import LiteRtRuntime
 from tests.support.runtime_networks import float_network, images, int8_network, network_of
 

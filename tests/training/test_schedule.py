@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketcnn.training.schedule import WarmupCosine, build_schedule
+from pocketcnn.training.optimizer import WarmupCosine, build_schedule
 
 
 @given(total=st.integers(2, 500), data=st.data())

@@ -9,15 +9,14 @@ import numpy as np
 
 from benchmarks.compression.automatic_table.peer import torch_pruning
 from benchmarks.compression.automatic_table.task import Task, table_clock
+from pocketcnn.compression.pruning.allocation import Sensitivity
 from pocketcnn.compression.pruning.amc import AmcSettings, UntrainedAccuracy, amc
 from pocketcnn.compression.pruning.bounds import Measure
 from pocketcnn.compression.pruning.netadapt import NetAdaptSettings, netadapt
 from pocketcnn.compression.pruning.prune import PrunePlan, plan, sensitivity_of
 from pocketcnn.compression.pruning.reconstruction import reconstruct
 from pocketcnn.compression.pruning.schedule import Counts
-from pocketcnn.compression.pruning.selection import best_after_fine_tuning
-from pocketcnn.compression.pruning.sensitivity import Sensitivity
-from pocketcnn.compression.pruning.short_fine_tuning import ShortFineTuner
+from pocketcnn.compression.pruning.short_fine_tuning import ShortFineTuner, best_after_fine_tuning
 from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.errors import BudgetNotMet
 from pocketcnn.graph import Graph, GraphNetwork

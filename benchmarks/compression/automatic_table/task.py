@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from benchmarks.compression.automatic_table.material import Images
 from benchmarks.compression.automatic_table.setting import Setting
+from pocketcnn.compression.pruning.allocation import Sensitivity
 from pocketcnn.compression.pruning.bounds import Measure, table_latency_of
 from pocketcnn.compression.pruning.prune import PruneSettings
 from pocketcnn.compression.pruning.resource import MADDS, Resource, latency_on
-from pocketcnn.compression.pruning.sensitivity import Sensitivity
 from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages
 from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.errors import PocketcnnError

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def show(output: Output, found: "Inspection") -> None:
     """All of it, for people."""
     network, cost = found.network, found.cost
-    output.table(("", ""), [*_about(network), *_totals(cost), ("patch-wise first stage", _patches(found))])
+    output.table(("", ""), [*_about(found), *_totals(cost), ("patch-wise first stage", _patches(found))])
     if network.info.lineage:
         stages = [(stage.name, _figures(stage.figures), stage.seed) for stage in network.info.lineage]
         output.table(("stage", "figures", ">seed"), stages, title="Lineage")
@@ -44,26 +44,24 @@ def _row(layer: "LayerCost", cost: "Cost") -> tuple[str, ...]:
     )
 
 
-def _about(network: "GraphNetwork") -> list[tuple[str, str]]:
+def _about(found: "Inspection") -> list[tuple[str, str]]:
+    network = found.network
     info, bits = network.info, {form.bits for form in network.numerics.weights.values()}
     rows = [("name", info.name)] if info.name else []
     rows.append(("input", _input(network)))
     rows.append(("output", format_shape(network.graph.output_shape)))
     if info.classes:
         rows.append(("classes", ", ".join(info.classes)))
-    rows.append(("numerics", f"int{max(bits)}{_in_float(network)}" if bits else "float32"))
+    rows.append(("numerics", f"int{max(bits)}{_in_float(found)}" if bits else "float32"))
     return rows
 
 
-def _in_float(network: "GraphNetwork") -> str:
+def _in_float(found: "Inspection") -> str:
     """The operations that have no form in integers, with the first node of each."""
-    from pocketcnn.graph.integer.interpreter import float_nodes
-
-    graph = network.graph
-    nodes: dict[str, list[str]] = {}
-    for name in float_nodes(graph):
-        nodes.setdefault(graph[name].op, []).append(name)
-    said = [f"{op} ({names[0]}{f' and {len(names) - 1} more' if names[1:] else ''})" for op, names in nodes.items()]
+    said = [
+        f"{op} ({names[0]}{f' and {len(names) - 1} more' if names[1:] else ''})"
+        for op, names in found.float_operations.items()
+    ]
     return f"; in float32: {', '.join(said)}" if said else ""
 
 
@@ -89,12 +87,11 @@ def _totals(cost: "Cost") -> list[tuple[str, str]]:
 
 
 def _patches(found: "Inspection") -> str:
-    from pocketcnn.cost.patches import first_global
     from pocketcnn.targets.units import format_bytes, format_percent
 
     best, cost = found.best_plan, found.cost
     if best is None:
-        end = first_global(found.network.graph)
+        end = found.whole_input_node
         return "would not lower the peak" + (f"; {end.name} ({end.op}) needs the whole of its input" if end else "")
     extra = format_percent(best.extra_madds / cost.madds) if cost.madds else "0 %"
     return (

@@ -1,12 +1,26 @@
-"""Trials in an Optuna study: a SQLite file by default, any of its storages by its address, and its dashboard for free."""
+"""Trials in an Optuna study: a SQLite file by default, any of its storages by its address."""
 
 from pathlib import Path
 from typing import Any
 
-from pocketcnn.errors import PocketcnnError
-from pocketcnn.nas.optuna_library import optuna_for
+from pocketcnn.errors import MissingExtra, PocketcnnError
 from pocketcnn.nas.space import Space
 from pocketcnn.nas.trial import Evaluation, Proposal, Trial
+
+
+def optuna_for(what: str) -> Any:
+    """The library; `what` needs it.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise MissingExtra(what, "search") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
 
 GOALS = ("maximize", "minimize")
 """Of the two values of a trial, accuracy and use of the budget."""

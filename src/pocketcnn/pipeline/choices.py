@@ -22,7 +22,9 @@ SEARCH_STRATEGIES = MappingProxyType(
         "once-for-all": "one training, from which networks are taken",
     }
 )
-SEARCH_SPACES = _choices("mobilenet", "mobilenet_v3", "mobilenet_v3_large", "mnasnet", "nasnet", "shufflenet")
+SEARCH_SPACES = _choices(
+    "mobilenet", "mobilenet_v3", "mobilenet_v3_large", "mnasnet", "mnasnet_factorized", "nasnet", "shufflenet"
+)
 REWARDS = _choices("accuracy", "soft", "soft-small", "hard")
 ZERO_COST_PROXIES = _choices("synflow", "naswot", "grad_norm", "params")
 COMPRESS_STRATEGIES = MappingProxyType(

@@ -7,9 +7,10 @@ from typing import Any
 
 from pocketcnn.cost import Cost, PatchPlan, count, patch_plans
 from pocketcnn.cost.cost import DEFINITIONS, LayerCost
-from pocketcnn.cost.patches import best_of
+from pocketcnn.cost.patches import best_of, first_global
 from pocketcnn.files import write_text
-from pocketcnn.graph import GraphNetwork
+from pocketcnn.graph import GraphNetwork, Node
+from pocketcnn.graph.integer.interpreter import float_nodes
 from pocketcnn.pipeline.networks import open_network
 from pocketcnn.report.cost_page import write_cost_page
 from pocketcnn.report.diagram import draw
@@ -36,6 +37,19 @@ class Inspection:
     def best_plan(self) -> PatchPlan | None:
         """The patch plan with the lowest peak of memory; None where none lowers it."""
         return best_of(self.plans)
+
+    @property
+    def float_operations(self) -> dict[str, list[str]]:
+        """Of a quantized network, the operations that have no form in integers, with the names of their nodes."""
+        graph, found = self.network.graph, dict[str, list[str]]()
+        for name in float_nodes(graph) if graph.numerics else ():
+            found.setdefault(graph[name].op, []).append(name)
+        return found
+
+    @property
+    def whole_input_node(self) -> Node | None:
+        """The first node that needs the whole of its input: where a patch-wise stage must end."""
+        return first_global(self.network.graph)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON: bytes, and shares from 0 to 1."""

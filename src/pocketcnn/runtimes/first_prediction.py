@@ -18,7 +18,7 @@ import numpy as np
 
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.runtimes.base import Session
-from pocketcnn.runtimes.memory import peak_memory
+from pocketcnn.runtimes.machine import peak_memory
 from pocketcnn.runtimes.registry import get_runtime
 
 

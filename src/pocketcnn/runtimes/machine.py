@@ -1,9 +1,11 @@
-"""The machine that a figure was measured on: what explains a time, and nothing that identifies a person or a host."""
+"""The machine that a figure was measured on, and the most memory that this process has held."""
 
 import contextlib
 import math
 import os
 import platform
+import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,3 +74,22 @@ def available_cores() -> int:
         quota, period = CGROUP_QUOTA.read_text().split()
         return max(1, min(affinity, math.ceil(int(quota) / int(period))))
     return affinity
+
+
+STATUS = Path("/proc/self/status")
+
+
+def peak_memory() -> int | None:
+    """Bytes of this process resident in memory at their peak; None where the system does not tell.
+
+    On Linux ``VmHWM``, which begins anew with each program, unlike ``ru_maxrss``, which a child inherits.
+    """
+    if STATUS.is_file() and (kilobytes := re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())):
+        return int(kilobytes[1]) * 1024
+    return _peak_by_resource() if sys.platform == "darwin" else None
+
+
+def _peak_by_resource() -> int:
+    import resource  # not on Windows
+
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS

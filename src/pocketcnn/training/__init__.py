@@ -1,6 +1,7 @@
 """Training: a typed recipe, a trainer that can be stopped and resumed exactly, distillation and evaluation."""
 
 from pocketcnn.training.batch_norm import recalibrate as recalibrate
+from pocketcnn.training.devices import threads_for as threads_for
 from pocketcnn.training.evaluate import Evaluation as Evaluation
 from pocketcnn.training.evaluate import evaluate as evaluate
 from pocketcnn.training.evaluate import predict_logits as predict_logits
@@ -13,6 +14,5 @@ from pocketcnn.training.progress import QuietProgress as QuietProgress
 from pocketcnn.training.recipe import Recipe as Recipe
 from pocketcnn.training.rng import drawn_from as drawn_from
 from pocketcnn.training.run import NonFiniteLoss as NonFiniteLoss
-from pocketcnn.training.threads import threads_for as threads_for
 from pocketcnn.training.trainer import distil as distil
 from pocketcnn.training.trainer import train as train

@@ -1,10 +1,13 @@
-"""The optimizer of a recipe, with the weight decay kept away from norms and biases."""
+"""The optimizer and the learning-rate schedule of a recipe."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from pocketcnn.training.recipe import Recipe
 
@@ -37,3 +40,23 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+@dataclass(frozen=True)
+class WarmupCosine:
+    """The factor on the recipe's learning rate at an optimizer step (counted from 0)."""
+
+    warmup_steps: int
+    total_steps: int
+
+    def __call__(self, step: int) -> float:
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        falling = max(1, self.total_steps - self.warmup_steps)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - self.warmup_steps) / falling)))
+
+
+def build_schedule(optimizer: Optimizer, *, epochs: int, warmup_epochs: float, steps_per_epoch: int) -> LambdaLR:
+    """A schedule to be advanced after each optimizer step."""
+    warmup = round(warmup_epochs * steps_per_epoch)
+    return LambdaLR(optimizer, WarmupCosine(warmup, epochs * steps_per_epoch))

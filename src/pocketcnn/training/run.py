@@ -20,10 +20,9 @@ from pocketcnn.training.history import EpochRecord, TrainResult
 from pocketcnn.training.hooks import TrainingHooks
 from pocketcnn.training.interrupt import Interrupts
 from pocketcnn.training.objective import Objective
-from pocketcnn.training.optimizer import build_optimizer
+from pocketcnn.training.optimizer import build_optimizer, build_schedule
 from pocketcnn.training.recipe import Recipe
 from pocketcnn.training.rng import rng_state, seed_everything, set_rng_state
-from pocketcnn.training.schedule import build_schedule
 from pocketcnn.training.slimming import ScalePenalty
 
 EVALUATION_BATCH = 256

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from pocketcnn.compression.coding.codebook import ClusteredWeights
+from pocketcnn.compression.coding.clustering import ClusteredWeights
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.layers import Reparameterizable
 

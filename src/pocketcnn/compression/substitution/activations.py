@@ -6,10 +6,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.substitution.change import Change
+from pocketcnn.compression.substitution.replacements import REPLACEMENTS, Chain, Change
 from pocketcnn.compression.substitution.scaling import normal_values, scaled_readers, with_tensors
 from pocketcnn.compression.substitution.statistics import value_statistics
-from pocketcnn.compression.substitution.table import REPLACEMENTS, Chain
 from pocketcnn.graph import OPS, Graph, Node
 
 Lacks = Callable[[Graph, Node], bool]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.substitution.change import Change
+from pocketcnn.compression.substitution.replacements import Change
 from pocketcnn.compression.substitution.scaling import scaled_readers, with_tensors
 from pocketcnn.compression.substitution.statistics import mean_of
 from pocketcnn.graph import Graph, Node

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketcnn.compression.substitution.change import Change
+from pocketcnn.compression.substitution.replacements import Change
 from pocketcnn.compression.substitution.scaling import with_tensors
 from pocketcnn.compression.substitution.statistics import value_statistics
 from pocketcnn.graph import Graph, Node

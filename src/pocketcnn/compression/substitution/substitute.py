@@ -5,9 +5,9 @@ from typing import get_args
 from torch import Tensor
 
 from pocketcnn.compression.substitution.activations import nearest_supported, replace_activations
-from pocketcnn.compression.substitution.change import Change, Substitution
 from pocketcnn.compression.substitution.gates import drop_gates, gate_of
 from pocketcnn.compression.substitution.kernels import KernelReplacement, plan_kernel, replace_kernels
+from pocketcnn.compression.substitution.replacements import Change, Substitution
 from pocketcnn.compression.substitution.statistics import refresh_statistics
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, Node

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketcnn.formats.tflite.schema import schema
+from pocketcnn.formats.tflite.flatbuffer import schema
 from pocketcnn.formats.tflite.values import Quantization, Value
 from pocketcnn.formats.tflite.versions import operator_version
 
@@ -111,7 +111,7 @@ class TfliteBuilder:
 
     def finish(self, input_name: str, output_name: str, output: Value, metadata: Mapping[str, str]) -> bytes:
         """The bytes of the file; the builder is used up."""
-        from pocketcnn.formats.tflite.serialize import serialized  # its library comes with the schema's
+        from pocketcnn.formats.tflite.flatbuffer import serialized  # its library comes with the schema's
 
         made = self._schema
         graph = made.SubGraphT()

@@ -11,8 +11,7 @@ from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.integer.accumulators import ACCUMULATORS, LAYERS, ONE, Layer, Sums
 from pocketcnn.graph.integer.arithmetic import dequantized, quantized, steps
 from pocketcnn.graph.integer.data_movement import MOVES
-from pocketcnn.graph.integer.float_ops import REALS
-from pocketcnn.graph.integer.lookup_tables import FUNCTIONS, table
+from pocketcnn.graph.integer.lookup_tables import FUNCTIONS, REALS, table
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops import OPS

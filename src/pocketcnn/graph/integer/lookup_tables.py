@@ -1,10 +1,6 @@
-"""Functions of one stored value: what each of its integers, at most 256, becomes.
+"""Functions of one stored value: lookup tables of at most 256 integers, and operations in float32 between two of them."""
 
-A function is computed in double precision on the float32 number that the integer stands for and rounded to float32 once, so
-that its table does not depend on how a library evaluates it.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +10,24 @@ from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.base import Function
+
+Real = Callable[[Sequence[np.ndarray], Mapping[str, np.ndarray]], np.ndarray]
+"""(inputs in float32, with batch axis; tensors by role) -> float32."""
+
+
+def _prelu(inputs: Sequence[np.ndarray], tensors: Mapping[str, np.ndarray]) -> np.ndarray:
+    x = inputs[0]
+    slope = tensors["weight"].reshape(-1, *(1,) * (x.ndim - 2))
+    return np.where(x > 0, x, slope * x)
+
+
+REALS: Mapping[str, Real] = MappingProxyType(
+    {
+        "add": lambda inputs, tensors: inputs[0] + inputs[1],
+        "sub": lambda inputs, tensors: inputs[0] - inputs[1],
+        "prelu": _prelu,
+    }
+)
 
 
 def table(node: Node, form: ActivationFormat) -> np.ndarray:

@@ -7,12 +7,11 @@ from types import MappingProxyType
 from pocketcnn.errors import UsageError
 from pocketcnn.nas.objective import ACCURACY, HARD, SOFT, SOFT_SMALL, Objective
 from pocketcnn.nas.space import Space
-from pocketcnn.nas.strategies.base import Strategy
+from pocketcnn.nas.strategies.base import RandomSearch, Strategy
 from pocketcnn.nas.strategies.controller import Controller, ControllerSettings
 from pocketcnn.nas.strategies.evolution import Evolution, EvolutionSettings
 from pocketcnn.nas.strategies.halving import Halving
 from pocketcnn.nas.strategies.nsga2 import Nsga2
-from pocketcnn.nas.strategies.random_search import RandomSearch
 
 CONTROL = "random"
 

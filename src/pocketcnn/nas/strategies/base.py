@@ -1,11 +1,9 @@
-"""What every strategy is: a function from the history of a search to the next proposal.
-
-Nothing else is remembered, so that a search that was stopped goes on exactly as it would have, from its record alone. What a
-strategy keeps between two calls is only what it would find again in the history.
-"""
+"""What a search strategy is, random search (the control of all others), and the warm start of a strategy from given points."""
 
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,3 +43,27 @@ class Strategy(ABC):
                 break
             point = self.space.random(rng)
         return point
+
+
+class RandomSearch(Strategy):
+    """Every decision evenly at random, no point twice as far as it can be helped."""
+
+    name = "random"
+
+    def propose(self, history: History, seed: int, number: int) -> Proposal:
+        return Proposal(self.new_point(history, self.rng(seed, number)))
+
+
+class WarmStart(Strategy):
+    """The given points first, then the proposals of a strategy, which learns from them as from its own."""
+
+    def __init__(self, strategy: Strategy, points: Sequence[Point]) -> None:
+        super().__init__(strategy.space)
+        self.strategy, self.points, self.name = strategy, tuple(points), strategy.name
+
+    def trials(self, evaluations: int) -> int:
+        return self.strategy.trials(evaluations)
+
+    def propose(self, history: History, seed: int, number: int) -> Proposal:
+        proposal = self.strategy.propose(history, seed, number)
+        return replace(proposal, point=self.points[number]) if number < len(self.points) else proposal

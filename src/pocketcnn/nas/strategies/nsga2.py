@@ -5,9 +5,9 @@
 
 from typing import Any
 
-from pocketcnn.nas.optuna_library import optuna_for
 from pocketcnn.nas.space import Space
 from pocketcnn.nas.strategies.base import Strategy
+from pocketcnn.nas.study import optuna_for
 from pocketcnn.nas.trial import Finished, History, Proposal, finished
 
 POPULATION = 20

@@ -9,12 +9,11 @@ from math import exp
 import torch
 from torch import Tensor
 
+from pocketcnn.compression.pruning.allocation import Sensitivity
 from pocketcnn.compression.pruning.bounds import Measure, summed, table_latency_of
 from pocketcnn.compression.pruning.prune import Fits, PrunePlan, PruneSettings, plan, sensitivity_of
 from pocketcnn.compression.pruning.reconstruction import reconstruct
-from pocketcnn.compression.pruning.selection import best_after_fine_tuning
-from pocketcnn.compression.pruning.sensitivity import Sensitivity
-from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner
+from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner, best_after_fine_tuning
 from pocketcnn.errors import BudgetNotMet, PocketcnnError
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.compress.method import BEST, SENSITIVE

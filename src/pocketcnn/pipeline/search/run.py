@@ -14,7 +14,7 @@ from pocketcnn.nas.point_file import save_point
 from pocketcnn.nas.space import Point, key_of
 from pocketcnn.nas.spaces import load_space
 from pocketcnn.nas.strategies import CONTROL, StrategyConfig, strategy_config
-from pocketcnn.nas.strategies.warm_start import WarmStart
+from pocketcnn.nas.strategies.base import WarmStart
 from pocketcnn.nas.study import StudyLog
 from pocketcnn.nas.trial import Trial
 from pocketcnn.nas.workers import workers_for

@@ -3,7 +3,7 @@
 He et al., "AMC: AutoML for Model Compression and Acceleration on Mobile Devices" (ECCV 2018).
 """
 
-from .policy import Policy as Policy
+from .environment import Policy as Policy
 from .search import AmcResult as AmcResult
 from .search import AmcSettings as AmcSettings
 from .search import amc as amc

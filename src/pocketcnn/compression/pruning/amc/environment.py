@@ -1,17 +1,70 @@
-"""PruningConfig a network group by group as an environment for reinforcement learning."""
+"""Pruning a network group by group as a gymnasium environment: actions, the resulting policy, and its reward (AMC)."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from math import log
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from pocketcnn.compression.pruning.amc.policy import Policy
-from pocketcnn.compression.pruning.amc.rewards import REWARDS
 from pocketcnn.compression.pruning.amc.state import FEATURES, Floats, StateEncoder
 from pocketcnn.compression.pruning.coupling import why_frozen
+from pocketcnn.compression.pruning.resource import Resource
 from pocketcnn.compression.pruning.schedule import Counts
 from pocketcnn.compression.pruning.space import PruningSpace, with_count
 from pocketcnn.errors import BudgetNotMet, MissingExtra, UsageError
+
+Reward = Callable[[float, float, Resource], float]
+"""From the accuracy of the narrowed network, what it uses, and the resource."""
+
+
+def resource_constrained(accuracy: float, use: float, resource: Resource) -> float:  # noqa: ARG001
+    """-error: the limits on actions already hold the network to its bound."""
+    return accuracy - 1
+
+
+def accuracy_guaranteed(accuracy: float, use: float, resource: Resource) -> float:
+    """-error x log(use): sensitive to the error, with a small incentive to use less. For a search without a bound.
+
+    The use is counted in quanta of the resource (single multiply-adds, nanoseconds), so that its logarithm is positive.
+    """
+    return (accuracy - 1) * log(max(1.0, use / resource.quantum) + 1)
+
+
+REWARDS: Mapping[str, Reward] = MappingProxyType(
+    {"resource_constrained": resource_constrained, "accuracy_guaranteed": accuracy_guaranteed}
+)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What one walk through the network decided, and what came of it.
+
+    Attributes:
+        counts: how many units each group of the space loses.
+        kept: the layers that make the channels of each group that could lose any, and the share of the group that is kept.
+        accuracy: without fine-tuning, on the images that the search looked at.
+        use: of the resource.
+    """
+
+    counts: Counts
+    kept: tuple[tuple[tuple[str, ...], float], ...]
+    accuracy: float
+    use: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON wants them."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Policy":
+        """What `as_dict` gave."""
+        kept = tuple((tuple(layers), float(share)) for layers, share in fields["kept"])
+        return cls(tuple(fields["counts"]), kept, float(fields["accuracy"]), float(fields["use"]))
+
 
 try:
     import gymnasium

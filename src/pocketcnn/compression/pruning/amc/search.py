@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from pocketcnn.compression.pruning.amc.agent import Actor, Agent, AgentSettings, Transition
-from pocketcnn.compression.pruning.amc.environment import LEAST, Evaluator, PruningEnvironment
-from pocketcnn.compression.pruning.amc.policy import Policy
+from pocketcnn.compression.pruning.amc.environment import LEAST, Evaluator, Policy, PruningEnvironment
 from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text

@@ -4,13 +4,9 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pocketcnn.compression.pruning.importance.bn_scale import bn_scale
 from pocketcnn.compression.pruning.importance.criterion import Criterion
-from pocketcnn.compression.pruning.importance.energy import energy
-from pocketcnn.compression.pruning.importance.fpgm import fpgm
-from pocketcnn.compression.pruning.importance.magnitude import magnitude
-from pocketcnn.compression.pruning.importance.random import random
-from pocketcnn.compression.pruning.importance.taylor import taylor
+from pocketcnn.compression.pruning.importance.data_criteria import energy, taylor
+from pocketcnn.compression.pruning.importance.weight_criteria import bn_scale, fpgm, magnitude, random
 from pocketcnn.errors import UsageError
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(

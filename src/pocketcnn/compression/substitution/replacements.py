@@ -1,7 +1,9 @@
-"""What may stand in for an activation, nearest first. Each stand-in is a chain of operations; an empty one leaves it out."""
+"""What may replace an activation that a target lacks, nearest first, and what a substitution did."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from pocketcnn.graph import GraphNetwork
 from pocketcnn.graph.node import Attr
 
 Link = tuple[str, Mapping[str, Attr]]
@@ -29,3 +31,21 @@ REPLACEMENTS: Mapping[str, tuple[Chain, ...]] = {
     "elu": (RELU,),
     "local_response_norm": ((),),  # VGG paper, section 4.1: it brings nothing
 }
+
+
+@dataclass(frozen=True)
+class Change:
+    """One layer that became another: its name, what it `was`, and what it is `now`."""
+
+    name: str
+    was: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Substitution:
+    """The network made over, what was changed, and the layers that nothing could be put in the place of (name, operation)."""
+
+    network: GraphNetwork
+    changes: tuple[Change, ...]
+    left: tuple[tuple[str, str], ...]
