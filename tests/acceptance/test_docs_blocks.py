@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from block_runner import LITTLE, RUNNERS, PageRun, smaller
+from block_runner import LITTLE, RUNNERS, PageRun, fewer, smaller
 from pages import Block, all_pages, blocks_of, name_of
 
 from pocketcnn.graph.model_file import load
@@ -150,3 +150,7 @@ def test_commands_are_made_smaller_and_not_left_out() -> None:
     assert smaller(["search", "x", "--workers", "8"])[-2:] == ["--workers", "2"]
     assert smaller(["target", "profile", "openvino-cpu"])[-4:] == ["--seconds", "0.5", "--numerics", "float32"]
     assert smaller(["models", "--check"]) == ["models", "--check"]
+    assert (
+        fewer("SupernetEffort(steps=605 * 1_281_167 // 256)\nworkers = 8\n")
+        == "SupernetEffort(steps=20)\nworkers = 0\n"
+    )

@@ -22,7 +22,7 @@ KINDS = {"float": float_network, "pruned": pruned_network, "quantized": quantize
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-def fitted(network: GraphNetwork, steps: int = 40) -> list[float]:
+def fitted(network: GraphNetwork, steps: int = 25) -> list[float]:
     """Losses of some steps of training on four images."""
     optimizer = torch.optim.SGD(network.parameters(), 0.2, momentum=0.9)
     torch.manual_seed(0)

@@ -43,9 +43,21 @@ def test_int8_answers_are_those_of_integer_arithmetic_on_every_cpu(name: str) ->
     [("x86_64", ("avx2",), True), ("x86_64", ("avx512_vnni",), False), ("aarch64", ("asimddp",), False)],
 )
 def test_integer_kernels_are_off_only_where_they_saturate(
-    architecture: str, flags: tuple[str, ...], inexact: bool
+    architecture: str, flags: tuple[str, ...], inexact: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     settings = session_settings(Machine("a CPU", flags, 1, "Linux 6", architecture))
+    assert ("LP_TRANSFORMS_MODE" in settings) == inexact
+
+
+@pytest.mark.parametrize("variable", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+@pytest.mark.parametrize(("limit", "inexact"), [("AVX2", True), ("avx512_core", True), ("AVX2_VNNI", False)])
+def test_integer_kernels_are_off_where_onednn_is_held_to_less_than_the_cpu_has(
+    variable: str, limit: str, inexact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv(variable, limit)
+    settings = session_settings(Machine("a CPU", ("avx512_vnni",), 1, "Linux 6", "x86_64"))
     assert ("LP_TRANSFORMS_MODE" in settings) == inexact
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pocketcnn.graph.network import GraphNetwork
 
 
+ISA_WITHOUT_VNNI = frozenset({"SSE41", "AVX", "AVX2", "AVX512_CORE"})
+"""The values of oneDNN's ``ONEDNN_MAX_CPU_ISA`` that leave VNNI out."""
+
+
 class OpenVinoRuntime:
     """Runs ONNX files, float32 and int8 (QDQ). Artefact: the path of an .onnx file, or its bytes."""
 
@@ -119,9 +123,10 @@ def session_settings(machine: Machine) -> Mapping[str, str]:
     Without VNNI, x86 multiplies uint8 activations by int8 weights with an instruction that adds pairs of products in
     int16 and saturates, and OpenVINO has no integer kernels that avoid it: with full-range weights the answers are wrong
     by as much as their range. Low-precision transformations are off there, so an int8 network is computed with its own
-    integers, but in float arithmetic: exact, and slower.
+    integers, but in float arithmetic: exact, and slower. So it is where an environment variable holds oneDNN, whose
+    kernels OpenVINO runs, to instructions without VNNI.
     """
-    inexact = machine.is_x86 and not machine.has_vnni
+    inexact = machine.is_x86 and not (machine.has_vnni and _onednn_may_use_vnni())
     return {
         "INFERENCE_PRECISION_HINT": "f32",  # some CPUs compute float networks in bfloat16 otherwise, to 3 digits
         "PERFORMANCE_HINT": "LATENCY",
@@ -129,6 +134,11 @@ def session_settings(machine: Machine) -> Mapping[str, str]:
         "ENABLE_CPU_PINNING": "NO",  # a thread that is bound to a core waits there for whoever else uses it
         **({"LP_TRANSFORMS_MODE": "NO"} if inexact else {}),
     }
+
+
+def _onednn_may_use_vnni() -> bool:
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", ""))
+    return limit.upper() not in ISA_WITHOUT_VNNI
 
 
 def _read(core: Any, artefact: Path | bytes) -> Any:

@@ -1,6 +1,7 @@
 """The integer form of a graph before it is calibrated: for its file size and its time, which no range changes."""
 
 from pocketcnn.compression.quantization.placement import FUSABLE, own_values, shared_formats
+from pocketcnn.compression.quantization.settings import QuantizeSettings
 from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.graph import ActivationFormat, Graph, Node, Numerics, for_inference
 from pocketcnn.graph.passes.activate_parts import activate_parts
@@ -21,7 +22,7 @@ def with_placeholder_formats(graph: Graph) -> Graph:
         for place, node in enumerate(own_values(folded))
     }
     formats = shared_formats(folded, own)
-    weights, scales = weight_formats(folded, formats)
+    weights, scales = weight_formats(folded, formats, QuantizeSettings(weight_range="max"))  # made at once
     numerics = Numerics(activations=formats, weights=weights)
     return folded.rebuilt(tensors={**folded.tensors, **scales}, numerics=numerics)
 

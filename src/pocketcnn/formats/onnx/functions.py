@@ -36,6 +36,8 @@ class _Pair:
     second: Any
     function: Any
     """The function, still without a name, that does what both do."""
+    key: bytes
+    """Its bytes: equal where two pairs can become calls of one function."""
     saved: int
     """Bytes, without those of the function itself."""
 
@@ -79,7 +81,7 @@ def _pairs(nodes: Sequence[Any], outputs: Sequence[str], known: dict[tuple[int, 
                 if key not in known:
                     function = _function(first, second)
                     saved = _bytes(first) + _bytes(second) - _bytes(_call(first, second, "a"))
-                    known[key] = _Pair(first, second, function, saved)
+                    known[key] = _Pair(first, second, function, function.SerializeToString(deterministic=True), saved)
                 yield known[key]
 
 
@@ -88,11 +90,10 @@ def _best_group(pairs: Iterable[_Pair]) -> list[_Pair]:
     groups: defaultdict[bytes, list[_Pair]] = defaultdict(list)
     used: defaultdict[bytes, set[int]] = defaultdict(set)
     for pair in pairs:
-        key = pair.function.SerializeToString(deterministic=True)
         operators = {id(pair.first), id(pair.second)}
-        if not operators & used[key]:
-            used[key] |= operators
-            groups[key].append(pair)
+        if not operators & used[pair.key]:
+            used[pair.key] |= operators
+            groups[pair.key].append(pair)
     best = max(groups.values(), key=_saved, default=[])
     return best if _saved(best) >= _WORTHWHILE else []
 
