@@ -126,8 +126,8 @@ def _check_used(
     given = [option for option, value in (("--numerics", numerics), ("--images", images)) if value]
     if given and all(subject.network is None for subject in subjects):
         raise UsageError(
-            f"{' and '.join(given)}: only for networks; files of a runtime run as they are. Give a model file (.safetensors) or a "
-            "name, or leave it out."
+            f"{' and '.join(given)}: only for networks; files of a runtime run as they are. Give a model file (.safetensors) "
+            "or a name, or leave it out."
         )
 
 
@@ -146,7 +146,7 @@ def chosen_runtimes(subject: Subject, names: Sequence[str]) -> list[Runtime]:
         known = ", ".join(sorted({get_runtime(name).suffix for name in runtime_names()}))
         supported_by = ", ".join(requested) or "any runtime"
         raise UsageError(
-            f"{subject.artefact} is not a file for {supported_by}. Supported files end in {known}; a model file runs on all runtimes."
+            f"{subject.artefact} is not a file for {supported_by}. Supported suffixes: {known}. Model files run on all."
         )
     if requested:
         return readers
@@ -222,7 +222,7 @@ def _notes(subjects: Sequence[Subject], lines: Sequence[BenchmarkRow], real: boo
         )
     if any(subject.fresh for subject in subjects):
         notes.append(
-            "Networks by name have random weights. Their latency is that of trained networks, but their logits are close together: "
+            "Networks by name have random weights. Their latency is that of trained networks, but their logits are close: "
             "compare the worst error, not the agreement."
         )
     if any(line.latency and not line.latency.converged for line in lines):
@@ -234,6 +234,6 @@ def _notes(subjects: Sequence[Subject], lines: Sequence[BenchmarkRow], real: boo
     }
     if exact.get("openvino") == "NO":
         notes.append(
-            "OpenVINO runs int8 networks in float arithmetic here, because its integer kernels saturate on this processor (no VNNI)."
+            "OpenVINO runs int8 networks in float arithmetic here: its integer kernels saturate on this processor (no VNNI)."
         )
     return tuple(notes)
