@@ -19,7 +19,7 @@ def test_help_knows_the_new_name_alone(verb: str, old: str, new: str) -> None:
 def test_the_old_name_is_the_new_one(verb: str, old: str, new: str) -> None:
     arguments, notes = with_current_names(verb, ["photos", old, "3", f"{old}=3", "--json"])
     assert arguments == ["photos", new, "3", f"{new}=3", "--json"]
-    assert notes == [f"{old} is now {new}; the old name goes in the next version."] * 2
+    assert notes == [f"{old} is now {new}; the old name will be removed in the next version."] * 2
 
 
 def test_who_writes_an_old_name_is_told() -> None:

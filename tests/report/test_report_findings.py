@@ -4,7 +4,7 @@ from pocketcnn.report import FitResult
 from pocketcnn.report.confusion import confused_pairs, hardest_classes, heat_map
 from pocketcnn.report.findings import margin, margin_bar, speed, spread_warning, what_changed
 from pocketcnn.report.numbers import MINUS, NO_BREAK_SPACE
-from pocketcnn.report.successive_halving import HalvingOutcome, outcome_of, last_round, outcome_text, ranked
+from pocketcnn.report.successive_halving import HalvingOutcome, last_round, outcome_of, outcome_text, ranked
 
 MATRIX = ((8, 2, 0), (1, 9, 0), (0, 0, 4))
 CLASSES = ("cat", "dog", "owl")
@@ -95,7 +95,7 @@ class TestConfusion:
     def test_cells_say_what_they_count(self) -> None:
         cell = heat_map(MATRIX, CLASSES)[0][1]
         assert (cell.count, cell.correct) == (2, False)
-        assert cell.tooltip == "cat: 2 of 10 taken for dog"
+        assert cell.tooltip == "cat: 2 of 10 predicted as dog"
         assert 0.2 < cell.strength < 1
 
 
