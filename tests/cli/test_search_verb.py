@@ -45,7 +45,7 @@ def _the_network_file_can_be_trained_and_inspected(path: Path, digits: Path, fou
     out = path.parent / "again"
     assert document("train", digits, "--network", path, "--epochs", 1, "--out", out)["network"] == str(path)
     assert count(load(out / "model.safetensors")).madds == counted["cost"]["madds"]
-    assert "the architecture file" in fail(2, "train", digits, "--network", path, "--width", 0.5, "--out", out)
+    assert "network.toml sets the width" in fail(2, "train", digits, "--network", path, "--width", 0.5, "--out", out)
     assert "Cannot read the point absent.toml" in fail(2, "train", digits, "--network", "absent.toml", "--out", out)
 
 

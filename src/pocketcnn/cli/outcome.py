@@ -25,7 +25,7 @@ def conclude(output: Output, result: "FitResult", out: Path) -> None:
     output.print()
     for warning in result.warnings:
         (output.say if output.as_json else output.print)(f"WARNING: {warning}")
-    output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file")
+    output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file itself")
     output.print(f"agrees with PyTorch  on {percent(parity.agreement)} of {parity.images} images")
     output.print(f"file to deploy       {out / artefact.file}")
     if result.stored is not None and result.stored.coding is not None:

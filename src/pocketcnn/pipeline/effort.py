@@ -43,7 +43,7 @@ class Effort:
         episodes: episodes of AMC, each without training.
         min_epochs: smallest number of epochs of any training.
         source: where the candidates come from: networks of the ``zoo``, or sub-networks of a ``supernet``.
-        supernet: the size of a once-for-all training, where there is one.
+        supernet: the amount of training and search for a supernet, if one is used.
     """
 
     candidates: int

@@ -19,7 +19,7 @@ CRITERION = "energy"
 
 @dataclass(frozen=True)
 class CompressionMethod:
-    """Options of `compress`, beside channel pruning and quantization, which the budget requires or not.
+    """Options of `compress`, in addition to channel pruning and quantization, which follow from the budget.
 
     Attributes:
         criterion: importance criterion of channels, see `compression.pruning.importance`.
