@@ -43,7 +43,7 @@ def test_recall_and_confused_pairs_follow_from_the_confusion(model: Path, digits
 
 def test_other_images_and_other_classes_are_noticed(model: Path, tmp_path: Path) -> None:
     fewer = write_digits(tmp_path / "fewer", classes=3, each=10)
-    assert "does not hold the images that" in invoke("eval", model, fewer).stderr
+    assert "are not those that" in invoke("eval", model, fewer).stderr
     more = write_digits(tmp_path / "more", classes=4, each=10)
     (more / "zero").rename(more / "nought")
     message = fail(2, "eval", model, more)

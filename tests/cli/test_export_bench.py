@@ -58,7 +58,9 @@ def test_it_lies_beside_the_model_file_if_no_place_is_given(model: Path, tmp_pat
 
 
 def test_export_explains_mistakes(model: Path, onnx_file: Path) -> None:
-    assert "There is no export to 'tflite'; choose one of onnx, openvino" in fail(2, "export", model, "--to", "tflite")
+    assert "There is no export format 'tflite'; choose one of onnx, openvino" in fail(
+        2, "export", model, "--to", "tflite"
+    )
     assert "is an ONNX file (.onnx); a model file" in fail(2, "export", onnx_file)
 
 

@@ -79,7 +79,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(
 
     monkeypatch.setattr("pocketcnn.pipeline.fit.fit.fit", stop)
     message = fail(130, "fit", digits, "--budget", "macs<=1M", "--out", tmp_path)
-    assert f"kept in {tmp_path}: the same command goes on from there" in message
+    assert f"kept in {tmp_path}: the same command resumes from there" in message
 
 
 def test_mistakes_are_explained_before_any_work(digits: Path, model: Path, tmp_path: Path) -> None:

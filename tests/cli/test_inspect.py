@@ -51,7 +51,7 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
     assert "Did you mean timm:resnet18" in fail(2, "inspect", "timm:resnet_18")
     assert "Did you mean torchvision:alexnet" in fail(2, "inspect", "torchvision:alexnets")
     assert "3 channels, not 1" in fail(2, "inspect", "torchvision:alexnet", "--input", "1x64x64")
-    assert "--width is for networks of the zoo" in fail(2, "inspect", "torchvision:alexnet", "--width", "0.5")
+    assert "--width applies to networks of the zoo only" in fail(2, "inspect", "torchvision:alexnet", "--width", "0.5")
     assert "layer_norm" in fail(1, "inspect", "timm:convnext_atto", "--input", "32")
     hostile = tmp_path / "weights.safetensors"
     hostile.write_bytes(b"\x80\x04not a network")

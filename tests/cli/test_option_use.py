@@ -228,9 +228,7 @@ def test_a_seed_for_a_table_that_was_begun_with_another(tmp_path: Path, monkeypa
 
 def test_what_a_file_of_a_runtime_is_not_run_with(model: Path, onnx_file: Path, digits: Path) -> None:
     quick = ("--seconds", "0.05", "--launches", "1")
-    assert "--runtime litert: none of the files" in fail(
-        2, "bench", onnx_file, "--runtime", "onnxruntime,litert", *quick
-    )
+    assert "--runtime litert: no given file" in fail(2, "bench", onnx_file, "--runtime", "onnxruntime,litert", *quick)
     assert "--numerics: files of a runtime" in fail(2, "bench", onnx_file, "--numerics", "int8", *quick)
     assert "--images: files of a runtime" in fail(2, "bench", onnx_file, "--images", digits, *quick)
     succeed("bench", onnx_file, model, "--numerics", "float32", "--runtime", "onnxruntime", *quick)
@@ -254,7 +252,7 @@ def test_a_recipe_may_not_say_what_follows_from_elsewhere(
         "target check": ("target", "check", model, "--target", "dsp-npu", "--substitute", "--data", digits),
     }[verb]
     out = tmp_path / "out" / "x.safetensors" if verb == "target check" else tmp_path / "out"
-    assert f"sets {field.split()[0]}, which decides nothing" in fail(2, *command, "--out", out, "--recipe", recipe)
+    assert f"sets {field.split()[0]}, which has no effect" in fail(2, *command, "--out", out, "--recipe", recipe)
     assert not (tmp_path / "out").exists()
 
 
@@ -262,5 +260,5 @@ def test_a_recipe_may_not_speak_of_a_teacher_that_there_is_not(digits: Path, tmp
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("distillation_weight = 0.5\n")
     train = ("train", digits, "--network", "mobilenet_v2", "--out", tmp_path / "out", "--recipe", recipe)
-    assert "sets distillation_weight, and there is no teacher" in fail(2, *train)
+    assert "sets distillation_weight, which has no effect without a teacher" in fail(2, *train)
     assert not (tmp_path / "out").exists()

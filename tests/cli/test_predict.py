@@ -56,6 +56,6 @@ def test_images_that_cannot_be_read_are_named_and_left_out(model: Path, tmp_path
 
 def test_mistakes_are_explained(model: Path, digits: Path, tmp_path: Path) -> None:
     assert "There is no file or folder" in fail(2, "predict", model, tmp_path / "absent.png")
-    assert "holds no images" in fail(2, "predict", model, tmp_path)
+    assert "contains no images" in fail(2, "predict", model, tmp_path)
     assert "exclude each other" in fail(2, "predict", model, digits, "--json", "--csv")
     assert "a file ending in '.png'; a model file" in fail(2, "predict", digits / "one" / "000.png", model)

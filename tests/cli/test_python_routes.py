@@ -49,5 +49,5 @@ def test_train_folder_leaves_what_the_verb_leaves(digits: Path, tmp_path: Path) 
 def test_open_network_takes_files_and_names(model: Path, onnx_file: Path) -> None:
     assert pc.open_network(model).graph.input_shape == pc.open_network(onnx_file).graph.input_shape == (1, 8, 8)
     assert pc.open_network("mobilenet_v1", (1, 32, 32), width=0.25, classes=3).graph.output_shape == (3,)
-    with pytest.raises(pc.UsageError, match="width, classes: that is for a network by its name"):
+    with pytest.raises(pc.UsageError, match="width, classes: only for networks by name"):
         pc.open_network(model, width=0.5, classes=3)

@@ -35,7 +35,7 @@ def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: P
     assert len(record["searched"]["trials"]) == 3
     assert "The first 1 points are the best by synflow of 10 times as many" in result.stderr
     assert "nsga2 3 of 3, trial 2: " in result.stderr
-    assert "Training the network of trial" in result.stderr
+    assert "Final training of trial" in result.stderr
     _the_network_file_can_be_trained_and_inspected(out / "network.toml", digits, json.loads(result.stdout))
 
 
@@ -45,9 +45,7 @@ def _the_network_file_can_be_trained_and_inspected(path: Path, digits: Path, fou
     out = path.parent / "again"
     assert document("train", digits, "--network", path, "--epochs", 1, "--out", out)["network"] == str(path)
     assert count(load(out / "model.safetensors")).madds == counted["cost"]["madds"]
-    assert "network.toml says how wide its network is" in fail(
-        2, "train", digits, "--network", path, "--width", 0.5, "--out", out
-    )
+    assert "network.toml sets the width" in fail(2, "train", digits, "--network", path, "--width", 0.5, "--out", out)
     assert "Cannot read the point absent.toml" in fail(2, "train", digits, "--network", "absent.toml", "--out", out)
 
 

@@ -19,7 +19,7 @@ def test_the_list_has_every_target():
     assert {entry["name"] for entry in listed} == set(list_targets())
     text = succeed("target", "list").stdout
     assert all(name in text for name in list_targets())
-    assert "not here: estimated" in text
+    assert "none: estimated" in text
 
 
 def test_what_is_known_of_a_target():
@@ -60,7 +60,7 @@ def test_wrong_use(model: Path, tmp_path: Path):
     wrong = (*check, model, "--target", "dsp-npu", "--substitute", "--out", tmp_path / "x.onnx")
     assert "ends in .safetensors" in fail(2, *wrong)
     untrained = ("--substitute", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
-    assert "has no trained weights" in fail(2, *check, "mobilenet_v2", "--target", "dsp-npu", *untrained)
+    assert "is not trained" in fail(2, *check, "mobilenet_v2", "--target", "dsp-npu", *untrained)
     assert "that device is not here" in fail(2, "target", "calibrate", "cortex-m7")
     assert "a target is a .toml file" in fail(2, "target", "calibrate", "torch-cpu", "--out", "x.json")
 

@@ -84,13 +84,15 @@ def test_near_chance(right: int, images: int, chance: float, near: bool) -> None
 def test_what_is_said() -> None:
     (text,) = chance_warnings(of(44, 268), 0.104)
     assert text == (
-        "The accuracy is near chance. The file is right on 16.4 % of 268 test images (95 % interval 12.5 % to 21.3 %); always "
-        "answering with the commonest class is right on 10.4 %. Do not deploy it."
+        "The accuracy is near chance. The file classifies 16.4 % of 268 test images correctly (95 % interval 12.5 % to 21.3 %); "
+        "always predicting the most frequent class gives 10.4 %. Do not deploy it."
     )
-    assert "on so few images" in chance_warnings(of(5, 6), 0.5)[0]
-    (text,) = loss_warnings(stages(given=260, sparse=258, shared=44), of(44, 270), 0.02)
-    assert "The step “shared” cost 79.3 points of the validation accuracy (95.6 % to 16.3 % of 270 images" in text
-    assert "2 are accepted. To lose less, let the weights share more values (--cluster-bits)" in text
+    assert "With so few images" in chance_warnings(of(5, 6), 0.5)[0]
+    (text,) = loss_warnings(stages(given=260, sparse=258, clustered=44), of(44, 270), 0.02)
+    assert "The step “clustered” cost 79.3 points of the validation accuracy (95.6 % to 16.3 % of 270 images" in text
+    assert (
+        "at most 2 points are accepted. To lose less, use more bits for the clustered weights (--cluster-bits)" in text
+    )
 
 
 def test_only_what_is_lost_in_the_end_is_said() -> None:
@@ -100,7 +102,7 @@ def test_only_what_is_lost_in_the_end_is_said() -> None:
     worse = stages(given=260, pruned=200, sparse=258)
     assert loss_warnings(worse, of(258, 270), 0.02) == ()
     assert len(loss_warnings(worse, of(201, 270), 0.02)) == 2
-    creeping = stages(given=265, pruned=260, sparse=255, shared=249)
+    creeping = stages(given=265, pruned=260, sparse=255, clustered=249)
     (text,) = loss_warnings(creeping, of(245, 270), 0.02)
     assert text.startswith("All steps together cost 7.4 points")
     assert "written" in loss_warnings(stages(given=265), of(100, 270), 0.02)[0]

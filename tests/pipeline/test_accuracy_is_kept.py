@@ -223,7 +223,7 @@ def test_a_network_made_over_that_has_lost_its_accuracy(
     assert "The substitution cost " in made.warnings[1]
     assert [f"WARNING: {warning}" for warning in made.warnings] == [line for line in said if "WARNING" in line]
     untrained = adapt_to_target(parent, load_target("dsp-npu"), tmp_path / "b.safetensors")
-    assert "the accuracy is not known" in untrained.warnings[0]
+    assert "its accuracy is unknown" in untrained.warnings[0]
 
 
 def test_nothing_lost_nothing_said(parent: GraphNetwork, digits: Path, tmp_path: Path, trained: list[str]) -> None:

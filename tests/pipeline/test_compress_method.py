@@ -183,7 +183,7 @@ def test_fine_tuning_that_makes_it_worse_is_undone(
     monkeypatch.setattr(compression_run, "accuracy", accuracy)
     result = compress(network, digits, "macs<=60%", tmp_path, effort=LITTLE, method=CompressionMethod(stages=1))
     pruned = next(stage for stage in result.stages if stage.name == "pruned")
-    assert ("which made it worse (50.0%) and was undone" in pruned.note) == worse
+    assert ("fine-tuning gave 50.0% and was undone" in pruned.note) == worse
     assert is_zero(load(tmp_path / "model.safetensors")) != worse
 
 
@@ -197,7 +197,7 @@ def test_allocations_that_are_measured(network: GraphNetwork, digits: Path, tmp_
     if allocation == "sensitive":
         assert recorded == "sensitive"
     else:
-        told = next(line for line in said if line.startswith("Spread of the pruning: "))
+        told = next(line for line in said if line.startswith("Allocation of the pruning: "))
         losses = {name: float(loss) for name, loss in re.findall(r"(global|uniform|sensitive) (\d\.\d+) \(", told)}
         assert len(losses) == 3
         assert losses[recorded] == min(losses.values())

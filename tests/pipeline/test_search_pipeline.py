@@ -261,7 +261,7 @@ def test_latencies_without_a_table_are_measured_and_the_record_says_so(monkeypat
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"budget": "macs<=50%"}, "is a share of a network that is there already, and a search has none"),
+        ({"budget": "macs<=50%"}, "is a percentage of an existing network, and a search has none"),
         ({"strategy": "greedy"}, "There is no strategy 'greedy'; choose random, evolution"),
         ({"trials": 0}, "A search has at least one trial, not 0."),
         ({"reward": "fast"}, "There is no reward 'fast'"),

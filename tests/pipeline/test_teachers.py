@@ -53,5 +53,5 @@ def test_teachers_that_cannot_teach_are_refused() -> None:
     with pytest.raises(UsageError, match="tutor knows other classes"):
         loaded_teacher(network, OWN, ("x", *CLASSES[1:]))
     network.info = ModelInfo(name="tutor")
-    with pytest.raises(UsageError, match="does not say which images and classes"):
+    with pytest.raises(UsageError, match="has no input contract or no class names"):
         loaded_teacher(network, OWN, CLASSES)

@@ -39,7 +39,7 @@ def test_compress(strategy: str, changed: dict[str, Any], tmp_path: Path) -> Non
         pc.compress(
             network(), "absent", "macs<=1M", tmp_path, strategy=strategy, method=pc.CompressionMethod(**changed)
         )
-    with pytest.raises(pc.UsageError, match="does not say how images"):  # the next check
+    with pytest.raises(pc.UsageError, match="has no input contract"):  # the next check
         pc.compress(network(), "absent", "macs<=1M", tmp_path, strategy="rank", method=pc.CompressionMethod(**changed))
 
 
@@ -59,7 +59,7 @@ def test_search(strategy: str, given: dict[str, Any], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [{"epochs": 3}, {"seed": 0}, {"recipe": pc.Recipe(batch_size=8)}])
 def test_make_over_without_images(given: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(pc.UsageError, match=f"{next(iter(given))}: that is for the recovery"):
+    with pytest.raises(pc.UsageError, match=f"{next(iter(given))}: only for the recovery"):
         pc.adapt_to_target(network(), "dsp-npu", tmp_path / "x.safetensors", **given)
 
 
@@ -67,14 +67,14 @@ def test_bench(tmp_path: Path) -> None:
     file = Subject("a.onnx", artefact=tmp_path / "a.onnx")
     with pytest.raises(pc.UsageError, match="--numerics and --images: files of a runtime"):
         bench([file], numerics=("int8",), images=[tmp_path / "a.png"])
-    with pytest.raises(pc.UsageError, match="--runtime torch, ncnn: none of the files"):
+    with pytest.raises(pc.UsageError, match="--runtime torch, ncnn: no given file"):
         bench([file], runtimes=("onnxruntime", "torch", "ncnn"))
 
 
 @pytest.mark.parametrize("field", [{"epochs": 3}, {"warmup_epochs": 0.5}, {"seed": 3}])
 def test_a_recipe_where_the_effort_says_how_long(field: dict[str, Any], tmp_path: Path) -> None:
     recipe = pc.Recipe(**field)
-    told = f"sets {next(iter(field))}, which decides nothing"
+    told = f"sets {next(iter(field))}, which has no effect"
     with pytest.raises(pc.UsageError, match=told):
         pc.fit("absent", "size<=1MB", tmp_path, recipe=recipe)
     with pytest.raises(pc.UsageError, match=told):

@@ -64,7 +64,7 @@ def test_the_best_plan_is_marked(page: str) -> None:
 
 
 def test_a_network_without_a_plan_says_so(network: GraphNetwork) -> None:
-    assert "would not lower the peak" in render_cost_page("x", network, count(network), [])
+    assert "It does not lower the peak" in render_cost_page("x", network, count(network), [])
 
 
 def test_a_network_without_work_has_a_page(network: GraphNetwork) -> None:

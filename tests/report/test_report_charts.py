@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pocketcnn.report import FitResult
 from pocketcnn.report.charts import accuracy_by_madds, accuracy_by_size, learning_by_round
 from pocketcnn.report.plot import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Mark, Plot, beside_each_other, with_labels
-from pocketcnn.report.scale import MOST_TICKS, Scale
+from pocketcnn.report.scale import MAX_TICKS, Scale
 
 positive = st.floats(1e-3, 1e12)
 
@@ -17,7 +17,7 @@ def test_every_value_lies_on_the_scale_and_so_do_round_ticks(values: list[float]
     scale = Scale.around(values, 0, 100, log=log)
     assert all(0 <= scale(value) <= 100 for value in values)
     ticks = scale.ticks()
-    assert 1 <= len(ticks) <= MOST_TICKS + 1
+    assert 1 <= len(ticks) <= MAX_TICKS + 1
     assert ticks == sorted(set(ticks))
     assert all(-0.1 <= scale(tick) <= 100.1 for tick in ticks)
 
