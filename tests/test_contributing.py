@@ -33,8 +33,17 @@ def test_links_lead_somewhere() -> None:
     assert [target for target in targets if not (ROOT / target).is_file()] == []
 
 
-def test_there_are_the_seven_recipes() -> None:
-    wanted = ("operation", "network", "quantity", "runtime", "search strategy", "pruning criterion", "target device")
+def test_there_is_a_recipe_of_each_kind_of_change() -> None:
+    wanted = (
+        "operation",
+        "network",
+        "quantity",
+        "option",
+        "runtime",
+        "search strategy",
+        "pruning criterion",
+        "target device",
+    )
     assert len(RECIPES) == len(wanted)
     assert all(any(words in title for title in RECIPES) for words in wanted)
 
