@@ -6,17 +6,27 @@ the widths that the target likes, gives smaller and smaller networks as k grows;
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pocketcnn.compression.pruning.allocation import Allocation, Scored, globally
 from pocketcnn.compression.pruning.coupling import ChannelGroup, Coupling
 from pocketcnn.compression.pruning.coupling.balance import Unit
 
 Counts = tuple[int, ...]
 """How many units each group loses."""
+
+Scored = Sequence[tuple[float, Unit]]
+"""The units of one group with their scores, least important first."""
+
+Allocation = Callable[[ChannelGroup, Scored], Sequence[float]]
+"""Turns the units of one group into sort keys: units are removed in the order of the keys of all groups (`allocation`)."""
+
+
+def globally(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001
+    """One global ranking: the unit with the lowest score is removed first, whichever layer it is in."""
+    return [score for score, _ in units]
 
 
 @dataclass(frozen=True)
