@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pocketcnn.nas.objective import OBJECTIVES
+from pocketcnn.nas.strategies import OPTIONS_READ
+from pocketcnn.targets import Quantity
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 RECIPES = {
@@ -33,8 +37,17 @@ def test_links_lead_somewhere() -> None:
     assert [target for target in targets if not (ROOT / target).is_file()] == []
 
 
-def test_there_are_the_seven_recipes() -> None:
-    wanted = ("operation", "network", "quantity", "runtime", "search strategy", "pruning criterion", "target device")
+def test_there_is_a_recipe_of_each_kind_of_change() -> None:
+    wanted = (
+        "operation",
+        "network",
+        "quantity",
+        "option",
+        "runtime",
+        "search strategy",
+        "pruning criterion",
+        "target device",
+    )
     assert len(RECIPES) == len(wanted)
     assert all(any(words in title for title in RECIPES) for words in wanted)
 
@@ -43,6 +56,21 @@ def test_there_are_the_seven_recipes() -> None:
 def test_a_table_has_exactly_the_fields_that_are_named(module: str, name: str, named: str) -> None:
     found = getattr(importlib.import_module(module), name)
     assert [field.name for field in fields(found)] == named.split(", ")
+
+
+TABLES = {  # a table of a page -> the entries that it must have, each once
+    ("docs/commands.md", "Budgets"): [quantity.value for quantity in Quantity],
+    ("docs/search.md", "Strategies"): [*OPTIONS_READ, *OBJECTIVES],
+}
+
+
+@pytest.mark.parametrize(("page", "section"), TABLES)
+def test_a_table_that_a_recipe_asks_for_has_a_row_for_each_entry(page: str, section: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    told = [
+        name for cell in re.findall(r"^\| (`[^-].*?`) \|", text, re.MULTILINE) for name in re.findall(r"`([^`]+)`", cell)
+    ]
+    assert sorted(told) == sorted(TABLES[page, section])
 
 
 def test_make_targets_and_markers_exist() -> None:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks import networks
 from benchmarks.network_pages import pages, plots, tables, timing
 from benchmarks.network_pages.families import FAMILIES, family_of
 from benchmarks.network_pages.nominal import nominal_rows, shape
@@ -178,6 +179,12 @@ def test_measuring_gives_what_the_tables_read() -> None:
     text = tables.latency(family, found)
     assert "`shiftresnet`" in text
     assert found["machine"]["cpu"] in text
+
+
+def test_figures_of_two_machines_do_not_stand_in_one_table() -> None:
+    other = {**TIMINGS, "machine": {**TIMINGS["machine"], "cpu": "another"}, "rule": {}}
+    assert networks.differing(TIMINGS, {**TIMINGS, "rule": {}}) == []
+    assert networks.differing(TIMINGS, other) == ["cpu"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.12345, "123 ms"), (0.012345, "12.3 ms"), (0.0012345, "1.23 ms")])

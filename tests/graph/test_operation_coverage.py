@@ -27,6 +27,7 @@ from pocketcnn.graph.integer.interpreter import INTEGER_OPS, float_nodes
 from pocketcnn.graph.ops.facts import ChannelRule, Family
 from pocketcnn.graph.ops.reach import whole_input
 from pocketcnn.report.diagram.labels import KIND
+from pocketcnn.targets import list_targets, load_target
 from tests.support.onnx import one_operation
 from tests.support.op_cases import CASES, BenchmarkCase
 
@@ -48,6 +49,8 @@ GAPS: Mapping[str, Collection[str]] = {
     "pruning": (),
     # Drawn in the colour of "other", under their own names.
     "drawing kind": ("batch_norm", "constant", "dropout", "local_response_norm", "pad", "reshape", *ACTIVATIONS),
+    # Are said to run on a device that lacks others. An activation that it does not run is a [[lacks]] of its file.
+    "activations of dsp-npu": ("clip", "elu", "leaky_relu", "prelu", "relu", "relu6", "softmax", "tanh"),
     # Have no stand-in on targets that lack them: `check` says so.
     "substitution": ("relu", "clip", "softmax"),
 }
@@ -113,6 +116,7 @@ LACKING: Mapping[str, Callable[[], Collection[str]]] = {
     "patches": lambda: {name for name in COMPUTED if OPS[name].reach is whole_input},
     "pruning": lambda: {name for name in COMPUTED if OPS[name].channels is ChannelRule.UNKNOWN},
     "drawing kind": lambda: {name for name in COMPUTED if OPS[name].family not in KIND},
+    "activations of dsp-npu": lambda: ACTIVATIONS - {pattern.op for pattern in load_target("dsp-npu").lacks},
     "substitution": lambda: ACTIVATIONS - set(REPLACEMENTS),
 }
 
@@ -120,6 +124,11 @@ LACKING: Mapping[str, Callable[[], Collection[str]]] = {
 @pytest.mark.parametrize("where", GAPS)
 def test_what_is_declared_is_what_is_lacking(where: str) -> None:
     assert sorted(LACKING[where]()) == sorted(set(GAPS[where]))
+
+
+def test_every_device_that_lacks_activations_says_which_it_runs() -> None:
+    lacking = {name for name in list_targets() if ACTIVATIONS & {pattern.op for pattern in load_target(name).lacks}}
+    assert lacking == {where.removeprefix("activations of ") for where in GAPS if where.startswith("activations of ")}
 
 
 def test_every_way_in_which_channels_follow_has_its_rule() -> None:
