@@ -6,8 +6,8 @@ those are depends on the layer, the runtime and the machine, so they are read of
 
 from collections.abc import Sequence
 
+from pocketcnn.compression.coupling import ChannelGroup
 from pocketcnn.compression.pruning.bounds import Measure
-from pocketcnn.compression.pruning.coupling import ChannelGroup
 from pocketcnn.compression.pruning.meta_graph import MetaGraph
 
 MOST_TRIED = 24

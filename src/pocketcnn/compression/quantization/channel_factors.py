@@ -1,7 +1,7 @@
 """Which channels of a graph can be divided by a factor where they are made and multiplied by it where they are read.
 
 That leaves the network's function as it is wherever everything between is positively homogeneous: f(a·x) = a·f(x) for a > 0.
-The channels are followed by the rules of `compression/pruning/coupling`, with one difference: a grouped or
+The channels are followed by the rules of `compression/coupling`, with one difference: a grouped or
 depthwise convolution makes
 channels of its own, as each side of it can have its own factors.
 """
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import Labels, Mask
-from pocketcnn.compression.pruning.coupling.rules import follow
-from pocketcnn.compression.pruning.coupling.trace import Layer, Trace
+from pocketcnn.compression.coupling.classes import Labels, Mask
+from pocketcnn.compression.coupling.rules import follow
+from pocketcnn.compression.coupling.trace import Layer, Trace
 from pocketcnn.graph import OPS, Graph, Node
 
 
