@@ -99,7 +99,7 @@ def test_every_room_of_the_pipeline_has_its_place_in_the_order() -> None:
 
 
 def test_arrows_up_and_circles_of_parts_are_found(tmp_path: Path) -> None:
-    """A room that imports a later one, in a function; a shared file that imports a room; two packages without a circle of files."""
+    """A room that imports a later one; a shared file that imports a room; rooms in a circle whose files are in none."""
     sources = {
         "shared.py": "from demo.first.a import x",
         "first/a.py": "def f():\n    from demo.second import late",
