@@ -18,14 +18,14 @@ Counts = tuple[int, ...]
 """How many units each group loses."""
 
 Scored = Sequence[tuple[float, Unit]]
-"""The units of a group with their scores, least important first."""
+"""The units of one group with their scores, least important first."""
 
 Allocation = Callable[[ChannelGroup, Scored], Sequence[float]]
-"""By which key each unit of a group goes, the lowest first; see `allocation`."""
+"""Turns the units of one group into sort keys: units are removed in the order of the keys of all groups (`allocation`)."""
 
 
 def globally(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001
-    """One ranking of all: a unit goes when its score is the lowest, wherever it is."""
+    """One global ranking: the unit with the lowest score is removed first, whichever layer it is in."""
     return [score for score, _ in units]
 
 
