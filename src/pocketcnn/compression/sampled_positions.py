@@ -51,24 +51,26 @@ def _distinct(total: int, count: int, random: torch.Generator) -> Tensor:
     return drawn
 
 
-def values_at(value: Tensor, places: SampledPositions) -> Tensor:
-    """The channels of a value (N, C, H, W) or (N, C) at the places, (P, C)."""
-    found: Tensor = value[places.image, :, places.row, places.column] if value.ndim == 4 else value[places.image]
+def values_at(value: Tensor, positions: SampledPositions) -> Tensor:
+    """The channels of a value (N, C, H, W) or (N, C) at the positions, (P, C)."""
+    found: Tensor = (
+        value[positions.image, :, positions.row, positions.column] if value.ndim == 4 else value[positions.image]
+    )
     return found
 
 
-def patches(layer: Node, value: Tensor, weight: tuple[int, ...], places: SampledPositions) -> Tensor:
+def patches(layer: Node, value: Tensor, weight: tuple[int, ...], positions: SampledPositions) -> Tensor:
     """What a convolution or linear layer with a weight of that shape reads of its input for each place, (P, G, K).
 
     K runs over the input channels of a group and the window, as the weights of a filter do.
     """
     if layer.op == "linear":
-        features: Tensor = value[places.image]
+        features: Tensor = value[positions.image]
         return features[:, None, :]
     (top, left), (down, right), (below, beside) = (layer.pair(name) for name in ("padding", "stride", "dilation"))
     groups, (height, width) = layer.integer("groups"), weight[2:]
     padded = F.pad(value, (left, left, top, top))
-    rows = places.row[:, None] * down + torch.arange(height) * below
-    columns = places.column[:, None] * right + torch.arange(width) * beside
-    taken = padded[places.image[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (P, height, width, C)
+    rows = positions.row[:, None] * down + torch.arange(height) * below
+    columns = positions.column[:, None] * right + torch.arange(width) * beside
+    taken = padded[positions.image[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (P, height, width, C)
     return taken.permute(0, 3, 1, 2).reshape(len(taken), groups, -1)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketcnn.compression.quantization.layers_in_turn import at_once, change_in_turn, layers_of
+from pocketcnn.compression.quantization.layers_in_turn import layers_of, modify_in_order, single_batch
 from pocketcnn.compression.quantization.placement import Placement, placements
 from pocketcnn.compression.quantization.settings import AdaRoundSettings
 from pocketcnn.compression.sampled_positions import SampledPositions, patches, sample_positions, values_at
@@ -29,36 +29,36 @@ ZETA, GAMMA = 1.1, -0.1
 SHARPNESS = (20.0, 2.0)
 """The exponent of the regularization at its beginning and at the end."""
 
-FREE = 0.2
+WARMUP_RATIO = 0.2
 """The share of the iterations without regularization."""
 
-MOST_INPUTS, LEAST_PLACES = 2**18, 32
-"""Numbers that one iteration reads of a layer's inputs, at most, and yet so many places: filters of few weights need few."""
+MAX_INPUTS, MIN_POSITIONS = 2**18, 32
+"""Numbers that one iteration reads of a layer's inputs, at max_integer, and yet so many positions: filters of few weights need few."""
 
 
 def round_adaptively(
     graph: Graph, quantized: Graph, images: Tensor, settings: AdaRoundSettings, seed: int = 0
 ) -> Graph:
-    """`quantized` with each weight on the better one of its neighbouring integers. `graph` is its float form.
+    """`quantized` with each weight on the better one of its neighbouring integers. `graph` is its float fmt.
 
     A layer keeps the nearest integers where others are no better, or where it shares tensors with another layer.
     """
-    images = at_once(graph, images)
+    images = single_batch(graph, images)
     layers = layers_of(quantized)
     random = torch.Generator().manual_seed(seed)
-    places = {layer.name: sample_positions(layer.shape, len(images), settings.samples, random) for layer in layers}
-    wanted = _wanted(graph, places, images)
-    work = partial(_rounded, quantized, places, wanted, settings, random)
-    return change_in_turn(quantized, images, work)
+    positions = {layer.name: sample_positions(layer.shape, len(images), settings.samples, random) for layer in layers}
+    target = _target_outputs(graph, positions, images)
+    work = partial(_rounded, quantized, positions, target, settings, random)
+    return modify_in_order(quantized, images, work)
 
 
-def _wanted(graph: Graph, places: dict[str, SampledPositions], images: Tensor) -> dict[str, Tensor]:
-    """The outputs (P, N) of the float layers at their places."""
+def _target_outputs(graph: Graph, positions: dict[str, SampledPositions], images: Tensor) -> dict[str, Tensor]:
+    """The outputs (P, N) of the float layers at their positions."""
     found: dict[str, Tensor] = {}
 
     def watch(node: Node, value: Tensor) -> None:
-        if node.name in places:
-            found[node.name] = values_at(value, places[node.name])
+        if node.name in positions:
+            found[node.name] = values_at(value, positions[node.name])
 
     with torch.no_grad():
         GraphNetwork(graph).eval().run(images, watch)
@@ -67,8 +67,8 @@ def _wanted(graph: Graph, places: dict[str, SampledPositions], images: Tensor) -
 
 def _rounded(
     quantized: Graph,
-    places: dict[str, SampledPositions],
-    wanted: dict[str, Tensor],
+    positions: dict[str, SampledPositions],
+    target: dict[str, Tensor],
     settings: AdaRoundSettings,
     random: torch.Generator,
     layer: Node,
@@ -76,16 +76,16 @@ def _rounded(
     tensors: dict[str, Tensor],
 ) -> dict[str, Tensor]:
     weight = tensors["weight"]
-    form = quantized.numerics.weights[layer.tensors["weight"]]
+    fmt = quantized.numerics.weights[layer.tensors["weight"]]
     groups = layer.integer("groups") if layer.op == "conv2d" else 1
-    scale = quantized.tensors[form.scale].reshape(groups, -1, 1)
+    scale = quantized.tensors[fmt.scale].reshape(groups, -1, 1)
     task = _Task(
-        inputs=patches(layer, value, tuple(weight.shape), places[layer.name]),
-        wanted=wanted.pop(layer.name).reshape(-1, groups, len(weight) // groups),
+        inputs=patches(layer, value, tuple(weight.shape), positions[layer.name]),
+        target=target.pop(layer.name).reshape(-1, groups, len(weight) // groups),
         steps=weight.reshape(groups, len(weight) // groups, -1) / scale,
         scale=scale,
         bias=tensors["bias"].reshape(groups, -1) if "bias" in tensors else weight.new_zeros(()),
-        most=form.high,
+        max_integer=fmt.high,
         activation=_fused_activation(quantized, layer),
     )
     with torch.enable_grad():
@@ -100,25 +100,25 @@ def _fused_activation(graph: Graph, layer: Node) -> Node | None:
 
 @dataclass(frozen=True)
 class _Task:
-    """A layer at P places: inputs (P, G, K), wanted outputs (P, G, N/G), weights in steps of their scale (G, N/G, K)."""
+    """A layer at P positions: inputs (P, G, K), target outputs (P, G, N/G), weights in steps of their scale (G, N/G, K)."""
 
     inputs: Tensor
-    wanted: Tensor
+    target: Tensor
     steps: Tensor
     scale: Tensor
     bias: Tensor
-    most: int
+    max_integer: int
     activation: Node | None
 
     def error(self, integers: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Mean square error of the layer's output with these weights, at the places `rows` or at all."""
-        inputs, wanted = (self.inputs, self.wanted) if rows is None else (self.inputs[rows], self.wanted[rows])
+        """Mean square error of the layer's output with these weights, at the positions `rows` or at all."""
+        inputs, target = (self.inputs, self.target) if rows is None else (self.inputs[rows], self.target[rows])
         weight = integers * self.scale
         if weight.shape[1] == 1:  # depthwise: so many tiny matrix products would take several times as long
             made = (inputs * weight[:, 0]).sum(dim=2, keepdim=True) + self.bias
         else:
             made = torch.einsum("pgk,gnk->pgn", inputs, weight) + self.bias
-        return (self._activated(made) - self._activated(wanted)).square().mean()
+        return (self._activated(made) - self._activated(target)).square().mean()
 
     def _activated(self, value: Tensor) -> Tensor:
         if self.activation is None:
@@ -128,27 +128,27 @@ class _Task:
 
 def _search(task: _Task, settings: AdaRoundSettings, random: torch.Generator) -> Tensor:
     """The integers (G, N/G, K) with the least error that was found."""
-    nearest = torch.round(task.steps).clamp(-task.most, task.most)
+    nearest = torch.round(task.steps).clamp(-task.max_integer, task.max_integer)
     least = task.error(nearest)
     if not least > 0:
         return nearest
     below = torch.floor(task.steps)
     free = _inverse_soft(task.steps - below).requires_grad_()
     optimizer = torch.optim.Adam([free], lr=settings.learning_rate)
-    places = len(task.inputs)
-    batch = min(places, settings.batch, max(LEAST_PLACES, MOST_INPUTS // task.inputs[0].numel()))
+    positions = len(task.inputs)
+    batch = min(positions, settings.batch, max(MIN_POSITIONS, MAX_INPUTS // task.inputs[0].numel()))
     for iteration in range(settings.iterations):
-        rows = torch.randint(places, (batch,), generator=random)
+        rows = torch.randint(positions, (batch,), generator=random)
         share = _soft(free)
-        loss = task.error((below + share).clamp(-task.most, task.most), rows) / least
-        progress = (iteration / settings.iterations - FREE) / (1 - FREE)
+        loss = task.error((below + share).clamp(-task.max_integer, task.max_integer), rows) / least
+        progress = (iteration / settings.iterations - WARMUP_RATIO) / (1 - WARMUP_RATIO)
         if progress > 0:
             sharp = SHARPNESS[1] + (SHARPNESS[0] - SHARPNESS[1]) * (1 - progress)
             loss = loss + settings.regularization * (1 - (2 * share - 1).abs().pow(sharp)).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    found = (below + (free.detach() > 0)).clamp(-task.most, task.most)
+    found = (below + (free.detach() > 0)).clamp(-task.max_integer, task.max_integer)
     return found if task.error(found) < least else nearest
 
 

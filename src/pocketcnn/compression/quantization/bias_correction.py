@@ -11,19 +11,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.quantization.layers_in_turn import at_once, change_in_turn, layers_of
+from pocketcnn.compression.quantization.layers_in_turn import layers_of, modify_in_order, single_batch
 from pocketcnn.graph import OPS, Graph, GraphNetwork, Node
 from pocketcnn.graph.fake_quantize import fake_quantize_weight
 
 
 def correct_biases(graph: Graph, quantized: Graph, images: Tensor) -> Graph:
-    """`quantized` with corrected biases. `graph` is its float form; images are (N, C, H, W).
+    """`quantized` with corrected biases. `graph` is its float fmt; images are (N, C, H, W).
 
     Layers without a bias, or that share tensors with others, stay as they are.
     """
-    images = at_once(graph, images)
+    images = single_batch(graph, images)
     wanted = _channel_means(graph, {layer.name for layer in layers_of(quantized)}, images)
-    return change_in_turn(quantized, images, partial(_corrected, quantized, wanted))
+    return modify_in_order(quantized, images, partial(_corrected, quantized, wanted))
 
 
 def _corrected(
@@ -31,8 +31,8 @@ def _corrected(
 ) -> dict[str, Tensor]:
     if "bias" not in tensors:
         return {}
-    form = quantized.numerics.weights[layer.tensors["weight"]]
-    stored = fake_quantize_weight(tensors["weight"], quantized.tensors[form.scale], form)
+    fmt = quantized.numerics.weights[layer.tensors["weight"]]
+    stored = fake_quantize_weight(tensors["weight"], quantized.tensors[fmt.scale], fmt)
     made = OPS[layer.op].run(layer, [value], {**tensors, "weight": stored}, False)
     return {"bias": tensors["bias"] + (wanted[layer.name] - _means(made)).to(tensors["bias"].dtype)}
 

@@ -30,14 +30,14 @@ class ObservedRange:
         flat = value.detach().flatten().float()
         self.low = min(self.low, float(flat.min()))
         self.high = max(self.high, float(flat.max()))
-        self.samples.append(flat.clone() if len(flat) <= SAMPLES_PER_BATCH else flat[_spread(len(flat))])
+        self.samples.append(flat.clone() if len(flat) <= SAMPLES_PER_BATCH else flat[_sampled_indices(len(flat))])
 
     def sample(self) -> Tensor:
         """All the values that were kept."""
         return torch.cat(self.samples)
 
 
-def _spread(count: int) -> Tensor:
+def _sampled_indices(count: int) -> Tensor:
     """SAMPLES_PER_BATCH of `count` places, the same every time.
 
     Drawn, not evenly spaced: a step that divides the width of a map would see one of its columns only.
@@ -116,16 +116,16 @@ def mse(seen: ObservedRange, bits: int, *, symmetric: bool = False, steps: int =
     least = _error(sample, best)
     for step in range(1, steps):
         share = 1 - step / (2 * steps)
-        form = affine_format(seen.low * share, seen.high * share, bits, symmetric=symmetric)
-        error = _error(sample, form)
+        fmt = affine_format(seen.low * share, seen.high * share, bits, symmetric=symmetric)
+        error = _error(sample, fmt)
         if error < least:
-            best, least = form, error
+            best, least = fmt, error
     return best
 
 
-def _error(sample: Tensor, form: ActivationFormat) -> float:
-    stored = torch.round(sample / form.scale).clamp_(form.low - form.zero_point, form.high - form.zero_point)
-    return float((stored * form.scale - sample).square().mean())
+def _error(sample: Tensor, fmt: ActivationFormat) -> float:
+    stored = torch.round(sample / fmt.scale).clamp_(fmt.low - fmt.zero_point, fmt.high - fmt.zero_point)
+    return float((stored * fmt.scale - sample).square().mean())
 
 
 def entropy(seen: ObservedRange, bits: int, *, symmetric: bool = False) -> ActivationFormat:

@@ -54,7 +54,7 @@ def channel_factors(graph: Graph) -> ChannelFactors:
     trace.classes.freeze(trace.values[graph.output], "it is the network's answer")
     find = trace.classes.find
     layers = tuple(
-        Layer(layer.node, layer.weight, layer.groups, find(layer.inputs), find(layer.outputs), layer.passes)
+        Layer(layer.node, layer.weight, layer.groups, find(layer.inputs), find(layer.outputs), layer.depthwise_like)
         for layer in trace.layers.values()
     )
     free = np.zeros(len(trace.classes), dtype=np.bool_)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Histogram = NDArray[np.float64]
 
 BINS = 2048
-SHARES = 96
+CANDIDATES = 96
 """How many shares of the whole range are tried."""
 UNSEEN = 1e-6
 """Probability that is spread over bins that the integers lost altogether, without which their divergence is infinite."""
@@ -24,7 +24,7 @@ def entropy_range(sample: NDArray[np.float32], low: float, high: float, levels: 
     counts, edges = np.histogram(sample, bins=BINS, range=(low, high))
     histogram = counts.astype(np.float64)
     best, least = (low, high), np.inf
-    for share in np.linspace(1.0, min(1.0, max(levels / BINS, 0.1)), SHARES):
+    for share in np.linspace(1.0, min(1.0, max(levels / BINS, 0.1)), CANDIDATES):
         start, stop = np.searchsorted(edges, [low * share, high * share])
         start, stop = max(0, int(start) - (edges[start] > low * share)), max(int(stop), int(start) + 1)
         divergence = _divergence(histogram, int(start), min(stop, BINS), levels)

@@ -28,10 +28,10 @@ from pocketcnn.graph import Graph, GraphNetwork, Node
 Values = NDArray[np.float64]
 
 ROUNDS = 40
-SETTLED = 1e-3
+TOLERANCE = 1e-3
 """Factors that change by less than this share are left alone."""
-WIDEST = 2.0**10
-"""Factors lie within 1 / WIDEST … WIDEST: channels beyond that hold nothing that matters."""
+MAX_FACTOR = 2.0**10
+"""Factors lie within 1 / MAX_FACTOR … MAX_FACTOR: channels beyond that hold nothing that matters."""
 
 
 def equalize(graph: Graph, images: Tensor, settings: QuantizeSettings) -> Graph:
@@ -51,11 +51,11 @@ def equalize(graph: Graph, images: Tensor, settings: QuantizeSettings) -> Graph:
     tensors = dict(graph.tensors)
     for _ in range(ROUNDS):
         made, read, share = ranges(graph, channels, tensors, seen / total)
-        factor = np.clip(_factors(channels, made, read, share) * total, 1 / WIDEST, WIDEST) / total
+        factor = np.clip(_factors(channels, made, read, share) * total, 1 / MAX_FACTOR, MAX_FACTOR) / total
         factor = np.where(free, factor, 1.0)
         total *= factor
         tensors = _scaled(graph, channels, tensors, factor)
-        if np.abs(np.log(factor)).max(initial=0.0) < SETTLED:
+        if np.abs(np.log(factor)).max(initial=0.0) < TOLERANCE:
             break
     return graph.rebuilt(tensors=tensors)
 
@@ -76,7 +76,7 @@ def _largest_read(graph: Graph, channels: ChannelFactors, images: Tensor) -> Val
 
     def watch(node: Node, value: Tensor) -> None:
         if node.name in reads:
-            _raise_to(largest, channels.values[node.name], value.abs().amax(dim=0))
+            _update_maximum(largest, channels.values[node.name], value.abs().amax(dim=0))
 
     network = GraphNetwork(graph).eval()
     with torch.inference_mode():
@@ -85,7 +85,7 @@ def _largest_read(graph: Graph, channels: ChannelFactors, images: Tensor) -> Val
     return largest
 
 
-def _raise_to(largest: Values, labels: Labels, value: Tensor) -> None:
+def _update_maximum(largest: Values, labels: Labels, value: Tensor) -> None:
     """Raise `largest` (classes,) to the values (C, H, W) of the channels with these labels."""
     axes = tuple(axis for axis, size in enumerate(labels.shape) if size == 1)
     peaks = value.amax(dim=axes, keepdim=True) if axes else value

@@ -14,20 +14,20 @@ from torch import Tensor
 
 from pocketcnn.graph import Graph, GraphNetwork, Node
 
-MOST_ELEMENTS = 2**26
+MAX_ELEMENTS = 2**26
 """Of the largest value, over all images that run at once: 256 MB in float32."""
 
-MOST_IMAGES = 256
+MAX_IMAGES = 256
 """A layer has thousands of values in so many."""
 
 Change = Callable[[Node, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 """From a layer, its quantized input (N, C, H, W) and its tensors by role to those tensors that are to be others."""
 
 
-def at_once(graph: Graph, images: Tensor) -> Tensor:
+def single_batch(graph: Graph, images: Tensor) -> Tensor:
     """Of the images (N, C, H, W) as many, evenly spread, as are needed and can run in one batch."""
-    most = max(1, MOST_ELEMENTS // max(prod(node.shape) for node in graph.nodes))
-    count = min(len(images), most, MOST_IMAGES)
+    most = max(1, MAX_ELEMENTS // max(prod(node.shape) for node in graph.nodes))
+    count = min(len(images), most, MAX_IMAGES)
     return images[[index * len(images) // count for index in range(count)]]
 
 
@@ -42,7 +42,7 @@ def layers_of(graph: Graph) -> list[Node]:
     ]
 
 
-def change_in_turn(graph: Graph, images: Tensor, change: Change) -> Graph:
+def modify_in_order(graph: Graph, images: Tensor, change: Change) -> Graph:
     """`graph`, quantized, with the tensors of its layers as `change` wants them; all images run in one batch."""
     network = GraphNetwork(graph).eval()
     readers: dict[str, list[Node]] = {}

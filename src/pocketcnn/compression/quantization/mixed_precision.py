@@ -1,7 +1,7 @@
-"""Mixed precision: which layers get fewer bits, so that the weights fit a number of bytes with the least harm.
+"""Mixed precision: which layers get fewer bits, so that the weights fit a number of bytes with the least logit_error.
 
-The harm of a layer is measured, with that layer alone in the fewer bits, as what it changes in the network's answers;
-the harm of several is taken to be the sum (as in Dong et al., "HAWQ-V2", NeurIPS 2020, section 3.2, with a measured
+The logit_error of a layer is measured, with that layer alone in the fewer bits, as what it changes in the network's answers;
+the logit_error of several is taken to be the sum (as in Dong et al., "HAWQ-V2", NeurIPS 2020, section 3.2, with a measured
 change in place of a second derivative). Choosing layers is then a knapsack problem, solved exactly up to the rounding
 of sizes.
 """
@@ -18,10 +18,10 @@ from pocketcnn.compression.quantization.weights import weight_scale
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, Node, Numerics, WeightFormat, predictions
 
-MOST_IMAGES = 128
+MAX_IMAGES = 128
 """Images that the sensitivity of a layer is measured on."""
 
-UNITS = 2000
+KNAPSACK_UNITS = 2000
 """Into how many units the bytes to save are divided."""
 
 
@@ -29,17 +29,17 @@ UNITS = 2000
 class Sensitivity:
     """What fewer bits in the weights of one layer, by node name, cost and save.
 
-    `harm` is the mean square change of the logits in units of their variance over the images; `saved` is in bytes.
+    `logit_error` is the mean square change of the logits in units of their variance over the images; `saved` is in bytes.
     """
 
     layer: str
-    harm: float
+    logit_error: float
     saved: int
 
 
 def weight_bytes(graph: Graph) -> int:
     """Bytes of the integer weights of a quantized graph, their codes packed; without scales, biases and the rest."""
-    return sum(_bytes(graph.tensors[name], form.bits) for name, form in graph.numerics.weights.items())
+    return sum(_bytes(graph.tensors[name], fmt.bits) for name, fmt in graph.numerics.weights.items())
 
 
 def _bytes(weight: Tensor, bits: int) -> int:
@@ -62,9 +62,9 @@ def layer_bits(quantized: Graph, images: Tensor, settings: QuantizeSettings) -> 
 
 def sensitivities(quantized: Graph, images: Tensor, settings: QuantizeSettings) -> list[Sensitivity]:
     """What `settings.low_bits` in each layer of `quantized` would do, on images (N, C, H, W)."""
-    images = images[:MOST_IMAGES]
+    images = images[:MAX_IMAGES]
     exact = predictions(GraphNetwork(quantized), images, 64)
-    spread = float(exact.var().clamp_min(torch.finfo(exact.dtype).tiny))
+    variance = float(exact.var().clamp_min(torch.finfo(exact.dtype).tiny))
     found = []
     for layer in _candidates(quantized, settings):
         answers = predictions(GraphNetwork(_with_low_bits(quantized, layer, settings)), images, 64)
@@ -72,8 +72,8 @@ def sensitivities(quantized: Graph, images: Tensor, settings: QuantizeSettings) 
         saved = [
             _bytes(quantized.tensors[name], bits) for bits in (quantized.numerics.weights[name].bits, settings.low_bits)
         ]
-        harm = float((answers - exact).square().mean()) / spread
-        found.append(Sensitivity(layer.name, harm, saved[0] - saved[1]))
+        logit_error = float((answers - exact).square().mean()) / variance
+        found.append(Sensitivity(layer.name, logit_error, saved[0] - saved[1]))
     return found
 
 
@@ -92,16 +92,16 @@ def _candidates(quantized: Graph, settings: QuantizeSettings) -> list[Node]:
 def _with_low_bits(quantized: Graph, layer: Node, settings: QuantizeSettings) -> Graph:
     numerics = quantized.numerics
     name = layer.tensors["weight"]
-    form = WeightFormat(scale=numerics.weights[name].scale, bits=settings.low_bits)
-    scale = weight_scale(quantized, layer, numerics.activations[layer.inputs[0]].scale, form, settings)
+    fmt = WeightFormat(scale=numerics.weights[name].scale, bits=settings.low_bits)
+    scale = weight_scale(quantized, layer, numerics.activations[layer.inputs[0]].scale, fmt, settings)
     return quantized.rebuilt(
-        tensors={**quantized.tensors, form.scale: scale},
-        numerics=Numerics(activations=numerics.activations, weights={**numerics.weights, name: form}),
+        tensors={**quantized.tensors, fmt.scale: scale},
+        numerics=Numerics(activations=numerics.activations, weights={**numerics.weights, name: fmt}),
     )
 
 
 def choose_layers(found: Sequence[Sensitivity], saving: int) -> frozenset[str]:
-    """The layers that together save `saving` bytes or more with the least sum of harm.
+    """The layers that together save `saving` bytes or more with the least sum of logit_error.
 
     Raises:
         UsageError: all of them together save less.
@@ -112,12 +112,12 @@ def choose_layers(found: Sequence[Sensitivity], saving: int) -> frozenset[str]:
             f"Fewer bits in every layer save {total} bytes of weights, and {saving} are needed. Raise weight_bytes, lower "
             "low_bits, or prune the network first."
         )
-    unit = max(1, saving // UNITS)
+    unit = max(1, saving // KNAPSACK_UNITS)
     needed = ceil(max(0, saving) / unit)
     best: dict[int, tuple[float, frozenset[str]]] = {0: (0.0, frozenset())}  # by units saved, capped at those needed
     for each in found:
-        for done, (harm, layers) in list(best.items()):
-            reached, more = min(needed, done + each.saved // unit), harm + each.harm
+        for done, (logit_error, layers) in list(best.items()):
+            reached, more = min(needed, done + each.saved // unit), logit_error + each.logit_error
             if reached > done and (reached not in best or more < best[reached][0]):
                 best[reached] = (more, layers | {each.layer})
     return best[needed][1] if needed in best else frozenset(each.layer for each in found)

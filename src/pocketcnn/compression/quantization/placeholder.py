@@ -17,8 +17,8 @@ def with_placeholder_formats(graph: Graph) -> Graph:
     """
     folded = activate_parts(for_inference(graph))
     own = {
-        node.name: ActivationFormat(scale=2.0 ** (-6 - place / 1024), zero_point=_zero_point(node, place))
-        for place, node in enumerate(own_values(folded))
+        node.name: ActivationFormat(scale=2.0 ** (-6 - index / 1024), zero_point=_zero_point(node, index))
+        for index, node in enumerate(own_values(folded))
     }
     formats = shared_formats(folded, own)
     weights, scales = weight_formats(folded, formats)
@@ -26,5 +26,5 @@ def with_placeholder_formats(graph: Graph) -> Graph:
     return folded.rebuilt(tensors={**folded.tensors, **scales}, numerics=numerics)
 
 
-def _zero_point(node: Node, place: int) -> int:
-    return 0 if node.op in FUSABLE else place % 256
+def _zero_point(node: Node, index: int) -> int:
+    return 0 if node.op in FUSABLE else index % 256

@@ -51,28 +51,28 @@ def placement(graph: Graph, node: Node) -> Placement:
 
 def shared_formats(graph: Graph, own: Mapping[str, ActivationFormat]) -> dict[str, ActivationFormat]:
     """The formats of all values: those in `own`, and for a value that was only moved that of its source."""
-    places = placements(graph)
+    kinds = placements(graph)
     formats: dict[str, ActivationFormat] = {}
     for node in graph.nodes:
         if node.name in own:
             formats[node.name] = own[node.name]
-        elif places[node.name] is Placement.SAME and node.inputs[0] in formats:
+        elif kinds[node.name] is Placement.SAME and node.inputs[0] in formats:
             formats[node.name] = formats[node.inputs[0]]
     return formats
 
 
 def own_values(graph: Graph) -> list[Node]:
     """The nodes whose values have a format of their own."""
-    places = placements(graph)
-    return [node for node in graph.nodes if places[node.name] is Placement.OWN]
+    kinds = placements(graph)
+    return [node for node in graph.nodes if kinds[node.name] is Placement.OWN]
 
 
 def placements(graph: Graph) -> dict[str, Placement]:
     """The placement of every value; a value moved out of a float one stays in float."""
     chosen: dict[str, Placement] = {}
     for node in graph.nodes:
-        place = placement(graph, node)
-        if place is Placement.SAME and chosen[node.inputs[0]] is Placement.FLOAT:
-            place = Placement.FLOAT
-        chosen[node.name] = place
+        kind = placement(graph, node)
+        if kind is Placement.SAME and chosen[node.inputs[0]] is Placement.FLOAT:
+            kind = Placement.FLOAT
+        chosen[node.name] = kind
     return chosen

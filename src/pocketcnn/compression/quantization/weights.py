@@ -13,7 +13,7 @@ SCALE_STEPS = 255
 
 WEIGHTED = frozenset({"conv2d", "linear"})
 
-SHARES = 40
+CANDIDATES = 40
 """How many shares of the largest weight are tried as the range with the least mean square error."""
 
 
@@ -26,9 +26,9 @@ def weight_formats(
     scales: dict[str, Tensor] = {}
     for node in quantized_layers(graph, activations, settings):
         name = node.tensors["weight"]
-        form = WeightFormat(scale=f"{name}_scale", bits=settings.bits_of(node.name))
-        formats[name] = form
-        scales[form.scale] = weight_scale(graph, node, activations[node.inputs[0]].scale, form, settings)
+        fmt = WeightFormat(scale=f"{name}_scale", bits=settings.bits_of(node.name))
+        formats[name] = fmt
+        scales[fmt.scale] = weight_scale(graph, node, activations[node.inputs[0]].scale, fmt, settings)
     return formats, scales
 
 
@@ -43,9 +43,7 @@ def quantized_layers(
     ]
 
 
-def weight_scale(
-    graph: Graph, node: Node, input_scale: float, form: WeightFormat, settings: QuantizeSettings
-) -> Tensor:
+def weight_scale(graph: Graph, node: Node, input_scale: float, fmt: WeightFormat, settings: QuantizeSettings) -> Tensor:
     """The scale of each output channel, (N,): by its largest weight or by the least error, equal where one is to serve all.
 
     The int32 bias counts in steps of input scale x weight scale, so the weight scale must not be so small that the bias
@@ -55,8 +53,8 @@ def weight_scale(
     rows = weight.reshape(len(weight), -1).double()
     if not settings.per_channel:
         rows = rows.reshape(1, -1)
-    largest = rows.abs().amax(dim=1) / form.high
-    scale = largest if settings.weight_range == "max" else _least_error(rows, largest, form)
+    largest = rows.abs().amax(dim=1) / fmt.high
+    scale = largest if settings.weight_range == "max" else _least_error(rows, largest, fmt)
     scale = scale.expand(len(weight))
     if "bias" in node.tensors:
         bias = graph.tensors[node.tensors["bias"]].detach().abs().double()
@@ -66,13 +64,13 @@ def weight_scale(
     return on_grid(scale)
 
 
-def _least_error(rows: Tensor, largest: Tensor, form: WeightFormat) -> Tensor:
+def _least_error(rows: Tensor, largest: Tensor, fmt: WeightFormat) -> Tensor:
     """For each of `rows` (N, K) the share of its largest scale (N,) with the least mean square error."""
     best, least = largest, torch.full_like(largest, torch.inf)
-    for step in range(SHARES):
-        scale = largest * (1 - 0.75 * step / SHARES)
+    for step in range(CANDIDATES):
+        scale = largest * (1 - 0.75 * step / CANDIDATES)
         steps = scale.clamp_min(torch.finfo(torch.float64).tiny)[:, None]
-        stored = torch.round(rows / steps).clamp_(-form.high, form.high) * steps
+        stored = torch.round(rows / steps).clamp_(-fmt.high, fmt.high) * steps
         error = (stored - rows).square().sum(dim=1)
         best = torch.where(error < least, scale, best)
         least = torch.minimum(error, least)

@@ -12,7 +12,7 @@ from pocketcnn.compression.substitution.statistics import value_statistics
 from pocketcnn.graph import OPS, Graph, Node
 
 Lacks = Callable[[Graph, Node], bool]
-LEAST = 1e-30
+EPSILON = 1e-30
 
 
 def nearest_supported(graph: Graph, node: Node, lacks: Lacks) -> Chain | None:
@@ -119,5 +119,5 @@ def _factor_without_images(graph: Graph, node: Node, links: Sequence[Node]) -> T
 
 def _ratio(products: Tensor, squares: Tensor) -> Tensor:
     """product / square, and 1 for a channel that is never active or would turn its sign."""
-    ratio = products / squares.clamp_min(LEAST)
-    return torch.where((squares > LEAST) & (ratio > 0), ratio, torch.ones_like(ratio))
+    ratio = products / squares.clamp_min(EPSILON)
+    return torch.where((squares > EPSILON) & (ratio > 0), ratio, torch.ones_like(ratio))

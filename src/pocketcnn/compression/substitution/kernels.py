@@ -30,10 +30,10 @@ class Plan:
 
     node: Node
     size: int
-    form: KernelReplacement
+    replacement: KernelReplacement
 
 
-def plan_kernel(graph: Graph, node: Node, form: KernelReplacement) -> Plan | None:
+def plan_kernel(graph: Graph, node: Node, replacement: KernelReplacement) -> Plan | None:
     """How the depthwise convolution `node` can be replaced, or None if it cannot.
 
     A pair needs a 5x5 kernel of stride 1: with a stride, its first half would run at the full resolution and cost more than
@@ -46,7 +46,12 @@ def plan_kernel(graph: Graph, node: Node, form: KernelReplacement) -> Plan | Non
     shared = any(node.tensors["weight"] in other.tensors.values() for other in graph.nodes if other is not node)
     if not plain or size <= SMALL or shared or min(pad) < (size - SMALL) // 2:
         return None
-    pairs = form == "pair" and size == 5 and node.pair("stride") == (1, 1) and weight.shape[0] == node.integer("groups")
+    pairs = (
+        replacement == "pair"
+        and size == 5
+        and node.pair("stride") == (1, 1)
+        and weight.shape[0] == node.integer("groups")
+    )
     return Plan(node, size, "pair" if pairs else "single")
 
 
@@ -65,7 +70,7 @@ def replace_kernels(graph: Graph, plans: Sequence[Plan], images: Tensor | None) 
         if len(moment) != len(kernels):  # a channel multiplier: several kernels read one channel
             moment = moment.repeat_interleave(len(kernels) // len(moment), dim=0)
         was = f"conv2d {plan.size}x{plan.size} depthwise"
-        if plan.form == "pair":
+        if plan.replacement == "pair":
             first, second = factor_pair(kernels, moment)
             graph = _paired(graph, graph[node.name], first.to(weight), second.to(weight))
             changes.append(Change(node.name, was, "two conv2d 3x3 depthwise"))
@@ -119,8 +124,8 @@ def factor_pair(kernels: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
     """
     starts = [torch.outer(torch.tensor(down), torch.tensor(across)).double().flatten() for down, across in STARTS]
     pairs = [_alternate(start.expand(len(kernels), -1), kernels, moment) for start in starts]
-    misses = torch.stack([_miss(first, second, kernels, moment) for first, second in pairs])  # (starts, N)
-    chosen = misses.argmin(0), torch.arange(len(kernels))
+    errors = torch.stack([_weighted_error(first, second, kernels, moment) for first, second in pairs])  # (starts, N)
+    chosen = errors.argmin(0), torch.arange(len(kernels))
     first, second = _balanced(*(torch.stack(halves)[chosen] for halves in zip(*pairs, strict=True)))
     return first.reshape(-1, 1, SMALL, SMALL), second.reshape(-1, 1, SMALL, SMALL)
 
@@ -133,9 +138,9 @@ def _alternate(first: Tensor, kernels: Tensor, moment: Tensor) -> tuple[Tensor, 
     return first, second
 
 
-def _best_partner(known: Tensor, kernels: Tensor, moment: Tensor) -> Tensor:
-    """The kernels (N, 9) that, composed with `known` (N, 9), come nearest to `kernels`."""
-    composed = composition(known)  # (N, 25, 9)
+def _best_partner(fixed: Tensor, kernels: Tensor, moment: Tensor) -> Tensor:
+    """The kernels (N, 9) that, composed with `fixed` (N, 9), come nearest to `kernels`."""
+    composed = composition(fixed)  # (N, 25, 9)
     weighted = composed.transpose(1, 2) @ moment
     normal = weighted @ composed
     size = normal.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp_min(1e-12)
@@ -144,17 +149,17 @@ def _best_partner(known: Tensor, kernels: Tensor, moment: Tensor) -> Tensor:
     return found[:, :, 0]
 
 
-def composition(known: Tensor) -> Tensor:
-    """The matrices (N, 25, 9) that take a 3x3 kernel to its composition with `known` (N, 9)."""
-    result = known.new_zeros(len(known), 5, 5, SMALL, SMALL)
-    square = known.reshape(-1, SMALL, SMALL)
+def composition(fixed: Tensor) -> Tensor:
+    """The matrices (N, 25, 9) that take a 3x3 kernel to its composition with `fixed` (N, 9)."""
+    result = fixed.new_zeros(len(fixed), 5, 5, SMALL, SMALL)
+    square = fixed.reshape(-1, SMALL, SMALL)
     for row in range(SMALL):
         for column in range(SMALL):
             result[:, row : row + SMALL, column : column + SMALL, row, column] = square
-    return result.reshape(len(known), 25, SMALL**2)
+    return result.reshape(len(fixed), 25, SMALL**2)
 
 
-def _miss(first: Tensor, second: Tensor, kernels: Tensor, moment: Tensor) -> Tensor:
+def _weighted_error(first: Tensor, second: Tensor, kernels: Tensor, moment: Tensor) -> Tensor:
     error = (composition(first) @ second[:, :, None])[:, :, 0] - kernels
     squares: Tensor = torch.einsum("ni,nij,nj->n", error, moment, error)
     return squares

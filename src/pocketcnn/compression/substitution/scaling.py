@@ -68,6 +68,6 @@ def with_tensors(graph: Graph, changed: Mapping[str, Tensor]) -> dict[str, Tenso
 
 def normal_values(count: int = 4096) -> Tensor:
     """Values (count,) spread like a standard normal distribution, without chance: what a batch norm gives, roughly."""
-    places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    values: Tensor = torch.special.ndtri(places)
+    quantiles = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    values: Tensor = torch.special.ndtri(quantiles)
     return values.float()

@@ -56,7 +56,7 @@ class NetAdaptPruner:
 
     def __call__(self, parent: GraphNetwork, run: CompressionRun, fits: Fits) -> tuple[GraphNetwork, bool]:  # noqa: ARG002
         narrowing = pruning_config_of(run)
-        settings = NetAdaptSettings(tried=TRIED, channels=narrowing.settings)
+        settings = NetAdaptSettings(max_proposals=TRIED, channels=narrowing.settings)
         attempt = run.attempt + 1
         start = self._latest[-1] if self._latest else parent
         adapted = netadapt(
@@ -77,7 +77,7 @@ class NetAdaptPruner:
         )
         network = GraphNetwork(adapted.network.graph.rebuilt(), parent.info)
         how = {"strategy": "netadapt", "steps": len(steps), "step": settings.step, "decay": settings.decay}
-        how |= {"most": settings.most, "tried": settings.tried}
+        how |= {"most": settings.max_ratio, "tried": settings.max_proposals}
         recover("pruned", network, parent, run, {**how, **narrowing.record()})
         return network, adapted.met
 
@@ -102,7 +102,7 @@ class AmcPruner:
         judge = UntrainedAccuracy(space, held_out_of(run), run.sets.calibration())
         episodes = run.trainings.effort.episodes
         settings = AmcSettings(warmup=max(1, episodes // 4), episodes=episodes, seed=run.trainings.seed)
-        met, counts = True, space.most
+        met, counts = True, space.max_counts
         try:
             if self._actors:
                 policy = follow(space, judge, 1.0, self._actors[-1])
@@ -115,7 +115,7 @@ class AmcPruner:
         except BudgetNotMet:
             met = False
         network = judge.network(counts, parent.info)
-        kept = [[list(space.layers(group)), 1 - counts[group] / space.units(group)] for group in space.movable]
+        kept = [[list(space.layers(group)), 1 - counts[group] / space.units(group)] for group in space.prunable]
         how = {"strategy": "amc", "episodes": episodes, "kept": kept, **narrowing.record()}
         recover("pruned", network, parent, run, how)
         return network, met
