@@ -210,3 +210,15 @@ def test_tuning_is_the_same_each_time_and_differs_from_step_to_step() -> None:
     first, same, other = (network.state_dict()["5.weight"] for network in networks)
     assert first.equal(same)
     assert not first.equal(other)
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_with(network: GraphNetwork, tmp_path: Path) -> None:
+    """Earlier versions wrote `max_ratio`, `max_proposals` and `allocation` under other names."""
+    first = adapt(network, 0.9, Widths({0: 1.0}), store=tmp_path)
+    path = tmp_path / "history.json"
+    document = json.loads(path.read_text())
+    settings = document["settings"]
+    settings |= {"most": settings.pop("max_ratio"), "tried": settings.pop("max_proposals")}
+    settings["channels"]["spread"] = settings["channels"].pop("allocation")
+    path.write_text(json.dumps(document))
+    assert adapt(network, 0.9, Widths({0: 1.0}), store=tmp_path).steps == first.steps

@@ -1,8 +1,8 @@
-"""Bias correction: what quantization adds to the mean of a layer's channels is taken from its biases.
+"""Bias correction: the shift that quantization adds to the mean of each output channel is subtracted from the bias.
 
-Nagel, van Baalen, Blankevoort and Welling, "Data-Free Quantization Through Weight Equalization and Bias Correction",
-ICCV 2019, section 4.2: the rounding errors of few weights, in a depthwise filter 9, do not average out, and shift the
-output. Here the shift is measured on images, layer by layer, with all layers before it corrected.
+Nagel, van Baalen, Blankevoort and Welling, "Data-Free Quantization Through Weight Equalization and Bias Correction" (ICCV
+2019), section 4.2. The rounding errors of few weights (9 in a depthwise filter) do not average out, and shift the output.
+Here the shift is measured on images, layer by layer, after all earlier layers are corrected.
 """
 
 from collections.abc import Mapping
@@ -17,9 +17,14 @@ from pocketcnn.graph.fake_quantize import fake_quantize_weight
 
 
 def correct_biases(graph: Graph, quantized: Graph, images: Tensor) -> Graph:
-    """`quantized` with corrected biases. `graph` is its float fmt; images are (N, C, H, W).
+    """`quantized` with corrected biases.
 
-    Layers without a bias, or that share tensors with others, stay as they are.
+    Layers without a bias, or that share tensors with others, are not changed.
+
+    Args:
+        graph: the float graph that `quantized` was made from.
+        quantized: the quantized graph.
+        images: (N, C, H, W), without labels.
     """
     images = single_batch(graph, images)
     wanted = _channel_means(graph, {layer.name for layer in layers_of(quantized)}, images)

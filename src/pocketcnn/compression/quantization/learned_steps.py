@@ -1,8 +1,8 @@
-"""Quantization-aware training in which the step of every format is learned with the weights.
+"""Quantization-aware training with learned step sizes (LSQ).
 
-Esser, McKinstry, Bablani, Appuswamy and Modha, "Learned Step Size Quantization", ICLR 2020, section 2. Steps begin at those of a
-quantized network, weights have one for each output channel, and zero points stay as they are. Biases are left in float meanwhile:
-their int32 steps are too fine to matter.
+Esser, McKinstry, Bablani, Appuswamy and Modha, "Learned Step Size Quantization" (ICLR 2020), section 2. Steps start from
+those of a quantized network. Weights have one step per output channel. Zero points are fixed. Biases are trained in float:
+their int32 steps are fine enough.
 """
 
 from math import prod
@@ -18,13 +18,13 @@ from pocketcnn.graph.fake_quantize import per_channel
 from pocketcnn.layers.training_hooks import Reparameterizable
 
 MIN_STEP_RATIO = 1 / 64
-"""Steps stay above this share of what they began with: a step of zero or less stores nothing."""
+"""Steps stay above this share of their initial value; a step must be positive."""
 
 
 class LearnedSteps(nn.Module, Reparameterizable):
-    """A quantized network whose steps are parameters; `reparameterize` gives the network with the steps that were learned.
+    """A quantized network with trainable step sizes; `reparameterize` returns the network with the learned steps.
 
-    Weights and biases are those of `network`, a copy of the given one in float, under their own names.
+    Weights and biases are those of `network`, a float copy of the given network, under their own names.
 
     Raises:
         UsageError: the network is not quantized.
@@ -34,7 +34,7 @@ class LearnedSteps(nn.Module, Reparameterizable):
         super().__init__()
         graph = quantized.graph
         if not graph.numerics:
-            raise UsageError("There are no steps to learn in a float network; quantize it first.")
+            raise UsageError("A float network has no quantization steps to learn. Quantize it first.")
         self._numerics = graph.numerics
         self.info = quantized.info
         self.network = GraphNetwork(graph.rebuilt(numerics=Numerics()), quantized.info)
@@ -51,13 +51,13 @@ class LearnedSteps(nn.Module, Reparameterizable):
             self.register_buffer(f"least_weight_steps_{index}", scale * MIN_STEP_RATIO)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, classes), every weight and value passed through its integers."""
+        """(N, C, H, W) -> (N, classes), with every weight and activation quantized."""
         steps = self._activation_steps()
         formats = self._numerics.activations
 
         def store(node: Node, value: Tensor) -> Tensor | None:
             index = self._index.get(node.name)
-            if index is None:  # in float, or moved from a value that is stored
+            if index is None:  # in float, or a view of a quantized value
                 return None
             fmt = formats[node.name]
             low, high = fmt.low - fmt.zero_point, fmt.high - fmt.zero_point
@@ -84,7 +84,7 @@ class LearnedSteps(nn.Module, Reparameterizable):
         return torch.maximum(self.activation_steps, self.get_buffer("least_activation_steps"))
 
     def reparameterize(self) -> GraphNetwork:
-        """The quantized network whose formats have the steps that were learned."""
+        """The quantized network with the learned steps."""
         steps = self._activation_steps().tolist()
         activations = {
             name: fmt.model_copy(update={"scale": steps[self._index[self._owners[name]]]})
@@ -99,10 +99,16 @@ class LearnedSteps(nn.Module, Reparameterizable):
 
 
 def store_in_steps(value: Tensor, step: Tensor, low: int, high: int, count: int) -> Tensor:
-    """`value` in whole steps from `low` to `high`; `step` (positive) broadcasts to it.
+    """Quantize `value` to multiples of `step` from `low` to `high` and return it in float.
 
-    The gradient of a step is scaled by 1 / sqrt(count x largest integer), where `count` values of an image or weights share
-    the step, so that steps and weights move at the same pace (section 2.2).
+    The gradient of the step is scaled by 1 / sqrt(count x largest integer), so that steps and weights learn at the same pace
+    (section 2.2).
+
+    Args:
+        value: any shape.
+        step: positive; broadcasts to `value`.
+        low, high: smallest and largest integer.
+        count: values of one image, or weights, that share the step.
     """
     factor = (count * max(high, -low)) ** -0.5
     stored: Tensor = _StoreInSteps.apply(value, step, low, high, factor)  # type: ignore[no-untyped-call]
@@ -110,7 +116,7 @@ def store_in_steps(value: Tensor, step: Tensor, low: int, high: int, count: int)
 
 
 class _StoreInSteps(torch.autograd.Function):
-    """Equations 1 and 2 of the paper; backward, equation 3 for the step and straight through the rounding for the value."""
+    """Equations 1 and 2 of the paper; backward: equation 3 for the step, straight-through for the value."""
 
     @staticmethod
     def forward(
@@ -138,7 +144,7 @@ def _on_grid(step: Tensor) -> Tensor:
 
 
 def _owners(graph: Graph) -> dict[str, str]:
-    """For each value with a format the value whose step it has: its own, or that of the value that it was moved from."""
+    """For each value with a format, the value whose step it uses: its own, or that of the value that it is a view of."""
     formats, placed = graph.numerics.activations, placements(graph)
     owners: dict[str, str] = {}
     for node in graph.nodes:

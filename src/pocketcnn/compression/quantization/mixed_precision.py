@@ -1,9 +1,8 @@
-"""Mixed precision: which layers get fewer bits, so that the weights fit a number of bytes with the least logit_error.
+"""Mixed precision: which layers get fewer bits so that the weights fit a number of bytes with the least error.
 
-The logit_error of a layer is measured, with that layer alone in the fewer bits, as what it changes in the network's answers;
-the logit_error of several is taken to be the sum (as in Dong et al., "HAWQ-V2", NeurIPS 2020, section 3.2, with a measured
-change in place of a second derivative). Choosing layers is then a knapsack problem, solved exactly up to the rounding
-of sizes.
+The sensitivity of a layer is the measured change of the logits when that layer alone gets fewer bits. The sensitivities of
+several layers are added (as in Dong et al., "HAWQ-V2", NeurIPS 2020, section 3.2, which uses second derivatives instead).
+Choosing layers is then a knapsack problem, solved exactly up to the rounding of sizes.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, Node, Numerics, WeightFormat, predictions
 
 MAX_IMAGES = 128
-"""Images that the sensitivity of a layer is measured on."""
+"""Images on which the sensitivity of a layer is measured."""
 
 KNAPSACK_UNITS = 2000
 """Into how many units the bytes to save are divided."""
@@ -27,9 +26,12 @@ KNAPSACK_UNITS = 2000
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What fewer bits in the weights of one layer, by node name, cost and save.
+    """The effect of fewer bits for the weights of one layer.
 
-    `logit_error` is the mean square change of the logits in units of their variance over the images; `saved` is in bytes.
+    Attributes:
+        layer: node name.
+        logit_error: mean square change of the logits, relative to their variance over the images.
+        saved: bytes.
     """
 
     layer: str
@@ -38,7 +40,7 @@ class Sensitivity:
 
 
 def weight_bytes(graph: Graph) -> int:
-    """Bytes of the integer weights of a quantized graph, their codes packed; without scales, biases and the rest."""
+    """Bytes of the packed integer weights of a quantized graph, without scales, biases and other data."""
     return sum(_bytes(graph.tensors[name], fmt.bits) for name, fmt in graph.numerics.weights.items())
 
 
@@ -50,7 +52,7 @@ def layer_bits(quantized: Graph, images: Tensor, settings: QuantizeSettings) -> 
     """The bits of single layers with which the weights of `quantized` fit `settings.weight_bytes`.
 
     Raises:
-        UsageError: they do not fit with the fewer bits in every layer.
+        UsageError: they do not fit even with `settings.low_bits` in every layer.
     """
     chosen = dict(settings.layer_bits)
     if settings.weight_bytes is None or weight_bytes(quantized) <= settings.weight_bytes:
@@ -61,7 +63,7 @@ def layer_bits(quantized: Graph, images: Tensor, settings: QuantizeSettings) -> 
 
 
 def sensitivities(quantized: Graph, images: Tensor, settings: QuantizeSettings) -> list[Sensitivity]:
-    """What `settings.low_bits` in each layer of `quantized` would do, on images (N, C, H, W)."""
+    """The effect of `settings.low_bits` in each layer of `quantized`, measured on images (N, C, H, W)."""
     images = images[:MAX_IMAGES]
     exact = predictions(GraphNetwork(quantized), images, 64)
     variance = float(exact.var().clamp_min(torch.finfo(exact.dtype).tiny))
@@ -78,7 +80,7 @@ def sensitivities(quantized: Graph, images: Tensor, settings: QuantizeSettings) 
 
 
 def _candidates(quantized: Graph, settings: QuantizeSettings) -> list[Node]:
-    """The layers whose bits are free; of several with the same weights, the first stands for all."""
+    """The layers whose bits may be reduced; of layers with the same weights only the first."""
     weights = quantized.numerics.weights
     first = {
         node.tensors["weight"]: node for node in reversed(quantized.nodes) if node.tensors.get("weight") in weights
@@ -101,7 +103,7 @@ def _with_low_bits(quantized: Graph, layer: Node, settings: QuantizeSettings) ->
 
 
 def choose_layers(found: Sequence[Sensitivity], saving: int) -> frozenset[str]:
-    """The layers that together save `saving` bytes or more with the least sum of logit_error.
+    """The layers that together save at least `saving` bytes with the least sum of logit errors.
 
     Raises:
         UsageError: all of them together save less.
@@ -109,15 +111,17 @@ def choose_layers(found: Sequence[Sensitivity], saving: int) -> frozenset[str]:
     total = sum(each.saved for each in found)
     if saving > total:
         raise UsageError(
-            f"Fewer bits in every layer save {total} bytes of weights, and {saving} are needed. Raise weight_bytes, lower "
-            "low_bits, or prune the network first."
+            f"Using low_bits in every layer saves {total} bytes of weights, but {saving} bytes are required. Raise weight_bytes, "
+            "lower low_bits, or prune the network first."
         )
     unit = max(1, saving // KNAPSACK_UNITS)
-    needed = ceil(max(0, saving) / unit)
-    best: dict[int, tuple[float, frozenset[str]]] = {0: (0.0, frozenset())}  # by units saved, capped at those needed
+    required = ceil(max(0, saving) / unit)
+    best: dict[int, tuple[float, frozenset[str]]] = {
+        0: (0.0, frozenset())
+    }  # by units saved, capped at the required number
     for each in found:
         for done, (logit_error, layers) in list(best.items()):
-            reached, more = min(needed, done + each.saved // unit), logit_error + each.logit_error
+            reached, more = min(required, done + each.saved // unit), logit_error + each.logit_error
             if reached > done and (reached not in best or more < best[reached][0]):
                 best[reached] = (more, layers | {each.layer})
-    return best[needed][1] if needed in best else frozenset(each.layer for each in found)
+    return best[required][1] if required in best else frozenset(each.layer for each in found)
