@@ -10,7 +10,7 @@ from pocketcnn.cli.bench import parse_threads
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph.model_file import load
 from pocketcnn.pipeline.deploy.export import FORMATS, runtime_of_format
-from pocketcnn.pipeline.deploy.sidecar import read_sidecar
+from pocketcnn.pipeline.sidecar import read_sidecar
 from pocketcnn.runtimes.parity import parity
 from tests.support.cli import document, fail, invoke, succeed
 

@@ -17,9 +17,9 @@ from pocketcnn.compression.pruning.amc.environment import (
 )
 from pocketcnn.compression.pruning.amc.state import FEATURES
 from pocketcnn.compression.pruning.prune import PruneSettings
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.resource import MADDS, Resource
 from pocketcnn.compression.pruning.space import PruningSpace
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph import GraphNetwork
 from tests.support.automatic import made_up_accuracy, small_network, small_space

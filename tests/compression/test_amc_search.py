@@ -9,10 +9,10 @@ import torch
 from pocketcnn.compression.pruning.amc import AmcResult, AmcSettings, UntrainedAccuracy, amc, follow
 from pocketcnn.compression.pruning.amc.agent import Agent, AgentSettings, ReplayBuffer, Transition, truncated_normal
 from pocketcnn.compression.pruning.amc.state import FEATURES
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.resource import MADDS
 from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages
 from pocketcnn.compression.pruning.space import PruningSpace
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.models import create

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pocketcnn.compression.pruning.netadapt import NetAdaptResult, NetAdaptSettings, netadapt
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.resource import MADDS
 from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.training import Recipe, train

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from pocketcnn.compression.pruning.bounds import Measure
 from pocketcnn.compression.pruning.prune import PruneSettings
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.resource import MADDS, Resource, share_of_budget
 from pocketcnn.compression.pruning.space import PruningSpace, with_count
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork
 from tests.support.automatic import CHANNELS, small_network, small_space

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pocketcnn.compression.coding import ClusterSettings, cluster_weights
-from pocketcnn.compression.pruning.sparsity import Sparsity, sparsify
+from pocketcnn.compression.coding.sparsity import Sparsity, sparsify
 from pocketcnn.compression.quantization import with_placeholder_formats
 from pocketcnn.cost import Cost, count
 from pocketcnn.formats.onnx.writer import to_onnx

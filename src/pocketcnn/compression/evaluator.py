@@ -20,8 +20,8 @@ from pocketcnn.compression.deployed import (
     in_precision,
 )
 from pocketcnn.compression.latency import LatencyModel, LatencySource, latency, latency_model_of
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.cost import count
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph
 from pocketcnn.runtimes import StopRule

@@ -43,6 +43,17 @@ def count(network: nn.Module | Graph, input_shape: Sequence[int] | None = None) 
     return _cost(graph)
 
 
+def total_madds(graph: Graph) -> int:
+    """Multiply-adds for one image."""
+    return sum(graph.madds(node) for node in graph.nodes)
+
+
+def parameters(graph: Graph) -> int:
+    """Trained numbers: all tensors but the buffers of their operations, shared ones once."""
+    trained = {name for node in graph.nodes for role, name in node.tensors.items() if role not in OPS[node.op].buffers}
+    return sum(graph.tensors[name].numel() for name in trained)
+
+
 def _cost(graph: Graph) -> Cost:
     layers = _layers(graph)
     live = live_bytes(graph)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pocketcnn.compression.coding.settings import FLOAT_DIGITS, ClusterSettings
-from pocketcnn.compression.pruning.sparsity import Unstructured, sparsify, weight_names
+from pocketcnn.compression.coding.sparsity import Unstructured, sparsify, weight_names
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, for_inference
 

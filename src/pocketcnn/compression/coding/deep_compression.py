@@ -11,7 +11,7 @@ from torch import nn
 from pocketcnn.compression.coding.clustered_network import ClusteredNetwork
 from pocketcnn.compression.coding.clustering import clusterable_weights, codebooks_of, pruned, with_clustered_weights
 from pocketcnn.compression.coding.settings import ClusterSettings
-from pocketcnn.compression.pruning.sparsity import zeros_kept
+from pocketcnn.compression.coding.sparsity import zeros_kept
 from pocketcnn.graph import GraphNetwork, for_inference
 
 Retrain = Callable[[str, nn.Module], None]

@@ -6,19 +6,10 @@ from math import isfinite
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling import ChannelGroup, Coupling, remove
-from pocketcnn.compression.pruning.coupling.balance import Unit
-from pocketcnn.compression.pruning.schedule import Counts, Schedule
+from pocketcnn.compression.coupling import ChannelGroup, Coupling, remove
+from pocketcnn.compression.pruning.schedule import Allocation, Counts, Schedule, Scored, globally
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph
-
-Scored = Sequence[tuple[float, Unit]]
-Allocation = Callable[[ChannelGroup, Scored], Sequence[float]]
-
-
-def globally(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001
-    """One global ranking: the units with the lowest scores are pruned first, in whatever layer they are."""
-    return [score for score, _ in units]
 
 
 def uniformly(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pocketcnn.compression.deployed import Deployed
 from pocketcnn.compression.evaluator import BudgetEvaluator, absolute
 from pocketcnn.compression.latency import LatencySource, latency_model_of
-from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph
 from pocketcnn.targets import Budget, load_target

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketcnn.compression.pruning.coupling import Coupling
-from pocketcnn.compression.pruning.coupling.classes import Labels
+from pocketcnn.compression.coupling import Coupling
+from pocketcnn.compression.coupling.classes import Labels
 from pocketcnn.graph import Graph
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pocketcnn.compression.pruning.coupling import Coupling, couple, remove
+from pocketcnn.compression.coupling import Coupling, couple, remove
 from pocketcnn.graph import Graph
 from pocketcnn.graph.passes.fold import absorb_batch_norm, drop_dropout
 

@@ -11,6 +11,7 @@ from functools import partial
 
 from torch import Tensor
 
+from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove, why_frozen
 from pocketcnn.compression.pruning.allocation import (
     ALLOCATIONS,
     RATIOS,
@@ -20,12 +21,12 @@ from pocketcnn.compression.pruning.allocation import (
     measure_sensitivity,
 )
 from pocketcnn.compression.pruning.bounds import Bounds, Measure, bounds_of
-from pocketcnn.compression.pruning.coupling import Coupling, channel_groups, couple, remove, why_frozen
 from pocketcnn.compression.pruning.importance import CriterionData, criterion
 from pocketcnn.compression.pruning.meta_graph import MetaGraph
-from pocketcnn.compression.pruning.prune_report import PruneReport, parameters, total_madds
+from pocketcnn.compression.pruning.prune_report import PruneReport
 from pocketcnn.compression.pruning.schedule import Counts, Schedule, schedule
 from pocketcnn.compression.pruning.widths import efficient_widths
+from pocketcnn.cost.counting import parameters, total_madds
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pocketcnn.cost.counting import parameters, total_madds
 from pocketcnn.graph.graph import Graph
-from pocketcnn.graph.ops import OPS
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,3 @@ class PruneReport:
     def parameters_kept(self) -> float:
         """The kept share of the parameters."""
         return self.parameters_after / self.parameters_before
-
-
-def total_madds(graph: Graph) -> int:
-    """Multiply-adds for one image."""
-    return sum(graph.madds(node) for node in graph.nodes)
-
-
-def parameters(graph: Graph) -> int:
-    """The number of trainable parameters: all tensors except buffers; shared tensors count once."""
-    trained = {name for node in graph.nodes for role, name in node.tensors.items() if role not in OPS[node.op].buffers}
-    return sum(graph.tensors[name].numel() for name in trained)

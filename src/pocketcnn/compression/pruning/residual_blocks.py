@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.graph import Graph, GraphNetwork, Node, predictions
 from pocketcnn.training import recalibrate
 

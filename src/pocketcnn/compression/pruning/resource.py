@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.pruning.bounds import Measure, float_evaluator, seconds_on, table_latency_of
-from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.graph import Graph
 from pocketcnn.targets import Budget
 

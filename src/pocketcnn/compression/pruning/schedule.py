@@ -5,17 +5,27 @@ Removing the first k units, rounded to allowed widths, gives smaller networks as
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pocketcnn.compression.pruning.allocation import Allocation, Scored, globally
-from pocketcnn.compression.pruning.coupling import ChannelGroup, Coupling
-from pocketcnn.compression.pruning.coupling.balance import Unit
+from pocketcnn.compression.coupling import ChannelGroup, Coupling
+from pocketcnn.compression.coupling.balance import Unit
 
 Counts = tuple[int, ...]
 """How many units each group loses."""
+
+Scored = Sequence[tuple[float, Unit]]
+"""The units of a group with their scores, least important first."""
+
+Allocation = Callable[[ChannelGroup, Scored], Sequence[float]]
+"""By which key each unit of a group goes, the lowest first; see `allocation`."""
+
+
+def globally(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001
+    """One global ranking: the units with the lowest scores are pruned first, in whatever layer they are."""
+    return [score for score, _ in units]
 
 
 @dataclass(frozen=True)

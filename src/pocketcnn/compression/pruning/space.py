@@ -13,7 +13,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketcnn.compression.pruning.coupling import Coupling, couple, remove
+from pocketcnn.compression.coupling import Coupling, couple, remove
 from pocketcnn.compression.pruning.layer_madds import LayerMadds
 from pocketcnn.compression.pruning.meta_graph import MetaGraph
 from pocketcnn.compression.pruning.prune import Batches, PruneSettings, ordered

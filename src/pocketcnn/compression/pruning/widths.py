@@ -6,8 +6,8 @@ depend on the layer, the runtime and the machine, so they are taken from the lat
 
 from collections.abc import Sequence
 
+from pocketcnn.compression.coupling import ChannelGroup
 from pocketcnn.compression.pruning.bounds import Measure
-from pocketcnn.compression.pruning.coupling import ChannelGroup
 from pocketcnn.compression.pruning.meta_graph import MetaGraph
 
 MAX_WIDTHS_PROBED = 24

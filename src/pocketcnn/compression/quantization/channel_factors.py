@@ -1,7 +1,7 @@
 """Channels that can be divided by a factor where they are written and multiplied by it where they are read.
 
 The network's function stays the same if everything between is positively homogeneous: f(a·x) = a·f(x) for a > 0. Channels are
-traced by the rules of `compression/pruning/coupling`, with one difference: a grouped or depthwise convolution produces new
+traced by the rules of `compression/coupling`, with one difference: a grouped or depthwise convolution produces new
 channels, so that both of its sides can have their own factors.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import Labels, Mask
-from pocketcnn.compression.pruning.coupling.rules import follow
-from pocketcnn.compression.pruning.coupling.trace import Layer, Trace
+from pocketcnn.compression.coupling.classes import Labels, Mask
+from pocketcnn.compression.coupling.rules import follow
+from pocketcnn.compression.coupling.trace import Layer, Trace
 from pocketcnn.graph import OPS, Graph, Node
 
 

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling.classes import Labels, Mask
-from pocketcnn.compression.pruning.coupling.trace import Layer
+from pocketcnn.compression.coupling.classes import Labels, Mask
+from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.compression.quantization.channel_factors import ChannelFactors, channel_factors
 from pocketcnn.compression.quantization.settings import QuantizeSettings
 from pocketcnn.graph import Graph, GraphNetwork, Node

@@ -27,7 +27,7 @@ class Family(Enum):
 class ChannelRule(Enum):
     """How the channels of the output follow from those of the inputs: what must be pruned together.
 
-    `compression/pruning/coupling/rules.py` has one function for each member.
+    `compression/coupling/rules.py` has one function for each member.
     """
 
     INPUT = auto()

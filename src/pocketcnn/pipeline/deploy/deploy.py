@@ -15,10 +15,9 @@ from pocketcnn.compression.evaluator import figures
 from pocketcnn.compression.latency import opened
 from pocketcnn.graph import Graph, GraphNetwork, InputContract
 from pocketcnn.graph.model_file import file_bytes, save, smallest_coding
-from pocketcnn.pipeline.compress.shrink import CompressedNetwork, shrink
-from pocketcnn.pipeline.compression_run import CompressionRun
+from pocketcnn.pipeline.compression_run import CompressedNetwork, CompressionRun, Compressor
 from pocketcnn.pipeline.deploy.export import describe, export, numerics_name
-from pocketcnn.pipeline.deploy.sidecar import Figures
+from pocketcnn.pipeline.sidecar import Figures
 from pocketcnn.pipeline.workspace import fingerprint_of
 from pocketcnn.records.result import (
     DEPLOYED,
@@ -208,7 +207,7 @@ class Deployment:
     latencies: tuple[LatencyRecord, ...]
 
 
-def deploy(parent: GraphNetwork, run: CompressionRun, out: Path) -> Deployment:
+def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Compressor) -> Deployment:
     """Shrink `parent` to the budget and write `model.safetensors`, `model.onnx` and `model.json` to `out`.
 
     The budget is judged by the written file. Where it is missed by a figure that varies (a latency measured once more),
@@ -220,7 +219,7 @@ def deploy(parent: GraphNetwork, run: CompressionRun, out: Path) -> Deployment:
     first_stages = tuple(run.stages)
     for attempt in range(TIGHTEN + 1):
         run.stages[:] = first_stages
-        shrunk = shrink(parent, run.with_budget(target, attempt))
+        shrunk = compressor(parent, run.with_budget(target, attempt))
         artefact = write_artefact(shrunk.network, path, val, test)
         stored = write_model_file(shrunk.network, out / MODEL_FILE, is_coded=is_coded(run))
         verdicts, limits = judge(shrunk.network, path, run.budget, stored.bytes)

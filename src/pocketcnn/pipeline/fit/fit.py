@@ -16,6 +16,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract
 from pocketcnn.models import list_models
 from pocketcnn.pipeline.candidates import NETWORKS
+from pocketcnn.pipeline.compress.shrink import shrink
 from pocketcnn.pipeline.compression_run import CompressionRun
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.effort import Effort, load_effort
@@ -97,7 +98,7 @@ def fit(
         )
         run.record("trained", found.network, settings=found.settings, seconds=time.monotonic() - started)
         ask = RunConfig(wanted, folder, Path(out), seed, command, started)
-        return finish(found.network, run, ask, found.candidates, found.plan)
+        return finish(found.network, run, ask, shrink, found.candidates, found.plan)
 
 
 def _takes_supernet(effort: Effort, networks: Sequence[str] | None) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pocketcnn.compression.coupling import why_frozen
 from pocketcnn.compression.pruning.amc.state import FEATURES, Floats, StateEncoder
-from pocketcnn.compression.pruning.coupling import why_frozen
 from pocketcnn.compression.pruning.resource import Resource
 from pocketcnn.compression.pruning.schedule import Counts
 from pocketcnn.compression.pruning.space import PruningSpace, with_count

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling import Coupling
-from pocketcnn.compression.pruning.coupling.classes import Labels
-from pocketcnn.compression.pruning.coupling.trace import Layer
+from pocketcnn.compression.coupling import Coupling
+from pocketcnn.compression.coupling.classes import Labels
+from pocketcnn.compression.coupling.trace import Layer
 
 Values = NDArray[np.float64]
 

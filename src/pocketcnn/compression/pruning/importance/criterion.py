@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling import Coupling
+from pocketcnn.compression.coupling import Coupling
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 

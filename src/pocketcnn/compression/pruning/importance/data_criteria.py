@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling import Coupling
+from pocketcnn.compression.coupling import Coupling
 from pocketcnn.compression.pruning.importance.by_class import ByClass, blocks, relative
 from pocketcnn.compression.pruning.importance.criterion import CriterionData
 from pocketcnn.graph.graph import Graph

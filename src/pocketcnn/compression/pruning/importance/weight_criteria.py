@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from pocketcnn.compression.pruning.coupling import Coupling
-from pocketcnn.compression.pruning.coupling.trace import Layer
+from pocketcnn.compression.coupling import Coupling
+from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.compression.pruning.importance.by_class import ByClass, blocks, relative
 from pocketcnn.compression.pruning.importance.criterion import CriterionData
 from pocketcnn.graph.graph import Graph

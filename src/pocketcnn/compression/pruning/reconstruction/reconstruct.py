@@ -13,8 +13,8 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling import Coupling
-from pocketcnn.compression.pruning.coupling.trace import Layer
+from pocketcnn.compression.coupling import Coupling
+from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.compression.pruning.reconstruction.least_squares import Moments, fitted
 from pocketcnn.compression.sampled_positions import SampledPositions, patches, sample_positions_per_image, values_at
 from pocketcnn.cost import count

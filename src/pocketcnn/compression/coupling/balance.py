@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import Labels
-from pocketcnn.compression.pruning.coupling.trace import Balance
+from pocketcnn.compression.coupling.classes import Labels
+from pocketcnn.compression.coupling.trace import Balance
 
 Unit = tuple[int, ...]
 """Channel classes that are pruned in one step."""

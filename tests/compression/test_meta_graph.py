@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketcnn.compression.pruning.coupling import couple, remove
+from pocketcnn.compression.coupling import couple, remove
 from pocketcnn.compression.pruning.meta_graph import MetaGraph
 from pocketcnn.compression.pruning.prune import PruneSettings, ordered
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.cost import count
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.models import create
 from pocketcnn.targets.latency.kernels import split

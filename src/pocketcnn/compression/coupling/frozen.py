@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pocketcnn.compression.pruning.coupling.coupling import ANSWER, Coupling
+from pocketcnn.compression.coupling.coupling import ANSWER, Coupling
 from pocketcnn.graph.graph import Graph
 
 MAX_REASONS = 3

@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import Labels, Mask
-from pocketcnn.compression.pruning.coupling.rules import follow
-from pocketcnn.compression.pruning.coupling.trace import Balance, Layer, Trace
+from pocketcnn.compression.coupling.classes import Labels, Mask
+from pocketcnn.compression.coupling.rules import follow
+from pocketcnn.compression.coupling.trace import Balance, Layer, Trace
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 

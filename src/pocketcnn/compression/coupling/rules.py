@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import Labels
-from pocketcnn.compression.pruning.coupling.trace import Trace
+from pocketcnn.compression.coupling.classes import Labels
+from pocketcnn.compression.coupling.trace import Trace
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.facts import ChannelRule

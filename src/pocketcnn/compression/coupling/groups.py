@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.balance import Unit, balanced_units
-from pocketcnn.compression.pruning.coupling.coupling import Coupling
+from pocketcnn.compression.coupling.balance import Unit, balanced_units
+from pocketcnn.compression.coupling.coupling import Coupling
 
 
 @dataclass(frozen=True)

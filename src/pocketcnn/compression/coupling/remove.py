@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling.classes import Labels, Mask
-from pocketcnn.compression.pruning.coupling.coupling import Coupling, couple
-from pocketcnn.compression.pruning.coupling.trace import Layer
+from pocketcnn.compression.coupling.classes import Labels, Mask
+from pocketcnn.compression.coupling.coupling import Coupling, couple
+from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Attr, Node, Shape

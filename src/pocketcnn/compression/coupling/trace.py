@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import ChannelClasses, Labels
+from pocketcnn.compression.coupling.classes import ChannelClasses, Labels
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 
