@@ -11,13 +11,13 @@ from pocketcnn.runtimes.layer_times import RUNS, LayerTime, layer_times
 from pocketcnn.targets.estimate import numerics_of
 from pocketcnn.targets.target import Target
 
-FAR = 2.0
+SLOW_RATIO = 2.0
 """Times its bound from which a layer is said to be far from it."""
 
-TELLING = 0.3
+MIN_SHARE = 0.3
 """Share of a layer's time from which one kind of operator explains it."""
 
-SHORTEST = 10e-6
+CALL_OVERHEAD = 10e-6
 """Seconds below which the call of an operator is most of what it takes."""
 
 _COPIES = frozenset(
@@ -84,16 +84,16 @@ def bottlenecks(graph: Graph, target: Target, *, runs: int = RUNS) -> Bottleneck
     """
     if target.runtime is None:
         raise UsageError(f"{target.name} is not here, so its layers cannot be measured; `target check` estimates them.")
-    form = numerics_of(graph)
-    if form not in target.peak_madds or target.bandwidth is None:
+    precision = numerics_of(graph)
+    if precision not in target.peak_madds or target.bandwidth is None:
         raise UsageError(
-            f"{target.name} has no rates in {form} to compare with. Measure them: pocketcnn target calibrate {target.name}"
+            f"{target.name} has no rates in {precision} to compare with. Measure them: pocketcnn target calibrate {target.name}"
         )
     times = layer_times(graph, target.runtime, threads=target.thread_count, runs=runs)
     cost = count(times.graph)
     bounds = {
         bound.name: bound
-        for bound in roofline(cost, target.peak_madds[form], target.bandwidth, fused_layers(times.graph)).layers
+        for bound in roofline(cost, target.peak_madds[precision], target.bandwidth, fused_layers(times.graph)).layers
     }
     layers = []
     for layer in times.layers:
@@ -109,29 +109,31 @@ def bottlenecks(graph: Graph, target: Target, *, runs: int = RUNS) -> Bottleneck
                 share=layer.seconds / times.seconds if times.seconds else 0.0,
                 bound=least,
                 bound_by=by,
-                why=why(layer, times.graph, least, by, target.channel_multiple),
+                why=explanation(layer, times.graph, least, by, target.channel_multiple),
                 operators=tuple(operator.kind for operator in layer.operators),
             )
         )
-    return Bottlenecks(target.name, form, times.seconds, sum(bound.seconds for bound in bounds.values()), tuple(layers))
+    return Bottlenecks(
+        target.name, precision, times.seconds, sum(bound.seconds for bound in bounds.values()), tuple(layers)
+    )
 
 
-def why(layer: LayerTime, graph: Graph, bound: float, bound_by: str, channel_multiple: int) -> str:
+def explanation(layer: LayerTime, graph: Graph, bound: float, bound_by: str, channel_multiple: int) -> str:
     """What keeps a layer from its bound, the most telling reason first; empty for a layer that is near it."""
-    if layer.seconds < FAR * bound:
+    if layer.seconds < SLOW_RATIO * bound:
         return ""
     parts = _shares(layer)
     if layer.op in _MOVES:
         return _MOVES[layer.op]
-    if (share := _part(parts, _COPIES)) >= TELLING:
-        return f"{share:.0%} of it changes the memory layout ({_named(parts, _COPIES)})"
-    if (share := _part(parts, _CONVERSIONS)) >= TELLING:
-        return f"{share:.0%} of it goes between integers and float ({_named(parts, _CONVERSIONS)})"
+    if (share := _share_of(parts, _COPIES)) >= MIN_SHARE:
+        return f"{share:.0%} of it changes the memory layout ({_names(parts, _COPIES)})"
+    if (share := _share_of(parts, _CONVERSIONS)) >= MIN_SHARE:
+        return f"{share:.0%} of it goes between integers and float ({_names(parts, _CONVERSIONS)})"
     if slow := next((kind for kind in parts if " ref" in kind), None):
         return f"no vectorised kernel ({slow})"
     if odd := _odd_channels(graph, graph[layer.name], channel_multiple):
         return f"{odd} channels are no multiple of {channel_multiple}: not vectorised"
-    if layer.seconds < SHORTEST:
+    if layer.seconds < CALL_OVERHEAD:
         return "so small that the call costs more than the work"
     if _is_depthwise(graph, graph[layer.name]):
         return "depthwise: few multiply-adds for each value that is loaded"
@@ -146,11 +148,11 @@ def _shares(layer: LayerTime) -> Mapping[str, float]:
     return shares
 
 
-def _part(parts: Mapping[str, float], kinds: frozenset[str]) -> float:
+def _share_of(parts: Mapping[str, float], kinds: frozenset[str]) -> float:
     return sum(share for kind, share in parts.items() if kind.split(" ")[0] in kinds)
 
 
-def _named(parts: Mapping[str, float], kinds: frozenset[str]) -> str:
+def _names(parts: Mapping[str, float], kinds: frozenset[str]) -> str:
     return ", ".join(kind.split(" ")[0] for kind in parts if kind.split(" ")[0] in kinds)
 
 

@@ -54,7 +54,7 @@ class Check:
     """The answer of `check`.
 
     Attributes:
-        numerics: the form of the network that was looked at; fallback: what runs the layers in `fallen`, if anything does.
+        numerics: the precision of the network that was looked at; fallback: what runs the layers in `fallen`, if anything does.
         partitions: parts in which the device runs the rest, one after the other.
         transfers, transfer_bytes: values that cross between the two because of it, and their bytes.
         limits: verdicts on RAM and storage, where the target limits them.
@@ -138,14 +138,14 @@ def check(graph: Graph, target: Target, size: int | None = None) -> Check:
     """
     folded = for_inference(graph)
     placement = place(folded, target)
-    form = numerics_of(folded)
+    precision = numerics_of(folded)
     runnable = not placement.lacking or target.fallback is not None
-    estimated = estimate_placed(placement, target) if runnable and has_rates(target, form) else None
+    estimated = estimate_placed(placement, target) if runnable and has_rates(target, precision) else None
     crossings = placement.crossings
     return Check(
         target=target.name,
-        numerics=form,
-        runs_numerics=form in target.numerics,
+        numerics=precision,
+        runs_numerics=precision in target.numerics,
         fallback=target.fallback.device if target.fallback else None,
         fallen=_fallen(placement, estimated),
         slowed=tuple(_slowed(folded[name], pattern) for name, pattern in placement.slow.items()),
@@ -182,8 +182,8 @@ def _fallen(placement: Placement, estimated: Estimate | None) -> tuple[FallbackL
             why=pattern.why or f"no {pattern.op}",
             madds=madds[name],
             share=madds[name] / total,
-            bytes_out=_handed(placement.crossings, name, out=True),
-            bytes_back=_handed(placement.crossings, name, out=False),
+            bytes_out=_transferred(placement.crossings, name, out=True),
+            bytes_back=_transferred(placement.crossings, name, out=False),
             together_with=tuple(follower for follower, leader in placement.follows.items() if leader == name),
             seconds=seconds.get(name),
         )
@@ -191,7 +191,7 @@ def _fallen(placement: Placement, estimated: Estimate | None) -> tuple[FallbackL
     )
 
 
-def _handed(crossings: tuple[Transfer, ...], layer: str, *, out: bool) -> int:
+def _transferred(crossings: tuple[Transfer, ...], layer: str, *, out: bool) -> int:
     return sum(crossing.size for crossing in crossings if crossing.layer == layer and crossing.out == out)
 
 

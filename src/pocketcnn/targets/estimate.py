@@ -16,7 +16,7 @@ from pocketcnn.targets.verdict import Figure
 class LayerEstimate:
     """Seconds of one layer: at its roofline bound on the processor that runs it, times its slow factor, with `transfers`.
 
-    `transfers` are the seconds in which values are handed over because of it.
+    `transfers` are the seconds in which values are transfer over because of it.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Estimate:
 
 
 def numerics_of(graph: Graph) -> Numerics:
-    """The form that a graph is in."""
+    """The precision that a graph is in."""
     return "int8" if graph.numerics else "float32"
 
 
@@ -77,27 +77,27 @@ def has_rates(target: Target, numerics: Numerics) -> bool:
 def estimate_placed(placement: Placement, target: Target) -> Estimate:
     """The estimate for layers whose place is known. Raises as `estimate` does."""
     graph = placement.graph
-    form = numerics_of(graph)
+    precision = numerics_of(graph)
     bandwidth = target.bandwidth
-    if form not in target.peak_madds or bandwidth is None:
-        raise UsageError(_no_rates(target, form))
+    if precision not in target.peak_madds or bandwidth is None:
+        raise UsageError(_no_rates(target, precision))
     fallback = target.fallback
     if placement.lacking and fallback is None:
         name, pattern = next(iter(placement.lacking.items()))
         raise UsageError(f"{target.name} cannot run {name} ({pattern.why or pattern.op}), and nothing runs it instead.")
     cost, fused = count(graph), frozenset(filter(placement.runs_beside_its_source, fused_layers(graph)))
-    here = roofline(cost, target.peak_madds[form], bandwidth, fused)
-    there = roofline(cost, fallback.peak_madds, fallback.bandwidth, fused) if fallback else here
+    on_device_bounds = roofline(cost, target.peak_madds[precision], bandwidth, fused)
+    fallback_bounds = roofline(cost, fallback.peak_madds, fallback.bandwidth, fused) if fallback else on_device_bounds
     transfers = _transfers(placement, fallback)
     layers = []
-    for on_device, elsewhere in zip(here.layers, there.layers, strict=True):
-        away = placement.falls_back(on_device.name)
-        bound = elsewhere if away else on_device
+    for on_device, elsewhere in zip(on_device_bounds.layers, fallback_bounds.layers, strict=True):
+        falls_back = placement.falls_back(on_device.name)
+        bound = elsewhere if falls_back else on_device
         slow = placement.slow.get(bound.name)
-        handed = transfers.get(bound.name, 0.0)
-        seconds = bound.seconds * (slow.factor if slow else 1.0) + handed
-        layers.append(LayerEstimate(bound.name, bound.op, seconds, handed, bound.bound_by, away))
-    return Estimate(target.name, form, tuple(layers))
+        transfer = transfers.get(bound.name, 0.0)
+        seconds = bound.seconds * (slow.factor if slow else 1.0) + transfer
+        layers.append(LayerEstimate(bound.name, bound.op, seconds, transfer, bound.bound_by, falls_back))
+    return Estimate(target.name, precision, tuple(layers))
 
 
 def _transfers(placement: Placement, fallback: Fallback | None) -> Mapping[str, float]:
@@ -109,10 +109,10 @@ def _transfers(placement: Placement, fallback: Fallback | None) -> Mapping[str, 
     return seconds
 
 
-def _no_rates(target: Target, form: Numerics) -> str:
-    if form not in target.numerics:
-        return f"{target.name} runs networks in {', '.join(target.numerics)}, and this one is in {form}."
+def _no_rates(target: Target, precision: Numerics) -> str:
+    if precision not in target.numerics:
+        return f"{target.name} runs networks in {', '.join(target.numerics)}, and this one is in {precision}."
     return (
-        f"{target.name} has no rates to estimate with in {form}. Measure them: "
+        f"{target.name} has no rates to estimate with in {precision}. Measure them: "
         f"pocketcnn target calibrate {target.name} --out {target.name}.toml"
     )

@@ -57,12 +57,12 @@ class _Scanner:
     """A place in the text that moves right, one token at a time."""
 
     text: str
-    place: int = 0
+    position: int = 0
 
     def skip_spaces(self) -> int:
-        while self.place < len(self.text) and self.text[self.place].isspace():
-            self.place += 1
-        return self.place
+        while self.position < len(self.text) and self.text[self.position].isspace():
+            self.position += 1
+        return self.position
 
     def at_end(self) -> bool:
         return self.skip_spaces() == len(self.text)
@@ -71,18 +71,18 @@ class _Scanner:
         match = token.match(self.text, self.skip_spaces())
         if match is None:
             return None
-        self.place = match.end()
+        self.position = match.end()
         return match.group()
 
     def take(self, token: re.Pattern[str], expected: str) -> str:
         found = self.accept(token)
         if found is None:
-            self.fail(f"Expected {expected}.", self.place)
+            self.fail(f"Expected {expected}.", self.position)
         return found
 
-    def fail(self, problem: str, place: int) -> NoReturn:
+    def fail(self, problem: str, position: int) -> NoReturn:
         shown = "".join(" " if mark.isspace() else mark for mark in self.text)  # a tab would move the caret
-        raise UsageError(f"This budget cannot be read:\n  {shown}\n  {' ' * place}^\n{problem}\n{GRAMMAR}")
+        raise UsageError(f"This budget cannot be read:\n  {shown}\n  {' ' * position}^\n{problem}\n{GRAMMAR}")
 
 
 def _limit(scanner: _Scanner) -> Limit:
@@ -93,43 +93,43 @@ def _limit(scanner: _Scanner) -> Limit:
 
 
 def _quantity(scanner: _Scanner) -> Quantity:
-    place = scanner.skip_spaces()
+    position = scanner.skip_spaces()
     expected = "one of " + ", ".join(Quantity)
     name = scanner.take(_WORD, expected).casefold()
     if name not in _NAMES:
         near = difflib.get_close_matches(name, _NAMES, n=1)
-        scanner.fail(f"Expected {expected}." + (f" Did you mean {near[0]}?" if near else ""), place)
+        scanner.fail(f"Expected {expected}." + (f" Did you mean {near[0]}?" if near else ""), position)
     return _NAMES[name]
 
 
 def _bound(scanner: _Scanner, quantity: Quantity) -> tuple[float, bool]:
     """The bound in base units, or a fraction and True for ``%``."""
-    place = scanner.skip_spaces()
+    position = scanner.skip_spaces()
     number = scanner.take(_NUMBER, "a number above zero, such as 50 or 0.5")
-    unit_place = scanner.skip_spaces()
+    unit_position = scanner.skip_spaces()
     known = {**quantity.row.dimension.units, **units.PERCENT}
     name = scanner.accept(_UNIT) or ""
     unit = units.find_unit(known, name)
     if unit is None:
         names = [unit for unit in known if unit] + ["no unit"] * ("" in known)
-        scanner.fail(f"Expected a unit of {quantity}: {', '.join(names)}.", unit_place)
+        scanner.fail(f"Expected a unit of {quantity}: {', '.join(names)}.", unit_position)
     bound = units.to_base(number, known[unit])
     if not 0 < bound < float("inf"):
-        scanner.fail("Expected a number above zero." if bound == 0 else "That number is too large.", place)
+        scanner.fail("Expected a number above zero." if bound == 0 else "That number is too large.", position)
     return bound, unit in units.PERCENT
 
 
 def _target(scanner: _Scanner, quantity: Quantity) -> str | None:
-    place = scanner.skip_spaces()
+    position = scanner.skip_spaces()
     if scanner.accept(_AT) is None:
         return DEFAULT_TARGET if quantity.has_target else None
     if not quantity.has_target:
         timed = " or ".join(known for known in Quantity if known.has_target)
-        scanner.fail(f"Only {timed} has a target; {quantity} is the same on all of them.", place)
-    place = scanner.skip_spaces()
+        scanner.fail(f"Only {timed} has a target; {quantity} is the same on all of them.", position)
+    position = scanner.skip_spaces()
     name = scanner.take(_TARGET, f"the name of a target, such as {DEFAULT_TARGET}")
     try:
         load_target(name)
     except UsageError as error:
-        scanner.fail(str(error), place)
+        scanner.fail(str(error), position)
     return name if is_path(name) else name.casefold()

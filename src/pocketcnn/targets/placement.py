@@ -11,7 +11,7 @@ from pocketcnn.targets.capability import OpPattern, SlowOp
 from pocketcnn.targets.matching import check_patterns, first_match
 from pocketcnn.targets.target import Target
 
-NOWHERE = frozenset({"input", "constant"})
+NOT_EXECUTED = frozenset({"input", "constant"})
 """Operations that are not run: the image and constants lie where they are needed."""
 
 
@@ -56,13 +56,13 @@ class Placement:
         """
         sizes, found = value_bytes(self.graph), []
         for node in self.graph.nodes:
-            if OPS[node.op].view or node.op in NOWHERE:
+            if OPS[node.op].view or node.op in NOT_EXECUTED:
                 continue
-            away = self.falls_back(node.name)
-            reader = next((user for user in self._readers(node.name) if self.falls_back(user.name) != away), None)
+            falls_back = self.falls_back(node.name)
+            reader = next((user for user in self._readers(node.name) if self.falls_back(user.name) != falls_back), None)
             if reader is not None:
-                layer = node.name if away else reader.name
-                found.append(Transfer(node.name, self.follows.get(layer, layer), sizes[node.name], out=not away))
+                layer = node.name if falls_back else reader.name
+                found.append(Transfer(node.name, self.follows.get(layer, layer), sizes[node.name], out=not falls_back))
         return tuple(found)
 
     def _readers(self, name: str) -> list[Node]:
@@ -76,9 +76,11 @@ class Placement:
     def partitions(self) -> int:
         """Runs of layers, in their order, that the device executes without an interruption."""
         steps = [
-            self.falls_back(node.name) for node in self.graph.nodes if node.op not in NOWHERE and not OPS[node.op].view
+            self.falls_back(node.name)
+            for node in self.graph.nodes
+            if node.op not in NOT_EXECUTED and not OPS[node.op].view
         ]
-        return sum(not away and (index == 0 or steps[index - 1]) for index, away in enumerate(steps))
+        return sum(not falls_back and (index == 0 or steps[index - 1]) for index, falls_back in enumerate(steps))
 
 
 def place(graph: Graph, target: Target) -> Placement:
@@ -94,7 +96,7 @@ def place(graph: Graph, target: Target) -> Placement:
     slow: dict[str, SlowOp] = {}
     follows: dict[str, str] = {}
     for node in graph.nodes:
-        if node.op in NOWHERE:
+        if node.op in NOT_EXECUTED:
             continue
         pattern = first_match(target.lacks, graph, node)
         if pattern is not None:
@@ -104,7 +106,7 @@ def place(graph: Graph, target: Target) -> Placement:
         if (source in lacking or source in follows) and (OPS[node.op].view or is_fused(graph, node)):
             follows[node.name] = follows.get(source, source)
             continue
-        hindered = first_match(target.slow, graph, node)
-        if hindered is not None:
-            slow[node.name] = hindered
+        slow_pattern = first_match(target.slow, graph, node)
+        if slow_pattern is not None:
+            slow[node.name] = slow_pattern
     return Placement(graph, lacking, slow, follows)

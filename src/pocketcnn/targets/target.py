@@ -58,7 +58,7 @@ class Target(TargetData):
 
     @model_validator(mode="after")
     def _says_how_fast_it_is(self) -> Self:
-        missing = [form for form in self.numerics if form not in self.peak_madds]
+        missing = [precision for precision in self.numerics if precision not in self.peak_madds]
         if self.runtime is None and (missing or self.bandwidth is None):
             raise ValueError(
                 "a target that no runtime here runs needs its rates: peak_madds for each of its numerics, and bandwidth"

@@ -36,7 +36,7 @@ class Verdict:
     limit: Limit
     figure: Figure
     kept: bool
-    miss: float
+    ratio: float
 
     def __str__(self) -> str:
         """``size 61.2 kB, limit 60 kB: missed by 2 %``."""
@@ -46,7 +46,7 @@ class Verdict:
         spread = f" (90th percentile {format_quantity(quantity, self.figure.high)})" if target else ""
         if self.figure.estimated:
             spread = " (an estimate)"
-        outcome = "kept" if self.kept else f"missed by {units.format_percent(self.miss - 1)}"
+        outcome = "kept" if self.kept else f"missed by {units.format_percent(self.ratio - 1)}"
         return f"{subject} {value}{spread}, limit {bound}: {outcome}"
 
 
@@ -58,7 +58,7 @@ def judge(limit: Limit, figure: Figure) -> Verdict:
     """
     if limit.relative:
         raise ValueError(f"{limit} is relative to a parent: resolve the budget before checking figures against it")
-    return Verdict(limit, figure, kept=figure.value <= limit.bound, miss=figure.value / limit.bound)
+    return Verdict(limit, figure, kept=figure.value <= limit.bound, ratio=figure.value / limit.bound)
 
 
 def closest_miss(candidates: Sequence[Sequence[Verdict]]) -> int:
@@ -67,4 +67,4 @@ def closest_miss(candidates: Sequence[Sequence[Verdict]]) -> int:
     Raises:
         ValueError: there is no candidate, or one without verdicts.
     """
-    return min(range(len(candidates)), key=lambda index: max(verdict.miss for verdict in candidates[index]))
+    return min(range(len(candidates)), key=lambda index: max(verdict.ratio for verdict in candidates[index]))

@@ -20,26 +20,26 @@ class StatisticsWarmup:
     """Splits the momentum of a network's batch norms for each step: 9 / (10 + step), until it falls to their own."""
 
     def __init__(self, network: nn.Module) -> None:
-        self._own = [
+        self._momenta = [
             (module, module.momentum)
             for module in network.modules()
             if isinstance(module, _BatchNorm) and module.momentum is not None  # None is a cumulative average
         ]
-        self._lowest = min((momentum for _, momentum in self._own), default=1.0)
+        self._lowest = min((momentum for _, momentum in self._momenta), default=1.0)
         self._done = False
 
     def set_for(self, step: int) -> None:
         """To be called before the forward pass of a step (counted from 0)."""
         if self._done:
             return
-        open_ = 1 - decay_at(step, 1.0)
-        for module, own in self._own:
-            module.momentum = max(own, open_)
-        self._done = open_ <= self._lowest
+        warm = 1 - decay_at(step, 1.0)
+        for module, momentum in self._momenta:
+            module.momentum = max(momentum, warm)
+        self._done = warm <= self._lowest
 
     def restore(self) -> None:
-        for module, own in self._own:
-            module.momentum = own
+        for module, momentum in self._momenta:
+            module.momentum = momentum
 
 
 @contextlib.contextmanager
@@ -60,7 +60,7 @@ def recalibrate(network: nn.Module, images: Tensor, batch_size: int = 128) -> No
     the network's mode is as before afterwards. The last batch is left out where it is small, as its average would count as much.
     """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    own, training, device = [norm.momentum for norm in norms], network.training, next(network.parameters()).device
+    momenta, training, device = [norm.momentum for norm in norms], network.training, next(network.parameters()).device
     batches = [batch for batch in torch.split(images, batch_size) if 2 * len(batch) > min(batch_size, len(images))]
     try:
         network.eval()
@@ -72,6 +72,6 @@ def recalibrate(network: nn.Module, images: Tensor, batch_size: int = 128) -> No
             for batch in batches:
                 network(batch.to(device))
     finally:
-        for norm, momentum in zip(norms, own, strict=True):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         network.train(training)

@@ -69,15 +69,15 @@ class Distiller(nn.Module):
                 recorded_feature_maps(teacher, {other.name for _, other in self.pairs[number]}) as theirs,
             ):
                 predictions.append(teacher(images))
-            for place, (student, other) in enumerate(self.pairs[number]):
-                of_features = of_features + self._distance(number, place, maps[student.name], theirs[other.name])
+            for index, (student, other) in enumerate(self.pairs[number]):
+                of_features = of_features + self._distance(number, index, maps[student.name], theirs[other.name])
         soft = ensemble_loss(logits, predictions, self.recipe.distillation_temperature)
         return soft, of_features / len(self.teachers)
 
-    def _distance(self, number: int, place: int, student: Tensor, teacher: Tensor) -> Tensor:
+    def _distance(self, number: int, index: int, student: Tensor, teacher: Tensor) -> Tensor:
         if self.recipe.distillation_features == "attention":
             return attention_loss(student.float(), teacher.float())
-        regressed = self.regressors[number][place](student)  # type: ignore[index]
+        regressed = self.regressors[number][index](student)  # type: ignore[index]
         return hint_loss(regressed.float(), teacher.float())
 
 
@@ -102,13 +102,13 @@ def matched_feature_maps(
     return [(own[size], theirs[size]) for size in common]
 
 
-def _called(name: str, maps: Sequence[FeatureMap], who: str) -> FeatureMap:
+def _called(name: str, maps: Sequence[FeatureMap], role: str) -> FeatureMap:
     for found in maps:
         if found.name == name:
             return found
     known = [found.name for found in maps]
     some = ", ".join(known[-NAMES_SHOWN:]) or "none"
-    raise UsageError(f"The {who} has no feature map {name!r} (distillation_points). Its last ones are: {some}.")
+    raise UsageError(f"The {role} has no feature map {name!r} (distillation_points). Its last ones are: {some}.")
 
 
 def _pair(student: FeatureMap, teacher: FeatureMap) -> Pair:

@@ -39,7 +39,7 @@ def sample_images(dataset: Dataset[Any], device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def count_classes(network: nn.Module, images: Tensor, who: str = "network") -> int:
+def count_classes(network: nn.Module, images: Tensor, role: str = "network") -> int:
     """How many classes a network in eval mode tells apart, from its logits for images (1, C, H, W).
 
     Raises:
@@ -50,9 +50,9 @@ def count_classes(network: nn.Module, images: Tensor, who: str = "network") -> i
     except (RuntimeError, ValueError) as error:
         shape = " x ".join(str(side) for side in images.shape[1:])
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"The {who} does not take images of {shape} (channels x height x width): {reason}") from error
+        raise UsageError(f"The {role} does not take images of {shape} (channels x height x width): {reason}") from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise UsageError(f"The {who} must return logits (N, classes), but it returns {_described(logits)}.")
+        raise UsageError(f"The {role} must return logits (N, classes), but it returns {_described(logits)}.")
     return logits.shape[1]
 
 
@@ -62,7 +62,7 @@ def check_teacher(teacher: nn.Module, images: Tensor, classes: int) -> None:
     Raises:
         UsageError: it does not take the images, or has another number of classes.
     """
-    found = count_classes(teacher, images.to(device_of(teacher)), who="teacher")
+    found = count_classes(teacher, images.to(device_of(teacher)), role="teacher")
     if found != classes:
         raise UsageError(f"The teacher tells {found} classes apart and the network {classes}; they must be the same.")
 

@@ -146,9 +146,9 @@ class TrainingRun:
             seconds=self.seconds + time.perf_counter() - began,
         )
         self.history.append(record)
-        settled = self.hooks.are_final
-        if not self.best or (settled, *self._rank(record)) >= self._best_rank():
-            self.best = {"epoch": record.epoch, "settled": settled, "network": deepcopy(self.kept.state_dict())}
+        is_final = self.hooks.are_final
+        if not self.best or (is_final, *self._rank(record)) >= self._best_rank():
+            self.best = {"epoch": record.epoch, "settled": is_final, "network": deepcopy(self.kept.state_dict())}
         self.epoch, self.batch, self.samples, self.seconds = self.epoch + 1, 0, 0, 0.0
         self.loss_sum.zero_()
         return record

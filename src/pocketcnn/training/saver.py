@@ -46,7 +46,7 @@ class CheckpointSaver:
             return
         run.load_state_dict(loaded.state)
         self._saved_step = run.step
-        progress.note(_account(loaded, run))
+        progress.note(_resume_message(loaded, run))
 
     def step(self, run: TrainingRun) -> None:
         """Save if the interval is over. To be called where a step is complete."""
@@ -75,7 +75,7 @@ class CheckpointSaver:
             return "There was no checkpoint yet."
         return f"{self.folder.parent} holds a checkpoint of step {self._saved_step}."
 
-    def how_to_go_on(self) -> str:
+    def resume_hint(self) -> str:
         """The same, and how to go on from there."""
         if self._saved_step < 0:
             return self.kept()
@@ -87,6 +87,6 @@ def all_finite(network: torch.nn.Module) -> bool:
     return all(bool(torch.isfinite(t).all()) for t in network.state_dict().values() if t.is_floating_point())
 
 
-def _account(loaded: LoadedCheckpoint, run: TrainingRun) -> str:
+def _resume_message(loaded: LoadedCheckpoint, run: TrainingRun) -> str:
     damaged = "".join(f"{path.name} is damaged and was put aside. " for path in loaded.damaged)
     return f"{damaged}Going on after epoch {run.epoch} of {run.recipe.epochs}, step {run.step} ({loaded.path.name})."

@@ -185,5 +185,5 @@ def _train_epoch(run: TrainingRun, saver: CheckpointSaver, interrupts: Interrupt
 def _interrupted(run: TrainingRun, saver: CheckpointSaver) -> Interrupted:
     return Interrupted(
         f"Training stopped in epoch {min(run.epoch + 1, run.recipe.epochs)} of {run.recipe.epochs}. "
-        f"{saver.how_to_go_on()}"
+        f"{saver.resume_hint()}"
     )

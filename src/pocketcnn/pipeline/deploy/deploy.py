@@ -248,7 +248,7 @@ def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Com
 
 def _tightened(budget: Budget, missed: list[Verdict]) -> Budget:
     """`budget` with each missed limit lowered by its miss and 3 % more."""
-    factor = {(verdict.limit.quantity, verdict.limit.target): 0.97 / verdict.miss for verdict in missed}
+    factor = {(verdict.limit.quantity, verdict.limit.target): 0.97 / verdict.ratio for verdict in missed}
     return Budget(
         tuple(
             replace(limit, bound=limit.bound * factor.get((limit.quantity, limit.target), 1.0))

@@ -101,7 +101,7 @@ def bott(b: GraphBuilder, x: str, s: int, m: int, n: int, groups: int, q: int) -
 def res2(b: GraphBuilder, x: str, m: int, parts: int) -> str:
     """The bottleneck of Res2Net: the middle in parts, each added to the next."""
     y = b.conv(x, 1, 1, m * parts, 1)
-    pieces = [b.slice(y, place * m, (place + 1) * m) for place in range(parts)]
+    pieces = [b.slice(y, index * m, (index + 1) * m) for index in range(parts)]
     done = [b.conv(pieces[0], 3, 1, m, 1)]
     for piece in pieces[1:-1]:
         done.append(b.conv(b.add(done[-1], piece), 3, 1, m, 1))
@@ -181,7 +181,7 @@ def ghost(b: GraphBuilder, x: str, n: int, act: int) -> str:
 
 @_block
 def inception(b: GraphBuilder, x: str, n1: int, m3: int, n3: int, m5: int, n5: int, np_: int) -> str:
-    """The module of GoogLeNet with 3x3 in place of 5x5 convolutions."""
+    """The module of GoogLeNet with 3x3 in index of 5x5 convolutions."""
     pooled = b.conv(b.pool(x, "max_pool", 3, 1), 1, 1, np_, 1)
     branches = [b.conv(b.conv(x, 1, 1, m, 1), 3, 1, n, 1) for m, n in ((m3, n3), (m5, n5))]
     return b.concat([b.conv(x, 1, 1, n1, 1), *branches, pooled])

@@ -25,7 +25,7 @@ def fit_coefficients(rows: Sequence[Mapping[str, float]], times: Floats) -> dict
     except ImportError as error:
         raise MissingExtra("Predicting latencies", "latency") from error
     names = sorted({name for row in rows for name in row})
-    column = {name: place for place, name in enumerate(names)}
+    column = {name: index for index, name in enumerate(names)}
     amounts = np.zeros((len(rows), len(names)))
     for index, row in enumerate(rows):
         for name, amount in row.items():
@@ -33,10 +33,10 @@ def fit_coefficients(rows: Sequence[Mapping[str, float]], times: Floats) -> dict
     scale = np.maximum(np.abs(amounts).max(0), 1e-30)
     amounts /= scale
     ridge = RIDGE * np.eye(len(names))
-    trust, solution = np.ones(len(rows)), np.zeros(len(names))
+    precision_weights, solution = np.ones(len(rows)), np.zeros(len(names))
     for _ in range(ROUNDS):
-        design = np.vstack([amounts * trust[:, None], ridge])
-        answers = np.concatenate([trust, np.zeros(len(names))])
+        design = np.vstack([amounts * precision_weights[:, None], ridge])
+        answers = np.concatenate([precision_weights, np.zeros(len(names))])
         solution = LinearRegression(positive=True, fit_intercept=False).fit(design, answers).coef_
-        trust = 1 / np.sqrt(1 + ((amounts @ solution - 1) / OUTLIER) ** 2)
+        precision_weights = 1 / np.sqrt(1 + ((amounts @ solution - 1) / OUTLIER) ** 2)
     return dict(zip(names, map(float, solution / scale), strict=True))

@@ -16,7 +16,7 @@ from pocketcnn.targets.latency.kernels import Kernel
 
 Floats = npt.NDArray[np.float64]
 
-ALIKE = {"relu6": "clip", "prelu": "leaky_relu"}
+SAME_KERNEL = {"relu6": "clip", "prelu": "leaky_relu"}
 """Activations that are computed alike. ReLU is none of them: kernel libraries have it built in, and clip in a pass of its own."""
 
 LANES = 4
@@ -37,7 +37,7 @@ LARGEST_WINDOW = {"depthwise": 7, "conv": 4, "grouped": 4}
 FEW_INPUTS = 8
 """Below so many input channels, as those of an image, a convolution has code of its own."""
 
-FEWEST_COUNTED = 1000
+LOG_OFFSET = 1000
 """Added to what may be none before its logarithm is taken."""
 
 STREAMED = frozenset({"linear", "vector"})
@@ -82,7 +82,7 @@ def work(kernel: Kernel) -> Mapping[str, float]:
     if kernel.kind in ("max_pool", "avg_pool"):
         amounts[f"{group}: window"] = kernel.written * prod(kernel.window)
     for operation in kernel.fused:
-        amounts[f"+ {ALIKE.get(operation, operation)}: values"] = kernel.written
+        amounts[f"+ {SAME_KERNEL.get(operation, operation)}: values"] = kernel.written
     return amounts
 
 
@@ -92,13 +92,13 @@ def coarse_work(kernel: Kernel) -> Mapping[str, float]:
     return {"any: call": 1, "any: values": moved, "any: madds": kernel.madds}
 
 
-def is_known(kernel: Kernel, coefficients: Mapping[str, float]) -> bool:
+def has_coefficients(kernel: Kernel, coefficients: Mapping[str, float]) -> bool:
     """Whether there are rates for kernels of this group."""
     return f"{_group(kernel)}: call" in coefficients
 
 
 def _group(kernel: Kernel) -> str:
-    """Kernels that share rates: a family, apart by window and stride where code usually is."""
+    """Kernels that share rates: a family, isolated_total by window and stride where code usually is."""
     if kernel.kind not in LARGEST_WINDOW:
         return family(kernel)
     window = min(max(kernel.window), LARGEST_WINDOW[kernel.kind])
@@ -143,7 +143,7 @@ def inside(kernel: Kernel) -> int:
         window, stride = kernel.window[axis], kernel.stride[axis]
         taken, made = kernel.inputs[0][axis + 1], kernel.output[axis + 1]
         before = max(0, (made - 1) * stride + window - taken) // 2
-        starts = (place * stride - before for place in range(made))
+        starts = (index * stride - before for index in range(made))
         found *= sum(max(0, min(start + window, taken) - max(start, 0)) for start in starts)
     return found
 
@@ -158,7 +158,7 @@ FUSED = ("add", "relu", "clip", "hardswish", "silu", "sigmoid", "hardsigmoid")
 def position_features(kernel: Kernel) -> Floats:
     """Coordinates of a kernel in its family: binary logarithms of sizes, and marks of what changes the code that runs."""
     inputs, outputs = kernel.inputs[0][0], kernel.output[0]
-    fused = {ALIKE.get(operation, operation) for operation in kernel.fused}
+    fused = {SAME_KERNEL.get(operation, operation) for operation in kernel.fused}
     sizes = (prod(kernel.output[1:]), inputs, outputs)
     taps = _taps(kernel)
     return np.array(
@@ -204,6 +204,6 @@ def network_features(kernels: Mapping[Kernel, int], seconds: float) -> Floats:
     weights = sum(count * kernel.weights for kernel, count in kernels.items())
     madds = sum(count * kernel.madds for kernel, count in kernels.items())
     largest = max(kernel.read + kernel.written for kernel in kernels)
-    rate = (madds + FEWEST_COUNTED) / (seconds * 1e9)
-    sizes = (seconds * 1e6, sum(kernels.values()), weights + FEWEST_COUNTED, rate, largest)
+    rate = (madds + LOG_OFFSET) / (seconds * 1e9)
+    sizes = (seconds * 1e6, sum(kernels.values()), weights + LOG_OFFSET, rate, largest)
     return np.array([log2(size) for size in sizes])

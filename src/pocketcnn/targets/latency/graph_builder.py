@@ -105,5 +105,5 @@ class GraphBuilder:
         return self.op("gather", [x], {"index": index})
 
     def shift(self, x: str) -> str:
-        moves = [(place % 3 - 1, place // 3 % 3 - 1) for place in range(self.channels(x))]
+        moves = [(index % 3 - 1, index // 3 % 3 - 1) for index in range(self.channels(x))]
         return self.op("shift", [x], down=tuple(m[0] for m in moves), right=tuple(m[1] for m in moves))

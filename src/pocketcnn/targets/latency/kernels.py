@@ -26,7 +26,7 @@ ABSORBS: Mapping[str, frozenset[str]] = {
 }
 """Anchor -> the operations that may join it, in the order in which they come."""
 
-MOST_FUSED = 3
+MAX_FUSED = 3
 """An addition and an activation after a convolution; an activation spelled in two operations."""
 
 FREE = frozenset({"dropout", "reshape", "constant"})
@@ -102,7 +102,7 @@ def split(graph: Graph) -> tuple[KernelGroup, ...]:
     """The kernels of a graph at inference (see `for_inference`), in the order in which their anchors run."""
     taken: set[str] = set()
     groups: list[KernelGroup] = []
-    order = {node.name: place for place, node in enumerate(graph.nodes)}
+    order = {node.name: index for index, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         if node.name in taken or node.op in FREE:
             continue
@@ -115,7 +115,7 @@ def split(graph: Graph) -> tuple[KernelGroup, ...]:
 def _members(graph: Graph, anchor: Node, order: Mapping[str, int]) -> list[Node]:
     """The anchor and what joins it: the only reader of the value so far, if its kind may join and all else it reads is there."""
     members, allowed = [anchor], ABSORBS.get(anchor.op, frozenset())
-    while len(members) < MOST_FUSED:
+    while len(members) < MAX_FUSED:
         last = members[-1]
         users = graph.users(last.name)
         if len(users) != 1 or last.name == graph.output or users[0].op not in allowed:
@@ -156,7 +156,7 @@ def _kind(graph: Graph, anchor: Node) -> str:
     if anchor.op in ("mul", "add", "sub", "div") and graph[anchor.inputs[0]].shape != graph[anchor.inputs[-1]].shape:
         return f"{anchor.op}_broadcast"
     if anchor.op in ACTIVATIONS:
-        return "activation" if anchor.op in CHEAP else anchor.op
+        return "activation" if anchor.op in CHEAP_ACTIVATIONS else anchor.op
     if anchor.op != "conv2d":
         return anchor.op
     weight = graph.tensors[anchor.tensors["weight"]].shape
@@ -168,7 +168,7 @@ def _kind(graph: Graph, anchor: Node) -> str:
     return "vector" if prod(graph[anchor.inputs[0]].shape[1:]) == 1 else "pointwise"
 
 
-CHEAP = frozenset(name for name in ACTIVATIONS if OPS[name].clips or OPS[name].homogeneous)
+CHEAP_ACTIVATIONS = frozenset(name for name in ACTIVATIONS if OPS[name].clips or OPS[name].homogeneous)
 """Comparisons and at most a multiplication, without any exponential."""
 
 

@@ -93,7 +93,7 @@ class LatencyPredictor:
         groups: Sequence[KernelGroup] = split(graph)
         kernels = Counter(group.kernel for group in groups)
         factor, error = self.times.context(kernels), self.times.error(kernels)
-        total = factor * self.times.apart(kernels)
+        total = factor * self.times.isolated_total(kernels)
         layers = tuple(
             KernelTime(group.kernel, group.nodes, factor * self.times.time(group.kernel)) for group in groups
         )
@@ -114,7 +114,7 @@ def predict_latency(
     Args:
         network: captured; batch normalization is folded first.
         target: its name, its .toml file, or a `Target`. It must have been profiled: ``pocketcnn target profile``.
-        numerics: the form to predict for; that of the network unless given.
+        numerics: the precision to predict for; that of the network unless given.
         table: the file with the target's latency table; its place in the cache unless given.
         force: use the table though it was measured on another machine or with another version of the runtime.
 
@@ -122,10 +122,10 @@ def predict_latency(
         UsageError: there is no table, it is of other circumstances, or it has no measurements in that numerics.
         MissingExtra: scikit-learn is absent.
     """
-    place = target if isinstance(target, Target) else load_target(target)
+    resolved = target if isinstance(target, Target) else load_target(target)
     graph = network if isinstance(network, Graph) else network.graph.rebuilt()
-    form: Numerics = numerics or ("int8" if graph.numerics else "float32")
-    predictor = load_predictor(place, form, table=table, force=force)
+    precision: Numerics = numerics or ("int8" if graph.numerics else "float32")
+    predictor = load_predictor(resolved, precision, table=table, force=force)
     return predictor.predict(graph if graph.numerics else for_inference(graph))
 
 

@@ -26,14 +26,14 @@ from pocketcnn.targets.latency.features import (
     Floats,
     coarse_work,
     family,
-    is_known,
+    has_coefficients,
     network_features,
     network_work,
     position_features,
     work,
 )
 from pocketcnn.targets.latency.kernels import Kernel
-from pocketcnn.targets.latency.residuals import Family, covariance, families_of, landmarked, likeliest
+from pocketcnn.targets.latency.residuals import Family, covariance, families_of, family_at, maximum_likelihood
 
 Counts = Mapping[Kernel, int]
 """The kernels of a network, and how often each occurs."""
@@ -42,10 +42,10 @@ MIN_MEASUREMENTS = 20
 ROUNDS = 4
 """Rounds of Gauss-Newton and of weighing outliers down."""
 
-LATE, EARLY = 1.0, 3.0
+LATE_ERRORS, EARLY_ERRORS = 1.0, 3.0
 """Standard errors of the noise; measurements further off count less, sooner if they took too long: disturbances only add."""
 
-LEAST = 1e-9
+MIN_SECONDS = 1e-9
 """Seconds; keeps logarithms finite."""
 
 CONTEXT = 0.25
@@ -73,31 +73,31 @@ class KernelTimes:
     networks: Family | None = None
 
     _bases: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
-    _known: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
-    _drawn: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
+    _times: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
+    _landmark_weights: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def base(self, kernel: Kernel) -> float:
         """Seconds of one kernel by its family's rates."""
         if kernel not in self._bases:
-            amounts = work(kernel) if is_known(kernel, self.coefficients) else coarse_work(kernel)
+            amounts = work(kernel) if has_coefficients(kernel, self.coefficients) else coarse_work(kernel)
             seconds = sum(self.coefficients.get(name, 0.0) * amount for name, amount in amounts.items())
-            self._bases[kernel] = max(LEAST, seconds)
+            self._bases[kernel] = max(MIN_SECONDS, seconds)
         return self._bases[kernel]
 
     def time(self, kernel: Kernel) -> float:
         """Seconds of one kernel."""
-        if kernel not in self._known:
+        if kernel not in self._times:
             name = family(kernel)
-            share = self._share(name, position_features(kernel)) if name in self.families else 0.0
-            self._known[kernel] = self.base(kernel) * float(np.exp(share))
-        return self._known[kernel]
+            share = self._residual(name, position_features(kernel)) if name in self.families else 0.0
+            self._times[kernel] = self.base(kernel) * float(np.exp(share))
+        return self._times[kernel]
 
-    def _share(self, name: str, where: Floats) -> float:
+    def _residual(self, name: str, features: Floats) -> float:
         """The share of a family at a place: what it draws from each landmark, weighed by how near that lies."""
         group = self.families[name]
-        if name not in self._drawn:
-            self._drawn[name] = group.inverse.T @ self.weights[group.columns]
-        return float(covariance(where[None], group.landmarks)[0] @ self._drawn[name])
+        if name not in self._landmark_weights:
+            self._landmark_weights[name] = group.inverse.T @ self.weights[group.columns]
+        return float(covariance(features[None], group.landmarks)[0] @ self._landmark_weights[name])
 
     def overhead(self, kernels: Counts) -> float:
         """Seconds that belong to the network as a whole."""
@@ -115,19 +115,19 @@ class KernelTimes:
         found: Floats = CONTEXT * self.networks.coordinates(network_features(kernels, about)[None])[0]
         return found
 
-    def apart(self, kernels: Counts) -> float:
+    def isolated_total(self, kernels: Counts) -> float:
         """Seconds of the kernels of a network and of its overhead, whatever they do to each other."""
         return self.overhead(kernels) + sum(count * self.time(kernel) for kernel, count in kernels.items())
 
     def total(self, kernels: Counts) -> float:
         """Seconds of a network."""
-        return self.apart(kernels) * self.context(kernels)
+        return self.isolated_total(kernels) * self.context(kernels)
 
     def error(self, kernels: Counts) -> float:
         """The relative standard error of `total`: of the function where it was measured, where not, and of any sum."""
         from scipy.linalg import solve_triangular
 
-        total, seen, blind = self.apart(kernels), np.zeros(len(self.weights)), 0.0
+        total, seen, blind = self.isolated_total(kernels), np.zeros(len(self.weights)), 0.0
         if self.networks is not None:
             seen[self.networks.columns] = self._context_coordinates(kernels)
         for kernel, count in kernels.items():
@@ -161,7 +161,7 @@ def fit(networks: Sequence[Counts], seconds: Sequence[float]) -> KernelTimes:
     times = np.asarray(seconds, np.float64)
     coarse = fit_coefficients([_summed(coarse_work, kernels) for kernels in networks], times)
     coefficients = fit_coefficients([_summed(work, kernels) for kernels in networks], times)
-    return _with_shares(networks, times, KernelTimes({**coarse, **coefficients}))
+    return _with_residuals(networks, times, KernelTimes({**coarse, **coefficients}))
 
 
 def _summed(amounts_of: Callable[[Kernel], Mapping[str, float]], kernels: Counts) -> Mapping[str, float]:
@@ -173,7 +173,7 @@ def _summed(amounts_of: Callable[[Kernel], Mapping[str, float]], kernels: Counts
     return amounts
 
 
-def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) -> KernelTimes:
+def _with_residuals(networks: Sequence[Counts], times: Floats, start: KernelTimes) -> KernelTimes:
     """The shares by Gauss-Newton on the logarithm of the times."""
     from scipy.linalg import cho_solve
 
@@ -184,10 +184,10 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
     counts = _counts(networks, known)
     about = counts @ base + whole
     kernel_columns = coordinates.shape[1]
-    places = np.array([network_features(kernels, time) for kernels, time in zip(networks, about, strict=True)])
-    contexts = landmarked(places, kernel_columns)
-    context = CONTEXT * contexts.coordinates(places)
-    weights, trust = np.zeros(kernel_columns + context.shape[1]), np.ones(len(times))
+    positions = np.array([network_features(kernels, time) for kernels, time in zip(networks, about, strict=True)])
+    contexts = family_at(positions, kernel_columns)
+    context = CONTEXT * contexts.coordinates(positions)
+    weights, precision_weights = np.zeros(kernel_columns + context.shape[1]), np.ones(len(times))
     amplitude, noise = 0.0, 0.0
     seen: Floats = np.zeros((0, 0))
     factor: Floats = np.zeros((0, 0))
@@ -198,11 +198,13 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
         seen = np.hstack([shares, context])
         target = np.log(times) - np.log(totals) + shares @ weights[:kernel_columns]
         if turn in (0, 2):  # before and after the outliers were weighed down
-            amplitude, noise = likeliest(seen, target, trust)
-        factor = np.asarray(np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / trust)), np.float64)
+            amplitude, noise = maximum_likelihood(seen, target, precision_weights)
+        factor = np.asarray(
+            np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / precision_weights)), np.float64
+        )
         weights = amplitude**2 * seen.T @ cho_solve((factor, True), target)
-        missed = target - seen @ weights
-        trust = 1 / (1 + (missed / (np.where(missed > 0, LATE, EARLY) * noise)) ** 2)
+        errors = target - seen @ weights
+        precision_weights = 1 / (1 + (errors / (np.where(errors > 0, LATE_ERRORS, EARLY_ERRORS) * noise)) ** 2)
     return KernelTimes(start.coefficients, families, weights, seen, factor, amplitude, noise, contexts)
 
 

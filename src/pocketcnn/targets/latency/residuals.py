@@ -1,4 +1,4 @@
-"""Gaussian processes over the places of kernels, one for each family, sparse by landmarks.
+"""Gaussian processes over the positions of kernels, one for each family, sparse by landmarks.
 
 C. E. Rasmussen and C. K. I. Williams, "Gaussian Processes for Machine Learning" (2006): section 8.1 for the reduction to
 landmarks (Nyström), 5.4 for the choice of amplitude and noise by the marginal likelihood.
@@ -28,7 +28,7 @@ NOISES = (0.01, 0.02, 0.03, 0.05, 0.08)
 
 
 def covariance(first: Floats, second: Floats) -> Floats:
-    """Of two sets of places, at most 1: Matérn 3/2 for what changes quickly, a wide Gaussian for what changes slowly."""
+    """Of two sets of positions, at most 1: Matérn 3/2 for what changes quickly, a wide Gaussian for what changes slowly."""
     squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
     squares = np.maximum(squares, 0)
     near = np.sqrt(3 * squares) / LENGTH
@@ -44,9 +44,9 @@ class Family:
     inverse: Floats
     columns: slice
 
-    def coordinates(self, places: Floats) -> Floats:
-        """(places, landmarks): rows whose products are the covariances."""
-        return covariance(places, self.landmarks) @ self.inverse.T
+    def coordinates(self, positions: Floats) -> Floats:
+        """(positions, landmarks): rows whose products are the covariances."""
+        return covariance(positions, self.landmarks) @ self.inverse.T
 
 
 def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
@@ -59,9 +59,9 @@ def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
     families: dict[str, Family] = {}
     values, rows, columns, width = [], [], [], 0
     for name, indices in sorted(members.items()):
-        places = np.array([position_features(kernels[index]) for index in indices])
-        found = landmarked(places, width)
-        block = found.coordinates(places)
+        positions = np.array([position_features(kernels[index]) for index in indices])
+        found = family_at(positions, width)
+        block = found.coordinates(positions)
         values.append(block.ravel())
         rows.append(np.repeat(indices, block.shape[1]))
         columns.append(np.tile(np.arange(width, width + block.shape[1]), len(indices)))
@@ -71,11 +71,11 @@ def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
     return families, csr_matrix(entries, shape=(len(kernels), width))
 
 
-def landmarked(places: Floats, first: int) -> Family:
-    """The family of what lies at `places` (kernels or networks, coordinates); its columns begin at `first`."""
+def family_at(positions: Floats, first: int) -> Family:
+    """The family of what lies at `positions` (kernels or networks, coordinates); its columns begin at `first`."""
     from sklearn.cluster import kmeans_plusplus
 
-    landmarks = np.unique(places, axis=0)
+    landmarks = np.unique(positions, axis=0)
     if len(landmarks) > LANDMARKS:
         landmarks, _ = kmeans_plusplus(landmarks, LANDMARKS, random_state=0)
     among = covariance(landmarks, landmarks) + 1e-6 * np.eye(len(landmarks))
@@ -83,15 +83,15 @@ def landmarked(places: Floats, first: int) -> Family:
     return Family(landmarks, inverse, slice(first, first + len(landmarks)))
 
 
-def likeliest(seen: Floats, target: Floats, trust: Floats) -> tuple[float, float]:
+def maximum_likelihood(seen: Floats, target: Floats, precision_weights: Floats) -> tuple[float, float]:
     """The (amplitude, noise) under which the measurements are the most likely.
 
-    `seen` (measurements, columns) is what each measurement saw of the function, `target` what it was, and `trust` divides the
+    `seen` (measurements, columns) is what each measurement saw of the function, `target` what it was, and `precision_weights` divides the
     variance of its noise.
     """
-    scaled = seen * np.sqrt(trust)[:, None]
+    scaled = seen * np.sqrt(precision_weights)[:, None]
     values, vectors = np.linalg.eigh(scaled @ scaled.T)
-    squares = (vectors.T @ (target * np.sqrt(trust))) ** 2
+    squares = (vectors.T @ (target * np.sqrt(precision_weights))) ** 2
 
     def evidence(pair: tuple[float, float]) -> float:
         variances = pair[0] ** 2 * np.maximum(values, 0) + pair[1] ** 2

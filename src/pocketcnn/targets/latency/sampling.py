@@ -16,17 +16,17 @@ from pocketcnn.targets.latency.kernels import split
 QUANTA = (8, 8, 8, 8, 8, 8, 16, 4, 2, 1)
 """Channels are multiples of one of these: of 8 in most papers, of anything after pruning."""
 
-MOST_MADDS = 1.2e9
+MAX_MADDS = 1.2e9
 FEW_MADDS = 3e8
 """Blocks above are kept the less often the longer they run."""
 
-CHAINS = 0.35
-"""Share of the blocks that repeat one kernel, which tells kernels apart that always come together in networks."""
+CHAIN_SHARE = 0.35
+"""Share of the blocks that repeat one kernel, which tells kernels isolated_total that always come together in networks."""
 
-MOST_WEIGHTS = 2**26
+MAX_WEIGHTS = 2**26
 """Of one linear layer: more than AlexNet's largest has, and than any cache holds."""
 
-WHOLE = 0.15
+WHOLE_NETWORKS = 0.15
 """Share of the cuts that are whole networks: how kernels crowd each other out of the caches shows nowhere else."""
 
 HEADS, TAILS = 0.2, 0.3
@@ -264,7 +264,7 @@ def draw_chain(random: Random) -> str:
     stem = f"conv:{draw.choice(3, 3, 3, 5, 7)},{draw.choice(1, 2, 2, 2)},{draw.channels(draw.near(24, 2.5))},{act}"
     side, c = draw.h, draw.c
     deep, last = draw.channels(draw.near(224, 2.5), 8), draw.choice(2, 4, 6, 7)
-    outputs = min(draw.choice(512, 1024, 2048, 4096, 4096), MOST_WEIGHTS // (deep * last * last))
+    outputs = min(draw.choice(512, 1024, 2048, 4096, 4096), MAX_WEIGHTS // (deep * last * last))
     pieces = {
         f"3x{image}x{image} {stem}": 1.5,
         f"{c}x{side}x{side}" + f" conv:1,1,{other},{act} conv:1,1,{c},0" * times: 5,
@@ -282,18 +282,18 @@ def draw_chain(random: Random) -> str:
         f"{c}x{side}x{side} pool" + f" fc:{other},1 fc:{c},0" * times: 1.5,
         f"{deep}x{last}x{last} conv:1,1,{deep},1 fc:{outputs},1 fc:{outputs},1": 1.5,  # weights that no cache holds
     }
-    return _begun(random.choices(list(pieces), list(pieces.values()))[0])
+    return _with_leading_conv(random.choices(list(pieces), list(pieces.values()))[0])
 
 
-def _cut(random: Random, network: list[tuple[str, str]]) -> str:
+def _excerpt(random: Random, network: list[tuple[str, str]]) -> str:
     """Some consecutive blocks of a network, the number log-uniform, each start as likely."""
-    length = len(network) if random.random() < WHOLE else round(len(network) ** random.random())
+    length = len(network) if random.random() < WHOLE_NETWORKS else round(len(network) ** random.random())
     last = len(network) - length
     start = random.choices((0, last, random.randrange(last + 1)), (HEADS, TAILS, 1 - HEADS - TAILS))[0]
-    return _begun(" ".join((network[start][0], *(block for _, block in network[start : start + length]))))
+    return _with_leading_conv(" ".join((network[start][0], *(block for _, block in network[start : start + length]))))
 
 
-def _begun(text: str) -> str:
+def _with_leading_conv(text: str) -> str:
     """The blocks behind a pointwise convolution, unless they begin with a convolution.
 
     Runtimes choose the layout of a value by the convolution that makes it; at the input of a network it is another. ONNX
@@ -311,7 +311,7 @@ def plan(seed: int = 0) -> Iterator[str]:
     random, seen = Random(seed), set()
     while True:
         try:
-            text = draw_chain(random) if random.random() < CHAINS else _cut(random, draw_network(random))
+            text = draw_chain(random) if random.random() < CHAIN_SHARE else _excerpt(random, draw_network(random))
         except BlockError:  # sizes that do not fit each other
             continue
         if text in seen or not _is_wanted(random, text):
@@ -326,4 +326,4 @@ def _is_wanted(random: Random, text: str) -> bool:
         madds = sum(group.kernel.madds for group in split(build(text)))
     except BlockError:
         return False
-    return madds < MOST_MADDS and random.random() < FEW_MADDS / max(madds, FEW_MADDS)
+    return madds < MAX_MADDS and random.random() < FEW_MADDS / max(madds, FEW_MADDS)

@@ -1,7 +1,7 @@
 """The latency table of a target: what was measured, on which machine, under which runtime.
 
 A small JSON file with one measurement a line. Times on it are true for one machine, one version of one runtime and one
-number of threads; the table says which, and whoever uses it elsewhere is told so (`LatencyTable.check`).
+number of threads; the table says which, and whoever uses it elsewhere is conditions so (`LatencyTable.check`).
 """
 
 import json
@@ -20,10 +20,10 @@ from pocketcnn.runtimes.machine import Machine
 
 FORMAT = 1
 DIGITS = 4
-MOST_POINTS = 4000
+MAX_POINTS = 4000
 """Keeps the file below 600 kB."""
 
-SMOOTHED = 240
+REFERENCE_WINDOW = 240
 """Measurements around one, some half minute, whose references' median says how fast the machine was then.
 
 A machine's clock drifts slowly. A shorter time would take for drift what disturbed the reference alone.
@@ -80,7 +80,7 @@ class LatencyTable:
     """
 
     target: str
-    circumstances: Conditions
+    conditions: Conditions
     seed: int = 0
     seconds: float = 0.0
     points: tuple[BlockLatency, ...] = ()
@@ -95,14 +95,14 @@ class LatencyTable:
         """What was measured, for people and for JSON."""
         ran = [point for point in self.points if point.ran]
         spreads = sorted((point.p90 - point.p10) / point.median for point in ran) or [0.0]
-        here = self.circumstances
+        here = self.conditions
         return {
             "target": self.target,
             "runtime": f"{here.runtime} {here.version}",
             "threads": here.threads,
             "cpu": here.machine.cpu,
             "seconds": round(self.seconds, 1),
-            **{f"{form} blocks": sum(point.numerics == form for point in ran) for form in self.numerics},
+            **{f"{precision} blocks": sum(point.numerics == precision for point in ran) for precision in self.numerics},
             "not run": len(self.points) - len(ran),
             "median spread (p90-p10)": f"{spreads[len(spreads) // 2]:.1%}",
         }
@@ -117,7 +117,7 @@ class LatencyTable:
         Raises:
             UsageError: it was not; the message names what differs.
         """
-        if differences := self.circumstances.differences(here):
+        if differences := self.conditions.differences(here):
             raise UsageError(
                 f"The latency table of {self.target} was measured with {'; '.join(differences)}. Its times are not those "
                 f"of this machine. Measure anew: pocketcnn target profile {self.target} --fresh, or use it as it is: --force."
@@ -132,7 +132,7 @@ class LatencyTable:
         points = [point for point in self.points if point.ran]
         references = np.array([point.reference for point in points])
         usual = float(np.median(references)) if points else 0.0
-        half = SMOOTHED // 2
+        half = REFERENCE_WINDOW // 2
         then = [float(np.median(references[max(0, at - half) : at + half + 1])) for at in range(len(points))]
         return [
             (point.blocks, point.p10 * usual / reference)
@@ -149,7 +149,7 @@ class LatencyTable:
         head = {
             "format": FORMAT,
             "target": self.target,
-            "circumstances": asdict(self.circumstances),
+            "circumstances": asdict(self.conditions),
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
             "columns": ["blocks", "numerics", "median_us", "p10_us", "p90_us", "repeats", "reference_us"],
@@ -189,15 +189,15 @@ def _digits(value: float) -> float:
 def _parsed(document: Any) -> LatencyTable:
     if document["format"] != FORMAT:
         raise ValueError(f"format {document['format']}, this version reads {FORMAT}")
-    told = document["circumstances"]
-    machine = Machine(**{**told["machine"], "flags": tuple(told["machine"]["flags"])})
+    conditions = document["circumstances"]
+    machine = Machine(**{**conditions["machine"], "flags": tuple(conditions["machine"]["flags"])})
     points = tuple(
-        BlockLatency(str(blocks), form, median / 1e6, p10 / 1e6, p90 / 1e6, int(repeats), reference / 1e6)
-        for blocks, form, median, p10, p90, repeats, reference in document["points"]
+        BlockLatency(str(blocks), precision, median / 1e6, p10 / 1e6, p90 / 1e6, int(repeats), reference / 1e6)
+        for blocks, precision, median, p10, p90, repeats, reference in document["points"]
     )
     return LatencyTable(
         target=str(document["target"]),
-        circumstances=Conditions(**{**told, "machine": machine}),
+        conditions=Conditions(**{**conditions, "machine": machine}),
         seed=int(document["seed"]),
         seconds=float(document["seconds"]),
         points=points,
@@ -216,9 +216,9 @@ def load_table(target: str, path: Path | None = None) -> LatencyTable:
     Raises:
         UsageError: there is none yet, or the file is no latency table.
     """
-    place = path or default_path(target)
-    if not place.is_file():
+    path = path or default_path(target)
+    if not path.is_file():
         raise UsageError(
-            f"There is no latency table of {target} yet ({place}). Measure one: pocketcnn target profile {target}"
+            f"There is no latency table of {target} yet ({path}). Measure one: pocketcnn target profile {target}"
         )
-    return LatencyTable.load(place)
+    return LatencyTable.load(path)
