@@ -1,6 +1,6 @@
-"""Reading a budget's text, with errors that show the place.
+"""The parser of budgets. Its errors show the position.
 
-Grammar (case does not matter; spaces are free)::
+Grammar (case-insensitive; spaces are ignored)::
 
     budget = limit { ("," | "&") limit }
     limit  = name "<=" number unit [ "@" target ]
@@ -21,7 +21,7 @@ EXAMPLE = "macs<=50%, size<=300kB, latency<=5ms@onnxruntime-cpu, ram<=256kB"
 GRAMMAR = f"""\
 A budget is one or more limits, separated by commas:  name<=number unit
 {described_quantities(DEFAULT_TARGET)}
-  In place of a unit, % is of the unpruned network's figure.
+  In place of a unit, % is relative to the unpruned network.
 Example: {EXAMPLE}"""
 
 _NAMES = named_quantities()
@@ -35,7 +35,7 @@ _SEPARATOR = re.compile(r"[,&]")
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
-    """The limits that `text` names, in its order; see `pocketcnn.targets.budget.Budget.parse`."""
+    """The limits in `text`, in order; see `pocketcnn.targets.budget.Budget.parse`."""
     if not text.strip():
         raise UsageError(f"The budget is empty.\n{GRAMMAR}")
     scanner = _Scanner(text)
@@ -45,7 +45,7 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
         limit = _limit(scanner)
         if any((limit.quantity, limit.target) == (earlier.quantity, earlier.target) for earlier in limits):
             where = f" on {limit.target}" if limit.target else ""
-            scanner.fail(f"{limit.quantity}{where} is limited twice. Keep one of the two limits.", start)
+            scanner.fail(f"{limit.quantity}{where} is limited twice. Remove one of the two limits.", start)
         limits.append(limit)
         if scanner.at_end():
             return tuple(limits)
@@ -54,7 +54,7 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
 
 @dataclass
 class _Scanner:
-    """A place in the text that moves right, one token at a time."""
+    """A position in the text that advances token by token."""
 
     text: str
     position: int = 0
@@ -87,7 +87,7 @@ class _Scanner:
 
 def _limit(scanner: _Scanner) -> Limit:
     quantity = _quantity(scanner)
-    scanner.take(_RELATION, "<= (every limit is an upper one)")
+    scanner.take(_RELATION, "<= (every limit is an upper limit)")
     bound, relative = _bound(scanner, quantity)
     return Limit(quantity, bound, relative, _target(scanner, quantity))
 
@@ -125,7 +125,7 @@ def _target(scanner: _Scanner, quantity: Quantity) -> str | None:
         return DEFAULT_TARGET if quantity.has_target else None
     if not quantity.has_target:
         timed = " or ".join(known for known in Quantity if known.has_target)
-        scanner.fail(f"Only {timed} has a target; {quantity} is the same on all of them.", position)
+        scanner.fail(f"Only {timed} has a target. {quantity} does not depend on the target.", position)
     position = scanner.skip_spaces()
     name = scanner.take(_TARGET, f"the name of a target, such as {DEFAULT_TARGET}")
     try:

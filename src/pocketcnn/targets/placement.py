@@ -1,4 +1,4 @@
-"""Which layers a target runs itself, which fall back to another processor, and what crosses between the two."""
+"""Placement of layers on a target or its fallback processor, and the transfers between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from pocketcnn.targets.matching import check_patterns, first_match
 from pocketcnn.targets.target import Target
 
 NOT_EXECUTED = frozenset({"input", "constant"})
-"""Operations that are not run: the image and constants lie where they are needed."""
+"""Operations that are not executed: the image and constants are available on both processors."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """One value that is handed from the device to the fallback (`out`) or back, and the layer that falls back for it."""
+    """A value transferred from the device to the fallback processor (`out`) or back, and the layer that causes it."""
 
     value: str
     layer: str
@@ -27,12 +27,13 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the layers of a network run.
+    """Which processor runs each layer of a network.
 
     Attributes:
-        lacking: layer -> the pattern of the target that says that it cannot run it.
-        slow: layer -> the pattern that says that it runs below the target's rates; only layers that it runs.
-        follows: layer that is computed inside one that falls back, and falls back with it -> that layer.
+        graph: the network.
+        lacking: unsupported layer -> the pattern of the target that matches it.
+        slow: layer -> the pattern that says that it runs below the target's rates; supported layers only.
+        follows: layer fused into an unsupported layer -> that layer; it falls back too.
     """
 
     graph: Graph
@@ -41,18 +42,18 @@ class Placement:
     follows: Mapping[str, str]
 
     def falls_back(self, name: str) -> bool:
-        """Whether the layer runs elsewhere."""
+        """Whether the layer runs on the fallback processor."""
         return name in self.lacking or name in self.follows
 
     def runs_beside_its_source(self, name: str) -> bool:
-        """Whether the layer runs where its first input is made."""
+        """Whether the layer runs on the same processor as its first input."""
         return self.falls_back(name) == self.falls_back(self.graph[name].inputs[0])
 
     @cached_property
     def crossings(self) -> tuple[Transfer, ...]:
-        """Every value that crosses because layers fall back, once for each direction and value.
+        """Every transferred value, once per direction.
 
-        The image and the answer are not among them: they cross whatever the network is.
+        The image and the logits are not included: they are transferred for every network.
         """
         sizes, found = value_bytes(self.graph), []
         for node in self.graph.nodes:
@@ -66,7 +67,7 @@ class Placement:
         return tuple(found)
 
     def _readers(self, name: str) -> list[Node]:
-        """Who works on the value, also through views."""
+        """The nodes that read the value, also through views."""
         found = []
         for user in self.graph.users(name):
             found += self._readers(user.name) if OPS[user.op].view else [user]
@@ -74,7 +75,7 @@ class Placement:
 
     @property
     def partitions(self) -> int:
-        """Runs of layers, in their order, that the device executes without an interruption."""
+        """The number of uninterrupted runs of layers on the device."""
         steps = [
             self.falls_back(node.name)
             for node in self.graph.nodes
@@ -84,12 +85,12 @@ class Placement:
 
 
 def place(graph: Graph, target: Target) -> Placement:
-    """The layers of `graph` on `target`.
+    """Place the layers of `graph` on `target`.
 
-    An activation inside a convolution is no layer of its own: it falls back with it, and runs where it runs.
+    An activation fused into a convolution is not a separate layer: it runs where the convolution runs.
 
     Raises:
-        UsageError: the target speaks of operations that there are not.
+        UsageError: the target names an unknown operation.
     """
     check_patterns((*target.lacks, *target.slow), target.name)
     lacking: dict[str, OpPattern] = {}

@@ -1,4 +1,4 @@
-"""Rates of work, none of them negative, by robust least squares of the relative error."""
+"""Non-negative coefficients (seconds per unit of work), by robust least squares of the relative error."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,16 +9,20 @@ from pocketcnn.targets.latency.features import Floats
 
 RIDGE = 1e-3
 OUTLIER = 0.15
-"""Relative errors well above are weighed down (iteratively reweighted least squares)."""
+"""Relative errors well above this are down-weighted (iteratively reweighted least squares)."""
 
 ROUNDS = 4
 
 
 def fit_coefficients(rows: Sequence[Mapping[str, float]], times: Floats) -> dict[str, float]:
-    """Seconds for each unit of each amount, given the amounts of some networks and their times in seconds.
+    """Fit seconds per unit of each kind of work.
+
+    Args:
+        rows: for each network, the amount of each kind of work.
+        times: seconds of each network, (networks,).
 
     Raises:
-        MissingExtra: scikit-learn is absent.
+        MissingExtra: scikit-learn is not installed.
     """
     try:
         from sklearn.linear_model import LinearRegression

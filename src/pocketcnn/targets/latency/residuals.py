@@ -1,7 +1,7 @@
-"""Gaussian processes over the positions of kernels, one for each family, sparse by landmarks.
+"""Sparse Gaussian processes over kernel coordinates, one per kernel family.
 
 C. E. Rasmussen and C. K. I. Williams, "Gaussian Processes for Machine Learning" (2006): section 8.1 for the reduction to
-landmarks (Nyström), 5.4 for the choice of amplitude and noise by the marginal likelihood.
+landmarks (Nyström), section 5.4 for the choice of amplitude and noise by the marginal likelihood.
 """
 
 from collections import defaultdict
@@ -15,20 +15,20 @@ from pocketcnn.targets.latency.features import Floats, family, position_features
 from pocketcnn.targets.latency.kernels import Kernel
 
 LENGTH = 4.0
-"""Distance in `position_features`, in doublings of a size, over which shares stay alike."""
+"""Length scale in `position_features`, in doublings of a size."""
 
 LANDMARKS = 320
-"""Places of a family on which its function is built."""
+"""Largest number of landmarks per family."""
 
 AMPLITUDES = (0.1, 0.2, 0.4, 0.8)
-"""How far shares may deviate, as natural logarithms."""
+"""Candidate standard deviations of the log-residuals."""
 
 NOISES = (0.01, 0.02, 0.03, 0.05, 0.08)
-"""Relative errors of a measurement, and of what no sum of kernels explains."""
+"""Candidate relative errors of a measurement."""
 
 
 def covariance(first: Floats, second: Floats) -> Floats:
-    """Of two sets of positions, at most 1: Matérn 3/2 for what changes quickly, a wide Gaussian for what changes slowly."""
+    """The covariance of two sets of coordinates, at most 1: Matérn 3/2 for short range, a wide Gaussian for long range."""
     squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
     squares = np.maximum(squares, 0)
     near = np.sqrt(3 * squares) / LENGTH
@@ -38,14 +38,14 @@ def covariance(first: Floats, second: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Family:
-    """The landmarks of a family, the inverse of their covariance's factor, and the family's columns among all."""
+    """The landmarks of a family, the inverse Cholesky factor of their covariance, and the family's columns among all."""
 
     landmarks: Floats
     inverse: Floats
     columns: slice
 
     def coordinates(self, positions: Floats) -> Floats:
-        """(positions, landmarks): rows whose products are the covariances."""
+        """(positions, landmarks): rows whose inner products are the covariances."""
         return covariance(positions, self.landmarks) @ self.inverse.T
 
 
@@ -72,7 +72,7 @@ def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
 
 
 def family_at(positions: Floats, first: int) -> Family:
-    """The family of what lies at `positions` (kernels or networks, coordinates); its columns begin at `first`."""
+    """A family for some `positions` (n, features); its columns begin at `first`."""
     from sklearn.cluster import kmeans_plusplus
 
     landmarks = np.unique(positions, axis=0)
@@ -84,10 +84,12 @@ def family_at(positions: Floats, first: int) -> Family:
 
 
 def maximum_likelihood(seen: Floats, target: Floats, precision_weights: Floats) -> tuple[float, float]:
-    """The (amplitude, noise) under which the measurements are the most likely.
+    """The (amplitude, noise) with the highest marginal likelihood.
 
-    `seen` (measurements, columns) is what each measurement saw of the function, `target` what it was, and `precision_weights` divides the
-    variance of its noise.
+    Args:
+        seen: design matrix (measurements, columns).
+        target: observed log-residuals (measurements,).
+        precision_weights: weights of the measurements, (measurements,): they divide the noise variance.
     """
     scaled = seen * np.sqrt(precision_weights)[:, None]
     values, vectors = np.linalg.eigh(scaled @ scaled.T)
