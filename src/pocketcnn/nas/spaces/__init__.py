@@ -87,7 +87,7 @@ def space_of(reference: Mapping[str, Any], folder: Path) -> Space:
         raise UsageError(f"The search space {name} has no option {', '.join(sorted(options))}.")
     width = options.get("width", 1.0)
     if isinstance(width, bool) or not isinstance(width, int | float):
-        raise UsageError(f"The width of a search space is a number, not {width!r}.")
+        raise UsageError(f"The width of a search space must be a number, not {width!r}.")
     return load_space(name, width)
 
 

@@ -154,7 +154,7 @@ class Supernet(Regularized, Scheduled, nn.Module):
         layers: OrderedDict[str, nn.Module] = OrderedDict(stem=template.features.stem)  # type: ignore[arg-type]
         width = plan.stem
         for number, block in enumerate(plan.blocks, start=1):
-            key = (number, width, block)  # with its index: a module cannot be twice in a network
+            key = (number, width, block)  # with its number: a module can occur only once in a network
             if key not in self._blocks:
                 with torch.device("meta"):
                     self._blocks[key] = block.build(width, NORM)
