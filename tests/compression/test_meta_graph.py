@@ -20,7 +20,7 @@ from tests.support.random_graphs import BLOCKS, random_graph
 def some_classes(graph: Graph, seed: int) -> list[int]:
     """Up to half of the units of each group, as a schedule takes them: something of every value is left."""
     order = ordered(graph, couple(graph), PruneSettings("random", multiple=1, min_channels=1, seed=seed))
-    counts = tuple(order.rounded(group, len(order.leaving(group)) // 2) for group in range(len(order.groups)))
+    counts = tuple(order.rounded(group, len(order.removable_units(group)) // 2) for group in range(len(order.groups)))
     return order.classes(counts)
 
 

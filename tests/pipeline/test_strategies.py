@@ -104,7 +104,7 @@ def test_the_share_of_a_budget_is_1_where_the_budget_ends(network: GraphNetwork)
     assert not resource.by_shape
     only = absolute(Budget.parse("macs<=40%"), network.graph)
     quick = budget_share(only, network.graph)
-    assert quick.of_a_madd == pytest.approx(1 / only.limits[0].bound)
+    assert quick.per_madd == pytest.approx(1 / only.limits[0].bound)
     assert quick.use(network.graph) == pytest.approx(2.5)
     assert resource.use(network.graph) < 2.0  # in int8 it is smaller, and that form counts
 

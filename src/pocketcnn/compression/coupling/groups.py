@@ -1,4 +1,4 @@
-"""What a pruner chooses from: groups of units, each unit the smallest set of channels that can go alone."""
+"""Channel groups: what a pruner chooses from. A unit is the smallest set of channels that can be pruned by itself."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -12,10 +12,12 @@ from pocketcnn.compression.coupling.coupling import Coupling
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Units that can stand for each other: removing any one of them narrows the same layers by the same width.
+    """Interchangeable units: removing any one of them narrows the same layers by the same number of channels.
 
-    `width` maps the layers that make the channels to the number of output channels that a unit takes from each. (Layers
-    that only pass channels on, depthwise convolutions, follow and are not named.)
+    Attributes:
+        width: the layers that produce the channels, and how many output channels a unit takes from each. Depthwise
+            convolutions follow their input and are not listed.
+        units: the units of the group.
     """
 
     width: Mapping[str, int]
@@ -25,12 +27,12 @@ class ChannelGroup:
 def channel_groups(
     coupling: Coupling, scores: Mapping[int, float] | None = None, keep: Collection[str] = ()
 ) -> tuple[ChannelGroup, ...]:
-    """All removable channels, as groups of units in the order of the layers that make them.
+    """All prunable channels, as groups of units in the order of the layers that produce them.
 
     Args:
         coupling: of the graph to prune.
-        scores: importance by class. Where several classes must go together only for the sake of equal groups,
-            unimportant ones are put together with unimportant ones; without scores the earlier channels come together.
+        scores: importance of each class. If classes must be combined only to keep groups equally wide, classes of similar
+            importance are combined. Without scores, earlier channels come first.
         keep: layers that lose no outputs.
     """
     classes = coupling.removable()
@@ -38,29 +40,29 @@ def channel_groups(
         if layer.node in keep:
             classes = classes[~np.isin(classes, layer.outputs)]
     ranked = sorted(classes.tolist(), key=lambda item: (scores[item] if scores else 0.0, item))
-    makers = _makers(coupling)
+    producers = _producers(coupling)
     groups: dict[tuple[tuple[str, int], ...], list[Unit]] = defaultdict(list)
     for unit in balanced_units(ranked, coupling.balances):
-        groups[_width(unit, makers)].append(unit)
-    order = {layer.node: place for place, layer in enumerate(coupling.layers)}
+        groups[_width(unit, producers)].append(unit)
+    order = {layer.node: index for index, layer in enumerate(coupling.layers)}
     return tuple(
         ChannelGroup(dict(width), tuple(sorted(units)))
         for width, units in sorted(groups.items(), key=lambda item: [order[layer] for layer, _ in item[0]])
     )
 
 
-def _makers(coupling: Coupling) -> dict[int, dict[str, int]]:
-    """Class -> the layers that make its channels, and how many each."""
-    makers: dict[int, dict[str, int]] = defaultdict(dict)
-    for layer in (layer for layer in coupling.layers if not layer.passes):
+def _producers(coupling: Coupling) -> dict[int, dict[str, int]]:
+    """Class -> the layers that produce its channels, and how many in each."""
+    producers: dict[int, dict[str, int]] = defaultdict(dict)
+    for layer in (layer for layer in coupling.layers if not layer.depthwise_like):
         for item, count in zip(*np.unique(layer.outputs, return_counts=True), strict=True):
-            makers[int(item)][layer.node] = int(count)
-    return makers
+            producers[int(item)][layer.node] = int(count)
+    return producers
 
 
-def _width(unit: Unit, makers: Mapping[int, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
+def _width(unit: Unit, producers: Mapping[int, Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
     total: dict[str, int] = defaultdict(int)
     for item in unit:
-        for layer, count in makers[item].items():
+        for layer, count in producers[item].items():
             total[layer] += count
     return tuple(total.items())

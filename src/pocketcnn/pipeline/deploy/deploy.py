@@ -252,8 +252,8 @@ def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Com
 
 
 def _tightened(budget: Budget, missed: list[Verdict]) -> Budget:
-    """`budget` with the bound of each missed limit divided by its miss, and reduced by a further 3 %."""
-    factor = {(verdict.limit.quantity, verdict.limit.target): 0.97 / verdict.miss for verdict in missed}
+    """`budget` with the bound of each missed limit divided by its ratio, and reduced by a further 3 %."""
+    factor = {(verdict.limit.quantity, verdict.limit.target): 0.97 / verdict.ratio for verdict in missed}
     return Budget(
         tuple(
             replace(limit, bound=limit.bound * factor.get((limit.quantity, limit.target), 1.0))
