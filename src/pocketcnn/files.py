@@ -50,12 +50,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=path.parent) as name:
-            whole = Path(name) / "whole"  # made by mkdir, so that it is as open to others as any folder
-            whole.mkdir()
-            yield whole
+            complete = Path(name) / "whole"  # made by mkdir, so that it is as open to others as any folder
+            complete.mkdir()
+            yield complete
             if path.is_dir():
                 path.rmdir()
-            whole.rename(path)
+            complete.rename(path)
     except OSError as error:
         raise _readable(error, path) from error
 

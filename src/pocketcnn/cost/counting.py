@@ -65,8 +65,8 @@ def _layers(graph: Graph) -> tuple[LayerCost, ...]:
     counted: set[str] = set()
     layers = []
     for node in graph.nodes[1:]:
-        held = _new_tensors(graph, node, counted)
-        counted |= held.keys()
+        tensors = _new_tensors(graph, node, counted)
+        counted |= tensors.keys()
         works = not OPS[node.op].view
         layers.append(
             LayerCost(
@@ -75,8 +75,8 @@ def _layers(graph: Graph) -> tuple[LayerCost, ...]:
                 shape=node.shape,
                 madds=madds[node.name],
                 share=madds[node.name] / total,
-                params=sum(held[name].numel() for name in _learnable(graph, node, held)),
-                weight_bytes=sum(_stored_bytes(graph, name, tensor) for name, tensor in held.items()),
+                params=sum(tensors[name].numel() for name in _learnable(graph, node, tensors)),
+                weight_bytes=sum(_stored_bytes(graph, name, tensor) for name, tensor in tensors.items()),
                 input_bytes=works * sum(sizes[name] for name in set(node.inputs)),
                 output_bytes=works * sizes[node.name],
                 live_bytes=live[node.name],
@@ -92,10 +92,10 @@ def _new_tensors(graph: Graph, node: Node, counted: set[str]) -> dict[str, Tenso
     return {name: graph.tensors[name] for name in names if name not in counted}
 
 
-def _learnable(graph: Graph, node: Node, held: Mapping[str, Tensor]) -> set[str]:
+def _learnable(graph: Graph, node: Node, tensors: Mapping[str, Tensor]) -> set[str]:
     buffers = OPS[node.op].buffers
     trained = {name for role, name in node.tensors.items() if role not in buffers} - graph.buffers
-    return {name for name in trained if name in held and held[name].is_floating_point()}
+    return {name for name in trained if name in tensors and tensors[name].is_floating_point()}
 
 
 def _stored_bytes(graph: Graph, name: str, tensor: Tensor) -> int:

@@ -19,7 +19,7 @@ from pocketcnn.graph.ops import OPS
 GRIDS = (2, 3, 4, 5)
 MOST_EXTRA = 1.0
 """Plans that add more than this part of the network's multiply-adds are not worth their memory."""
-NEAR = 1.05
+NEAR_BEST = 1.05
 """A plan within 5 % of the lowest peak is as good; the one of these with the least work is the best."""
 
 Intervals = Mapping[str, Interval]
@@ -48,7 +48,7 @@ class PatchPlan:
 
 def best_of(plans: Sequence[PatchPlan]) -> PatchPlan | None:
     """The plan with about the lowest peak, and of such plans the one with the least work. `plans` as from `patch_plans`."""
-    enough = [plan for plan in plans if plan.peak_bytes <= NEAR * plans[0].peak_bytes]
+    enough = [plan for plan in plans if plan.peak_bytes <= NEAR_BEST * plans[0].peak_bytes]
     return min(enough, key=lambda plan: (plan.extra_madds, plan.peak_bytes), default=None)
 
 
@@ -57,11 +57,11 @@ def patch_plans(graph: Graph, grids: Sequence[int] = GRIDS) -> list[PatchPlan]:
     live = live_bytes(graph)
     now = max(live.values())
     found = [plan for split in splits(graph) for plan in _plans(graph, split, live, grids) if plan.peak_bytes < now]
-    kept: list[PatchPlan] = []
+    best: list[PatchPlan] = []
     for plan in sorted(found, key=lambda plan: (plan.peak_bytes, plan.extra_madds, plan.grid)):
-        if not kept or plan.extra_madds < kept[-1].extra_madds:
-            kept.append(plan)
-    return kept
+        if not best or plan.extra_madds < best[-1].extra_madds:
+            best.append(plan)
+    return best
 
 
 def splits(graph: Graph) -> list[str]:
@@ -183,11 +183,11 @@ def _areas(rows: Sequence[Intervals], columns: Sequence[Intervals]) -> list[dict
 
 
 def _largest(vectors: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    kept: list[Sequence[int]] = []
+    best: list[Sequence[int]] = []
     for vector in sorted(vectors, key=sum, reverse=True):
-        if not any(all(a >= b for a, b in zip(other, vector, strict=True)) for other in kept):
-            kept.append(vector)
-    return kept
+        if not any(all(a >= b for a, b in zip(other, vector, strict=True)) for other in best):
+            best.append(vector)
+    return best
 
 
 def _peak(part: Graph, widths: Mapping[str, int], areas: Mapping[str, int]) -> int:

@@ -33,8 +33,8 @@ MOST_PARTS = 16
 class Exact(Protocol):
     """What a node computed from integers, before it is stored."""
 
-    def stored(self, form: ActivationFormat) -> Tensor:
-        """The real numbers that its integers stand for once it is stored in `form`, float32."""
+    def stored(self, fmt: ActivationFormat) -> Tensor:
+        """The real numbers that its integers stand for once it is stored in `fmt`, float32."""
 
     def real(self) -> Tensor:
         """The real numbers where it is not stored, float32."""
@@ -63,9 +63,9 @@ class Sums:
         """The same through an activation that only clips."""
         return replace(self, low=low, high=high)
 
-    def stored(self, form: ActivationFormat) -> Tensor:
-        scale = _scalar(form.scale, self.integers)
-        low, high = step_bounds(form, self.low, self.high)
+    def stored(self, fmt: ActivationFormat) -> Tensor:
+        scale = _scalar(fmt.scale, self.integers)
+        low, high = step_bounds(fmt, self.low, self.high)
         exact = self.integers.float() * (self.scale / (scale * self.count))
         return exact.round_().clamp_(low, high).mul_(scale)
 
@@ -79,14 +79,14 @@ class TableLookup:
 
     values: Tensor
     """Of every integer, the smallest first."""
-    places: Tensor
+    indices: Tensor
 
-    def stored(self, form: ActivationFormat) -> Tensor:
-        scale = _scalar(form.scale, self.values)
-        return replace(self, values=(self.values / scale).round_().clamp_(*step_bounds(form)).mul_(scale)).real()
+    def stored(self, fmt: ActivationFormat) -> Tensor:
+        scale = _scalar(fmt.scale, self.values)
+        return replace(self, values=(self.values / scale).round_().clamp_(*step_bounds(fmt)).mul_(scale)).real()
 
     def real(self) -> Tensor:
-        return self.values.index_select(0, self.places.flatten()).reshape(self.places.shape)
+        return self.values.index_select(0, self.indices.flatten()).reshape(self.indices.shape)
 
 
 def exact_result(
@@ -97,10 +97,10 @@ def exact_result(
     Adding, moving and clipping are exact, or rounded alike, in float32.
     """
     if layer is None and node.op not in _ACCUMULATORS:
-        return _looked_up(node, inputs[0], formats[0]) if node.op in FUNCTIONS and node.op not in CLIPS else None
+        return _lookup(node, inputs[0], formats[0]) if node.op in FUNCTIONS and node.op not in CLIPS else None
     scale = _scalar(1, inputs[0])
-    for form in formats:
-        scale = scale * _scalar(form.scale, inputs[0])
+    for fmt in formats:
+        scale = scale * _scalar(fmt.scale, inputs[0])
     steps = list(map(_steps, inputs, formats))
     with torch.autocast(inputs[0].device.type, enabled=False):
         if layer is not None:
@@ -108,14 +108,14 @@ def exact_result(
         return _ACCUMULATORS[node.op](node, steps, scale)
 
 
-def _looked_up(node: Node, x: Tensor, form: ActivationFormat) -> TableLookup:
-    places = (_steps(x, form) + (form.zero_point - form.low)).int()
-    return TableLookup(torch.from_numpy(table(node, form)).to(x.device), places)
+def _lookup(node: Node, x: Tensor, fmt: ActivationFormat) -> TableLookup:
+    indices = (_steps(x, fmt) + (fmt.zero_point - fmt.low)).int()
+    return TableLookup(torch.from_numpy(table(node, fmt)).to(x.device), indices)
 
 
-def _steps(value: Tensor, form: ActivationFormat) -> Tensor:
+def _steps(value: Tensor, fmt: ActivationFormat) -> Tensor:
     """How many steps from zero each element of a stored value lies, as whole float32 numbers."""
-    return (value.float() / _scalar(form.scale, value)).round_()
+    return (value.float() / _scalar(fmt.scale, value)).round_()
 
 
 def _scalar(value: float, like: Tensor) -> Tensor:
@@ -135,10 +135,10 @@ def _multiplication(node: Node) -> Multiply:
 
 
 def _layer_sums(
-    node: Node, multiplied: Multiply, steps: Tensor, form: ActivationFormat, scale: Tensor, layer: Layer
+    node: Node, multiplied: Multiply, steps: Tensor, fmt: ActivationFormat, scale: Tensor, layer: Layer
 ) -> Sums:
     axes = (1,) * (steps.ndim - 2)
-    reach = max(form.high - form.zero_point, form.zero_point - form.low)
+    reach = max(fmt.high - fmt.zero_point, fmt.zero_point - fmt.low)
     largest = _magnitude(layer.weight) * reach
     sums = _multiplied(multiplied, steps, layer.weight.float(), _parts(node, layer.weight, float(largest.max()), reach))
     if layer.bias is not None:

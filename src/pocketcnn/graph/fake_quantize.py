@@ -26,7 +26,7 @@ class _RoundClamp(torch.autograd.Function):
         return gradient * inside, None, None
 
 
-class _Substituted(torch.autograd.Function):
+class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, exact: Tensor) -> Tensor:
         return exact.clone()
@@ -36,28 +36,28 @@ class _Substituted(torch.autograd.Function):
         return gradient, None
 
 
-def substituted(value: Tensor, exact: Tensor) -> Tensor:
+def straight_through(value: Tensor, exact: Tensor) -> Tensor:
     """`exact`, with the gradients of `value`, which it is nearly."""
-    result: Tensor = _Substituted.apply(value, exact)  # type: ignore[no-untyped-call]
+    result: Tensor = _StraightThrough.apply(value, exact)  # type: ignore[no-untyped-call]
     return result
 
 
-def quantize_activation(x: Tensor, form: ActivationFormat) -> Tensor:
+def quantize_activation(x: Tensor, fmt: ActivationFormat) -> Tensor:
     """The integers, as floats, that stand for `x`."""
-    return _steps(x, form) + form.zero_point
+    return _steps(x, fmt) + fmt.zero_point
 
 
-def fake_quantize_activation(x: Tensor, form: ActivationFormat) -> Tensor:
-    """`x` as it is after being stored in `form`."""
-    return _steps(x, form) * form.scale
+def fake_quantize_activation(x: Tensor, fmt: ActivationFormat) -> Tensor:
+    """`x` as it is after being stored in `fmt`."""
+    return _steps(x, fmt) * fmt.scale
 
 
-def _steps(x: Tensor, form: ActivationFormat) -> Tensor:
+def _steps(x: Tensor, fmt: ActivationFormat) -> Tensor:
     """How many steps of the scale from zero `x` is stored as."""
-    low, high = form.low - form.zero_point, form.high - form.zero_point
+    low, high = fmt.low - fmt.zero_point, fmt.high - fmt.zero_point
     dtype = x.dtype if x.is_floating_point() else torch.float32
     scale = torch.full(
-        (), form.scale, dtype=dtype, device=x.device
+        (), fmt.scale, dtype=dtype, device=x.device
     )  # by a plain number, GPUs multiply with its reciprocal
     rounded: Tensor = _RoundClamp.apply(x / scale, low, high)  # type: ignore[no-untyped-call]
     return rounded
@@ -68,15 +68,15 @@ def per_channel(scale: Tensor, like: Tensor) -> Tensor:
     return scale.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def quantize_weight(weight: Tensor, scale: Tensor, form: WeightFormat) -> Tensor:
+def quantize_weight(weight: Tensor, scale: Tensor, fmt: WeightFormat) -> Tensor:
     """The integers, as floats, that stand for `weight`; `scale` has one value per slice of axis 0."""
-    rounded: Tensor = _RoundClamp.apply(weight / per_channel(scale, weight), -form.high, form.high)  # type: ignore[no-untyped-call]
+    rounded: Tensor = _RoundClamp.apply(weight / per_channel(scale, weight), -fmt.high, fmt.high)  # type: ignore[no-untyped-call]
     return rounded
 
 
-def fake_quantize_weight(weight: Tensor, scale: Tensor, form: WeightFormat) -> Tensor:
-    """`weight` as it is after being stored in `form`."""
-    return quantize_weight(weight, scale, form) * per_channel(scale, weight)
+def fake_quantize_weight(weight: Tensor, scale: Tensor, fmt: WeightFormat) -> Tensor:
+    """`weight` as it is after being stored in `fmt`."""
+    return quantize_weight(weight, scale, fmt) * per_channel(scale, weight)
 
 
 def quantize_bias(bias: Tensor, input_scale: float, weight_scale: Tensor) -> Tensor:

@@ -100,9 +100,9 @@ class Graph:
         live = _live(draft.nodes, draft.output)
         kept = tuple(node for node in draft.nodes if node.name in live)
         named = {name for node in kept for name in node.tensors.values()}
-        weights = {name: form for name, form in draft.numerics.weights.items() if name in named}
-        activations = {name: form for name, form in draft.numerics.activations.items() if name in live}
-        named |= {form.scale for form in weights.values()}
+        weights = {name: fmt for name, fmt in draft.numerics.weights.items() if name in named}
+        activations = {name: fmt for name, fmt in draft.numerics.activations.items() if name in live}
+        named |= {fmt.scale for fmt in weights.values()}
         graph = replace(
             draft,
             nodes=kept,

@@ -92,10 +92,10 @@ def encode(graph: Graph, info: ModelInfo) -> str:
         "output": position[graph.output],
         "nodes": [_row(node, position) for node in graph.nodes],
         "activations": [
-            (position[name], form.scale, form.zero_point, form.bits, form.signed)
-            for name, form in graph.numerics.activations.items()
+            (position[name], fmt.scale, fmt.zero_point, fmt.bits, fmt.signed)
+            for name, fmt in graph.numerics.activations.items()
         ],
-        "weights": [(name, form.scale, form.bits) for name, form in graph.numerics.weights.items()],
+        "weights": [(name, fmt.scale, fmt.bits) for name, fmt in graph.numerics.weights.items()],
         "buffers": sorted(graph.buffers),
     }
     try:
@@ -238,7 +238,7 @@ def _at(nodes: Sequence[Node], index: int) -> Node:
 
 def _activation(row: ActivationRow) -> ActivationFormat:
     _, scale, zero_point, bits, signed = row
-    if not is_usable_scale(scale, 1 << 8):
+    if not is_valid_scale(scale, 1 << 8):
         raise HeaderError(f"a value has the scale {scale}; a positive float32 is needed.")
     try:
         return ActivationFormat(scale=scale, zero_point=zero_point, bits=bits, signed=signed)
@@ -253,7 +253,7 @@ def _weight(row: WeightRow) -> WeightFormat:
         raise HeaderError(_first_problem(error)) from error
 
 
-def is_usable_scale(scale: float, largest: int) -> bool:
+def is_valid_scale(scale: float, largest: int) -> bool:
     """Whether `scale`, and `scale` times the integer `largest`, are normal numbers in float32: then no digit gets lost."""
     return scale >= 2.0**-126 and scale * largest < 2.0**128
 

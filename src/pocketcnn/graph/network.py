@@ -15,7 +15,7 @@ from pocketcnn.graph.fake_quantize import (
     fake_quantize_weight,
     quantize_bias,
     quantize_weight,
-    substituted,
+    straight_through,
 )
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.info import ModelInfo
@@ -61,7 +61,7 @@ class GraphNetwork(nn.Module):
         """Tensors that no ordinary layer holds: constants, index lists, scales, weights that several layers share."""
         held = set(self.state_dict(keep_vars=True))
         buffers = {node.tensors[r] for node in graph.nodes for r in OPS[node.op].buffers if r in node.tensors}
-        buffers |= {form.scale for form in graph.numerics.weights.values()} | graph.buffers
+        buffers |= {fmt.scale for fmt in graph.numerics.weights.values()} | graph.buffers
         for name, tensor in graph.tensors.items():
             if name not in held:
                 trained = name not in buffers and tensor.is_floating_point()
@@ -130,16 +130,16 @@ class GraphNetwork(nn.Module):
 
     def _value(self, node: Node, inputs: list[Tensor], exact: Exact | None) -> Tensor:
         """The value of `node` as the next nodes see it, and with it the gradients of the float operation."""
-        form = self._numerics.activations.get(node.name)
+        fmt = self._numerics.activations.get(node.name)
         found = None
         if exact is not None:
             with torch.no_grad():
-                found = (exact.real() if form is None else exact.stored(form)).to(inputs[0].dtype)
+                found = (exact.real() if fmt is None else exact.stored(fmt)).to(inputs[0].dtype)
             if not torch.is_grad_enabled():
                 return found
         value = inputs[0] if node.op == "input" else self._compute(node, inputs)
-        value = value if form is None else fake_quantize_activation(value, form)
-        return value if found is None else substituted(value, found)
+        value = value if fmt is None else fake_quantize_activation(value, fmt)
+        return value if found is None else straight_through(value, found)
 
     @torch.no_grad()
     def _exact(self, node: Node, inputs: list[Tensor], sums: Mapping[str, Sums]) -> Exact | None:
@@ -153,13 +153,13 @@ class GraphNetwork(nn.Module):
         return exact_result(node, inputs, given, self._integer_layer(node, given[0]) if node.op in LAYERS else None)
 
     def _integer_layer(self, node: Node, source: ActivationFormat) -> Layer | None:
-        form = self._numerics.weights.get(node.tensors["weight"])
-        if form is None:
+        fmt = self._numerics.weights.get(node.tensors["weight"])
+        if fmt is None:
             return None
         tensors = {role: _tensor(self, name) for role, name in node.tensors.items()}
-        scale = _tensor(self, form.scale)
+        scale = _tensor(self, fmt.scale)
         bias = quantize_bias(tensors["bias"], source.scale, scale) if "bias" in tensors else None
-        return Layer(quantize_weight(tensors["weight"], scale, form), scale, bias)
+        return Layer(quantize_weight(tensors["weight"], scale, fmt), scale, bias)
 
     def _compute(self, node: Node, inputs: list[Tensor]) -> Tensor:
         path = self._layers.get(node.name)
@@ -173,9 +173,9 @@ class GraphNetwork(nn.Module):
         return OPS[node.op].run(node, inputs, tensors, self.training)
 
     def _quantized(self, node: Node, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        form = self._numerics.weights[node.tensors["weight"]]
-        scale = _tensor(self, form.scale)
-        result = {**tensors, "weight": fake_quantize_weight(tensors["weight"], scale, form)}
+        fmt = self._numerics.weights[node.tensors["weight"]]
+        scale = _tensor(self, fmt.scale)
+        result = {**tensors, "weight": fake_quantize_weight(tensors["weight"], scale, fmt)}
         source = self._numerics.activations.get(node.inputs[0])
         if "bias" in tensors and source is not None:
             result["bias"] = fake_quantize_bias(tensors["bias"], source.scale, scale)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pocketcnn.graph.fake_quantize import per_channel, quantize_weight
 from pocketcnn.graph.graph import Graph
-from pocketcnn.graph.header import is_usable_scale
+from pocketcnn.graph.header import is_valid_scale
 from pocketcnn.graph.numerics import Numerics, WeightFormat
 from pocketcnn.graph.ops import OPS, GraphError, require
 
@@ -17,10 +17,10 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 def stored_tensors(graph: Graph) -> dict[str, Tensor]:
     """What goes into the file, by name: codes in place of weights that have a format; on the CPU and contiguous."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in graph.tensors.items()}
-    for name, form in graph.numerics.weights.items():
-        scale = stored[form.scale]
-        _check_scale(name, stored[name], scale, form)
-        stored[name] = quantize_weight(stored[name], scale, form).to(torch.int8)
+    for name, fmt in graph.numerics.weights.items():
+        scale = stored[fmt.scale]
+        _check_scale(name, stored[name], scale, fmt)
+        stored[name] = quantize_weight(stored[name], scale, fmt).to(torch.int8)
     return stored
 
 
@@ -34,27 +34,27 @@ def restored_tensors(stored: Mapping[str, Tensor], numerics: Numerics) -> dict[s
         GraphError: a format for a tensor that is absent or not stored as codes, or scales that are not usable.
     """
     tensors = dict(stored)
-    for name, form in numerics.weights.items():
-        if name not in stored or form.scale not in stored:
-            raise GraphError(f"There is a number format for {name!r}, but no tensor {name!r} or {form.scale!r}.")
-        codes, scale = stored[name], stored[form.scale]
+    for name, fmt in numerics.weights.items():
+        if name not in stored or fmt.scale not in stored:
+            raise GraphError(f"There is a number format for {name!r}, but no tensor {name!r} or {fmt.scale!r}.")
+        codes, scale = stored[name], stored[fmt.scale]
         if codes.dtype != torch.int8:
             raise GraphError(f"The tensor {name!r} is {codes.dtype}, int8 is needed: it has a number format.")
-        if bool((codes.to(torch.int16).abs() > form.high).any()):
-            raise GraphError(f"The tensor {name!r} has codes beyond ±{form.high}.")
+        if bool((codes.to(torch.int16).abs() > fmt.high).any()):
+            raise GraphError(f"The tensor {name!r} has codes beyond ±{fmt.high}.")
         weight = codes.to(torch.float32)
-        _check_scale(name, weight, scale, form)
+        _check_scale(name, weight, scale, fmt)
         tensors[name] = weight * per_channel(scale, weight)
     return tensors
 
 
-def _check_scale(name: str, weight: Tensor, scale: Tensor, form: WeightFormat) -> None:
+def _check_scale(name: str, weight: Tensor, scale: Tensor, fmt: WeightFormat) -> None:
     if weight.dtype != torch.float32 or scale.dtype != torch.float32:
         raise GraphError(f"The tensor {name!r} and its scales are {weight.dtype}, {scale.dtype}; float32 is needed.")
     if weight.ndim < 1 or tuple(scale.shape) != (weight.shape[0],):
         raise GraphError(f"The scales of {name!r}, of shape {tuple(weight.shape)}, have shape {tuple(scale.shape)}.")
-    if not all(is_usable_scale(value, form.high) for value in scale.tolist()):
-        raise GraphError(f"The scales of {name!r} in {form.scale!r} are not all positive float32 numbers.")
+    if not all(is_valid_scale(value, fmt.high) for value in scale.tolist()):
+        raise GraphError(f"The scales of {name!r} in {fmt.scale!r} are not all positive float32 numbers.")
 
 
 def check_tensors(graph: Graph) -> None:
@@ -64,7 +64,7 @@ def check_tensors(graph: Graph) -> None:
         GraphError: with the tensor's name.
     """
     used = {name for node in graph.nodes for name in node.tensors.values()}
-    scales = {form.scale for form in graph.numerics.weights.values()}
+    scales = {fmt.scale for fmt in graph.numerics.weights.values()}
     for name in graph.tensors.keys() - used - scales:
         raise GraphError(f"The tensor {name!r} belongs to no operation.")
     for name in graph.buffers - used:
@@ -103,6 +103,6 @@ def _check_formats(graph: Graph) -> None:
         for role, name in node.tensors.items():
             roles.setdefault(name, set()).add((node.op, role))
     weights = {(op.name, "weight") for op in OPS.values() if op.name in ("conv2d", "linear")}
-    for name, form in graph.numerics.weights.items():
-        if not roles.get(name, set()) <= weights or form.scale in roles or name not in roles:
+    for name, fmt in graph.numerics.weights.items():
+        if not roles.get(name, set()) <= weights or fmt.scale in roles or name not in roles:
             raise GraphError(f"The number format of {name!r} is not that of a weight of a convolution or linear layer.")

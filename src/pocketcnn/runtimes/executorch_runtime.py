@@ -73,8 +73,8 @@ class ExecuTorchSession:
         if self._closed:
             raise PocketcnnError("This session is closed. Build another.")
         if batch.ndim != 4 or not len(batch) or batch.shape[1:] != self.input_shape[1:]:
-            wanted = ", ".join(map(str, self.input_shape[1:]))
-            raise PocketcnnError(f"ExecuTorch cannot run a batch of shape {batch.shape}; (N, {wanted}) is needed.")
+            expected = ", ".join(map(str, self.input_shape[1:]))
+            raise PocketcnnError(f"ExecuTorch cannot run a batch of shape {batch.shape}; (N, {expected}) is needed.")
         images = torch.from_numpy(np.require(batch, np.float32, ["C", "W"]))  # PyTorch warns of read-only memory
         with self.active():
             method = self._method()
@@ -144,8 +144,8 @@ def _load(path: Path) -> tuple[Any, Any]:
             return program, program.load_method(METHOD)
         except Exception as error:  # pybind11 makes RuntimeError and others of C++ errors
             failure = error
-    told = next((line.partition("] ")[2] for line in lines if "ailed" in line), str(failure))
-    raise PocketcnnError(f"ExecuTorch cannot load {path}: {told}") from failure
+    reason = next((line.partition("] ")[2] for line in lines if "ailed" in line), str(failure))
+    raise PocketcnnError(f"ExecuTorch cannot load {path}: {reason}") from failure
 
 
 def _image_input(method: Any, path: Path) -> tuple[int | None, ...]:

@@ -50,13 +50,13 @@ def exposes_intermediate_values(runtime: str) -> bool:
 
 
 def intermediate_values(
-    graph: Graph, shown: Sequence[str], images: Tensor, runtime: str
+    graph: Graph, exposed: Sequence[str], images: Tensor, runtime: str
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The answer of a folded graph and the values of its nodes `shown`, by name, all from one run on `images`."""
+    """The answer of a folded graph and the values of its nodes `exposed`, by name, all from one run on `images`."""
     run, names = _ALL_AT_ONCE[runtime]
-    model: bytes = to_onnx(graph, outputs=shown, names=names).SerializeToString()
-    answers, *values = map(torch.from_numpy, run(model, images.numpy()))
-    return answers, dict(zip(shown, values, strict=True))
+    model: bytes = to_onnx(graph, outputs=exposed, names=names).SerializeToString()
+    logits, *values = map(torch.from_numpy, run(model, images.numpy()))
+    return logits, dict(zip(exposed, values, strict=True))
 
 
 class ValuesByCutting:
@@ -94,6 +94,6 @@ def cut_after(graph: Graph, name: str) -> Graph:
     flat = next(free for free in numbered(f"{name}.flat") if free not in graph)
     row = Node(name=flat, op="reshape", inputs=(name,), shape=(), attrs={"shape": (prod(node.shape),)})
     numerics = graph.numerics
-    if (form := numerics.activations.get(name)) is not None:
-        numerics = Numerics(activations={**numerics.activations, flat: form}, weights=numerics.weights)
+    if (fmt := numerics.activations.get(name)) is not None:
+        numerics = Numerics(activations={**numerics.activations, flat: fmt}, weights=numerics.weights)
     return graph.rebuilt((*graph.nodes, row), output=flat, numerics=numerics)

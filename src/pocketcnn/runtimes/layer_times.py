@@ -73,17 +73,17 @@ def layer_times(graph: Graph, runtime: str, *, threads: int = 1, runs: int = RUN
 
 def by_layer(graph: Graph, operators: Iterable[OperatorTime]) -> tuple[LayerTime, ...]:
     """The operators of a run under the layers that they compute."""
-    leads = _leads(graph)
+    leader_of = _leaders(graph)
     found: dict[str, list[OperatorTime]] = defaultdict(list)
     last = graph.nodes[0].name
     for operator in operators:
         named = (layer_of(graph, origin) for origin in operator.origins)
-        last = leads[next((name for name in named if name is not None), last)]
+        last = leader_of[next((name for name in named if name is not None), last)]
         found[last].append(operator)
     inside: dict[str, list[str]] = defaultdict(list)
-    for name, lead in leads.items():
-        if lead != name:
-            inside[lead].append(name)
+    for name, leader in leader_of.items():
+        if leader != name:
+            inside[leader].append(name)
     return tuple(
         LayerTime(node.name, node.op, tuple(inside[node.name]), tuple(found[node.name]))
         for node in graph.nodes
@@ -102,9 +102,9 @@ def layer_of(graph: Graph, origin: str) -> str | None:
     return None
 
 
-def _leads(graph: Graph) -> dict[str, str]:
+def _leaders(graph: Graph) -> dict[str, str]:
     """For each node the one that it is computed inside of, or itself."""
-    leads: dict[str, str] = {}
+    leader_of: dict[str, str] = {}
     for node in graph.nodes:
-        leads[node.name] = leads[node.inputs[0]] if is_fused(graph, node) else node.name
-    return leads
+        leader_of[node.name] = leader_of[node.inputs[0]] if is_fused(graph, node) else node.name
+    return leader_of

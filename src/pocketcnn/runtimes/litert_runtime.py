@@ -79,8 +79,10 @@ class LiteRtSession:
         if self._interpreter is None:
             raise PocketcnnError("This session is closed. Build another.")
         if batch.ndim != 4 or batch.shape[1:] != self.input_shape[1:] or len(batch) == 0:
-            wanted = ", ".join(map(str, self.input_shape[1:]))
-            raise PocketcnnError(f"LiteRT cannot run a batch of shape {batch.shape}: the network takes (N, {wanted}).")
+            expected = ", ".join(map(str, self.input_shape[1:]))
+            raise PocketcnnError(
+                f"LiteRT cannot run a batch of shape {batch.shape}: the network takes (N, {expected})."
+            )
         try:
             self._fit(len(batch))
             _channels_last(batch, self._interpreter.tensor(self._input)())

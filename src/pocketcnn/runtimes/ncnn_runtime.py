@@ -89,8 +89,8 @@ class NcnnSession:
         if self._net is None:
             raise PocketcnnError("This session is closed. Build another.")
         if batch.ndim != 4 or not len(batch) or batch.shape[1:] != self.input_shape[1:]:
-            wanted = ", ".join(map(str, self.input_shape[1:]))
-            raise PocketcnnError(f"ncnn cannot run a batch of shape {batch.shape}; (N, {wanted}) is needed.")
+            expected = ", ".join(map(str, self.input_shape[1:]))
+            raise PocketcnnError(f"ncnn cannot run a batch of shape {batch.shape}; (N, {expected}) is needed.")
         return np.stack([self._scores(image) for image in np.ascontiguousarray(batch, np.float32)])
 
     def _scores(self, image: FloatArray) -> FloatArray:

@@ -56,11 +56,9 @@ def _zero_points(node: Any, weight: Any, constants: dict[str, Any]) -> np.ndarra
 def _add(model: Any, raised: dict[str, str], name: str, values: np.ndarray) -> str:
     """Add int8 `values` as uint8, once for each name."""
     if name not in raised:
-        taken = {constant.name for constant in model.graph.initializer}
-        taken |= {value for node in model.graph.node for value in (*node.input, *node.output)}
-        raised[name] = next(
-            free for free in (name + "'" * count for count in range(len(taken) + 1)) if free not in taken
-        )
+        used = {constant.name for constant in model.graph.initializer}
+        used |= {value for node in model.graph.node for value in (*node.input, *node.output)}
+        raised[name] = next(free for free in (name + "'" * count for count in range(len(used) + 1)) if free not in used)
         unsigned = (values.astype(np.int16) + _MIDDLE).astype(np.uint8)
         model.graph.initializer.append(numpy_helper.from_array(unsigned, raised[name]))
     return raised[name]

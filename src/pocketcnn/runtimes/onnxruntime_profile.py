@@ -63,6 +63,11 @@ def _origins(optimized: onnx.ModelProto) -> Mapping[str, tuple[str, ...]]:
         for name in node.input:
             readers[name] += node.output
     return {
-        node.name: (node.name, *node.output, *(made for name in node.output for made in readers[name]), *node.input[:1])
+        node.name: (
+            node.name,
+            *node.output,
+            *(value for name in node.output for value in readers[name]),
+            *node.input[:1],
+        )
         for node in optimized.graph.node
     }

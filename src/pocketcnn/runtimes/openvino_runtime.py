@@ -177,5 +177,5 @@ def _name(value: Any) -> str:
 def _reason(error: Exception) -> str:
     """What OpenVINO says, without the places in its source that it begins with, on one line."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not re.match(r"Exception from |Check '|FrontEnd API failed", line)]
-    return " ".join(told) or type(error).__name__
+    reason = [line for line in lines if line and not re.match(r"Exception from |Check '|FrontEnd API failed", line)]
+    return " ".join(reason) or type(error).__name__

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketcnn.graph.network import GraphNetwork
-    from pocketcnn.runtimes.parity import Answers, Parity
+    from pocketcnn.runtimes.parity import Parity, ReferenceLogits
 
 Say = Callable[[str], None]
 
@@ -40,11 +40,11 @@ class Reference:
     float_network: "GraphNetwork | None" = None
 
     @cached_property
-    def answers(self) -> "Answers":
+    def logits(self) -> "ReferenceLogits":
         """PyTorch's answers, computed once for all runtimes."""
-        from pocketcnn.runtimes.parity import pytorch_answers  # imports torch
+        from pocketcnn.runtimes.parity import reference_logits  # imports torch
 
-        return pytorch_answers(self.network, self.images, self.float_network)
+        return reference_logits(self.network, self.images, self.float_network)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _parity(reference: Reference, artefact: Path, runtime: str, plan: BenchmarkP
 
     search = None if plan.locate is None or runtime in plan.locate else False
     return parity(
-        reference.network, artefact, reference.images, runtime=runtime, answers=reference.answers, search=search
+        reference.network, artefact, reference.images, runtime=runtime, reference=reference.logits, search=search
     )
 
 

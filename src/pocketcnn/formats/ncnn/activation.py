@@ -13,9 +13,9 @@ def _layer(type: str, params: Params | None = None) -> OperatorEmitter:
 
 def _softmax(node: Node, emit: Emitter) -> str:
     axis = node.integer("axis")
-    value = emit.inputs[0] if axis == 0 else emit.whole()
+    value = emit.inputs[0] if axis == 0 else emit.full_rank()
     softmax = emit.layer("Softmax", value, params={0: axis, 1: 1})  # 1: the axis counts from the outermost
-    return softmax if axis == 0 else emit.kept(softmax)
+    return softmax if axis == 0 else emit.as_blob(softmax)
 
 
 def _prelu(node: Node, emit: Emitter) -> str:

@@ -17,7 +17,7 @@ class NcnnBuilder:
 
     def __init__(self) -> None:
         self._layers: list[Layer] = []
-        self._taken: set[str] = set()
+        self._used_names: set[str] = set()
 
     def layer(
         self,
@@ -30,9 +30,9 @@ class NcnnBuilder:
     ) -> tuple[str, ...]:
         """Add a layer named `name`, or like it, and return the names of the values that it makes."""
         name = self._fresh(name)
-        made = (name,) if outputs == 1 else tuple(self._fresh(f"{name}_{place}") for place in range(outputs))
-        self._layers.append(Layer(type, name, tuple(inputs), made, params or {}, tuple(weights)))
-        return made
+        blobs = (name,) if outputs == 1 else tuple(self._fresh(f"{name}_{index}") for index in range(outputs))
+        self._layers.append(Layer(type, name, tuple(inputs), blobs, params or {}, tuple(weights)))
+        return blobs
 
     def finished(self, output: str, name: str) -> list[Layer]:
         """The layers on which `output` depends, with that value called `name`."""
@@ -46,18 +46,18 @@ class NcnnBuilder:
 
     def _fresh(self, hint: str) -> str:
         hint = re.sub(r"[\s,=]+", "_", hint)[:MAX_NAME]
-        name = next(name for name in chain([hint], (f"{hint}_{n}" for n in count(1))) if name not in self._taken)
-        self._taken.add(name)
+        name = next(name for name in chain([hint], (f"{hint}_{n}" for n in count(1))) if name not in self._used_names)
+        self._used_names.add(name)
         return name
 
 
 def _alive(layers: Sequence[Layer], output: str) -> list[Layer]:
-    needed, kept = {output}, []
+    needed, live = {output}, []
     for layer in reversed(layers):
         if layer.type == "Input" or needed & set(layer.outputs):
             needed |= set(layer.inputs)
-            kept.append(layer)
-    return kept[::-1]
+            live.append(layer)
+    return live[::-1]
 
 
 def _renamed(layer: Layer, old: str, new: str) -> Layer:
@@ -72,6 +72,6 @@ def _with_splits(layers: Sequence[Layer]) -> Iterator[Layer]:
         yield replace(layer, inputs=tuple(next(copies[name]) if name in copies else name for name in layer.inputs))
         for name in layer.outputs:
             if reads[name] > 1:
-                made = tuple(f"{name}_splitncnn_{place}" for place in range(reads[name]))
-                copies[name] = iter(made)
-                yield Layer("Split", f"splitncnn_{name}", (name,), made)
+                copy_names = tuple(f"{name}_splitncnn_{index}" for index in range(reads[name]))
+                copies[name] = iter(copy_names)
+                yield Layer("Split", f"splitncnn_{name}", (name,), copy_names)

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketcnn.formats.ncnn.activation import fused_params
-from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, kept_shape
-from pocketcnn.formats.ncnn.int8 import HIGH, Int8, in_groups, int8_form
+from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, blob_shape
+from pocketcnn.formats.ncnn.int8 import HIGH, Int8, in_groups, int8_params
 from pocketcnn.formats.ncnn.layer import Blob, Param, tagged, untagged
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
@@ -46,7 +46,7 @@ class _Window:
 
 
 def _conv2d(node: Node, emit: Emitter) -> str:
-    int8 = int8_form(emit.graph, node, emit.fused)
+    int8 = int8_params(emit.graph, node, emit.fused)
     weight = emit.array("weight") if int8 is None else int8.weight
     bias = emit.array("bias") if "bias" in node.tensors else None
     if tap := _single_tap(node, emit):
@@ -54,14 +54,14 @@ def _conv2d(node: Node, emit: Emitter) -> str:
     top, left = node.pair("padding")
     window = _Window(weight, bias, node.pair("stride"), node.pair("dilation"), (top, left), node.integer("groups"))
     if int8 is not None and in_groups(emit.graph, node):
-        return emit.kept(_in_groups(emit, emit.whole(), window, int8))
-    return emit.kept(_convolution(emit, emit.whole(), window, int8))
+        return emit.as_blob(_in_groups(emit, emit.full_rank(), window, int8))
+    return emit.as_blob(_convolution(emit, emit.full_rank(), window, int8))
 
 
 def _single_tap(node: Node, emit: Emitter) -> tuple[int, int] | None:
     """Where in the kernel the one pixel lies that a convolution from (C, 1, 1) to (N, 1, 1) sees; it is a linear layer."""
     shape = emit.shape()
-    if node.integer("groups") != 1 or kept_shape(shape) == shape or kept_shape(node.shape) == node.shape:
+    if node.integer("groups") != 1 or blob_shape(shape) == shape or blob_shape(node.shape) == node.shape:
         return None
     (rows, columns), dilation, padding = _kernel(emit.graph, node), node.pair("dilation"), node.pair("padding")
     row, column = (pad // step for pad, step in zip(padding, dilation, strict=True))
@@ -91,14 +91,14 @@ def _in_groups(emit: Emitter, source: str, window: _Window, int8: Int8) -> str:
     parts = emit.layers(
         "Slice", source, params={0: [inputs] * groups, 1: 0}, outputs=groups, name=f"{emit.node.name}/cut"
     )
-    made = []
+    group_outputs = []
     for group, part in enumerate(parts):
         own = slice(group * outputs, (group + 1) * outputs)
         bias = None if window.bias is None else window.bias[own]
         small = replace(window, weight=window.weight[own], bias=bias, groups=1)
         scales = replace(int8, weight_scales=int8.weight_scales[own])
-        made.append(_convolution(emit, part, small, scales, f"{emit.node.name}/group{group}"))
-    return emit.layer("Concat", *made, params={0: 0})
+        group_outputs.append(_convolution(emit, part, small, scales, f"{emit.node.name}/group{group}"))
+    return emit.layer("Concat", *group_outputs, params={0: 0})
 
 
 def _winograd(window: _Window) -> dict[int, int]:
@@ -113,7 +113,7 @@ def _weights(weight: Array, bias: Array | None) -> tuple[Blob, ...]:
 
 
 def _linear(node: Node, emit: Emitter) -> str:
-    int8 = int8_form(emit.graph, node, emit.fused)
+    int8 = int8_params(emit.graph, node, emit.fused)
     weight = emit.array("weight") if int8 is None else int8.weight
     return _inner_product(emit, weight, emit.array("bias") if "bias" in node.tensors else None, int8)
 
@@ -133,7 +133,7 @@ def _shift(node: Node, emit: Emitter) -> str:
     kernel = shift_kernel(node.ints("down"), node.ints("right")).numpy()
     top, left = kernel.shape[2] // 2, kernel.shape[3] // 2
     window = _Window(kernel, None, (1, 1), (1, 1), (top, left), node.shape[0])
-    return emit.kept(_convolution(emit, emit.whole(), window, None))
+    return emit.as_blob(_convolution(emit, emit.full_rank(), window, None))
 
 
 CONVOLUTION: dict[str, OperatorEmitter] = {"conv2d": _conv2d, "linear": _linear, "shift": _shift}

@@ -30,7 +30,7 @@ class Unsupported(PocketcnnError):
         super().__init__(f"ncnn cannot run the layer {node.name!r} ({node.op}): {why}.")
 
 
-def kept_shape(shape: Shape) -> Shape:
+def blob_shape(shape: Shape) -> Shape:
     """How a value is kept between layers: a map of one pixel (C, 1, 1) as a vector (C,), which is how ncnn pools to it."""
     return shape[:1] if len(shape) == 3 and shape[1:] == (1, 1) else shape
 
@@ -71,31 +71,31 @@ class Emitter:
         """Add a layer and return its outputs."""
         return self.builder.layer(type, name or self.node.name, inputs, params, weights, outputs)
 
-    def shape(self, place: int = 0) -> Shape:
+    def shape(self, index: int = 0) -> Shape:
         """Shape of an input, per image."""
-        return self.graph[self.node.inputs[place]].shape
+        return self.graph[self.node.inputs[index]].shape
 
-    def whole(self, place: int = 0) -> str:
+    def full_rank(self, index: int = 0) -> str:
         """An input with all the axes of its shape."""
-        value, shape = self.inputs[place], self.shape(place)
-        return value if shape == kept_shape(shape) else self.reshaped(value, shape)
+        value, shape = self.inputs[index], self.shape(index)
+        return value if shape == blob_shape(shape) else self.reshaped(value, shape)
 
     def reshaped(self, value: str, shape: Shape) -> str:
         """`value` in another shape."""
         return self.layer("Reshape", value, params=shape_params(shape), name=f"{self.node.name}/reshape")
 
-    def kept(self, value: str) -> str:
+    def as_blob(self, value: str) -> str:
         """A value of the node's shape as it is kept."""
         shape = self.node.shape
-        return value if shape == kept_shape(shape) else self.reshaped(value, kept_shape(shape))
+        return value if shape == blob_shape(shape) else self.reshaped(value, blob_shape(shape))
 
     def array(self, role: str) -> npt.NDArray[np.float32]:
         """The values of one of the node's tensors, as the network computes with them."""
         tensor = self.graph.tensors[self.node.tensors[role]].detach()
         numerics = self.graph.numerics
-        form = numerics.weights.get(self.node.tensors[role])
-        if form is not None:
-            tensor = fake_quantize_weight(tensor, self.graph.tensors[form.scale], form)
+        fmt = numerics.weights.get(self.node.tensors[role])
+        if fmt is not None:
+            tensor = fake_quantize_weight(tensor, self.graph.tensors[fmt.scale], fmt)
         elif role == "bias" and (weight := numerics.weights.get(self.node.tensors.get("weight", ""))) is not None:
             source = numerics.activations.get(self.node.inputs[0])
             if source is not None:

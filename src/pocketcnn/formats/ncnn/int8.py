@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pocketcnn.formats.ncnn.emitter import kept_shape
+from pocketcnn.formats.ncnn.emitter import blob_shape
 from pocketcnn.formats.ncnn.layer import Blob, untagged
 from pocketcnn.graph.fake_quantize import quantize_weight
 from pocketcnn.graph.graph import Graph
@@ -44,11 +44,11 @@ class Int8:
         return (untagged(self.weight_scales), untagged([self.input_scale]), *of_output)
 
 
-def symmetric_scale(form: ActivationFormat) -> float:
+def symmetric_scale(fmt: ActivationFormat) -> float:
     """Steps per unit with which -127 … 127 covers the range of an affine format; its own where it is symmetric, too."""
-    if form.signed and form.zero_point == 0 and form.bits == 8:
-        return 1 / form.scale
-    return HIGH / (form.scale * max(form.zero_point - form.low, form.high - form.zero_point))
+    if fmt.signed and fmt.zero_point == 0 and fmt.bits == 8:
+        return 1 / fmt.scale
+    return HIGH / (fmt.scale * max(fmt.zero_point - fmt.low, fmt.high - fmt.zero_point))
 
 
 def is_int8(graph: Graph, node: Node) -> bool:
@@ -57,14 +57,14 @@ def is_int8(graph: Graph, node: Node) -> bool:
     return node.op in ("conv2d", "linear") and weight is not None and node.inputs[0] in graph.numerics.activations
 
 
-def int8_form(graph: Graph, node: Node, fused: Mapping[str, Node]) -> Int8 | None:
+def int8_params(graph: Graph, node: Node, fused: Mapping[str, Node]) -> Int8 | None:
     """Integers and scales of `node`, or None if it computes in float."""
     if not is_int8(graph, node):
         return None
     name = node.tensors["weight"]
-    form = graph.numerics.weights[name]
-    steps = graph.tensors[form.scale].detach()
-    integers = quantize_weight(graph.tensors[name].detach(), steps, form)
+    fmt = graph.numerics.weights[name]
+    steps = graph.tensors[fmt.scale].detach()
+    integers = quantize_weight(graph.tensors[name].detach(), steps, fmt)
     end = fused.get(node.name, node)
     return Int8(
         weight=integers.cpu().numpy().astype(np.int8),
@@ -85,7 +85,7 @@ def _hands_on(graph: Graph, node: Node, end: Node) -> bool:
 def _is_one_layer(graph: Graph, node: Node) -> bool:
     """Whether an int8 `node` is one convolution of ncnn, from a map to a map."""
     shapes = (node.shape, *graph.input_shapes(node))
-    return node.op == "conv2d" and all(kept_shape(shape) == shape for shape in shapes) and not in_groups(graph, node)
+    return node.op == "conv2d" and all(blob_shape(shape) == shape for shape in shapes) and not in_groups(graph, node)
 
 
 def in_groups(graph: Graph, node: Node) -> bool:

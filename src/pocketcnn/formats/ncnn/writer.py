@@ -8,7 +8,7 @@ from pocketcnn.formats.ncnn.activation import ACTIVATIONS, is_fusable
 from pocketcnn.formats.ncnn.arithmetic import ARITHMETIC
 from pocketcnn.formats.ncnn.builder import NcnnBuilder
 from pocketcnn.formats.ncnn.convolution import CONVOLUTION
-from pocketcnn.formats.ncnn.emitter import MAX_RANK, Emitter, OperatorEmitter, Unsupported, kept_shape, shape_params
+from pocketcnn.formats.ncnn.emitter import MAX_RANK, Emitter, OperatorEmitter, Unsupported, blob_shape, shape_params
 from pocketcnn.formats.ncnn.layer import Layer, param_text
 from pocketcnn.formats.ncnn.layout import LAYOUT
 from pocketcnn.formats.ncnn.pooling import POOLING
@@ -68,7 +68,7 @@ def _value(node: Node, emit: Emitter) -> str:
         raise Unsupported(node, f"its value has {len(node.shape)} axes, {MAX_RANK} are possible")
     if node.op == "input":
         image = emit.layer("Input", params=shape_params(node.shape), name=INPUT_NAME)
-        return emit.kept(image)
+        return emit.as_blob(image)
     if node.op not in EMITTERS:
         raise Unsupported(node, "it has no layer of that kind")
     return EMITTERS[node.op](node, emit)
@@ -77,7 +77,7 @@ def _value(node: Node, emit: Emitter) -> str:
 def _answer(graph: Graph, builder: NcnnBuilder, value: str) -> str:
     """The output with all its axes."""
     shape = graph.output_shape
-    if shape == kept_shape(shape):
+    if shape == blob_shape(shape):
         return value
     return builder.layer("Reshape", f"{OUTPUT_NAME}/reshape", (value,), shape_params(shape))[0]
 

@@ -34,7 +34,7 @@ class OnnxBuilder:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._known: dict[object, str] = {}
-        self._taken: set[str] = {input_name}
+        self._used_names: set[str] = {input_name}
 
     def op(self, op_type: str, inputs: Sequence[str], attributes: Mapping[str, object], hint: str) -> str:
         """Add an operator and return the name of its output, `hint` or like it. An empty name is an absent input."""
@@ -79,8 +79,8 @@ class OnnxBuilder:
         return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="pocketcnn")
 
     def _fresh(self, hint: str) -> str:
-        name = next(name for name in numbered(hint) if name not in self._taken)
-        self._taken.add(name)
+        name = next(name for name in numbered(hint) if name not in self._used_names)
+        self._used_names.add(name)
         return name
 
 

@@ -20,7 +20,7 @@ _LEVELS = 255
 def narrow_constant(builder: OnnxBuilder, value: np.ndarray, hint: str) -> str:
     """Add a constant to the graph and return the name of a value that equals it, bit for bit."""
     if value.dtype == np.float32 and value.size:
-        for stored, step in _forms(value):
+        for stored, step in _encodings(value):
             if value.nbytes - stored.nbytes >= _WORTHWHILE and np.array_equal(_widened(stored, step), value):
                 name = builder.constant(stored, f"{hint}/narrow")
                 wide = builder.op("Cast", [name], {"to": TensorProto.FLOAT}, hint)
@@ -28,7 +28,7 @@ def narrow_constant(builder: OnnxBuilder, value: np.ndarray, hint: str) -> str:
     return builder.constant(value, hint)
 
 
-def _forms(value: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+def _encodings(value: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """What may stand for `value`, narrowest first: numbers, and the step that they count, if any."""
     with np.errstate(all="ignore"):  # a value outside a type's range comes out different, and is not taken
         yield value.astype(np.int8), None

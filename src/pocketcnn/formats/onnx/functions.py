@@ -168,8 +168,8 @@ def _inline_single_uses(nodes: Iterable[Any], functions: Sequence[Any]) -> list[
     single = {name for name, uses in in_functions.items() if uses == 1 and name not in in_graph}
     inlined: dict[str, Any] = {}
     for function in functions:  # each calls only earlier ones
-        taken = {name for node in function.node for name in (*node.input, *node.output)}
-        body = [part for node in function.node for part in _expanded(node, inlined, single, taken)]
+        used = {name for node in function.node for name in (*node.input, *node.output)}
+        body = [part for node in function.node for part in _expanded(node, inlined, single, used)]
         del function.node[:]
         function.node.extend(body)
         del function.opset_import[:]
@@ -178,8 +178,8 @@ def _inline_single_uses(nodes: Iterable[Any], functions: Sequence[Any]) -> list[
     return [function for name, function in inlined.items() if name not in single]
 
 
-def _expanded(call: Any, functions: dict[str, Any], single: set[str], taken: set[str]) -> Iterator[Any]:
-    """The operators of the function that is called, in the scope of the caller, where the names in `taken` are in use."""
+def _expanded(call: Any, functions: dict[str, Any], single: set[str], used: set[str]) -> Iterator[Any]:
+    """The operators of the function that is called, in the scope of the caller, where the names in `used` are in use."""
     if call.domain != DOMAIN or call.op_type not in single:
         yield call
         return
@@ -189,8 +189,8 @@ def _expanded(call: Any, functions: dict[str, Any], single: set[str], taken: set
     for node in function.node:
         for name in node.output:
             if name not in scope:
-                scope[name] = next(fresh for fresh in short_names() if fresh not in taken)
-                taken.add(scope[name])
+                scope[name] = next(fresh for fresh in short_names() if fresh not in used)
+                used.add(scope[name])
         copy = NodeProto(op_type=node.op_type, domain=node.domain)
         copy.input.extend(scope[name] for name in node.input)
         copy.output.extend(scope[name] for name in node.output)

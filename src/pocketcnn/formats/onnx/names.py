@@ -20,11 +20,11 @@ def shorten(graph: GraphProto) -> None:
 
 def rename(graph: GraphProto, fixed: Mapping[str, str], candidates: Candidates) -> None:
     """Give every value in `fixed` that name, and every other value its first candidate that nothing else is called."""
-    names, taken = dict(fixed), set(fixed.values())
+    names, used = dict(fixed), set(fixed.values())
     for old, _ in _uses(graph).most_common():
         if old not in names:
-            names[old] = next(name for name in candidates(old) if name not in taken)
-            taken.add(names[old])
+            names[old] = next(name for name in candidates(old) if name not in used)
+            used.add(names[old])
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names[name] for name in node.output]

@@ -33,27 +33,27 @@ class Qdq:
         self._builder = builder
         self._constant = constant
 
-    def quantized(self, value: str, form: ActivationFormat, hint: str) -> str:
+    def quantized(self, value: str, fmt: ActivationFormat, hint: str) -> str:
         """The integers that stand for a float value."""
-        stored = self._builder.op("QuantizeLinear", [value, *self._parameters(form)], {}, f"{hint}/quantized")
-        if form.bits == 8:
+        stored = self._builder.op("QuantizeLinear", [value, *self._parameters(fmt)], {}, f"{hint}/quantized")
+        if fmt.bits == 8:
             return stored
-        integer = _integer(form)  # ONNX has no narrower ones: they live in 8 bits, and must be made to saturate
-        bounds = [self._builder.constant(np.asarray(bound, integer), "bound") for bound in (form.low, form.high)]
+        integer = _integer(fmt)  # ONNX has no narrower ones: they live in 8 bits, and must be made to saturate
+        bounds = [self._builder.constant(np.asarray(bound, integer), "bound") for bound in (fmt.low, fmt.high)]
         return self._builder.op("Clip", [stored, *bounds], {}, f"{hint}/saturated")
 
-    def dequantized(self, stored: str, form: ActivationFormat, hint: str) -> str:
+    def dequantized(self, stored: str, fmt: ActivationFormat, hint: str) -> str:
         """The float value that integers stand for."""
-        return self._builder.op("DequantizeLinear", [stored, *self._parameters(form)], {}, hint)
+        return self._builder.op("DequantizeLinear", [stored, *self._parameters(fmt)], {}, hint)
 
-    def number(self, value: float, form: ActivationFormat) -> str:
+    def number(self, value: float, fmt: ActivationFormat) -> str:
         """A constant among integers: the one that stands for `value`."""
-        stored = np.clip(np.rint(np.float32(value) / np.float32(form.scale)) + form.zero_point, form.low, form.high)
-        return self._builder.constant(np.asarray(stored, _integer(form)), "number")
+        stored = np.clip(np.rint(np.float32(value) / np.float32(fmt.scale)) + fmt.zero_point, fmt.low, fmt.high)
+        return self._builder.constant(np.asarray(stored, _integer(fmt)), "number")
 
-    def weight(self, weight: Tensor, scale: Tensor, form: WeightFormat, name: str, *, zero_points: bool) -> str:
+    def weight(self, weight: Tensor, scale: Tensor, fmt: WeightFormat, name: str, *, zero_points: bool) -> str:
         """A weight out of its int8 integers."""
-        integers = quantize_weight(weight.detach(), scale.detach(), form).cpu().numpy().astype(np.int8)
+        integers = quantize_weight(weight.detach(), scale.detach(), fmt).cpu().numpy().astype(np.int8)
         stored = self._builder.constant(integers, f"{name}/quantized")
         return self._per_channel(stored, scale, np.int8 if zero_points else None, name)
 
@@ -97,20 +97,20 @@ class Qdq:
             inputs.append(self._builder.constant(zeros, f"{name}/zero_point", shared=False))
         return self._builder.op("DequantizeLinear", inputs, {} if equal else {"axis": 0}, name)
 
-    def _parameters(self, form: ActivationFormat) -> list[str]:
+    def _parameters(self, fmt: ActivationFormat) -> list[str]:
         """Scale and zero point."""
         return [
-            self._builder.constant(np.asarray(form.scale, np.float32), "scale"),
-            self._builder.constant(np.asarray(form.zero_point, _integer(form)), "zero_point"),
+            self._builder.constant(np.asarray(fmt.scale, np.float32), "scale"),
+            self._builder.constant(np.asarray(fmt.zero_point, _integer(fmt)), "zero_point"),
         ]
 
 
-def saturates_alike(node: Node, form: ActivationFormat) -> bool:
-    """Whether storing a value in `form` clips it as much as `node` (ReLU, ReLU6, clip) does, which then adds nothing."""
+def implied_by_saturation(node: Node, fmt: ActivationFormat) -> bool:
+    """Whether storing a value in `fmt` clips it as much as `node` (ReLU, ReLU6, clip) does, which then adds nothing."""
     if node.op not in CLIPS:
         return False
-    low, high = (np.rint(np.float32(bound) / np.float32(form.scale)) + form.zero_point for bound in clip_bounds(node))
-    return bool(low <= form.low and high >= form.high)
+    low, high = (np.rint(np.float32(bound) / np.float32(fmt.scale)) + fmt.zero_point for bound in clip_bounds(node))
+    return bool(low <= fmt.low and high >= fmt.high)
 
 
 def is_absorbed(graph: Graph, node: Node) -> bool:
@@ -118,8 +118,8 @@ def is_absorbed(graph: Graph, node: Node) -> bool:
     formats, users = graph.numerics.activations, graph.users(node.name)
     if len(users) != 1 or node.name in formats or node.name == graph.output:
         return False
-    form = formats.get(users[0].name)
-    return form is not None and saturates_alike(users[0], form)
+    fmt = formats.get(users[0].name)
+    return fmt is not None and implied_by_saturation(users[0], fmt)
 
 
 def with_separate_means(graph: Graph) -> Graph:
@@ -139,5 +139,5 @@ def with_separate_means(graph: Graph) -> Graph:
     return graph.rebuilt(nodes, numerics=graph.numerics.model_copy(update={"activations": formats}))
 
 
-def _integer(form: ActivationFormat) -> type:
-    return np.int8 if form.signed else np.uint8
+def _integer(fmt: ActivationFormat) -> type:
+    return np.int8 if fmt.signed else np.uint8

@@ -20,7 +20,7 @@ def convolution(r: Reader) -> str:
         r.fail(f"its weight has the shape {weight.shape}; (N, C/groups, K, K) is needed")
     stride, dilation = _pair(r, "strides"), _pair(r, "dilations")
     pads = _pads(r, (weight.shape[2], weight.shape[3]), stride, dilation)
-    x, padding = _made_even(r, r.value(0), pads, 0.0)
+    x, padding = _with_even_padding(r, r.value(0), pads, 0.0)
     roles = {"weight": weight, **({"bias": r.array(2)} if r.has(2) else {})}
     groups = int(r.attribute("group", 1))
     return r.layer("conv2d", x, roles, stride=stride, padding=padding, dilation=dilation, groups=groups)
@@ -33,11 +33,11 @@ def max_pool(r: Reader) -> Computed:
     x, ceil = given.node, bool(r.attribute("ceil_mode", 0))
     padding = (pads[0], pads[1])
     if pads[:2] != pads[2:] and not ceil:
-        ceil = _ends_alike(r, kernel, stride, dilation, pads)
+        ceil = _same_windows(r, kernel, stride, dilation, pads)
         if not ceil:
             if given.stored is not None:
                 r.fail("its padding differs from side to side")
-            x, padding = _made_even(r, x, pads, -MAX_FLOAT)
+            x, padding = _with_even_padding(r, x, pads, -MAX_FLOAT)
     window: dict[str, Any] = {
         "kernel": kernel,
         "stride": stride,
@@ -55,8 +55,8 @@ def average_pool(r: Reader) -> str:
     counted, x, padding = bool(r.attribute("count_include_pad", 0)), r.value(0), (pads[0], pads[1])
     if pads[:2] != pads[2:]:
         if counted:
-            x, padding = _made_even(r, x, pads, 0.0)
-        elif not ceil and _ends_alike(r, kernel, stride, (1, 1), pads):
+            x, padding = _with_even_padding(r, x, pads, 0.0)
+        elif not ceil and _same_windows(r, kernel, stride, (1, 1), pads):
             ceil = True
         else:
             r.fail("it averages over an uneven padding that does not count")
@@ -87,7 +87,7 @@ def _pads(r: Reader, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
     return first[0], first[1], last[0], last[1]
 
 
-def _made_even(r: Reader, x: str, pads: Pads, number: float) -> tuple[str, Pair]:
+def _with_even_padding(r: Reader, x: str, pads: Pads, number: float) -> tuple[str, Pair]:
     """The value and the padding, the same on opposite sides, that together pad as `pads` says."""
     top, left, bottom, right = pads
     if (top, left) == (bottom, right):
@@ -96,7 +96,7 @@ def _made_even(r: Reader, x: str, pads: Pads, number: float) -> tuple[str, Pair]
     return padded, (0, 0)
 
 
-def _ends_alike(r: Reader, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> bool:
+def _same_windows(r: Reader, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> bool:
     """Whether rounding up with the padding of the first sides makes the same windows as the longer padding of the last."""
     wanted, rounded = [], []
     for axis, size in enumerate(r.shape(0)[1:]):

@@ -361,8 +361,8 @@ class Reader:
         return next(free for free in numbered(name) if free not in self.shapes)
 
 
-Made = str | Value | tuple[str | Value, ...]
-Rule = Callable[[Reader], Made]
+Result = str | Value | tuple[str | Value, ...]
+Rule = Callable[[Reader], Result]
 Rules = Mapping[str, Rule]
 """ONNX operator -> how it becomes operations of the IR."""
 

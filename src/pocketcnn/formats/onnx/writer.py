@@ -17,7 +17,7 @@ from pocketcnn.formats.onnx.builder import OnnxBuilder
 from pocketcnn.formats.onnx.constants import narrow_constant
 from pocketcnn.formats.onnx.functions import with_functions
 from pocketcnn.formats.onnx.names import shorten
-from pocketcnn.formats.onnx.qdq import Qdq, is_absorbed, saturates_alike, with_separate_means
+from pocketcnn.formats.onnx.qdq import Qdq, implied_by_saturation, is_absorbed, with_separate_means
 from pocketcnn.graph.fake_quantize import fake_quantize_weight
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.names import numbered
@@ -32,7 +32,7 @@ OUTPUT_NAME = "output"
 
 Names = Literal["short", "full"]
 
-_MOVES = frozenset(op.name for op in OPS.values() if op.moves) - {"shift"}
+_DATA_MOVEMENT = frozenset(op.name for op in OPS.values() if op.data_movement) - {"shift"}
 """Operations whose results are values of their inputs (or the padding number), so that integers can be moved as they are.
 A shift is a convolution in ONNX."""
 
@@ -79,10 +79,10 @@ def to_onnx(
         if name not in graph:
             raise UsageError(f"The graph has no node {name!r} after folding, so it cannot be an output.")
     writer = _GraphWriter(graph, narrow=names == "short")
-    shown = {OUTPUT_NAME: graph.output}
+    exposed = {OUTPUT_NAME: graph.output}
     for name in outputs:
-        shown[next(free for free in numbered(name) if free not in (INPUT_NAME, *shown))] = name
-    model = writer.builder.model({name: (writer.value(node), graph[node].shape) for name, node in shown.items()})
+        exposed[next(free for free in numbered(name) if free not in (INPUT_NAME, *exposed))] = name
+    model = writer.builder.model({name: (writer.value(node), graph[node].shape) for name, node in exposed.items()})
     if names == "short":
         for node in model.graph.node:
             node.ClearField("name")
@@ -110,17 +110,17 @@ class _GraphWriter:
 
     def value(self, name: str) -> str:
         """The ONNX name of a node's value, as the next nodes see it."""
-        form, written = self._formats.get(name), self._written[name]
-        return written if form is None else self.qdq.dequantized(written, form, f"{name}/dequantized")
+        fmt, written = self._formats.get(name), self._written[name]
+        return written if fmt is None else self.qdq.dequantized(written, fmt, f"{name}/dequantized")
 
-    def _write(self, node: Node, form: ActivationFormat | None) -> str:
-        if form is None:
+    def _write(self, node: Node, fmt: ActivationFormat | None) -> str:
+        if fmt is None:
             return self._computed(node)
-        if node.op in _MOVES and all(self._formats.get(name) == form for name in node.inputs):
+        if node.op in _DATA_MOVEMENT and all(self._formats.get(name) == fmt for name in node.inputs):
             integers = [self._written[name] for name in node.inputs]
-            return OPS[node.op].onnx(node, _NodeEmitter(self, node, integers, form))
-        value = self._restored(node) if saturates_alike(node, form) else self._computed(node)
-        return self.qdq.quantized(value, form, node.name)
+            return OPS[node.op].onnx(node, _NodeEmitter(self, node, integers, fmt))
+        value = self._restored(node) if implied_by_saturation(node, fmt) else self._computed(node)
+        return self.qdq.quantized(value, fmt, node.name)
 
     def _restored(self, node: Node) -> str:
         """The value of a clip before it is stored, where storing it clips alike.
@@ -156,8 +156,8 @@ class _GraphWriter:
     def array(self, node: Node, role: str) -> np.ndarray:
         """The values of a tensor of `node` as the network computes with them."""
         name = node.tensors[role]
-        tensor, form = self.graph.tensors[name], self.graph.numerics.weights.get(name)
-        return _array(tensor if form is None else fake_quantize_weight(tensor, self.graph.tensors[form.scale], form))
+        tensor, fmt = self.graph.tensors[name], self.graph.numerics.weights.get(name)
+        return _array(tensor if fmt is None else fake_quantize_weight(tensor, self.graph.tensors[fmt.scale], fmt))
 
     def _bias_scales(self, node: Node) -> tuple[float, Tensor] | None:
         """Scales of the input and of the weight, if both are stored in integers, so that the bias is too."""

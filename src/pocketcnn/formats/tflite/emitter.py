@@ -16,12 +16,12 @@ MAX_INT32 = 2**31 - 1
 Arrange = Callable[[np.ndarray], np.ndarray]
 
 
-class Integers(Enum):
+class IntegerSupport(Enum):
     """What an operation's form can do with int8 inputs."""
 
     NONE = auto()
     """Nothing: it works in float between a DEQUANTIZE and a QUANTIZE."""
-    MOVES = auto()
+    PRESERVES = auto()
     """It moves or selects integers, which keep their scale and zero point."""
     COMPUTES = auto()
     """Its kernels go from the scales of the inputs to that of the result."""
@@ -162,13 +162,13 @@ def rescaled(
     QUANTIZE is meant for that, but rounds twice (XNNPACK keeps 8 bits of the ratio of the scales, the other kernels
     round before they shift): 7 % of the integers come out one step off. The kernels of ADD keep 20 bits more.
     """
-    form = value.quantization
-    if form is None or result is None:
+    quantization = value.quantization
+    if quantization is None or result is None:
         raise ValueError(f"{name!r}: only integers have a scale that can change")
-    if not fits(form.scale, result):
+    if not fits(quantization.scale, result):
         number = builder.op("DEQUANTIZE", [value], value.shape, None, {}, name)
         return builder.op("QUANTIZE", [number], value.shape, result, {}, name)
-    zero = builder.constant(np.asarray([form.zero_point], np.int8), "zero", form)
+    zero = builder.constant(np.asarray([quantization.zero_point], np.int8), "zero", quantization)
     code = getattr(builder.activations, activation)
     options = {"fusedActivationFunction": code} if code else {}
     return builder.op("ADD", [value, zero], value.shape, result, options, name)
@@ -194,6 +194,6 @@ class OperatorEmitter:
     """
 
     emit: Emit
-    integers: Integers = Integers.NONE
+    integers: IntegerSupport = IntegerSupport.NONE
     accepts: Accepts = lambda emitter: True
     fusing: bool = False

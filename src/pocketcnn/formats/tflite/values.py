@@ -59,10 +59,10 @@ def fits(step: float, result: Quantization | None) -> bool:
     return result is not None and step < MAX_GAIN * result.scale
 
 
-def as_int8(form: ActivationFormat) -> Quantization:
+def as_int8(fmt: ActivationFormat) -> Quantization:
     """The same steps in int8, the only 8-bit integers that all kernels know: the lowest integer becomes -128.
 
     So the integers of an unsigned 8-bit format are 128 lower, and those of every format saturate at its own lower end.
     """
-    moved = INT8_LOW - form.low
-    return Quantization((form.scale,), form.zero_point + moved, high=form.high + moved)
+    moved = INT8_LOW - fmt.low
+    return Quantization((fmt.scale,), fmt.zero_point + moved, high=fmt.high + moved)

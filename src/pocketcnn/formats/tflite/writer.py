@@ -9,7 +9,7 @@ from torch import Tensor
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_bytes
 from pocketcnn.formats.tflite.builder import TfliteBuilder
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, StoredWeight, rescaled
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, StoredWeight, rescaled
 from pocketcnn.formats.tflite.emitters import EMITTERS
 from pocketcnn.formats.tflite.emitters.activation import clamped
 from pocketcnn.formats.tflite.layout import is_one_line, stored_shape
@@ -81,7 +81,7 @@ class _Writer:
         last = self._absorbed(node, form) or node
         result = self._quantization(last)
         value = self._computed(node, form, last, result)
-        moved = form.integers is Integers.MOVES and value.quantization == result
+        moved = form.integers is IntegerSupport.PRESERVES and value.quantization == result
         self.values[last.name] = value if moved else self._stored(value, last.name, result)
 
     def _computed(self, node: Node, form: OperatorEmitter, last: Node, result: Quantization | None) -> Value:
@@ -97,9 +97,9 @@ class _Writer:
 
     def _stays_integer(self, form: OperatorEmitter, emitter: Emitter) -> bool:
         """Whether the kernels of a form take these integers and give those."""
-        if not emitter.is_integer or form.integers is Integers.NONE:
+        if not emitter.is_integer or form.integers is IntegerSupport.NONE:
             return False
-        return (form.integers is Integers.MOVES or emitter.result is not None) and form.accepts(emitter)
+        return (form.integers is IntegerSupport.PRESERVES or emitter.result is not None) and form.accepts(emitter)
 
     def _stored(self, value: Value, name: str, result: Quantization | None) -> Value:
         """`value` in the integers `result`; they saturate by themselves, those of fewer than 8 bits by a comparison."""

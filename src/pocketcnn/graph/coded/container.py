@@ -26,10 +26,10 @@ from pocketcnn.graph.coded.encodings import (
     EncodedTensor,
     Encoding,
     Words,
+    decode_tensor,
     smallest,
     values_at,
 )
-from pocketcnn.graph.coded.encodings import restored as tensor_of
 from pocketcnn.graph.coded.entropy import Coding, Decoder, Encoder
 from pocketcnn.graph.coded.streams import TEXT, CodedError, pack, unpack
 
@@ -90,7 +90,7 @@ def pack_network(header: str, tensors: Sequence[Tensor], coding: Coding = "lzma"
     adaptive, tables, words = encoder.finish()
     adaptive_bytes = sum(len(s) for s, n in zip(_segments(stored), frequencies, strict=True) if not n)
     table = {
-        "tensors": [(f.name, f.dtype, f.shape, f.palette, f.gaps) for f in (part.form for part in stored)],
+        "tensors": [(f.name, f.dtype, f.shape, f.palette, f.gaps) for f in (part.encoding for part in stored)],
         "frequencies": _without_last_zeros(frequencies),
         "sizes": [adaptive_bytes, len(adaptive), sum(frequencies), len(tables)],
         "checksum": checksum,
@@ -122,13 +122,13 @@ def unpack_network(data: bytes) -> tuple[str, list[Tensor]]:
     if start + adaptive + tables > len(data):
         raise CodedError("its coded bytes are not as many as its header says.")
     middle, end = start + adaptive, start + adaptive + tables
-    forms = [Encoding(*row) for row in table.tensors]
-    for form in forms:
-        _check_form(form)
-    _check_total(sum(form.size * form.item_bytes for form in forms))
+    encodings = [Encoding(*row) for row in table.tensors]
+    for encoding in encodings:
+        _check_encoding(encoding)
+    _check_total(sum(encoding.size * encoding.item_bytes for encoding in encodings))
     decoder = Decoder((data[start:middle], data[middle:end], data[end:]), adaptive_bytes, table_bytes)
     segments = _Segments(decoder, table)
-    tensors = _tensors(forms, segments)
+    tensors = _tensors(encodings, segments)
     segments.check_end()
     return header, tensors
 
@@ -170,35 +170,37 @@ def _head(text: bytes) -> tuple[str, _Table]:
 def _segments(stored: Sequence[EncodedTensor]) -> Iterator[Bytes]:
     """Gaps and symbols of each tensor that has them, then the planes of whole values of each type."""
     for part in stored:
-        if part.form.name == "sparse":
+        if part.encoding.name == "sparse":
             yield part.gaps
-        if part.form.has_symbols:
+        if part.encoding.has_symbols:
             yield part.symbols
     for dtype in DTYPES:
-        parts = [part.words for part in stored if part.form.dtype == dtype and len(part.words)]
+        parts = [part.words for part in stored if part.encoding.dtype == dtype and len(part.words)]
         if parts:
             yield from np.concatenate(parts).view(np.uint8).reshape(-1, DTYPES[dtype].itemsize).T
 
 
-def _tensors(forms: Sequence[Encoding], segments: _Segments) -> list[Tensor]:
+def _tensors(encodings: Sequence[Encoding], segments: _Segments) -> list[Tensor]:
     gaps, symbols, counts = [], [], []
-    for form in forms:
-        own = segments.take(form.gaps) if form.name == "sparse" else np.zeros(0, np.uint8)
-        count = values_at(own) if form.name == "sparse" else form.size
-        gaps.append(own)
+    for encoding in encodings:
+        tensor_gaps = segments.take(encoding.gaps) if encoding.name == "sparse" else np.zeros(0, np.uint8)
+        count = values_at(tensor_gaps) if encoding.name == "sparse" else encoding.size
+        gaps.append(tensor_gaps)
         counts.append(count)
-        symbols.append(segments.take(count) if form.has_symbols else np.zeros(0, np.uint8))
+        symbols.append(segments.take(count) if encoding.has_symbols else np.zeros(0, np.uint8))
     words: dict[str, list[Words]] = {}
     for dtype in DTYPES:
-        needed = [form.words(n) if form.dtype == dtype else 0 for form, n in zip(forms, counts, strict=True)]
+        needed = [
+            encoding.words(n) if encoding.dtype == dtype else 0 for encoding, n in zip(encodings, counts, strict=True)
+        ]
         words[dtype] = np.split(_whole_values(dtype, sum(needed), segments), np.cumsum(needed))
-    found = []
-    for place, form in enumerate(forms):
+    tensors = []
+    for index, encoding in enumerate(encodings):
         try:
-            found.append(tensor_of(form, gaps[place], symbols[place], words[form.dtype][place]))
+            tensors.append(decode_tensor(encoding, gaps[index], symbols[index], words[encoding.dtype][index]))
         except ValueError as error:
             raise CodedError(f"a tensor has {error}.") from error
-    return found
+    return tensors
 
 
 def _whole_values(dtype: str, count: int, segments: _Segments) -> Words:
@@ -207,13 +209,13 @@ def _whole_values(dtype: str, count: int, segments: _Segments) -> Words:
     return np.ascontiguousarray(np.stack(planes, axis=1)).reshape(-1).view(f"<u{item_bytes}")
 
 
-def _check_form(form: Encoding) -> None:
-    if form.name == "steps" and (form.dtype != "F32" or form.palette):
-        raise CodedError(f"a tensor of {form.dtype} is said to be in steps.")
-    if form.palette and form.item_bytes == 1:
-        raise CodedError(f"a tensor of {form.dtype} has a palette.")
-    if form.gaps > (form.size if form.name == "sparse" else 0):
-        raise CodedError(f"a {form.name} tensor of {form.size} values has {form.gaps} gaps.")
+def _check_encoding(encoding: Encoding) -> None:
+    if encoding.name == "steps" and (encoding.dtype != "F32" or encoding.palette):
+        raise CodedError(f"a tensor of {encoding.dtype} is said to be in steps.")
+    if encoding.palette and encoding.item_bytes == 1:
+        raise CodedError(f"a tensor of {encoding.dtype} has a palette.")
+    if encoding.gaps > (encoding.size if encoding.name == "sparse" else 0):
+        raise CodedError(f"a {encoding.name} tensor of {encoding.size} values has {encoding.gaps} gaps.")
 
 
 def _check_total(size: int) -> None:

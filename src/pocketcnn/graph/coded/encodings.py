@@ -85,7 +85,7 @@ class Encoding:
 class EncodedTensor:
     """A tensor in a form: gap symbols, symbols, and whole values (the palette, or the values themselves)."""
 
-    form: Encoding
+    encoding: Encoding
     gaps: Bytes
     symbols: Bytes
     words: Words
@@ -96,33 +96,33 @@ def smallest(tensor: Tensor) -> EncodedTensor:
     return min(_candidates(tensor), key=_bits)
 
 
-def restored(form: Encoding, gaps: Bytes, symbols: Bytes, words: Words) -> Tensor:
+def decode_tensor(encoding: Encoding, gaps: Bytes, symbols: Bytes, words: Words) -> Tensor:
     """The tensor that `smallest` was given.
 
     Raises:
         ValueError: an index, a position or a number of values is out of range.
     """
-    if form.name == "steps":
+    if encoding.name == "steps":
         values: Words = (symbols.astype(np.float32) * words.view(np.float32)[0]).view(np.uint32)
-    elif not form.has_symbols:
+    elif not encoding.has_symbols:
         values = words
-    elif form.palette:
-        if symbols.size and int(symbols.max()) >= form.palette:
+    elif encoding.palette:
+        if symbols.size and int(symbols.max()) >= encoding.palette:
             raise ValueError("an index beyond the palette")
         values = words[symbols]
     else:
-        values = _unfolded(symbols) if form.dtype == "I8" else symbols
-    if form.name == "sparse":
+        values = _unfolded(symbols) if encoding.dtype == "I8" else symbols
+    if encoding.name == "sparse":
         positions = _positions(gaps)
-        if len(positions) and positions[-1] >= form.size:
+        if len(positions) and positions[-1] >= encoding.size:
             raise ValueError("a position beyond the tensor")
-        whole = np.zeros(form.size, values.dtype)
+        whole = np.zeros(encoding.size, values.dtype)
         whole[positions] = values
         values = whole
     flat = torch.from_numpy(np.ascontiguousarray(values).view(np.uint8).copy())
-    if form.dtype == "BOOL":
+    if encoding.dtype == "BOOL":
         flat = flat.ne(0)
-    return flat.view(DTYPES[form.dtype]).reshape(form.shape)
+    return flat.view(DTYPES[encoding.dtype]).reshape(encoding.shape)
 
 
 def values_at(gaps: Bytes) -> int:
@@ -151,25 +151,27 @@ def _candidates(tensor: Tensor) -> Iterator[EncodedTensor]:
         )
 
 
-def _valued(form: Encoding, gaps: Bytes, values: Words) -> Iterator[EncodedTensor]:
-    """The positions of `form` with the values as they are, and with a palette where there are few of them."""
+def _valued(encoding: Encoding, gaps: Bytes, values: Words) -> Iterator[EncodedTensor]:
+    """The positions of `encoding` with the values as they are, and with a palette where there are few of them."""
     nothing = np.zeros(0, np.uint8)
-    if form.item_bytes == 1:
-        yield EncodedTensor(form, gaps, _folded(values) if form.dtype == "I8" else values.view(np.uint8), nothing)
+    if encoding.item_bytes == 1:
+        yield EncodedTensor(
+            encoding, gaps, _folded(values) if encoding.dtype == "I8" else values.view(np.uint8), nothing
+        )
         return
-    yield EncodedTensor(form, gaps, nothing, values)
+    yield EncodedTensor(encoding, gaps, nothing, values)
     if len(np.unique(values[: 4 * LARGEST_PALETTE])) <= LARGEST_PALETTE:  # a look at some tells most others
         entries, indices, counts = np.unique(values, return_inverse=True, return_counts=True)
         if 0 < len(entries) <= LARGEST_PALETTE:
             order = np.argsort(-counts, kind="stable")  # frequent ones first: their leading bits are alike
             rank = np.empty(len(order), np.uint8)
             rank[order] = np.arange(len(order), dtype=np.uint8)
-            with_palette = Encoding(form.name, form.dtype, form.shape, len(entries), form.gaps)
+            with_palette = Encoding(encoding.name, encoding.dtype, encoding.shape, len(entries), encoding.gaps)
             yield EncodedTensor(with_palette, gaps, rank[indices.reshape(-1)], entries[order])
 
 
 def _bits(stored: EncodedTensor) -> float:
-    whole = 8 * stored.form.item_bytes * len(stored.words)
+    whole = 8 * stored.encoding.item_bytes * len(stored.words)
     return whole + sum(len(part) * (entropy(part) + OVERHEAD) for part in (stored.gaps, stored.symbols))
 
 

@@ -40,9 +40,9 @@ class Sums:
         """The same through an activation that only clips."""
         return replace(self, low=low, high=high)
 
-    def stored(self, form: ActivationFormat) -> np.ndarray:
-        """As integers of `form`."""
-        return requantized(self.integers, self.scale, self.count, form, self.low, self.high)
+    def stored(self, fmt: ActivationFormat) -> np.ndarray:
+        """As integers of `fmt`."""
+        return requantized(self.integers, self.scale, self.count, fmt, self.low, self.high)
 
     def real(self) -> np.ndarray:
         """The float32 numbers that they stand for, where these are not stored."""

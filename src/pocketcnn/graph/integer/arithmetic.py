@@ -10,26 +10,26 @@ import numpy as np
 from pocketcnn.graph.numerics import ActivationFormat
 
 
-def quantized(values: np.ndarray, form: ActivationFormat) -> np.ndarray:
+def quantized(values: np.ndarray, fmt: ActivationFormat) -> np.ndarray:
     """The integers that stand for real numbers (Jacob et al., section 2.1, equation 1, solved for q)."""
-    return _stored(values.astype(np.float32) / np.float32(form.scale), form, *step_bounds(form))
+    return _stored(values.astype(np.float32) / np.float32(fmt.scale), fmt, *step_bounds(fmt))
 
 
-def dequantized(integers: np.ndarray, form: ActivationFormat) -> np.ndarray:
+def dequantized(integers: np.ndarray, fmt: ActivationFormat) -> np.ndarray:
     """The real numbers, float32, that integers stand for (Jacob et al., equation 1)."""
-    return steps(integers, form).astype(np.float32) * np.float32(form.scale)
+    return steps(integers, fmt).astype(np.float32) * np.float32(fmt.scale)
 
 
-def steps(integers: np.ndarray, form: ActivationFormat) -> np.ndarray:
+def steps(integers: np.ndarray, fmt: ActivationFormat) -> np.ndarray:
     """How many steps of the scale each integer lies from zero: q - Z, as int32."""
-    return integers.astype(np.int32) - np.int32(form.zero_point)
+    return integers.astype(np.int32) - np.int32(fmt.zero_point)
 
 
 def requantized(
     sums: np.ndarray,
     scale: np.ndarray,
     count: np.ndarray,
-    form: ActivationFormat,
+    fmt: ActivationFormat,
     low: float = -np.inf,
     high: float = np.inf,
 ) -> np.ndarray:
@@ -43,19 +43,19 @@ def requantized(
         low: least real number of an activation that is applied before storing, as a ReLU's 0.
         high: its largest.
     """
-    multiplier = np.float32(scale) / (np.float32(form.scale) * np.float32(count))
-    return _stored(sums.astype(np.float32) * multiplier, form, *step_bounds(form, low, high))
+    multiplier = np.float32(scale) / (np.float32(fmt.scale) * np.float32(count))
+    return _stored(sums.astype(np.float32) * multiplier, fmt, *step_bounds(fmt, low, high))
 
 
-def step_bounds(form: ActivationFormat, low: float = -np.inf, high: float = np.inf) -> tuple[int, int]:
+def step_bounds(fmt: ActivationFormat, low: float = -np.inf, high: float = np.inf) -> tuple[int, int]:
     """The fewest and most steps from zero that a value of a format has, after a clip to `low` … `high` too."""
-    lowest, highest = form.low - form.zero_point, form.high - form.zero_point
-    least, most = (np.rint(np.float32(bound) / np.float32(form.scale)) for bound in (low, high))
+    lowest, highest = fmt.low - fmt.zero_point, fmt.high - fmt.zero_point
+    least, most = (np.rint(np.float32(bound) / np.float32(fmt.scale)) for bound in (low, high))
     return int(np.clip(least, lowest, highest)), int(np.clip(most, lowest, highest))
 
 
-def _stored(exact: np.ndarray, form: ActivationFormat, low: int, high: int) -> np.ndarray:
+def _stored(exact: np.ndarray, fmt: ActivationFormat, low: int, high: int) -> np.ndarray:
     """Real numbers of steps as stored integers."""
     whole = np.clip(np.rint(exact), np.float32(low), np.float32(high)).astype(np.int32)
-    integers: np.ndarray = (whole + form.zero_point).astype(np.int8 if form.signed else np.uint8)
+    integers: np.ndarray = (whole + fmt.zero_point).astype(np.int8 if fmt.signed else np.uint8)
     return integers

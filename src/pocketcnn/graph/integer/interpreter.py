@@ -10,14 +10,14 @@ from pocketcnn.graph.fake_quantize import fake_quantize_weight, quantize_bias, q
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.integer.accumulators import ACCUMULATORS, LAYERS, ONE, Layer, Sums
 from pocketcnn.graph.integer.arithmetic import dequantized, quantized, steps
-from pocketcnn.graph.integer.data_movement import MOVES
+from pocketcnn.graph.integer.data_movement import DATA_MOVEMENT
 from pocketcnn.graph.integer.lookup_tables import FUNCTIONS, REALS, table
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 
-INTEGER_OPS = frozenset({*LAYERS, *ACCUMULATORS, *FUNCTIONS, *REALS, *MOVES, "concat"})
+INTEGER_OPS = frozenset({*LAYERS, *ACCUMULATORS, *FUNCTIONS, *REALS, *DATA_MOVEMENT, "concat"})
 """Operations that have a form in integers."""
 
 LARGEST_SUM = 2**31 - 1
@@ -59,16 +59,16 @@ class IntegerNetwork:
         reals: dict[str, np.ndarray] = {}
         sums: dict[str, Sums] = {}
         for node in self._graph.nodes:
-            form = self._formats.get(node.name)
+            fmt = self._formats.get(node.name)
             result = images.astype(np.float32) if node.op == "input" else self._computed(node, integers, reals, sums)
-            if form is not None:
-                integers[node.name] = _stored(result, form)
+            if fmt is not None:
+                integers[node.name] = _stored(result, fmt)
             else:
                 if isinstance(result, Sums):
                     sums[node.name] = result
                 reals[node.name] = result.real() if isinstance(result, Sums) else result
             if observe is not None:
-                observe(node, reals[node.name] if form is None else integers[node.name])
+                observe(node, reals[node.name] if fmt is None else integers[node.name])
         return self._real(self._graph.output, integers, reals)
 
     def _computed(
@@ -81,9 +81,9 @@ class IntegerNetwork:
         """The result of `node`: sums, integers of its format where only moved (an integer array), or float32 numbers."""
         if node.op in CLIPS and node.name in self._formats and node.inputs[0] in sums:
             return sums[node.inputs[0]].clipped(*clip_bounds(node))
-        form = self._formats.get(node.name)
+        fmt = self._formats.get(node.name)
         stored = bool(node.inputs) and all(name in integers for name in node.inputs)
-        if not (stored and _is_integer(self._graph, node)) or (form is None and node.op in {*MOVES, "concat"}):
+        if not (stored and _is_integer(self._graph, node)) or (fmt is None and node.op in {*DATA_MOVEMENT, "concat"}):
             return self._in_float(node, [self._real(name, integers, reals) for name in node.inputs])
         given = [integers[name] for name in node.inputs]
         formats = [self._formats[name] for name in node.inputs]
@@ -96,11 +96,11 @@ class IntegerNetwork:
             return table(node, formats[0])[given[0].astype(np.int32) - formats[0].low]
         if node.op in REALS:
             return REALS[node.op](list(map(dequantized, given, formats)), self._arrays(node))
-        assert form is not None
-        rescaled = [_rescaled(value, each, form) for value, each in zip(given, formats, strict=True)]
+        assert fmt is not None
+        rescaled = [_rescaled(value, each, fmt) for value, each in zip(given, formats, strict=True)]
         if node.op == "concat":
             return np.concatenate(rescaled, node.integer("axis") + 1)
-        return MOVES[node.op](node, rescaled[0], form, self._arrays(node))
+        return DATA_MOVEMENT[node.op](node, rescaled[0], fmt, self._arrays(node))
 
     def _in_float(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         with torch.inference_mode():
@@ -122,11 +122,11 @@ class IntegerNetwork:
         return dequantized(integers[name], self._formats[name]) if name in integers else reals[name]
 
     def _layer(self, node: Node) -> Layer:
-        form = self._graph.numerics.weights[node.tensors["weight"]]
+        fmt = self._graph.numerics.weights[node.tensors["weight"]]
         source = self._formats[node.inputs[0]]
         tensors = {role: tensor.detach().cpu() for role, tensor in self._graph.node_tensors(node).items()}
-        scale = self._graph.tensors[form.scale].detach().cpu().float()
-        weight = quantize_weight(tensors["weight"].float(), scale, form).numpy().astype(np.int8)
+        scale = self._graph.tensors[fmt.scale].detach().cpu().float()
+        weight = quantize_weight(tensors["weight"].float(), scale, fmt).numpy().astype(np.int8)
         bias = np.zeros(len(weight))
         if "bias" in tensors:
             bias = quantize_bias(tensors["bias"], source.scale, scale).numpy()
@@ -169,10 +169,10 @@ def _is_integer_layer(graph: Graph, node: Node) -> bool:
     return node.op in LAYERS and node.tensors["weight"] in numerics.weights and node.inputs[0] in numerics.activations
 
 
-def _stored(result: Sums | np.ndarray, form: ActivationFormat) -> np.ndarray:
+def _stored(result: Sums | np.ndarray, fmt: ActivationFormat) -> np.ndarray:
     if isinstance(result, Sums):
-        return result.stored(form)
-    return result if result.dtype.kind in "iu" else quantized(result, form)
+        return result.stored(fmt)
+    return result if result.dtype.kind in "iu" else quantized(result, fmt)
 
 
 def _rescaled(integers: np.ndarray, source: ActivationFormat, result: ActivationFormat) -> np.ndarray:
@@ -182,6 +182,6 @@ def _rescaled(integers: np.ndarray, source: ActivationFormat, result: Activation
 
 def _product_of_scales(formats: list[ActivationFormat]) -> np.ndarray:
     product = ONE
-    for form in formats:
-        product = np.asarray(product * np.float32(form.scale))
+    for fmt in formats:
+        product = np.asarray(product * np.float32(fmt.scale))
     return product

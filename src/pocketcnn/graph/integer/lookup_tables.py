@@ -30,10 +30,10 @@ REALS: Mapping[str, Real] = MappingProxyType(
 )
 
 
-def table(node: Node, form: ActivationFormat) -> np.ndarray:
+def table(node: Node, fmt: ActivationFormat) -> np.ndarray:
     """The values of the function of `node`, float32, for every integer of its input's format, the smallest first."""
-    integers = np.arange(form.low, form.high + 1)
-    result: np.ndarray = FUNCTIONS[node.op](node, dequantized(integers, form).astype(np.float64)).astype(np.float32)
+    integers = np.arange(fmt.low, fmt.high + 1)
+    result: np.ndarray = FUNCTIONS[node.op](node, dequantized(integers, fmt).astype(np.float64)).astype(np.float32)
     return result
 
 

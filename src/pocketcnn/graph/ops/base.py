@@ -192,7 +192,7 @@ class Op:
     bounds: Bounds = unbounded
     clips: bool = False
     homogeneous: bool = False
-    moves: bool = False
+    data_movement: bool = False
     label: str = ""
 
     @property

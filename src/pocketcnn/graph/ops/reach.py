@@ -63,5 +63,5 @@ def upsample_reach(node: Node, tensors: Mapping[str, Shape], axis: int, part: In
 
 def shift_reach(node: Node, tensors: Mapping[str, Shape], axis: int, part: Interval) -> Interval:
     """Each channel moved by its own distance."""
-    moves = node.ints("down" if axis == 0 else "right")
-    return part[0] - max(moves), part[1] - min(moves)
+    offsets = node.ints("down" if axis == 0 else "right")
+    return part[0] - max(offsets), part[1] - min(offsets)

@@ -6,7 +6,7 @@ from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import OPS
 
-MOVED = frozenset(op.name for op in OPS.values() if op.clips and not op.attrs)
+COMMUTING = frozenset(op.name for op in OPS.values() if op.clips and not op.attrs)
 
 
 def activate_parts(graph: Graph) -> Graph:
@@ -17,7 +17,7 @@ def activate_parts(graph: Graph) -> Graph:
     """
     nodes: list[Node] = []
     for node in graph.nodes:
-        joined = graph[node.inputs[0]] if node.op in MOVED else None
+        joined = graph[node.inputs[0]] if node.op in COMMUTING else None
         if joined is None or not _is_private(graph, joined):
             nodes.append(node)
             continue

@@ -28,10 +28,10 @@ from pocketcnn.formats.tflite.emitter import OperatorEmitter
 from pocketcnn.formats.tflite.emitters.activation import ACTIVATIONS
 from pocketcnn.formats.tflite.emitters.arithmetic import ARITHMETIC
 from pocketcnn.formats.tflite.emitters.convolution import CONVOLUTIONS
-from pocketcnn.formats.tflite.emitters.data_movement import MOVES
+from pocketcnn.formats.tflite.emitters.data_movement import DATA_MOVEMENT
 from pocketcnn.formats.tflite.emitters.normalization import NORMALIZATIONS
 from pocketcnn.formats.tflite.emitters.pooling import POOLINGS
 
 EMITTERS: Mapping[str, OperatorEmitter] = MappingProxyType(
-    {**CONVOLUTIONS, **ACTIVATIONS, **ARITHMETIC, **MOVES, **NORMALIZATIONS, **POOLINGS}
+    {**CONVOLUTIONS, **ACTIVATIONS, **ARITHMETIC, **DATA_MOVEMENT, **NORMALIZATIONS, **POOLINGS}
 )

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, keeps_scale
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, keeps_scale
 from pocketcnn.formats.tflite.layout import stored_array, stored_axis
 from pocketcnn.formats.tflite.values import INT8_LOW, Value
 
@@ -24,10 +24,10 @@ def _relu(builtin: str) -> Callable[[Emitter], Value]:
 
 def clamped(emit: Emitter, value: Value, low: float, high: float) -> Value:
     """`value` limited to low … high; among integers only where saturation does not do it already."""
-    form = value.quantization
-    if form is None or form.steps(low) > INT8_LOW:
+    quantization = value.quantization
+    if quantization is None or quantization.steps(low) > INT8_LOW:
         value = emit.step("MAXIMUM", value, emit.number(low, value))
-    if form is None or form.steps(high) < form.high:
+    if quantization is None or quantization.steps(high) < quantization.high:
         value = emit.step("MINIMUM", value, emit.number(high, value))
     return value
 
@@ -97,9 +97,9 @@ def softmax(emit: Emitter) -> Value:
 
 ACTIVATIONS: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "relu": OperatorEmitter(_relu("RELU"), Integers.COMPUTES, keeps_scale),
-        "relu6": OperatorEmitter(_relu("RELU6"), Integers.COMPUTES, keeps_scale),
-        "clip": OperatorEmitter(clip, Integers.COMPUTES),
+        "relu": OperatorEmitter(_relu("RELU"), IntegerSupport.COMPUTES, keeps_scale),
+        "relu6": OperatorEmitter(_relu("RELU6"), IntegerSupport.COMPUTES, keeps_scale),
+        "clip": OperatorEmitter(clip, IntegerSupport.COMPUTES),
         "leaky_relu": OperatorEmitter(
             lambda emit: emit.compute("LEAKY_RELU", emit.inputs[0], alpha=emit.node.number("slope"))
         ),
@@ -113,6 +113,6 @@ ACTIVATIONS: Mapping[str, OperatorEmitter] = MappingProxyType(
         "tanh": OperatorEmitter(_one("TANH")),
         "elu": OperatorEmitter(elu),
         "softmax": OperatorEmitter(softmax),
-        "dropout": OperatorEmitter(lambda emit: emit.inputs[0], Integers.MOVES),
+        "dropout": OperatorEmitter(lambda emit: emit.inputs[0], IntegerSupport.PRESERVES),
     }
 )

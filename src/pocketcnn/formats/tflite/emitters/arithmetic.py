@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, keeps_scale
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, keeps_scale
 from pocketcnn.formats.tflite.layout import stored_array, stored_axis, stored_order, transposition
 from pocketcnn.formats.tflite.values import INT8_LOW, Value, fits
 
@@ -58,13 +58,13 @@ def _reduction(builtin: str) -> Callable[[Emitter], Value]:
 
 ARITHMETIC: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "add": OperatorEmitter(_binary("ADD"), Integers.COMPUTES, keeps_scale, fusing=True),
-        "sub": OperatorEmitter(_binary("SUB"), Integers.COMPUTES, keeps_scale, fusing=True),
-        "mul": OperatorEmitter(_binary("MUL"), Integers.COMPUTES, _product_fits, fusing=True),
+        "add": OperatorEmitter(_binary("ADD"), IntegerSupport.COMPUTES, keeps_scale, fusing=True),
+        "sub": OperatorEmitter(_binary("SUB"), IntegerSupport.COMPUTES, keeps_scale, fusing=True),
+        "mul": OperatorEmitter(_binary("MUL"), IntegerSupport.COMPUTES, _product_fits, fusing=True),
         "div": OperatorEmitter(_binary("DIV"), fusing=True),
         "affine": OperatorEmitter(affine),
-        "constant": OperatorEmitter(constant, Integers.COMPUTES),
-        "mean": OperatorEmitter(_reduction("MEAN"), Integers.COMPUTES, keeps_scale),
+        "constant": OperatorEmitter(constant, IntegerSupport.COMPUTES),
+        "mean": OperatorEmitter(_reduction("MEAN"), IntegerSupport.COMPUTES, keeps_scale),
         "sum": OperatorEmitter(_reduction("SUM")),
     }
 )

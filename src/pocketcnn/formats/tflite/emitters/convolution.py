@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, StoredWeight, keeps_scale
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, StoredWeight, keeps_scale
 from pocketcnn.formats.tflite.layout import flattened_columns
 from pocketcnn.formats.tflite.values import Value, fits
 from pocketcnn.formats.tflite.windows import Windows, windows
@@ -92,8 +92,8 @@ def shift(emit: Emitter) -> Value:
 
 CONVOLUTIONS: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "conv2d": OperatorEmitter(convolution, Integers.COMPUTES, _has_integer_weight, fusing=True),
-        "linear": OperatorEmitter(linear, Integers.COMPUTES, _has_integer_weight, fusing=True),
-        "shift": OperatorEmitter(shift, Integers.COMPUTES, keeps_scale, fusing=True),
+        "conv2d": OperatorEmitter(convolution, IntegerSupport.COMPUTES, _has_integer_weight, fusing=True),
+        "linear": OperatorEmitter(linear, IntegerSupport.COMPUTES, _has_integer_weight, fusing=True),
+        "shift": OperatorEmitter(shift, IntegerSupport.COMPUTES, keeps_scale, fusing=True),
     }
 )

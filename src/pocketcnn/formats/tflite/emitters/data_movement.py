@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter
 from pocketcnn.formats.tflite.layout import is_one_line, stored_axis, stored_order, stored_shape, transposition
 from pocketcnn.formats.tflite.values import Value
 
@@ -109,16 +109,16 @@ def upsample(emit: Emitter) -> Value:
     return emit.step("RESIZE_NEAREST_NEIGHBOR", emit.inputs[0], size, shape=stored_shape(emit.node.shape))
 
 
-MOVES: Mapping[str, OperatorEmitter] = MappingProxyType(
+DATA_MOVEMENT: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "concat": OperatorEmitter(concat, Integers.COMPUTES),
-        "slice": OperatorEmitter(slice_, Integers.MOVES),
-        "channel_shuffle": OperatorEmitter(channel_shuffle, Integers.MOVES),
-        "gather": OperatorEmitter(gather, Integers.MOVES),
-        "roll": OperatorEmitter(roll, Integers.MOVES),
-        "pad": OperatorEmitter(pad, Integers.MOVES, _has_an_exact_number),
-        "reshape": OperatorEmitter(reshape, Integers.MOVES),
-        "permute": OperatorEmitter(permute, Integers.MOVES),
-        "upsample": OperatorEmitter(upsample, Integers.MOVES),
+        "concat": OperatorEmitter(concat, IntegerSupport.COMPUTES),
+        "slice": OperatorEmitter(slice_, IntegerSupport.PRESERVES),
+        "channel_shuffle": OperatorEmitter(channel_shuffle, IntegerSupport.PRESERVES),
+        "gather": OperatorEmitter(gather, IntegerSupport.PRESERVES),
+        "roll": OperatorEmitter(roll, IntegerSupport.PRESERVES),
+        "pad": OperatorEmitter(pad, IntegerSupport.PRESERVES, _has_an_exact_number),
+        "reshape": OperatorEmitter(reshape, IntegerSupport.PRESERVES),
+        "permute": OperatorEmitter(permute, IntegerSupport.PRESERVES),
+        "upsample": OperatorEmitter(upsample, IntegerSupport.PRESERVES),
     }
 )

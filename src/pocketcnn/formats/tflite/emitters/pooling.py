@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, keeps_scale
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, keeps_scale
 from pocketcnn.formats.tflite.emitters.convolution import constant_depthwise, convolution
 from pocketcnn.formats.tflite.emitters.data_movement import cut
 from pocketcnn.formats.tflite.layout import stored_shape
@@ -43,10 +43,10 @@ def max_pool(emit: Emitter) -> Value:
 
 def _lowest(emit: Emitter) -> float:
     """A number that is never larger than those of the map: 0 if possible, which needs no operator with a constant."""
-    form = emit.inputs[0].quantization
-    if form is None:
+    quantization = emit.inputs[0].quantization
+    if quantization is None:
         return 0.0 if emit.nonnegative else LOWEST
-    return (INT8_LOW - form.zero_point) * form.scale
+    return (INT8_LOW - quantization.zero_point) * quantization.scale
 
 
 def _dilated(emit: Emitter, value: Value, window: Windows) -> Value:
@@ -137,10 +137,10 @@ def _averaging(size: int, bins: int) -> np.ndarray:
 
 POOLINGS: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "max_pool": OperatorEmitter(max_pool, Integers.MOVES),
-        "avg_pool": OperatorEmitter(avg_pool, Integers.COMPUTES, _divides_evenly),
+        "max_pool": OperatorEmitter(max_pool, IntegerSupport.PRESERVES),
+        "avg_pool": OperatorEmitter(avg_pool, IntegerSupport.COMPUTES, _divides_evenly),
         "adaptive_avg_pool": OperatorEmitter(
-            adaptive_avg_pool, Integers.COMPUTES, lambda emit: keeps_scale(emit) and _bins_are_equal(emit)
+            adaptive_avg_pool, IntegerSupport.COMPUTES, lambda emit: keeps_scale(emit) and _bins_are_equal(emit)
         ),
     }
 )
