@@ -136,7 +136,9 @@ def _binary(op: str, b: Builder) -> Value:
     if not isinstance(second, fx.Node):
         return _with_number(op, b, b.value(first), float(second) * alpha)
     if not isinstance(first, fx.Node) or alpha != 1:
-        b.fail("only sums, differences, products and quotients of two values, without a factor or rounding, are supported")
+        b.fail(
+            "only sums, differences, products and quotients of two values, without a factor or rounding, are supported"
+        )
     return b.add(op, b.value(first), b.value(second))
 
 
@@ -283,9 +285,7 @@ def _pad(b: Builder) -> Value:
             f"padding {pads} of mode {given.get('mode', 'constant')!r}: only constant padding of H and W is supported"
         )
     pads = (*pads, 0, 0, 0, 0)[:4]
-    lowest = torch.finfo(
-        given["self"].meta["val"].dtype
-    ).min  # for -inf, as before a max pooling: JSON has no infinity
+    lowest = torch.finfo(given["self"].meta["val"].dtype).min  # for -inf, as before a max pooling: JSON has no infinity
     value = min(max(float(given["value"] or 0), lowest), -lowest)
     return b.add("pad", b.value(given["self"]), pads=pads, value=value)
 

@@ -48,9 +48,7 @@ class Builder:
         for node in self.program.graph.nodes:
             self.current = node
             if memory.overwritten(node):
-                self.fail(
-                    "it reads a tensor modified through a view, as by `x[:, :2] += 1`; use a new tensor instead"
-                )
+                self.fail("it reads a tensor modified through a view, as by `x[:, :2] += 1`; use a new tensor instead")
             memory.follow(node)
             if node in inside:
                 continue

@@ -135,7 +135,9 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             result = args[0] if _writes_first(func) else _like(args[0], shape(args, kwargs))
         else:
             result = func(*args, **kwargs)
-            if args and result is args[0] and not _writes_first(func):  # identity in eval mode: a new value all the same
+            if (
+                args and result is args[0] and not _writes_first(func)
+            ):  # identity in eval mode: a new value all the same
                 result = torch.ops.aten.alias.default(result)
         given = [item for item in _leaves((args, kwargs)) if isinstance(item, Tensor)]
         if given and not isinstance(result, torch.Size | bool | int | float | torch.device | torch.dtype | str):

@@ -1,4 +1,4 @@
-"""The operations whose results are integers of their input, moved or selected; padding is the zero point."""
+"""Data movement on integers: the operations that move, select or pad values without changing their format."""
 
 from collections.abc import Callable, Mapping
 from functools import reduce
@@ -42,7 +42,7 @@ def _shift(node: Node, x: np.ndarray, fmt: ActivationFormat, tensors: Mapping[st
 
 
 def _overlap(size: int, offset: int) -> tuple[slice, slice]:
-    """Where a line of that length lies after it has moved by `offset`, and the part of it that is still there."""
+    """Destination and source slices of an axis of length `size` that is shifted by `offset`."""
     offset = min(max(offset, -size), size)
     return slice(max(offset, 0), size + min(offset, 0)), slice(max(-offset, 0), size + min(-offset, 0))
 
