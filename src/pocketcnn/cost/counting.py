@@ -1,4 +1,4 @@
-"""`count`: the cost of a network, layer by layer, from its graph."""
+"""`count`: the cost of a network, per layer, from its graph."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,17 +15,18 @@ from pocketcnn.graph.ops import OPS
 
 
 def count(network: nn.Module | Graph, input_shape: Sequence[int] | None = None) -> Cost:
-    """What `network` costs for one image.
+    """Count the cost of `network` for one image.
 
-    A graph is counted as it is. To count what a runtime executes, with batch norm folded into the convolutions, count
-    `for_inference(graph)`: fewer parameters and bytes, the same multiply-adds where every batch norm follows a convolution.
+    A graph is counted as given. To count what a runtime executes, with batch norm folded into convolutions, pass
+    `for_inference(graph)`: it has fewer parameters and bytes, and the same multiply-adds if every batch norm follows a
+    convolution.
 
     Args:
         network: a module, which is captured first; or a `GraphNetwork` or `Graph`, whose input shape is known.
-        input_shape: (N, C, H, W) of the images; N does not matter.
+        input_shape: (N, C, H, W) of the images; N is ignored.
 
     Raises:
-        UsageError: a module without an input shape, or a graph of another one.
+        UsageError: a module without an input shape, or a graph with another input shape.
         CaptureError: the module cannot be captured.
     """
     if not isinstance(network, Graph | GraphNetwork):
@@ -86,7 +87,7 @@ def _layers(graph: Graph) -> tuple[LayerCost, ...]:
 
 
 def _new_tensors(graph: Graph, node: Node, counted: set[str]) -> dict[str, Tensor]:
-    """The tensors of `node`, and the scales of its weights, that no node before it has."""
+    """The tensors of `node`, and the scales of its weights, that no earlier node has."""
     names = list(node.tensors.values())
     names += [graph.numerics.weights[name].scale for name in names if name in graph.numerics.weights]
     return {name: graph.tensors[name] for name in names if name not in counted}
