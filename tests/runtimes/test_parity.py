@@ -219,5 +219,5 @@ def test_no_images_is_a_wrong_use() -> None:
 
 def test_a_file_with_other_classes_is_refused() -> None:
     other = GraphNetwork(capture(nn.Sequential(nn.Flatten(), nn.Linear(432, 7)).eval(), (1, *SHAPE)))
-    with pytest.raises(PocketcnnError, match=r"shape \(20, 7\) where the network gives \(20, 4\)"):
+    with pytest.raises(PocketcnnError, match=r"shape \(20, 7\), the network's \(20, 4\)"):
         parity(float_network(), exported(other), images())

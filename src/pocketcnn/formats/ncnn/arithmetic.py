@@ -1,4 +1,4 @@
-"""Arithmetic between values, constants, sums, means and normalization in ncnn."""
+"""Arithmetic, constants, reductions and normalization in ncnn."""
 
 from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, blob_shape, shape_params
 from pocketcnn.formats.ncnn.layer import Param, untagged
@@ -15,7 +15,7 @@ def _binary(operation: int) -> OperatorEmitter:
 
 
 def _binary_layer(node: Node, emit: Emitter, operation: int) -> str:
-    """ncnn repeats axes of 1 as PyTorch does, and takes a vector beside a map for one number a channel."""
+    """ncnn broadcasts axes of size 1 as PyTorch does, and a vector with a map as one value per channel."""
     first, second = emit.shape(0), emit.shape(1)
     ranks = {len(first), len(second)}
     same_blobs = ranks == {3} and first[0] == second[0] and _is_map_or_vector(first) and _is_map_or_vector(second)
@@ -60,7 +60,7 @@ def _reduction(node: Node, emit: Emitter, operation: int) -> str:
         3: node.ints("axes"),
         4: keep,
         5: 1,
-    }  # 5: the axes count from the outermost
+    }  # 5=1: axis 0 is the outermost
     return emit.as_blob(emit.layer("Reduction", emit.full_rank(), params=params))
 
 

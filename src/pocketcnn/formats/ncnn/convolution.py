@@ -17,15 +17,15 @@ from pocketcnn.layers.shift import shift_kernel
 Array = npt.NDArray[Any]
 
 WITHOUT_WINOGRAD = {31: 1 << 6}
-"""The parameter that switches an optimization off for one layer."""
+"""Id of the parameter that disables an optimization for one layer."""
 
 WINOGRAD_FACTOR = 24 * 24
-"""ncnn's int8 F(4, 3) computes in whole numbers this many times the result, in int32, before it divides."""
+"""Factor by which ncnn's int8 Winograd F(4, 3) scales its int32 accumulators before the final division."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A convolution without its input: weight (N, C/G, K, K), bias (N,) or None, and how the window moves."""
+    """Parameters of a convolution: weight (N, C/G, K, K), bias (N,) or None, stride, padding, dilation, groups."""
 
     weight: Array
     bias: Array | None
@@ -59,7 +59,7 @@ def _conv2d(node: Node, emit: Emitter) -> str:
 
 
 def _single_tap(node: Node, emit: Emitter) -> tuple[int, int] | None:
-    """Where in the kernel the one pixel lies that a convolution from (C, 1, 1) to (N, 1, 1) sees; it is a linear layer."""
+    """For a convolution from (C, 1, 1) to (N, 1, 1), which equals a linear layer: the kernel position of the only pixel."""
     shape = emit.shape()
     if node.integer("groups") != 1 or blob_shape(shape) == shape or blob_shape(node.shape) == node.shape:
         return None
@@ -85,7 +85,7 @@ def _convolution(emit: Emitter, source: str, window: _Window, int8: Int8 | None,
 
 
 def _in_groups(emit: Emitter, source: str, window: _Window, int8: Int8) -> str:
-    """A layer for each group, on its share of the channels."""
+    """A grouped convolution as one layer per group, on slices of the channels."""
     groups = window.groups
     inputs, outputs = emit.shape()[0] // groups, len(window.weight) // groups
     parts = emit.layers(
@@ -102,7 +102,7 @@ def _in_groups(emit: Emitter, source: str, window: _Window, int8: Int8) -> str:
 
 
 def _winograd(window: _Window) -> dict[int, int]:
-    """Without Winograd's algorithm where ncnn would use it and the largest possible result would overflow."""
+    """The parameter that disables the Winograd algorithm if its accumulators could overflow int32."""
     used = window.weight.shape[2:] == (3, 3) and window.stride == window.dilation == (1, 1) and window.groups == 1
     largest = HIGH * int(np.abs(window.weight.astype(np.int64)).sum(axis=(1, 2, 3)).max())
     return WITHOUT_WINOGRAD if used and WINOGRAD_FACTOR * largest >= 2**31 else {}
@@ -129,7 +129,7 @@ def _inner_product(emit: Emitter, weight: Array, bias: Array | None, int8: Int8 
 
 
 def _shift(node: Node, emit: Emitter) -> str:
-    """ncnn has no shift: a depthwise convolution whose kernels hold a single 1 is the same."""
+    """ncnn has no shift; it becomes a depthwise convolution whose kernels contain a single 1."""
     kernel = shift_kernel(node.ints("down"), node.ints("right")).numpy()
     top, left = kernel.shape[2] // 2, kernel.shape[3] // 2
     window = _Window(kernel, None, (1, 1), (1, 1), (top, left), node.shape[0])

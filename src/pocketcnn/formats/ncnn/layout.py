@@ -1,4 +1,4 @@
-"""Operations that only move values, in ncnn."""
+"""Data movement in ncnn."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ _ORDERS = {
         *("WDCH", "DWCH", "WCDH", "CWDH", "DCWH", "CDWH", "HDCW", "DHCW", "HCDW", "CHDW", "DCHW", "CDHW"),
     ),
 }
-"""The order types of Permute: where the axes of the result come from, innermost first."""
+"""The order types of Permute: the source of each axis of the result, innermost first."""
 
 
 def _concat(node: Node, emit: Emitter) -> str:
@@ -47,7 +47,7 @@ def _slice(node: Node, emit: Emitter) -> str:
 
 
 def _partition(graph: Graph, node: Node) -> list[Node]:
-    """The slices, `node` among them, that together are a value cut into two or more along one axis, in order; or none."""
+    """The slices, including `node`, that partition a value along one axis, in order; empty if there is no partition."""
     axis, source = node.integer("axis"), graph[node.inputs[0]]
     cuts = {
         (user.integer("start"), user.integer("stop")): user
@@ -63,7 +63,7 @@ def _partition(graph: Graph, node: Node) -> list[Node]:
 
 
 def _part(node: Node, emit: Emitter, siblings: Sequence[Node]) -> str:
-    """The first of the siblings adds one layer for all of them."""
+    """The first of the siblings adds one Slice layer for all of them."""
     axis = node.integer("axis")
     key = ("slice", node.inputs[0], axis)
     if key not in emit.shared:
@@ -78,13 +78,13 @@ def cropped(emit: Emitter, value: str, axis: int, start: int, stop: int) -> str:
 
 
 def _every(emit: Emitter, value: str, axis: int, step: int) -> str:
-    """Every `step`-th row or column of a map, by a pooling whose windows are one pixel."""
+    """Every `step`-th row or column of a map, by a strided pooling with windows of one pixel."""
     rows, columns = (step, 1) if axis == 1 else (1, step)
     return emit.layer("Pooling", value, params={0: 0, 1: 1, 2: columns, 12: rows, 5: 1})
 
 
 def picked(emit: Emitter, value: str, axis: int, order: Sequence[int]) -> str:
-    """`value` at the places `order` along `axis`: ncnn has no gather, so it is cut into runs that are joined anew."""
+    """The elements `order` along `axis`. ncnn has no gather: consecutive runs are cropped and concatenated."""
     size = emit.shape()[axis]
     runs = _runs(order)
     cuts = sorted({0, size, *(bound for run in runs for bound in run)})
@@ -102,7 +102,7 @@ def picked(emit: Emitter, value: str, axis: int, order: Sequence[int]) -> str:
 
 
 def _runs(order: Sequence[int]) -> list[tuple[int, int]]:
-    """The half-open runs of neighbours that `order` consists of."""
+    """`order` as half-open intervals of consecutive indices."""
     runs: list[tuple[int, int]] = []
     for index in order:
         if runs and runs[-1][1] == index:
@@ -124,7 +124,7 @@ def _gather(node: Node, emit: Emitter) -> str:
 
 
 def _shuffle_groups(order: Sequence[int], channels: int) -> int | None:
-    """In how many groups a channel shuffle is `order`, if it is one."""
+    """The number of groups if `order` is a channel shuffle, else None."""
     if len(order) != channels or channels < 2 or not order[1] or channels % order[1]:
         return None
     groups = channels // order[1]
@@ -141,14 +141,14 @@ def _roll(node: Node, emit: Emitter) -> str:
 
 
 def padded(emit: Emitter, value: str, pads: Sequence[int], number: float) -> str:
-    """`value` with `number` around it; `pads` is left, right, top, bottom, none of them negative."""
+    """`value` padded with `number`; `pads` is (left, right, top, bottom), each 0 or more."""
     left, right, top, bottom = pads
     params = {0: top, 1: bottom, 2: left, 3: right, 5: number}
     return emit.layer("Padding", value, params=params, name=f"{emit.node.name}/pad")
 
 
 def _pad(node: Node, emit: Emitter) -> str:
-    """A negative pad cuts, first."""
+    """Negative pads become a Crop before the padding."""
     value, (_, height, width) = emit.full_rank(), emit.shape()
     left, right, top, bottom = node.ints("pads")
     for axis, size, before, after in ((1, height, top, bottom), (2, width, left, right)):
