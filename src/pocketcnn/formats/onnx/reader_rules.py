@@ -1,6 +1,6 @@
-"""How each ONNX operator becomes operations of the graph, the counterpart of `aten.py`.
+"""Translation rules from ONNX operators to operations of the graph, the counterpart of `graph/capture/aten_rules.py`.
 
-Operators that are always the same operation are read as its `Op` says; here are those that may be one of several.
+Operators that always map to one operation have their rule in its `Op`; here are those that map to one of several.
 """
 
 from collections.abc import Mapping
@@ -40,13 +40,13 @@ def _clip(r: Reader) -> Result:
 
 
 def _saturated(r: Reader, x: Computed, fmt: ActivationFormat, low: float, high: float) -> Result:
-    """Integers of fewer than 8 bits, which ONNX keeps in 8 and clips."""
+    """Integers of fewer than 8 bits: int8 or uint8 followed by Clip."""
     for bits in range(2, 9):
         narrow = fmt.model_copy(update={"bits": bits})
         if (narrow.low, narrow.high) == (low, high):
             r.activations[x.node] = narrow
             return Computed(x.node, narrow)
-    r.fail(f"it clips integers to {low:g} … {high:g}, which is no number of bits")
+    r.fail(f"it clips integers to {low:g} … {high:g}, which is not the range of 2 to 8 bits")
 
 
 def _same(r: Reader) -> Result:
@@ -70,14 +70,14 @@ def _binary(op: str, r: Reader) -> Result:
 
 def _with_number(op: str, r: Reader, x: str, number: float) -> Result:
     if op == "div" and number == 0:
-        r.fail("it divides by zero")
+        r.fail("division by zero")
     scale = {"mul": number, "div": 1 / number if number else 0.0}.get(op, 1.0)
     offset = {"add": number, "sub": -number}.get(op, 0.0)
     return x if (scale, offset) == (1, 0) else r.add("affine", x, scale=scale, offset=offset)
 
 
 def _as_bias(r: Reader) -> Result | None:
-    """A linear layer as MatMul + Add: the sum is the layer's bias."""
+    """A linear layer as MatMul + Add: the addend is the layer's bias."""
     for x, constant in ((0, 1), (1, 0)):
         if r.is_constant(x) or not r.is_constant(constant):
             continue
@@ -120,7 +120,7 @@ def _gemm(r: Reader) -> Result:
     if r.has(2):
         roles["bias"] = np.broadcast_to(beta * r.array(2).reshape(-1), (weight.shape[outputs],))
     if alpha != 1:
-        r.integers.pop(r.current.input[1], None)  # its steps are others now
+        r.integers.pop(r.current.input[1], None)  # alpha changes the scale
     return r.layer("linear", r.value(0), roles, axis=outputs)
 
 
@@ -136,14 +136,14 @@ def _matmul(r: Reader) -> Result:
             if length == size[constant] and np.allclose(matrix, averaging_matrix(length, bins), atol=1e-6):
                 size[constant] = bins
                 return r.add("adaptive_avg_pool", r.value(x), size=tuple(size))
-    r.fail("only products of features and a constant matrix are possible")
+    r.fail("only products of features and a constant matrix are supported")
 
 
-# Data movement: works on integers as on floats ----------------------------------------------------------------
+# Data movement, on integers and floats ------------------------------------------------------------------------
 
 
 def _move(r: Reader, op: str, x: Computed, **attrs: Any) -> Computed:
-    """A node that moves the values of `x`, in the format that they have."""
+    """Append a data-movement node for `x`; the quantization format is unchanged."""
     return Computed(r.add(op, x.node, stored=x.stored, **attrs), x.stored)
 
 
@@ -165,7 +165,7 @@ def _reshape(r: Reader) -> Result:
 
 def _flatten(r: Reader) -> Result:
     if r.axis(r.attribute("axis", 1), len(r.shape(0))) != 0:
-        r.fail("only a flattening to (N, features) is possible")
+        r.fail("only flattening to (N, features) is supported")
     return _reshape_to(r, (int(np.prod(r.shape(0))),))
 
 
@@ -201,7 +201,7 @@ def _concat(r: Reader) -> Result:
     if stored == {None}:
         return r.add("concat", *(r.value(index, rank) for index in places), axis=axis)
     if len(stored) != 1 or any(r.is_constant(index) for index in places):
-        r.fail("it joins integers of different scales")
+        r.fail("it concatenates integers with different scales")
     (fmt,) = stored
     return Computed(r.add("concat", *(r.computed(index).node for index in places), axis=axis, stored=fmt), fmt)
 
@@ -220,7 +220,7 @@ def _slice(r: Reader) -> Result:
             continue
         axis = r.axis(full_axis, len(shape))
         if step < 1:
-            r.fail("it goes backwards")
+            r.fail("its step is negative")
         x = _slice_axis(r, x, axis, *slice(start, end, step).indices(shape[axis]))
     return x
 
@@ -243,7 +243,7 @@ def _split(r: Reader) -> Result:
 
 
 def _gather(r: Reader) -> Result:
-    """Chosen channels; a run of places is a slice, a rotation a roll, a single place a slice without its axis."""
+    """Selection of channels; consecutive indices become a slice, a rotation a roll, a scalar index a slice and a reshape."""
     x, shape, index = r.computed(0), r.shape(0), r.array(1)
     axis = r.axis(r.attribute("axis", 0), len(shape))
     order = (index.reshape(-1) % shape[axis]).tolist()
@@ -251,7 +251,7 @@ def _gather(r: Reader) -> Result:
         part = _slice_axis(r, x, axis, order[0], order[0] + 1)
         return _move(r, "reshape", part, shape=(*shape[:axis], *shape[axis + 1 :]))
     if index.ndim != 1:
-        r.fail(f"its indices have the shape {index.shape}; one list is needed")
+        r.fail(f"its indices have the shape {index.shape}; they must have one axis")
     step = order[1] - order[0] if len(order) > 1 else 1
     if step >= 1 and order == list(range(order[0], order[-1] + 1, step)):
         return _slice_axis(r, x, axis, order[0], order[-1] + 1, step)
@@ -259,7 +259,7 @@ def _gather(r: Reader) -> Result:
     if order == rotated:
         return _move(r, "roll", x, shifts=((-order[0]) % shape[axis],), axes=(axis,))
     if axis != 0:
-        r.fail("it picks rows or columns in an order of its own; only channels can be picked")
+        r.fail("it selects rows or columns in arbitrary order; this is supported for channels only")
     tensor = r.tensor(f"layer_{len(r.nodes)}.index", np.asarray(order, np.int64))
     return Computed(r.add("gather", x.node, tensors={"index": tensor}, stored=x.stored), x.stored)
 
@@ -267,14 +267,14 @@ def _gather(r: Reader) -> Result:
 def _pad(r: Reader) -> Result:
     x, rank = r.computed(0), len(r.shape(0))
     if r.attribute("mode", "constant") != "constant":
-        r.fail(f"it pads with a {r.attribute('mode')}; only a number is possible")
+        r.fail(f"its mode is {r.attribute('mode')}; only constant padding is supported")
     given = [int(size) for size in (r.array(1).reshape(-1) if r.has(1) else r.attribute("pads"))]
     axes = r.array(3).reshape(-1).tolist() if r.has(3) else list(range(rank + 1))
     before, after = given[: len(axes)], given[len(axes) :]
     at = {axis % (rank + 1): (b, a) for axis, b, a in zip(axes, before, after, strict=True)}
     height, width = at.pop(rank - 1, (0, 0)), at.pop(rank, (0, 0))
     if rank != 3 or any(pads != (0, 0) for pads in at.values()):
-        r.fail("it pads more than height and width")
+        r.fail("it pads other axes than H and W")
     number = float(r.array(2).reshape(())) if r.has(2) else float(r.attribute("value", 0.0))
     if x.stored is not None:
         number = (number - x.stored.zero_point) * x.stored.scale
@@ -284,14 +284,14 @@ def _pad(r: Reader) -> Result:
 
 def _resize(r: Reader) -> Result:
     if r.attribute("mode", "nearest") != "nearest" or r.attribute("coordinate_transformation_mode") == "align_corners":
-        r.fail("only nearest-neighbour enlargement by whole factors is possible")
+        r.fail("only nearest-neighbour upsampling by integer factors is supported")
     before = (r.batch, *r.shape(0))
     last = len(r.current.input) - 1
     given = r.array(last).astype(np.float64)
     scales = given / before if last == 3 else given
     vertical, horizontal = (round(float(scale)) for scale in scales[-2:])
     if len(before) != 4 or not np.allclose(scales, (1, 1, vertical, horizontal)):
-        r.fail(f"it scales by {tuple(float(s) for s in scales)}; whole factors of height and width are needed")
+        r.fail(f"it scales by {tuple(float(s) for s in scales)}; only integer factors of H and W are supported")
     return _move(r, "upsample", r.computed(0), scale=(vertical, horizontal))
 
 
@@ -302,13 +302,13 @@ def _format(r: Reader) -> ActivationFormat:
     """Scale and zero point at inputs 1 and 2."""
     zero = r.array(2) if r.has(2) else np.zeros((), np.uint8)
     if r.array(1).size != 1 or zero.dtype not in (np.int8, np.uint8):
-        r.fail("values between operators need one scale, and 8 bits")
+        r.fail("activations must be quantized per tensor to 8 bits")
     scale, point = float(r.array(1).reshape(())), int(zero.reshape(()))
     return ActivationFormat(scale=scale, zero_point=point, signed=zero.dtype == np.int8)
 
 
 def _quantize(r: Reader) -> Result:
-    """The format belongs to the value itself, where nobody reads it in float; else to a copy."""
+    """Quantize the input node itself if this is its only reader, else a copy."""
     fmt, node = _format(r), r.value(0)
     if node in r.activations or not r.is_read_once(r.current.input[0]):
         node = r.add("affine", node, scale=1.0, offset=0.0, name=f"{node}/quantized")
@@ -319,9 +319,9 @@ def _quantize(r: Reader) -> Result:
 def _dequantize(r: Reader) -> Result:
     x, fmt = r.computed(0), _format(r)
     if x.stored is None:
-        r.fail("its input is not integers")
+        r.fail("its input is not quantized")
     if x.stored.model_copy(update={"bits": 8}) != fmt:
-        r.fail("it reads integers by another scale than they were made with")
+        r.fail("its scale or zero point differs from those with which its input was quantized")
     return Computed(x.node)
 
 
