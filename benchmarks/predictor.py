@@ -134,7 +134,7 @@ def main() -> int:
             forms[form]["points"] = len(table.steady(form))
     document = {
         "target": target.name,
-        "circumstances": asdict(table.circumstances),
+        "circumstances": asdict(table.conditions),
         "table_seconds": table.seconds,
         "fit_seconds": fitting / len(forms),
         "numerics": forms,

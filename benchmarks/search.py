@@ -218,7 +218,7 @@ def _searches(question: AtLatency, setting: Setting, store: Store) -> Iterator[D
             "seed": seed,
             "kept": len(kept),
             "val": None if best is None else best.evaluation.accuracy,
-            "places": None if best is None else list(space.places(best.point)),
+            "places": None if best is None else list(space.indices(best.point)),
             "seconds": round(time.process_time() - began, 1),
         }
 

@@ -37,14 +37,14 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     name = "supernet" if options.setting == "cpu" else f"supernet_{options.setting}"
     path = options.out / f"{name}.json"
-    found = _begun(path, SETTINGS[options.setting])
+    found = _with_leading_conv(path, SETTINGS[options.setting])
     if not options.page:
         _run(SETTINGS[options.setting], found, path, time.monotonic() + options.seconds)
     write_text(path.with_suffix(".md"), page(found))
     return 0
 
 
-def _begun(path: Path, setting: Setting) -> dict[str, Any]:
+def _with_leading_conv(path: Path, setting: Setting) -> dict[str, Any]:
     """What an earlier run left, or the head of a new document."""
     if path.is_file():
         found: dict[str, Any] = json.loads(path.read_text())

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.import_graph import ROOT, circles, files, import_graph, imported_names
+from tests.support.import_graph import (
+    ROOT,
+    arrows_up,
+    circles,
+    files,
+    import_graph,
+    imported_names,
+    packages,
+    parts,
+)
 
 ORDER = (
     "layers",
@@ -26,6 +35,10 @@ ORDER = (
     "pipeline",
     "cli",
 )
+ROOMS = ("train", "latency", "deploy", "compress", "search", "fit")
+"""The rooms of `pipeline`. What lies beside them is shared, and comes before all of them."""
+
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 FOUNDATIONS = {"callbacks", "errors", "files", "vision"}
 ENTRY_POINTS = {"__init__", "__main__"}
 
@@ -40,9 +53,14 @@ def test_a_module_imports_only_from_packages_above_it(file: Path) -> None:
     assert imported <= allowed, f"{place} may import {sorted(allowed)}"
 
 
-def test_no_modules_import_each_other() -> None:
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    return import_graph()
+
+
+def test_no_modules_import_each_other(graph: dict[str, set[str]]) -> None:
     """Not inside a package either, nor in functions, for types alone, or by name."""
-    found = circles(import_graph())
+    found = circles(graph)
     assert not found, "\n".join(" <-> ".join(members) for members in found)
 
 
@@ -63,6 +81,41 @@ def test_circles_are_found_wherever_the_import_stands(tmp_path: Path) -> None:
         (tmp_path / "demo" / name).write_text(source)
     expected = [("demo.a", "demo.b", "demo.c", "demo.d"), ("demo.pack", "demo.user")]
     assert sorted(circles(import_graph(tmp_path / "demo"))) == expected
+
+
+def test_the_parts_of_a_package_do_not_import_each_other(graph: dict[str, set[str]]) -> None:
+    """Sub-packages neither, though no module of theirs may be in a circle."""
+    found = [(package, members) for package in packages(graph) for members in circles(parts(graph, package))]
+    assert not found, "\n".join(f"in {package}: {' <-> '.join(members)}" for package, members in found)
+
+
+def test_a_room_of_the_pipeline_imports_only_from_those_before_it(graph: dict[str, set[str]]) -> None:
+    found = arrows_up(graph, "pocketcnn.pipeline", ROOMS)
+    assert not found, "\n".join(found)
+
+
+def test_every_room_of_the_pipeline_has_its_place_in_the_order() -> None:
+    assert {file.parent.name for file in ROOT.glob("pipeline/*/*.py")} == set(ROOMS)
+
+
+def test_arrows_up_and_circles_of_parts_are_found(tmp_path: Path) -> None:
+    """A room that imports a later one; a shared file that imports a room; rooms in a circle whose files are in none."""
+    sources = {
+        "shared.py": "from demo.first.a import x",
+        "first/a.py": "def f():\n    from demo.second import late",
+        "first/b.py": "",
+        "second/late.py": "from demo.first.b import x\nfrom demo import free",
+        "free.py": "",
+    }
+    for name, source in {"__init__.py": "", "first/__init__.py": "", "second/__init__.py": "", **sources}.items():
+        (tmp_path / "demo" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "demo" / name).write_text(source)
+    graph = import_graph(tmp_path / "demo")
+    up = {f"demo.{arrow}" for arrow in ("first.a -> demo.second.late", "first.a -> demo.second")}
+    up |= {f"demo.shared -> demo.{target}" for target in ("first", "first.a")}
+    assert set(arrows_up(graph, "demo", ("first", "second"))) == up
+    assert circles(graph) == []
+    assert circles(parts(graph, "demo")) == [("first", "second")]
 
 
 def test_every_package_has_its_place_in_the_order() -> None:
@@ -91,7 +144,8 @@ def test_importing_the_library_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_architecture_page_lists_the_packages_in_order() -> None:
-    page = Path(__file__).parents[1] / "docs" / "architecture.md"
-    rows = [line.split("|")[1].strip(" `") for line in page.read_text().splitlines() if line.startswith("| `")]
-    assert tuple(rows) == ORDER
+@pytest.mark.parametrize(("heading", "order"), [("## Packages", ORDER), ("### Rooms of the pipeline", ROOMS)])
+def test_the_architecture_page_lists_them_in_order(heading: str, order: tuple[str, ...]) -> None:
+    _, _, rest = PAGE.read_text().partition(f"\n{heading}\n")
+    section = rest.partition("\n#")[0]
+    assert tuple(line.split("|")[1].strip(" `") for line in section.splitlines() if line.startswith("| `")) == order

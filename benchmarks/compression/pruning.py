@@ -29,7 +29,7 @@ from benchmarks.compression.pruning_table.page import page
 from benchmarks.compression.pruning_table.peer import PEERS
 from benchmarks.compression.pruning_table.setting import SETTINGS, SHARES, Setting
 from benchmarks.compression.pruning_table.task import Failed, Method, Task
-from pocketcnn.compression.pruning.prune_report import parameters, total_madds
+from pocketcnn.cost.counting import parameters, total_madds
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork, capture
 from pocketcnn.runtimes import this_machine

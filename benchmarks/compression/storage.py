@@ -27,7 +27,7 @@ from benchmarks.compression.quantization_table.subjects import efficientnet_lite
 from benchmarks.compression.storage_table import coders, squeezenet
 from benchmarks.compression.storage_table.forms import LARGE, all_forms
 from benchmarks.compression.storage_table.page import page
-from pocketcnn.compression.pruning.sparsity import weight_names, zero_share
+from pocketcnn.compression.coding.sparsity import weight_names, zero_share
 from pocketcnn.files import write_text
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.graph.coded.encodings import entropy

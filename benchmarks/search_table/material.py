@@ -61,7 +61,7 @@ def all_points() -> tuple[Point, ...]:
 def name_of(point: Point) -> str:
     """A point as a key of the table."""
     space = small_space()
-    return " ".join(map(str, space.places(point)))
+    return " ".join(map(str, space.indices(point)))
 
 
 def task(setting: Setting) -> Task:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pocketcnn.nas.architecture import build_architecture as build_architecture
     from pocketcnn.pipeline.compress.adapt import adapt_to_target as adapt_to_target
     from pocketcnn.pipeline.compress.compress import compress as compress
-    from pocketcnn.pipeline.compress.method import CompressionMethod as CompressionMethod
+    from pocketcnn.pipeline.compression_method import CompressionMethod as CompressionMethod
     from pocketcnn.pipeline.deploy.checking import check_target as check_target
     from pocketcnn.pipeline.deploy.export import export as export
     from pocketcnn.pipeline.environment import environment as environment
@@ -100,7 +100,7 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pocketcnn.pipeline.fit.fit": ("fit",),
         "pocketcnn.pipeline.inspect": ("inspect",),
         "pocketcnn.pipeline.compress.adapt": ("adapt_to_target",),
-        "pocketcnn.pipeline.compress.method": ("CompressionMethod",),
+        "pocketcnn.pipeline.compression_method": ("CompressionMethod",),
         "pocketcnn.pipeline.networks": ("open_network",),
         "pocketcnn.pipeline.search.once_for_all": ("once_for_all",),
         "pocketcnn.pipeline.train.predict": ("predict",),

@@ -99,6 +99,6 @@ def test_random_shares_come_just_below_the_bound() -> None:
     tiny = replace(CPU, side=8, networks={"mobilenet_v2": {"width": 0.35, "total_stride": 4, "head_width": 64}})
     module = build("mobilenet_v2", tiny.networks["mobilenet_v2"]).eval()
     task = Task.of(Cell("digits", "mobilenet_v2", "madds", 0.6, 0), tiny, automatic.images("digits", 8), module)
-    shares = np.random.default_rng(0).uniform(0.2, 1, len(task.space.most))
+    shares = np.random.default_rng(0).uniform(0.2, 1, len(task.space.max_counts))
     use = task.space.use(counts_at_bound(task.space, shares, task.bound))
     assert 0.9 * task.bound < use <= task.bound

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketcnn.compression.pruning.sparsity import weight_names, zero_share
+from pocketcnn.compression.coding.sparsity import weight_names, zero_share
 from pocketcnn.graph.model_file import load, save
 from tests.support.cli import fail, succeed, write_digits
 

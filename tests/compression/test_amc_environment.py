@@ -17,9 +17,9 @@ from pocketcnn.compression.pruning.amc.environment import (
 )
 from pocketcnn.compression.pruning.amc.state import FEATURES
 from pocketcnn.compression.pruning.prune import PruneSettings
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.resource import MADDS, Resource
 from pocketcnn.compression.pruning.space import PruningSpace
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph import GraphNetwork
 from tests.support.automatic import made_up_accuracy, small_network, small_space
@@ -39,7 +39,7 @@ def space(network: GraphNetwork) -> PruningSpace:
 
 
 def environment(space: PruningSpace, share: float | None, **options: object) -> PruningEnvironment:
-    bound = None if share is None else share * space.use(space.none)
+    bound = None if share is None else share * space.use(space.no_pruning)
     return PruningEnvironment(space, lambda counts: made_up_accuracy(space, counts), bound, **options)  # type: ignore[arg-type]
 
 
@@ -71,21 +71,21 @@ def test_it_is_an_environment_like_any_other(space: PruningSpace) -> None:
 )
 def test_any_actions_on_any_coupled_graph_keep_the_bound(kinds: list[str], seed: int, tightness: float) -> None:
     space = PruningSpace.of(random_graph(["conv", *kinds], seed), MADDS, PruneSettings(multiple=1, min_channels=1))
-    narrowest, widest = space.use(space.most), space.use(space.none)
+    narrowest, widest = space.use(space.max_counts), space.use(space.no_pruning)
     bound = narrowest + tightness * (widest - narrowest)
     env = PruningEnvironment(space, lambda _: 0.5, bound)
     draw = random.Random(seed)
     states, rewards, policy = walk(env, [draw.uniform(0.2, 1.0) for _ in range(7)])
-    assert total_madds(space.cut(policy.counts)) == policy.use <= bound
+    assert total_madds(space.prune(policy.counts)) == policy.use <= bound
     assert all(env.observation_space.contains(state) for state in states)
-    assert len(rewards) == len(space.movable)
+    assert len(rewards) == len(space.prunable)
 
 
 def test_an_action_is_the_share_that_is_kept_as_long_as_the_bound_allows(space: PruningSpace) -> None:
     _, _, policy = walk(environment(space, 1.0), [0.5])
     assert [share for _, share in policy.kept] == [0.5, pytest.approx(0.5, abs=0.05), 0.5]
     _, _, greedy = walk(environment(space, 0.4), [1.0])
-    assert greedy.use <= 0.4 * space.use(space.none)
+    assert greedy.use <= 0.4 * space.use(space.no_pruning)
     shares = [share for _, share in greedy.kept]
     assert shares[0] > shares[-1]  # the first keep all they can, the last pay for it
 
@@ -94,7 +94,7 @@ def test_limiting_takes_no_more_than_it_must(space: PruningSpace) -> None:
     """Whoever keeps all he may ends within one step of the last group below the bound."""
     env = environment(space, 0.5)
     _, _, policy = walk(env, [1.0])
-    last = space.movable[-1]
+    last = space.prunable[-1]
     choices = space.choices[last]
     place = choices.index(policy.counts[last])
     wider = (*policy.counts[:last], choices[max(0, place - 1)], *policy.counts[last + 1 :])
@@ -116,7 +116,7 @@ def test_the_state_is_that_of_the_paper(space: PruningSpace, network: GraphNetwo
     assert [state[index["stride"]] for state in (first, second, third)] == [0, 0, 1]
     assert [state[index["k"]] for state in (first, second, third)] == [1, 0, 1]
     assert (first[index["reduced"]], first[index["a[t-1]"]]) == (0, 1)
-    whole = space.use(space.none)
+    whole = space.use(space.no_pruning)
     narrowed = space.use((8, 0, 0))
     assert second[index["reduced"]] == pytest.approx(1 - narrowed / whole)
     assert second[index["a[t-1]"]] == 0.5
@@ -131,7 +131,7 @@ def test_the_reward_comes_at_the_end_and_is_minus_the_error(space: PruningSpace)
 
 def test_without_a_bound_nothing_is_limited_and_the_reward_weighs_the_cost(space: PruningSpace) -> None:
     _, rewards, whole = walk(environment(space, None, reward="accuracy_guaranteed"), [1.0])
-    assert whole.counts == space.none
+    assert whole.counts == space.no_pruning
     assert rewards[-1] == pytest.approx(0, abs=1e-9)  # no error at all
     assert accuracy_guaranteed(0.9, 1e8, MADDS) < accuracy_guaranteed(0.9, 1e6, MADDS) < 0
     assert accuracy_guaranteed(0.91, 1e8, MADDS) > accuracy_guaranteed(0.9, 1e8, MADDS)

@@ -9,10 +9,10 @@ import torch
 from pocketcnn.compression.pruning.amc import AmcResult, AmcSettings, UntrainedAccuracy, amc, follow
 from pocketcnn.compression.pruning.amc.agent import Agent, AgentSettings, ReplayBuffer, Transition, truncated_normal
 from pocketcnn.compression.pruning.amc.state import FEATURES
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.resource import MADDS
 from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages
 from pocketcnn.compression.pruning.space import PruningSpace
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.models import create
@@ -29,7 +29,7 @@ def space() -> PruningSpace:
 
 
 def search(space: PruningSpace, settings: AmcSettings, **options: object) -> AmcResult:
-    bound = 0.5 * space.use(space.none)
+    bound = 0.5 * space.use(space.no_pruning)
     return amc(space, lambda counts: made_up_accuracy(space, counts), bound, settings, **options)  # type: ignore[arg-type]
 
 
@@ -37,7 +37,7 @@ def test_what_it_finds_keeps_the_bound_and_it_gets_better(space: PruningSpace) -
     """The first 20 episodes of each search are drawn at random."""
     searches = [search(space, AmcSettings(warmup=20, episodes=60, seed=seed, agent=QUICK)) for seed in range(4)]
     for found in searches:
-        assert found.policy.use == total_madds(space.cut(found.policy.counts)) <= 0.5 * space.use(space.none)
+        assert found.policy.use == total_madds(space.prune(found.policy.counts)) <= 0.5 * space.use(space.no_pruning)
         assert found.policy.accuracy == pytest.approx(made_up_accuracy(space, found.policy.counts))
         assert len(found.episodes) == 60
         assert found.policy.accuracy - 1 >= max(episode.reward for episode in found.episodes)
@@ -66,7 +66,7 @@ def test_a_search_that_is_stopped_goes_on_to_the_same_end(space: PruningSpace, t
 
 def test_the_actor_that_was_learned_walks_within_another_bound(space: PruningSpace) -> None:
     found = search(space, AmcSettings(warmup=3, episodes=6, agent=QUICK))
-    bound = 0.5 * space.use(space.none)
+    bound = 0.5 * space.use(space.no_pruning)
 
     def judge(counts: tuple[int, ...]) -> float:
         return made_up_accuracy(space, counts)
@@ -117,7 +117,7 @@ def test_exploration_stays_in_range_and_around_the_policy() -> None:
     assert truncated_normal(1.4, 0.0, 0.2, 1.0, draw) == 1.0
 
 
-@pytest.mark.parametrize("wrong", [{"warmup": 0}, {"warmup": 9, "episodes": 8}, {"least": 0.0}])
+@pytest.mark.parametrize("wrong", [{"warmup": 0}, {"warmup": 9, "episodes": 8}, {"min_ratio": 0.0}])
 def test_settings_of_a_search_that_make_no_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         AmcSettings(**wrong)  # type: ignore[arg-type]
@@ -128,8 +128,8 @@ def test_on_real_images_a_repaired_network_is_judged_without_training() -> None:
     train(network, data, held_out, SHORT.with_(epochs=4, learning_rate=5e-3))
     space = small_space(network.graph)
     images, judged = data.tensors[0][:128], HeldOutImages.of(held_out, 240)
-    counts = tuple(space.nearest(group, 0.25 * space.units(group)) for group in range(len(space.most)))
-    raw = judged.accuracy(GraphNetwork(space.cut(counts)))
+    counts = tuple(space.nearest_count(group, 0.25 * space.units(group)) for group in range(len(space.max_counts)))
+    raw = judged.accuracy(GraphNetwork(space.prune(counts)))
     statistics = UntrainedAccuracy(space, judged, images)(counts)
     layers = UntrainedAccuracy(space, judged, images, repair="layers")(counts)
     assert statistics == UntrainedAccuracy(space, judged, images)(counts)
@@ -146,8 +146,8 @@ def test_the_published_policy_of_mobilenet_v1_costs_what_its_channels_cost() -> 
     torch.manual_seed(0)
     graph = capture(create("mobilenet_v1"), (1, 3, 224, 224))
     space = PruningSpace.of(graph, MADDS)
-    assert len(space.movable) == len(kept)
-    counts = tuple(space.units(group) - width for group, width in zip(space.movable, kept, strict=True))
-    assert all(lost in space.choices[group] for group, lost in zip(space.movable, counts, strict=True))
-    assert space.use(space.none) == total_madds(MetaGraph.of(graph).graph) == 568_740_352
-    assert space.use(counts) == total_madds(space.cut(counts)) == 293_870_000
+    assert len(space.prunable) == len(kept)
+    counts = tuple(space.units(group) - width for group, width in zip(space.prunable, kept, strict=True))
+    assert all(lost in space.choices[group] for group, lost in zip(space.prunable, counts, strict=True))
+    assert space.use(space.no_pruning) == total_madds(MetaGraph.of(graph).graph) == 568_740_352
+    assert space.use(counts) == total_madds(space.prune(counts)) == 293_870_000

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.residual_blocks import remove_blocks, residual_blocks
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.graph import Graph, GraphNetwork, capture
 from pocketcnn.layers import ConvNormAct
 from pocketcnn.layers.shuffle_units import ShuffleV2Unit

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pocketcnn.compression.pruning.coupling import ChannelGroup, Coupling, channel_groups, couple, remove
-from pocketcnn.compression.pruning.coupling.balance import balanced_units
-from pocketcnn.compression.pruning.coupling.trace import Balance
+from pocketcnn.compression.coupling import ChannelGroup, Coupling, channel_groups, couple, remove
+from pocketcnn.compression.coupling.balance import balanced_units
+from pocketcnn.compression.coupling.trace import Balance
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.numerics import ActivationFormat, Numerics

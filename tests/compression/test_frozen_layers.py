@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from pocketcnn.compression.pruning.coupling import couple
-from pocketcnn.compression.pruning.coupling.frozen import frozen_layers, why_frozen
+from pocketcnn.compression.coupling import couple
+from pocketcnn.compression.coupling.frozen import frozen_layers, why_frozen
 from pocketcnn.compression.pruning.prune import plan_ratios, prune
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph import OPS, Graph, GraphNetwork, capture
@@ -34,7 +34,7 @@ def graph_with(between: nn.Module) -> Graph:
 def unknown_silu(monkeypatch: pytest.MonkeyPatch) -> None:
     """SiLU as an operation of which nobody said how its channels go together."""
     ops = {**OPS, "silu": replace(OPS["silu"], channels=ChannelRule.UNKNOWN)}
-    monkeypatch.setattr("pocketcnn.compression.pruning.coupling.rules.OPS", ops)
+    monkeypatch.setattr("pocketcnn.compression.coupling.rules.OPS", ops)
 
 
 def test_nothing_is_said_of_layers_that_can_lose_channels() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pocketcnn.compression.pruning.coupling import Coupling, couple, mask
+from pocketcnn.compression.coupling import Coupling, couple, mask
 from pocketcnn.compression.pruning.importance import CRITERIA, CriterionData, criterion
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph

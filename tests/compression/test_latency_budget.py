@@ -59,8 +59,8 @@ def test_a_latency_leads_to_another_network_than_multiply_adds_and_both_keep_the
 
 def test_the_limits_on_actions_hold_for_a_latency(network: GraphNetwork, latency: Resource) -> None:
     space = PruningSpace.of(network.graph, latency, CHANNELS)
-    bound = 0.6 * space.use(space.none)
+    bound = 0.6 * space.use(space.no_pruning)
     settings = AmcSettings(warmup=3, episodes=4, agent=AgentSettings(hidden=8, updates=1))
     found = amc(space, lambda _: 0.5, bound, settings)
     assert all(episode.use <= bound for episode in found.episodes)
-    assert found.policy.use == latency.use(space.cut(found.policy.counts))
+    assert found.policy.use == latency.use(space.prune(found.policy.counts))

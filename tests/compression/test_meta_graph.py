@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketcnn.compression.pruning.coupling import couple, remove
+from pocketcnn.compression.coupling import couple, remove
 from pocketcnn.compression.pruning.meta_graph import MetaGraph
 from pocketcnn.compression.pruning.prune import PruneSettings, ordered
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.cost import count
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.graph import Graph, capture, for_inference
 from pocketcnn.models import create
 from pocketcnn.targets.latency.kernels import split
@@ -20,7 +20,7 @@ from tests.support.random_graphs import BLOCKS, random_graph
 def some_classes(graph: Graph, seed: int) -> list[int]:
     """Up to half of the units of each group, as a schedule takes them: something of every value is left."""
     order = ordered(graph, couple(graph), PruneSettings("random", multiple=1, min_channels=1, seed=seed))
-    counts = tuple(order.rounded(group, len(order.leaving(group)) // 2) for group in range(len(order.groups)))
+    counts = tuple(order.rounded(group, len(order.removable_units(group)) // 2) for group in range(len(order.groups)))
     return order.classes(counts)
 
 

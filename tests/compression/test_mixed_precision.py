@@ -1,4 +1,4 @@
-"""Bits for each layer: the least harm that saves enough, against all choices; in the network and in its file."""
+"""Bits for each layer: the least logit_error that saves enough, against all choices; in the network and in its file."""
 
 from itertools import combinations
 from pathlib import Path
@@ -17,19 +17,21 @@ SOME = st.lists(st.tuples(st.floats(0, 10), st.integers(1, 300)), min_size=1, ma
 
 
 def best_of_all(found: list[Sensitivity], saving: int) -> float:
-    """The least sum of harm over all sets of layers that save enough."""
+    """The least sum of logit_error over all sets of layers that save enough."""
     sets = (chosen for size in range(len(found) + 1) for chosen in combinations(found, size))
-    return min(sum(each.harm for each in chosen) for chosen in sets if sum(each.saved for each in chosen) >= saving)
+    return min(
+        sum(each.logit_error for each in chosen) for chosen in sets if sum(each.saved for each in chosen) >= saving
+    )
 
 
 @given(layers=SOME, share=st.floats(0, 1))
 def test_no_other_layers_save_enough_with_less_harm(layers: list[tuple[float, int]], share: float) -> None:
-    found = [Sensitivity(f"layer {place}", harm, saved) for place, (harm, saved) in enumerate(layers)]
+    found = [Sensitivity(f"layer {place}", logit_error, saved) for place, (logit_error, saved) in enumerate(layers)]
     saving = int(share * sum(each.saved for each in found))
     chosen = choose_layers(found, saving)
     taken = [each for each in found if each.layer in chosen]
     assert sum(each.saved for each in taken) >= saving
-    assert sum(each.harm for each in taken) <= best_of_all(found, saving) + 1e-9
+    assert sum(each.logit_error for each in taken) <= best_of_all(found, saving) + 1e-9
 
 
 def test_large_savings_are_counted_in_units_and_still_kept() -> None:
@@ -65,7 +67,7 @@ def test_chosen_layers_do_less_harm_than_the_others_of_the_same_size() -> None:
     quantized = quantize(network, images).graph
     found = sensitivities(quantized, images, QuantizeSettings())
     assert len(found) == len(quantized.numerics.weights)
-    assert all(each.harm > 0 and each.saved > 0 for each in found)
+    assert all(each.logit_error > 0 and each.saved > 0 for each in found)
     fixed = QuantizeSettings(layer_bits={found[0].layer: 8})
     assert found[0].layer not in {each.layer for each in sensitivities(quantized, images, fixed)}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pocketcnn.compression.pruning.netadapt import NetAdaptResult, NetAdaptSettings, netadapt
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.resource import MADDS
 from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.training import Recipe, train
@@ -103,8 +103,8 @@ def test_by_ratio_a_cheap_loss_beats_a_smaller_one(network: GraphNetwork) -> Non
 
 def test_no_step_takes_more_of_a_group_than_it_may_while_enough_groups_can_share(network: GraphNetwork) -> None:
     """The expansion alone could save half of everything, and must not: the step is made smaller instead."""
-    harsh = NetAdaptSettings(step=0.4, most=1.0, channels=CHANNELS)
-    gentle = NetAdaptSettings(step=0.4, most=0.5, channels=CHANNELS)
+    harsh = NetAdaptSettings(step=0.4, max_ratio=1.0, channels=CHANNELS)
+    gentle = NetAdaptSettings(step=0.4, max_ratio=0.5, channels=CHANNELS)
     lost = [
         max(
             proposal.lost / proposal.units
@@ -119,12 +119,12 @@ def test_no_step_takes_more_of_a_group_than_it_may_while_enough_groups_can_share
 def test_of_many_groups_those_that_are_worth_little_are_tried(network: GraphNetwork) -> None:
     every = adapt(network, 0.95, Widths({0: 1.0})).steps[0]
     for tried in (1, 2):
-        settings = NetAdaptSettings(step=0.1, tried=tried, channels=CHANNELS)
+        settings = NetAdaptSettings(step=0.1, max_proposals=tried, channels=CHANNELS)
         step = adapt(network, 0.95, Widths({0: 1.0}), settings).steps[0]
         assert len(step.proposals) == tried < len(every.proposals)
         space = small_space(network.graph)
         worth = {
-            proposal.group: sum(score for score, _ in space.order.leaving(proposal.group)[: proposal.lost])
+            proposal.group: sum(score for score, _ in space.order.removable_units(proposal.group)[: proposal.lost])
             for proposal in every.proposals
         }
         assert [proposal.group for proposal in step.proposals] == sorted(sorted(worth, key=worth.__getitem__)[:tried])
@@ -184,7 +184,7 @@ def test_a_folder_of_another_network_is_refused(network: GraphNetwork, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"step": 0}, {"step": 1.0}, {"decay": 0}, {"choose": "luck"}, {"most": 0}, {"tried": 0}]
+    "wrong", [{"step": 0}, {"step": 1.0}, {"decay": 0}, {"choose": "luck"}, {"max_ratio": 0}, {"max_proposals": 0}]
 )
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
@@ -210,3 +210,15 @@ def test_tuning_is_the_same_each_time_and_differs_from_step_to_step() -> None:
     first, same, other = (network.state_dict()["5.weight"] for network in networks)
     assert first.equal(same)
     assert not first.equal(other)
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_with(network: GraphNetwork, tmp_path: Path) -> None:
+    """Earlier versions wrote `max_ratio`, `max_proposals` and `allocation` under other names."""
+    first = adapt(network, 0.9, Widths({0: 1.0}), store=tmp_path)
+    path = tmp_path / "history.json"
+    document = json.loads(path.read_text())
+    settings = document["settings"]
+    settings |= {"most": settings.pop("max_ratio"), "tried": settings.pop("max_proposals")}
+    settings["channels"]["spread"] = settings["channels"].pop("allocation")
+    path.write_text(json.dumps(document))
+    assert adapt(network, 0.9, Widths({0: 1.0}), store=tmp_path).steps == first.steps

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pocketcnn.compression.pruning.coupling import ChannelGroup, channel_groups, couple, mask
+from pocketcnn.compression.coupling import ChannelGroup, channel_groups, couple, mask
 from pocketcnn.compression.pruning.prune import PruneSettings, plan, prune, prune_with_report
-from pocketcnn.compression.pruning.prune_report import parameters, total_madds
 from pocketcnn.compression.pruning.schedule import schedule, step_of
+from pocketcnn.cost.counting import parameters, total_madds
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph.capture.capture import capture
 from pocketcnn.graph.graph import Graph

@@ -4,8 +4,8 @@ import pytest
 
 from pocketcnn.compression.pruning.bounds import bounds_of
 from pocketcnn.compression.pruning.prune import PruneSettings, prune, prune_with_report
-from pocketcnn.compression.pruning.prune_report import parameters, total_madds
 from pocketcnn.cost import count
+from pocketcnn.cost.counting import parameters, total_madds
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, for_inference

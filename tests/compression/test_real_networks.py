@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from pocketcnn.compression.pruning.coupling import couple, mask, remove
+from pocketcnn.compression.coupling import couple, mask, remove
 from pocketcnn.graph.capture.capture import capture
 from pocketcnn.models import create, list_models
 from pocketcnn.models.registry import CATALOG

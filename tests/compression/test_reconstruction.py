@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pocketcnn.compression.pruning.coupling import Coupling, channel_groups, couple, remove
+from pocketcnn.compression.coupling import Coupling, channel_groups, couple, remove
 from pocketcnn.compression.pruning.prune import PruneSettings, plan
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.reconstruction import reconstruct
 from pocketcnn.compression.pruning.reconstruction.least_squares import Moments, fitted
 from pocketcnn.compression.sampled_positions import patches, sample_positions_per_image, values_at
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.graph import Graph, GraphNetwork, Node
 from pocketcnn.training import recalibrate
 from tests.support.random_graphs import Sketch, random_graph

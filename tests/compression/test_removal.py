@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pocketcnn.compression.pruning.coupling import couple, mask, remove
+from pocketcnn.compression.coupling import couple, mask, remove
 from tests.support.random_graphs import BLOCKS, random_graph
 from tests.support.removal import images_for, largest_difference, outputs, removal_error, some_classes
 

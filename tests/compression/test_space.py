@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from pocketcnn.compression.pruning.bounds import Measure
 from pocketcnn.compression.pruning.prune import PruneSettings
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.pruning.resource import MADDS, Resource, share_of_budget
 from pocketcnn.compression.pruning.space import PruningSpace, with_count
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork
 from tests.support.automatic import CHANNELS, small_network, small_space
@@ -22,17 +22,17 @@ def network() -> GraphNetwork:
 
 def test_choices_leave_whole_steps_and_the_floor(network: GraphNetwork) -> None:
     space = small_space(network.graph)
-    assert len(space.movable) == 3  # the stem with the residual sum, the expansion, the last convolution
-    for group in space.movable:
+    assert len(space.prunable) == 3  # the stem with the residual sum, the expansion, the last convolution
+    for group in space.prunable:
         choices = space.choices[group]
         assert choices[0] == 0
-        assert choices[-1] == space.most[group]
+        assert choices[-1] == space.max_counts[group]
         assert all((space.units(group) - lost) % 4 == 0 and space.units(group) - lost >= 4 for lost in choices[1:])
 
 
 def test_the_floor_is_a_share_of_what_a_layer_once_had(network: GraphNetwork) -> None:
     first = PruningSpace.of(network.graph, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5))
-    group = first.movable[0]
+    group = first.prunable[0]
     narrowed = first.cut(with_count(first.none, group, first.most[group]))
     widths = {node.name: node.shape[0] for node in network.graph.nodes if node.op in ("conv2d", "linear")}
     again = PruningSpace.of(narrowed, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5), widths=widths)
@@ -48,9 +48,9 @@ def test_the_use_of_counts_is_that_of_the_graph_cut_by_them(network: GraphNetwor
         return float(total_madds(graph))  # type: ignore[arg-type]
 
     space = small_space(network.graph, Resource("counted", use))
-    assert space.use(space.most) == total_madds(space.cut(space.most)) < space.use(space.none)
+    assert space.use(space.max_counts) == total_madds(space.prune(space.max_counts)) < space.use(space.no_pruning)
     before = len(asked)
-    space.use(space.most)
+    space.use(space.max_counts)
     assert len(asked) == before
     assert all(tensor.is_meta for tensor in asked[0].tensors.values() if tensor.is_floating_point())  # type: ignore[attr-defined]
 
@@ -65,16 +65,16 @@ def test_the_use_of_counts_is_that_of_the_graph_cut_by_them(network: GraphNetwor
 )
 def test_the_fewest_units_meet_the_bound_and_one_step_less_does_not(seed: int, share: float, kinds: list[str]) -> None:
     space = PruningSpace.of(random_graph(kinds, seed), MADDS, PruneSettings(multiple=2, min_channels=2))
-    bound = share * space.use(space.none)
-    for group in space.movable:
-        fewest = space.fewest(group, space.none, bound)
+    bound = share * space.use(space.no_pruning)
+    for group in space.prunable:
+        fewest = space.min_count(group, space.no_pruning, bound)
         if fewest is None:
-            assert space.use(with_count(space.none, group, space.most[group])) > bound
+            assert space.use(with_count(space.no_pruning, group, space.max_counts[group])) > bound
             continue
-        assert space.use(with_count(space.none, group, fewest)) <= bound
+        assert space.use(with_count(space.no_pruning, group, fewest)) <= bound
         less = [choice for choice in space.choices[group] if choice < fewest]
         if less:
-            assert space.use(with_count(space.none, group, less[-1])) > bound
+            assert space.use(with_count(space.no_pruning, group, less[-1])) > bound
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,8 +85,8 @@ def test_the_fewest_units_meet_the_bound_and_one_step_less_does_not(seed: int, s
 )
 def test_multiply_adds_are_known_without_making_the_graph(kinds: list[str], seed: int, share: float) -> None:
     space = PruningSpace.of(random_graph(kinds, seed), MADDS, PruneSettings(multiple=1, min_channels=1))
-    counts = tuple(space.nearest(group, share * space.units(group)) for group in range(len(space.most)))
-    narrowed = space.cut(counts)
+    counts = tuple(space.nearest_count(group, share * space.units(group)) for group in range(len(space.max_counts)))
+    narrowed = space.prune(counts)
     by_name = dict(zip(space.layer_names, space.madds(counts).tolist(), strict=True))
     assert by_name == {name: narrowed.madds(narrowed[name]) for name in by_name}
     assert space.use(counts) == total_madds(narrowed)
@@ -104,24 +104,26 @@ def predicted(use: Measure = in_blocks) -> Resource:
 
 def test_widths_that_save_no_time_are_no_choice(network: GraphNetwork) -> None:
     space = small_space(network.graph, predicted())
-    assert space.movable
-    for group in space.movable:
-        uses = [space.use(with_count(space.none, group, choice)) for choice in space.choices[group]]
+    assert space.prunable
+    for group in space.prunable:
+        uses = [space.use(with_count(space.no_pruning, group, choice)) for choice in space.choices[group]]
         assert uses == sorted(set(uses), reverse=True)
         every = small_space(network.graph).choices[group]
-        assert min(space.use(with_count(space.none, group, choice)) for choice in every) == uses[-1]
+        assert min(space.use(with_count(space.no_pruning, group, choice)) for choice in every) == uses[-1]
         assert all((space.units(group) - choice) % 8 == 0 for choice in space.choices[group])
-    assert space.use(space.most) < space.use(space.limits)  # the narrowest network is not the fastest
+    assert space.use(space.max_counts) < space.use(space.limits)  # the narrowest network is not the fastest
 
 
 def test_the_fewest_units_for_a_latency_are_the_first_that_keep_it(network: GraphNetwork) -> None:
     space = small_space(network.graph, predicted())
-    whole = space.use(space.none)
-    for group in space.movable:
+    whole = space.use(space.no_pruning)
+    for group in space.prunable:
         for bound in (whole - 0.5, whole - 1, whole - 2, whole - 4):
             every = small_space(network.graph).choices[group]
-            first = next((lost for lost in every if space.use(with_count(space.none, group, lost)) <= bound), None)
-            assert space.fewest(group, space.none, bound) == first
+            first = next(
+                (lost for lost in every if space.use(with_count(space.no_pruning, group, lost)) <= bound), None
+            )
+            assert space.min_count(group, space.no_pruning, bound) == first
 
 
 def test_a_group_that_saves_no_time_can_save_something_else(network: GraphNetwork) -> None:
@@ -141,7 +143,7 @@ def test_a_budget_is_one_share_that_is_kept_at_1(network: GraphNetwork) -> None:
 def test_a_latency_on_a_device_that_is_not_here_is_estimated(network: GraphNetwork) -> None:
     resource = share_of_budget(network.graph, "latency<=1ms@cortex-a53")
     space = PruningSpace.of(network.graph, resource, CHANNELS)
-    assert 0 < space.use(space.most) < space.use(space.none)
+    assert 0 < space.use(space.max_counts) < space.use(space.no_pruning)
 
 
 def test_a_latency_here_wants_a_table(network: GraphNetwork, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:

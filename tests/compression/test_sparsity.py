@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pocketcnn.compression.pruning.sparsity import (
+from pocketcnn.compression.coding.sparsity import (
     Pattern,
     Unstructured,
     parse_sparsity,

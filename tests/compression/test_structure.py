@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from pocketcnn.compression.pruning.kernel_shrink import shrink_kernels
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.compression.resolution import at_resolution
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.models import create

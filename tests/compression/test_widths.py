@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketcnn.compression.pruning.coupling import channel_groups, couple
+from pocketcnn.compression.coupling import channel_groups, couple
 from pocketcnn.compression.pruning.meta_graph import MetaGraph
 from pocketcnn.compression.pruning.prune import PruneSettings, plan
 from pocketcnn.compression.pruning.widths import corners, efficient_widths, latency_curve

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from pocketcnn.compression.pruning.coupling import couple
+from pocketcnn.compression.coupling import couple
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.layers import reparameterize, set_progress

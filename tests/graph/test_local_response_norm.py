@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pocketcnn.compression.pruning.coupling import couple
+from pocketcnn.compression.coupling import couple
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture

@@ -12,7 +12,7 @@ from hypothesis import Phase, find, settings
 from hypothesis.errors import NoSuchExample
 from torch import Tensor, nn
 
-from pocketcnn.compression.pruning.coupling import rules
+from pocketcnn.compression.coupling import rules
 from pocketcnn.compression.substitution.replacements import REPLACEMENTS
 from pocketcnn.cost.patches import first_global
 from pocketcnn.cost.receptive_field import reach

@@ -90,7 +90,7 @@ def test_random_points_build_networks_for_small_images(name: str) -> None:
     for seed in range(2):
         point = space.random(np.random.default_rng(seed))
         assert space.check(point) == point
-        assert space.at(space.places(point)) == point
+        assert space.at(space.indices(point)) == point
         assert space.describe(point)
         network = space.build(point, DIGITS).eval()
         images = torch.randn(2, 1, *space.input_size(point, DIGITS))

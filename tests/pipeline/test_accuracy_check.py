@@ -12,7 +12,7 @@ from pocketcnn.pipeline.accuracy_check import (
     loss,
     loss_warnings,
 )
-from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.records.result import Accuracy, StageRecord
 from pocketcnn.training import wilson_interval
 

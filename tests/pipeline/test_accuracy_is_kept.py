@@ -10,7 +10,7 @@ from torch import nn
 
 from pocketcnn.cli.outcome import conclude
 from pocketcnn.cli.output import Output
-from pocketcnn.compression.pruning.sparsity import weight_names
+from pocketcnn.compression.coding.sparsity import weight_names
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.graph import GraphNetwork, ModelInfo, capture
@@ -19,8 +19,8 @@ from pocketcnn.layers import ConvNormAct
 from pocketcnn.pipeline.compress import shrink, strategies
 from pocketcnn.pipeline.compress.adapt import adapt_to_target
 from pocketcnn.pipeline.compress.compress import compress
-from pocketcnn.pipeline.compress.method import CompressionMethod
 from pocketcnn.pipeline.compress.strategies import STRATEGIES
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.compression_run import recover
 from pocketcnn.pipeline.fit.fit import fit
 from pocketcnn.pipeline.recipes import datasets

@@ -11,18 +11,18 @@ import torch
 from torch import nn
 
 from pocketcnn.compression.coding import ClusterSettings, cluster_weights
+from pocketcnn.compression.coding.sparsity import sparsify
 from pocketcnn.compression.deployed import Deployed
 from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.pruning.short_fine_tuning import ShortFineTuner
-from pocketcnn.compression.pruning.sparsity import sparsify
 from pocketcnn.compression.quantization import quantize
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.graph import Graph, GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import file_bytes, smallest_coding
 from pocketcnn.layers import ConvNormAct, InvertedResidual
-from pocketcnn.pipeline.compress.method import CompressionMethod
 from pocketcnn.pipeline.compress.shrink import CompressionRun, shrink
 from pocketcnn.pipeline.compress.strategies import STRATEGIES, pruner_of
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.effort import Effort
 from pocketcnn.pipeline.recipes import RECIPE, Splits, TrainingRecipes, datasets
 from pocketcnn.pipeline.workspace import Workspace, quiet

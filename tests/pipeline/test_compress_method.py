@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from pocketcnn.compression.pruning.sparsity import zero_share
+from pocketcnn.compression.coding.sparsity import zero_share
 from pocketcnn.cost import count
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import Interrupted, UsageError
@@ -18,9 +18,9 @@ from pocketcnn.models import create
 from pocketcnn.pipeline import compression_run
 from pocketcnn.pipeline.compress import pruning as narrowing
 from pocketcnn.pipeline.compress.compress import compress
-from pocketcnn.pipeline.compress.method import CompressionMethod
 from pocketcnn.pipeline.compress.pruning import table_latency
 from pocketcnn.pipeline.compress.shrink import stage_name
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.records.result import Accuracy
 from pocketcnn.targets import Budget

@@ -13,8 +13,8 @@ from pocketcnn.data import ImageDataset, scan
 from pocketcnn.errors import Interrupted, UsageError
 from pocketcnn.graph import predictions
 from pocketcnn.graph.model_file import load
-from pocketcnn.pipeline.deploy.sidecar import read_sidecar
 from pocketcnn.pipeline.fit.fit import fit
+from pocketcnn.pipeline.sidecar import read_sidecar
 from pocketcnn.pipeline.workspace import Workspace
 from pocketcnn.records.result import FitResult
 from pocketcnn.runtimes import get_runtime

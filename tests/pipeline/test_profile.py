@@ -85,7 +85,7 @@ def test_a_profile_whose_time_is_up_measures_nothing_more(tmp_path: Path, monkey
 def test_a_table_reads_back_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = profile(TARGET, tmp_path / "t.json", seconds=1, clock=faked(monkeypatch))
     back = LatencyTable.load(tmp_path / "t.json")
-    assert back.circumstances == table.circumstances
+    assert back.conditions == table.conditions
     assert [point.blocks for point in back.points] == [point.blocks for point in table.points]
     assert back.points[0].median == pytest.approx(table.points[0].median, rel=1e-3)
 
@@ -101,7 +101,7 @@ def test_a_table_of_another_runtime_version_is_refused_unless_forced(
     with pytest.raises(UsageError, match="--fresh"):
         profile(TARGET, path, seconds=8, clock=clock)
     assert predict_latency(network, TARGET, table=path, force=True).total > 0
-    assert profile(TARGET, path, seconds=1, fresh=True, clock=clock).circumstances.version == "2.0"
+    assert profile(TARGET, path, seconds=1, fresh=True, clock=clock).conditions.version == "2.0"
 
 
 def test_predictions_in_both_numerics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from pocketcnn.compression.evaluator import absolute
-from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import MissingExtra, UsageError
 from pocketcnn.graph import GraphNetwork, ModelInfo, capture
 from pocketcnn.graph.model_file import load
 from pocketcnn.layers import ConvNormAct, InvertedResidual
 from pocketcnn.pipeline.compress.compress import compress
-from pocketcnn.pipeline.compress.method import CompressionMethod
 from pocketcnn.pipeline.compress.strategies import OPTIONS_READ, STRATEGIES, budget_share, check_strategy, pruner_of
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.targets import Budget, load_target, predict_latency
 from pocketcnn.targets.latency import BlockLatency, LatencyTable, default_path
 from pocketcnn.targets.latency.block_text import build
@@ -104,7 +104,7 @@ def test_the_share_of_a_budget_is_1_where_the_budget_ends(network: GraphNetwork)
     assert not resource.by_shape
     only = absolute(Budget.parse("macs<=40%"), network.graph)
     quick = budget_share(only, network.graph)
-    assert quick.of_a_madd == pytest.approx(1 / only.limits[0].bound)
+    assert quick.per_madd == pytest.approx(1 / only.limits[0].bound)
     assert quick.use(network.graph) == pytest.approx(2.5)
     assert resource.use(network.graph) < 2.0  # in int8 it is smaller, and that form counts
 

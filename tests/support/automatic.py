@@ -47,7 +47,7 @@ def digits(start: int, stop: int) -> TensorDataset:
 
 def capacity(space: PruningSpace) -> dict[int, float]:
     """What a made-up judge holds for the worth of each group: later groups are worth more."""
-    weights = {group: 1.0 + place for place, group in enumerate(space.movable)}
+    weights = {group: 1.0 + place for place, group in enumerate(space.prunable)}
     total = sum(weights.values())
     return {group: weight / total for group, weight in weights.items()}
 
@@ -55,4 +55,4 @@ def capacity(space: PruningSpace) -> dict[int, float]:
 def made_up_accuracy(space: PruningSpace, counts: tuple[int, ...]) -> float:
     """A concave function of what each group keeps."""
     worth = capacity(space)
-    return sum(worth[group] * (1 - counts[group] / space.units(group)) ** 0.5 for group in space.movable)
+    return sum(worth[group] * (1 - counts[group] / space.units(group)) ** 0.5 for group in space.prunable)

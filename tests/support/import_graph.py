@@ -1,7 +1,7 @@
 """Which module of the library imports which, read from the sources: at the top, in functions, and by name."""
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pocketcnn
@@ -99,3 +99,38 @@ def circles(graph: Mapping[str, set[str]]) -> list[tuple[str, ...]]:
         if name not in number:
             visit(name)
     return found
+
+
+def parts(graph: Mapping[str, set[str]], package: str) -> dict[str, set[str]]:
+    """The graph of what lies directly in `package`: its modules, and each sub-package as one."""
+    inside: dict[str, set[str]] = {}
+    for source, target in _within(graph, package):
+        own, other = (name.removeprefix(f"{package}.").partition(".")[0] for name in (source, target))
+        inside.setdefault(own, set())
+        inside.setdefault(other, set())
+        inside[own] |= {other} - {own}
+    return inside
+
+
+def arrows_up(graph: Mapping[str, set[str]], package: str, order: Sequence[str]) -> list[str]:
+    """The imports inside `package` that break `order`: by one of its rooms of a later one, or by what lies beside them of any."""
+
+    def place(name: str) -> int:
+        room = name.removeprefix(f"{package}.").partition(".")[0]
+        return order.index(room) + 1 if room in order else 0
+
+    return sorted(
+        f"{source} -> {target}" for source, target in _within(graph, package) if place(target) > place(source)
+    )
+
+
+def packages(graph: Mapping[str, set[str]]) -> list[str]:
+    """Every package that holds modules."""
+    return sorted({name.rpartition(".")[0] for name in graph} - {""})
+
+
+def _within(graph: Mapping[str, set[str]], package: str) -> Iterator[tuple[str, str]]:
+    for source, targets in graph.items():
+        for target in targets:
+            if source.startswith(f"{package}.") and target.startswith(f"{package}."):
+                yield source, target

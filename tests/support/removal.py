@@ -5,7 +5,7 @@ import random
 import torch
 from torch import Tensor, nn
 
-from pocketcnn.compression.pruning.coupling import Coupling, channel_groups, couple, mask, remove
+from pocketcnn.compression.coupling import Coupling, channel_groups, couple, mask, remove
 from pocketcnn.compression.pruning.schedule import schedule
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.network import GraphNetwork

@@ -11,7 +11,7 @@ from pocketcnn.graph import Graph, capture
 from pocketcnn.runtimes.layer_times import LayerTime
 from pocketcnn.runtimes.operator_times import OperatorTime
 from pocketcnn.targets import load_target
-from pocketcnn.targets.bottlenecks import FAR, bottlenecks, why
+from pocketcnn.targets.bottlenecks import SLOW_RATIO, bottlenecks, explanation
 
 
 class Shuffled(nn.Module):
@@ -57,12 +57,12 @@ def layer(graph: Graph, name: str, **kinds: float) -> LayerTime:
     ],
 )  # fmt: skip
 def test_reasons(graph: Graph, name: str, kinds: dict[str, float], bound_by: str, reason: str) -> None:
-    found = why(layer(graph, name, **kinds), graph, 1e-6, bound_by, 8)
+    found = explanation(layer(graph, name, **kinds), graph, 1e-6, bound_by, 8)
     assert re.search(reason, found)
 
 
 def test_a_layer_near_its_bound_needs_no_reason(graph: Graph) -> None:
-    assert why(layer(graph, "stem", Conv=10.0), graph, 10e-6 / FAR * 1.01, "compute", 8) == ""
+    assert explanation(layer(graph, "stem", Conv=10.0), graph, 10e-6 / SLOW_RATIO * 1.01, "compute", 8) == ""
 
 
 def test_measured_layers_stand_beside_their_bounds(graph: Graph) -> None:

@@ -27,8 +27,8 @@ def test_resolving_needs_the_parents_figure():
 def test_each_limit_gets_a_verdict():
     budget = Budget.parse("size<=60kB, ram<=100kB")
     kept, missed = budget.check({SIZE: Figure.counted(60e3, "file"), RAM: Figure.counted(125e3, "liveness")})
-    assert (kept.kept, kept.miss) == (True, 1.0)
-    assert (missed.kept, missed.miss) == (False, 1.25)
+    assert (kept.kept, kept.ratio) == (True, 1.0)
+    assert (missed.kept, missed.ratio) == (False, 1.25)
     assert missed.limit is budget.limits[1]
     assert str(kept) == "size 60 kB, limit 60 kB: kept"
     assert str(missed) == "ram 125 kB, limit 100 kB: missed by 25 %"

@@ -10,8 +10,8 @@ from typing import Any
 from benchmarks.compression.automatic_table.methods import METHODS
 from benchmarks.compression.automatic_table.peer import PeerFailed
 from benchmarks.compression.automatic_table.task import TARGET, Task
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.cost import count
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import BudgetNotMet
 from pocketcnn.graph import Graph, GraphNetwork, for_inference
 from pocketcnn.runtimes import StopRule, compare, get_runtime

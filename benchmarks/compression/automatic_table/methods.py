@@ -99,8 +99,8 @@ def _mended(task: Task, found: PrunePlan) -> GraphNetwork:
 
 def random(task: Task) -> Graph:
     """A share of every layer drawn at random, all brought to the bound by one exponent."""
-    drawn = np.random.default_rng(task.cell.seed).uniform(0.2, 1.0, len(task.space.most))
-    return task.space.cut(counts_at_bound(task.space, drawn, task.bound))
+    drawn = np.random.default_rng(task.cell.seed).uniform(0.2, 1.0, len(task.space.max_counts))
+    return task.space.prune(counts_at_bound(task.space, drawn, task.bound))
 
 
 def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Counts:  # type: ignore[type-arg]
@@ -114,7 +114,7 @@ def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Co
     def counts(exponent: float) -> Counts:
         kept = shares**exponent
         return tuple(
-            space.nearest(group, (1 - share) * space.units(group)) for group, share in enumerate(kept.tolist())
+            space.nearest_count(group, (1 - share) * space.units(group)) for group, share in enumerate(kept.tolist())
         )
 
     low, high = 0.0, 64.0
@@ -125,11 +125,11 @@ def counts_at_bound(space: PruningSpace, shares: np.ndarray, bound: float) -> Co
     for _ in range(24):
         middle = (low + high) / 2
         low, high = (low, middle) if space.use(counts(middle)) <= bound else (middle, high)
-    return counts(high) if space.use(counts(high)) <= bound else space.most
+    return counts(high) if space.use(counts(high)) <= bound else space.max_counts
 
 
 def _check_reach(space: PruningSpace, bound: float) -> None:
-    if (least := space.use(space.most)) > bound:
+    if (least := space.use(space.max_counts)) > bound:
         raise BudgetNotMet(f"The narrowest network uses {least:g}, more than {bound:g}.")
 
 
@@ -138,7 +138,7 @@ def net_adapt(task: Task) -> Graph:
     _check_reach(task.space, task.bound)
     recipe, images = task.setting.short(len(task.data.train), task.cell.seed)
     tuner = ShortFineTuner(task.data.train, task.held_out, recipe, images)
-    settings = NetAdaptSettings(step=task.setting.step, tried=task.setting.tried, channels=task.channels)
+    settings = NetAdaptSettings(step=task.setting.step, max_proposals=task.setting.tried, channels=task.channels)
     found = netadapt(task.parent, task.resource, task.bound, tuner, settings, batches=task.batches)
     if not found.met:
         raise BudgetNotMet("NetAdapt has nothing left to remove.")
@@ -160,7 +160,7 @@ def learned(task: Task) -> Graph:
         untrained_best_of_warmup=max(tried[: task.setting.warmup]),
         untrained_actor=found.learned.accuracy,
     )
-    return task.space.cut(found.policy.counts)
+    return task.space.prune(found.policy.counts)
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.graph import Graph, GraphNetwork
 
 BATCH = 64

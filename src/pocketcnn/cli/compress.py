@@ -132,8 +132,8 @@ def compress(
     """
     from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.pipeline.compress.compress import compress as compress_to_budget
-    from pocketcnn.pipeline.compress.method import CompressionMethod
     from pocketcnn.pipeline.compress.strategies import check_strategy
+    from pocketcnn.pipeline.compression_method import CompressionMethod
     from pocketcnn.pipeline.networks import load_network
     from pocketcnn.pipeline.recipes import without_duration
     from pocketcnn.pipeline.train.trained_network import trained_network

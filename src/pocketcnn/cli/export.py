@@ -27,8 +27,8 @@ def export(
     """
     from pocketcnn.pipeline.deploy.export import default_path, numerics_name, runtime_of_format
     from pocketcnn.pipeline.deploy.export import export as export_network
-    from pocketcnn.pipeline.deploy.sidecar import sidecar_path
     from pocketcnn.pipeline.networks import load_network
+    from pocketcnn.pipeline.sidecar import sidecar_path
     from pocketcnn.runtimes.base import artefact_files
     from pocketcnn.targets.units import format_bytes
 

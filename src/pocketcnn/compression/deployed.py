@@ -1,13 +1,13 @@
-"""A float network as it will be deployed: in which precision, with which zeros and shared values, in which files.
+"""A float network in the form in which it will be deployed: precision, sparse and clustered weights, and files.
 
-Nothing is trained or calibrated for it. What is counted on it is so known before the network is made.
+Nothing is trained or calibrated here. So the cost of a deployed network is known before the network is made.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
 
 from pocketcnn.compression.coding import ClusterSettings, cluster_weights
-from pocketcnn.compression.pruning.sparsity import Sparsity, sparsify
+from pocketcnn.compression.coding.sparsity import Sparsity, sparsify
 from pocketcnn.compression.quantization import with_placeholder_formats
 from pocketcnn.cost import Cost, count
 from pocketcnn.formats.onnx.writer import to_onnx
@@ -18,23 +18,23 @@ from pocketcnn.targets import Figure, Target
 from pocketcnn.targets.quantities import Artefacts, Quantity
 
 PRECISIONS: tuple[Numerics, ...] = ("float32", "int8")
-"""The precisions that a network can be deployed in, the most exact first."""
+"""The precisions that a network can be deployed in, the most accurate first."""
 
 
 @dataclass(frozen=True)
 class WeightCompression:
-    """What is done to single weights for the sake of the coded file, after channels are pruned.
+    """Sparsity and clustering of the weights, applied after channel pruning to make the coded model file smaller.
 
     Attributes:
-        sparsity: the weights that are set to zero.
-        cluster_bits: the weights of a layer share 2^bits values; they stay in float32.
+        sparsity: which weights become zero.
+        cluster_bits: each layer gets a codebook of 2^bits values. Clustered weights stay in float32.
     """
 
     sparsity: Sparsity | None = None
     cluster_bits: int | None = None
 
     def applied(self, graph: Graph) -> Graph:
-        """A float graph with the zeros and shared values that its weights are to get, without training."""
+        """A float graph with sparse and clustered weights, without fine-tuning. A quantized graph is returned unchanged."""
         if graph.numerics:
             return graph
         network = GraphNetwork(graph)
@@ -46,17 +46,17 @@ class WeightCompression:
 
 
 UNCHANGED = WeightCompression()
-"""All weights stay as they are."""
+"""No sparsity and no clustering."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A graph on its way to a device; see `pocketcnn.targets.quantities.Artefacts`.
+    """The deployed form of a graph, computed on demand; see `pocketcnn.targets.quantities.Artefacts`.
 
     Attributes:
-        source: a float graph as it is trained; or one that is quantized already, which stays as it is.
-        precision: that it is deployed in.
-        weights: what its weights go through before its files are written.
+        source: a float graph as it is trained; or a quantized graph, which is used as it is.
+        precision: the precision of the deployed network.
+        weights: sparsity and clustering that are applied before the files are written.
     """
 
     source: Graph
@@ -65,29 +65,29 @@ class Deployed:
 
     @cached_property
     def graph(self) -> Graph:
-        """What a runtime runs. Zeros and shared values change no shape, so they are left out here."""
+        """The graph that a runtime executes. Sparsity and clustering are left out: they do not change shapes."""
         return in_precision(self.source, self.precision)
 
     @cached_property
     def cost(self) -> Cost:
-        """Of `graph`, for one image."""
+        """The cost of `graph` for one image."""
         return count(self.graph)
 
     @cached_property
     def onnx(self) -> bytes:
-        """The ONNX file, which no zeros or shared values make smaller."""
+        """The ONNX file. Sparsity and clustering do not make it smaller."""
         return artefact_bytes(self.graph)
 
     @cached_property
     def coded_bytes(self) -> int:
-        """Bytes of the coded model file. It holds the network as it is trained on: a float one with its batch normalization."""
+        """Bytes of the coded model file. It holds the network as it is trained: a float one with its batch normalization."""
         compressed = self.weights.applied(self.source)
         return smallest_size(compressed if self.precision == "float32" else in_precision(compressed, self.precision))
 
 
 @dataclass(frozen=True)
 class Written:
-    """A deployed network whose files lie there: its graph, its ONNX file and the bytes of its model file."""
+    """A deployed network whose files exist: its graph, its ONNX file, and the bytes of its model file."""
 
     graph: Graph
     onnx: bytes
@@ -95,15 +95,15 @@ class Written:
 
     @cached_property
     def cost(self) -> Cost:
-        """Of `graph`, for one image."""
+        """The cost of `graph` for one image."""
         return count(self.graph)
 
 
 def counted(deployed: Artefacts, quantity: Quantity) -> Figure:
-    """The figure of a quantity that needs no measurement.
+    """The figure of a quantity that is counted, not measured.
 
     Raises:
-        ValueError: it is a time.
+        ValueError: the quantity is a latency.
     """
     row = quantity.row
     if row.figure is None:
@@ -112,7 +112,7 @@ def counted(deployed: Artefacts, quantity: Quantity) -> Figure:
 
 
 def in_precision(graph: Graph, precision: str) -> Graph:
-    """The graph that runs when it is deployed in the precision `precision`: folded, and for int8 with placeholder ranges."""
+    """The graph that runs in `precision`: batch normalization folded, and for int8 with placeholder ranges."""
     if graph.numerics:
         return graph
     return for_inference(graph) if precision == "float32" else with_placeholder_formats(graph)
@@ -125,5 +125,5 @@ def artefact_bytes(graph: Graph) -> bytes:
 
 
 def first_precision(target: Target) -> Numerics:
-    """The most exact precision that `target` runs."""
+    """The most accurate precision that `target` supports."""
     return next(precision for precision in PRECISIONS if precision in target.numerics)

@@ -1,7 +1,7 @@
-"""The budget evaluator: how much of a budget a network uses, whether it keeps it, and in which precision.
+"""The budget evaluator: what share of a budget a network uses, whether it meets the budget, and in which precision.
 
-Everything that asks this asks here: pruning alone, every strategy of `compress`, `fit`, the searches and the delivery. They
-differ in the source of a latency alone.
+Pruning, every strategy of `compress`, `fit`, the searches and the final delivery all use it. They differ only in the source
+of latencies.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from pocketcnn.compression.deployed import (
     in_precision,
 )
 from pocketcnn.compression.latency import LatencyModel, LatencySource, latency, latency_model_of
-from pocketcnn.compression.pruning.prune_report import total_madds
 from pocketcnn.cost import count
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph
 from pocketcnn.runtimes import StopRule
@@ -31,12 +31,12 @@ from pocketcnn.targets.limits import Subject
 from pocketcnn.targets.quantities import Effort
 
 CLEARLY_FAST = 0.8
-"""A latency below this share of its bound needs no new measurement for a network that does less work."""
+"""If a latency was measured below this share of its limit, networks with fewer multiply-adds are not measured again."""
 
 
 @dataclass(frozen=True)
 class BudgetUse:
-    """The largest share of any limit, the precision that it is in, and the figures by their names, in base units."""
+    """The largest share of any limit, the precision in which it was found, and the figures by name, in base units."""
 
     share: float
     precision: Numerics
@@ -45,15 +45,15 @@ class BudgetUse:
 
 @dataclass(frozen=True)
 class BudgetEvaluator:
-    """Judges float networks by an absolute budget, each as it will be deployed.
+    """Evaluates float networks against an absolute budget, each in the form in which it will be deployed.
 
-    Limits are looked at in the order of the effort that their figures take, and no further than the question needs.
+    Limits are evaluated in the order of the effort that they take. Evaluation stops as soon as the result is certain.
 
     Attributes:
         budget: without percentages; see `absolute`.
-        source: of latencies.
-        weights: the zeros and shared values that the method gives the weights. Shared values stay in float32.
-        float_only: nothing will be quantized.
+        source: where latencies come from.
+        weights: sparsity and clustering of the method. Clustered weights stay in float32.
+        float_only: the network will not be quantized.
     """
 
     budget: Budget
@@ -61,7 +61,7 @@ class BudgetEvaluator:
     weights: WeightCompression = UNCHANGED
     float_only: bool = False
     _fast_enough: dict[tuple[str, Limit], int] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """(precision, limit) -> the most multiply-adds that were measured to be clearly fast enough."""
+    """(precision, limit) -> the largest number of multiply-adds that was measured to be clearly fast enough."""
 
     def __post_init__(self) -> None:
         relative = [str(limit) for limit in self.budget.limits if limit.relative]
@@ -70,10 +70,10 @@ class BudgetEvaluator:
 
     @cached_property
     def precisions(self) -> tuple[Numerics, ...]:
-        """The precisions that the network can be deployed in on every target of the budget, the most exact first.
+        """The precisions that every target of the budget supports, the most accurate first.
 
         Raises:
-            UsageError: weights are to share values, and a target runs no floating-point numbers.
+            UsageError: weights are to be clustered, and a target does not support floating-point numbers.
         """
         able = [load_target(name).numerics for name in self.budget.targets]
         precisions = (
@@ -82,24 +82,24 @@ class BudgetEvaluator:
         )
         if self.weights.cluster_bits is not None and "float32" not in precisions:
             raise UsageError(
-                f"Shared weights are floating-point numbers, and the targets of this budget run {', '.join(precisions)} only. "
-                "Leave --cluster-bits out: int8 weights are coded too (--entropy-code)."
+                f"Clustered weights are floating-point numbers, and the targets of this budget run {', '.join(precisions)} only. "
+                "Remove --cluster-bits. int8 weights can be entropy-coded without it (--entropy-code)."
             )
         return PRECISIONS[:1] if self.float_only or self.weights.cluster_bits is not None else precisions
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The targets whose latencies are measured, network by network."""
-        clocks = self._clocks.values()
-        return tuple(name for name in self.budget.targets if any(each[name].measures for each in clocks))
+        """The targets on which the latency of each network is measured."""
+        models = self._latency_models.values()
+        return tuple(name for name in self.budget.targets if any(each[name].measures for each in models))
 
     def precision(self, graph: Graph) -> Numerics | None:
-        """The most exact precision in which `graph` keeps every limit, None if it does in none.
+        """The most accurate precision in which `graph` meets every limit; None if there is none.
 
-        A network with no more multiply-adds than one that was measured to be clearly fast enough is not measured again; the
-        file that is delivered always is.
+        If a network was measured to be clearly fast enough, networks with no more multiply-adds are not measured. The
+        delivered file is always measured.
         """
-        for precision in self._clocks:
+        for precision in self._latency_models:
             exceeded = self._exceeded(Deployed(graph, precision, self.weights))
             if exceeded is None:
                 return precision
@@ -108,66 +108,66 @@ class BudgetEvaluator:
         return None
 
     def fits(self, graph: Graph) -> bool:
-        """Whether `graph` keeps every limit in some precision."""
+        """Whether `graph` meets every limit in some precision."""
         return self.precision(graph) is not None
 
-    def share(self, graph: Graph, *, enough: float = 0.0, hopeless: float = inf) -> float:
-        """The largest share that `graph` uses of any limit, in the precision in which that is the least; kept at 1.
+    def share(self, graph: Graph, *, stop_below: float = 0.0, stop_above: float = inf) -> float:
+        """The largest share of any limit that `graph` uses, in its best precision; the budget is met at 1 or below.
 
         Args:
-            enough: a share that ends the search for a precision with a smaller one.
-            hopeless: a share beyond which no other limit is looked at, which would take more effort.
+            stop_below: do not try a further precision once the share is at or below this.
+            stop_above: do not evaluate further limits once the share is above this.
         """
         least = inf
-        for precision in reversed(self._telling):  # the smaller one keeps more budgets
-            least = min(least, self._share(Deployed(graph, precision, self.weights), hopeless))
-            if least <= enough:
+        for precision in reversed(self._relevant_precisions):  # the smaller one keeps more budgets
+            least = min(least, self._share(Deployed(graph, precision, self.weights), stop_above))
+            if least <= stop_below:
                 break
         return least
 
     def use(self, graph: Graph) -> BudgetUse:
-        """The use in the precision in which `graph` fits best, with all figures of the budget, multiply-adds and parameters."""
-        uses = [self._use(Deployed(graph, precision, self.weights)) for precision in self._telling]
+        """The use of the budget in the best precision, with all figures of the budget, multiply-adds and parameters."""
+        uses = [self._use(Deployed(graph, precision, self.weights)) for precision in self._relevant_precisions]
         return min(uses, key=lambda use: use.share)
 
     @property
     def by_shape(self) -> bool:
-        """Whether no figure looks at the values of weights."""
+        """Whether all figures depend on shapes only, not on the values of weights."""
         counts = all(
             limit.target is not None or limit.quantity.row.effort is Effort.COUNT for limit in self.budget.limits
         )
-        return counts and not self.measured and self._telling == PRECISIONS[:1]
+        return counts and not self.measured and self._relevant_precisions == PRECISIONS[:1]
 
     def madds_bound(self, graph: Graph) -> float | None:
-        """The bound on multiply-adds where nothing else is limited and deployment adds none to `graph`; None otherwise.
+        """The limit on multiply-adds, if that is the only limit and deployment adds no multiply-adds to `graph`; else None.
 
-        Whatever is narrowed from `graph` can then be judged without making its deployed form.
+        Graphs pruned from `graph` can then be evaluated without making their deployed form.
         """
         if any(limit.quantity is not Quantity.MACS for limit in self.budget.limits):
             return None
-        added = count(in_precision(graph, "float32")).madds - total_madds(graph)  # of batch norms that no layer absorbs
+        added = count(in_precision(graph, "float32")).madds - total_madds(graph)  # of batch norms that cannot be folded
         return None if added else self.budget.limits[0].bound
 
     @cached_property
-    def _clocks(self) -> Mapping[Numerics, Mapping[str, LatencyModel]]:
-        """By precision, the clock of each target; without the precisions of which a table has no measurements."""
-        clocks: dict[Numerics, Mapping[str, LatencyModel]] = {}
+    def _latency_models(self) -> Mapping[Numerics, Mapping[str, LatencyModel]]:
+        """By precision, the latency model of each target. Precisions that a latency table does not cover are left out."""
+        models: dict[Numerics, Mapping[str, LatencyModel]] = {}
         problems = []
         for precision in self.precisions:
             try:
-                clocks[precision] = {
+                models[precision] = {
                     name: latency_model_of(name, precision, self.source) for name in self.budget.targets
                 }
             except UsageError as error:
                 problems.append(error)
-        if not clocks:
+        if not models:
             raise problems[0]
-        return clocks
+        return models
 
     @property
-    def _telling(self) -> tuple[Numerics, ...]:
-        """The precisions that make a difference to the limits, the most exact first."""
-        precisions = tuple(self._clocks)
+    def _relevant_precisions(self) -> tuple[Numerics, ...]:
+        """The precisions that can change the result, the most accurate first."""
+        precisions = tuple(self._latency_models)
         return (
             precisions[:1] if all(limit.quantity.row.in_all_precisions for limit in self.budget.limits) else precisions
         )
@@ -179,10 +179,10 @@ class BudgetEvaluator:
     def _value(self, limit: Limit, deployed: Deployed) -> float:
         if limit.target is None:
             return counted(deployed, limit.quantity).value
-        return self._clocks[deployed.precision][limit.target].seconds(deployed)
+        return self._latency_models[deployed.precision][limit.target].seconds(deployed)
 
     def _exceeded(self, deployed: Deployed) -> Limit | None:
-        """The first limit that is not kept."""
+        """The first limit that is not met."""
         for limit in self._by_effort:
             if self._is_known_fast(limit, deployed):
                 continue
@@ -194,17 +194,17 @@ class BudgetEvaluator:
         return None
 
     def _is_measured(self, limit: Limit, deployed: Deployed) -> bool:
-        return limit.target is not None and self._clocks[deployed.precision][limit.target].measures
+        return limit.target is not None and self._latency_models[deployed.precision][limit.target].measures
 
     def _is_known_fast(self, limit: Limit, deployed: Deployed) -> bool:
-        most = self._fast_enough.get((deployed.precision, limit))
-        return most is not None and deployed.cost.madds <= most
+        fastest_madds = self._fast_enough.get((deployed.precision, limit))
+        return fastest_madds is not None and deployed.cost.madds <= fastest_madds
 
-    def _share(self, deployed: Deployed, hopeless: float) -> float:
+    def _share(self, deployed: Deployed, stop_above: float) -> float:
         share = 0.0
         for limit in self._by_effort:
             share = max(share, self._value(limit, deployed) / limit.bound)
-            if share > hopeless:
+            if share > stop_above:
                 break
         return share
 
@@ -218,19 +218,19 @@ class BudgetEvaluator:
         return BudgetUse(share, deployed.precision, figures)
 
     def __getstate__(self) -> dict[str, object]:
-        """The settings alone: it is sent to other processes."""
+        """The settings only, because the evaluator is sent to other processes."""
         return {name: getattr(self, name) for name in ("budget", "source", "weights", "float_only")} | {
             "_fast_enough": {}
         }
 
 
 def absolute(budget: Budget, parent: Graph, source: LatencySource = LatencySource.MEASURED) -> Budget:
-    """`budget` with its percentages made absolute by the figures of a float parent, whose weights stay as they are.
+    """`budget` with its percentages replaced by absolute limits, relative to a float parent without weight compression.
 
-    A latency is that of the parent in float32, or in int8 where the target runs nothing else.
+    The latency of the parent is in float32, or in int8 if the target supports only that.
 
     Raises:
-        UsageError: a latency is to be predicted, and there is no table for it.
+        UsageError: a latency is to be predicted, and its target has no latency table.
     """
     found: dict[Subject, float] = {}
     for limit in budget.limits:
@@ -247,7 +247,7 @@ def absolute(budget: Budget, parent: Graph, source: LatencySource = LatencySourc
 
 
 def figures(written: Written, budget: Budget, rule: StopRule) -> dict[Subject, Figure]:
-    """The figures that `budget` asks for, of files that lie there; latencies are measured under `rule`."""
+    """The figures that `budget` limits, of a network whose files exist. Latencies are measured under `rule`."""
     return {
         limit.subject: counted(written, limit.quantity)
         if limit.target is None

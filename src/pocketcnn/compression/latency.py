@@ -1,6 +1,6 @@
-"""The latency of a network as it will be deployed, by source: predicted from a table, measured, or estimated.
+"""The latency of a deployed network, by source: predicted from a table, measured, or estimated.
 
-A time on a target that no runtime here runs is always estimated.
+If no runtime on this machine runs a target, its latencies are always estimated by the roofline model.
 """
 
 import tempfile
@@ -23,33 +23,33 @@ from pocketcnn.targets.latency import LatencyPredictor, load_predictor
 from pocketcnn.targets.measuring import example_batch, runtime_of
 
 QUICK = StopRule(max_seconds=0.4, min_seconds=0.1)
-"""For choosing: good enough to rank. The figures of a report are measured under the default rule."""
+"""For comparing candidates. Reported latencies are measured under the default rule."""
 
 
 class LatencySource(StrEnum):
-    """Where latencies come from on a target that is here."""
+    """Where latencies come from, for a target that runs on this machine."""
 
     PREDICTED = "predicted"
-    """From the latency table of the target, which must be there."""
+    """From the latency table of the target, which must exist."""
     EITHER = "predicted or measured"
-    """From the latency table; measured where there is none that is true here."""
+    """From the latency table if there is a valid one; otherwise measured."""
     MEASURED = "measured"
-    """On the runtime of the target, network by network."""
+    """Measured with the runtime of the target, for each network."""
 
 
 @dataclass(frozen=True)
 class LatencyModel:
-    """Tells the seconds that one image takes on a target; `measures` says that it runs the network for it."""
+    """`seconds` gives the seconds of one image on a target; `measures` says whether it runs the network to do so."""
 
     seconds: Callable[[Deployed], float]
     measures: bool = False
 
 
 def latency_model_of(target_name: str, precision: Numerics, source: LatencySource) -> LatencyModel:
-    """The clock of a target for networks in the precision `precision`.
+    """The latency model of a target for networks in the given precision.
 
     Raises:
-        UsageError: latencies are to be predicted, and there is no table of that precision.
+        UsageError: latencies are to be predicted, and there is no table for that precision.
     """
     target = load_target(target_name)
     if target.runtime is None:
@@ -64,7 +64,7 @@ def latency_model_of(target_name: str, precision: Numerics, source: LatencySourc
 
 
 def predictor(target_name: str, precision: Numerics) -> LatencyPredictor | None:
-    """The predictor of a target that is here, None if it has no table that is true here."""
+    """The latency predictor of a target on this machine; None if it has no valid latency table."""
     try:
         return load_predictor(load_target(target_name), precision)
     except PocketcnnError:
@@ -80,7 +80,7 @@ def _predicted(predictor: LatencyPredictor, deployed: Deployed) -> float:
 
 
 def latency(deployed: Deployed | Written, target_name: str, rule: StopRule = QUICK) -> Figure:
-    """The latency of one image on a target: measured now, or estimated where the target is not here."""
+    """The latency of one image on a target: measured now, or estimated if the target is not on this machine."""
     target = load_target(target_name)
     if target.runtime is None:
         return estimated(deployed.graph, target)
@@ -89,7 +89,7 @@ def latency(deployed: Deployed | Written, target_name: str, rule: StopRule = QUI
 
 
 def estimated(graph: Graph, target: Target) -> Figure:
-    """The least latency on a target that is not here; no time at all will do in a precision that it does not run."""
+    """The lower bound on the latency for a target that is not on this machine; infinite in an unsupported precision."""
     precision = numerics_of(graph)
     if precision not in target.numerics:
         return Figure(inf, inf, inf, f"{target.name} does not run {precision}", estimated=True)
@@ -98,7 +98,12 @@ def estimated(graph: Graph, target: Target) -> Figure:
 
 @contextmanager
 def opened(graph: Graph, artefact: bytes, target: Target) -> Iterator[Session]:
-    """A session of a deployed graph on the runtime of `target`: of `artefact`, its ONNX file, or of what that runtime takes."""
+    """A session of a deployed graph on the runtime of `target`.
+
+    Args:
+        graph: the deployed graph.
+        artefact: its ONNX file. A runtime with another file format gets its own file, written from `graph`.
+    """
     runtime = get_runtime(runtime_of(target))
     with tempfile.TemporaryDirectory() as folder:
         ready: object = artefact

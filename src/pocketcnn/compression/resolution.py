@@ -1,4 +1,4 @@
-"""The same network for images of another size."""
+"""Change the input resolution of a network."""
 
 from dataclasses import replace
 
@@ -8,12 +8,12 @@ from pocketcnn.graph.node import Shape
 
 
 def at_resolution(network: GraphNetwork, height: int, width: int) -> GraphNetwork:
-    """`network` for images of height x width; weights are copied, the input contract in `info` follows.
+    """`network` for images of height x width pixels; weights are copied, and the input contract in `info` is updated.
 
-    Any network that ends in a global pooling can be brought to another size, as long as no map becomes empty.
+    Any network that ends in global pooling can be changed, as long as no feature map becomes empty.
 
     Raises:
-        UsageError: the network is made for the size of its maps (it flattens them into a linear layer, say).
+        UsageError: the network depends on the size of its maps, for example by flattening them into a linear layer.
     """
     graph = network.graph
     shape = (graph.input_shape[0], height, width)
@@ -22,7 +22,7 @@ def at_resolution(network: GraphNetwork, height: int, width: int) -> GraphNetwor
     except GraphError as error:
         was = "x".join(map(str, graph.input_shape[1:]))
         raise UsageError(
-            f"This network is made for images of {was} and does not take {height}x{width}: {error}"
+            f"This network takes images of {was} and cannot be changed to {height}x{width}: {error}"
         ) from error
     info = network.info
     if info.input is not None:
@@ -32,7 +32,7 @@ def at_resolution(network: GraphNetwork, height: int, width: int) -> GraphNetwor
 
 
 def _resized(graph: Graph, shape: Shape) -> Graph:
-    """Shapes inferred anew; a reshape of a map into groups of channels keeps the map's new size."""
+    """Infer all shapes again; a reshape of a map into groups of channels takes the new map size."""
     nodes: list[Node] = []
     shapes: dict[str, Shape] = {}
     for node in graph.nodes:
@@ -53,7 +53,7 @@ def _shape_of(graph: Graph, node: Node, shapes: dict[str, Shape]) -> Shape:
 
 
 def _reshaped(node: Node, before: Shape, now: Shape) -> Shape:
-    """The shape of a reshape for an input of another size: axes of the map keep their part, all others their size."""
+    """The shape of a reshape for another input size: map axes follow the input, all others keep their size."""
     wanted = node.ints("shape")
     if before == now:
         return wanted

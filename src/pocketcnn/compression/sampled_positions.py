@@ -1,4 +1,4 @@
-"""A layer seen at some positions of its output: what it reads there, what it makes there."""
+"""Sampled output positions of a layer: its inputs and outputs there."""
 
 from dataclasses import dataclass
 from math import prod
@@ -19,13 +19,13 @@ class SampledPositions:
     column: Tensor
 
     def of_images(self, start: int, stop: int) -> "SampledPositions":
-        """Those in the images from `start` to `stop`, counted from `start`."""
+        """The positions in the images from `start` to `stop`, numbered from `start`."""
         chosen = (self.image >= start) & (self.image < stop)
         return SampledPositions(self.image[chosen] - start, self.row[chosen], self.column[chosen])
 
 
 def sample_positions(shape: Shape, images: int, count: int, random: torch.Generator) -> SampledPositions:
-    """Up to `count` positions, all different, in the outputs (C, H, W) or (F,) of a layer for `images` images."""
+    """Up to `count` distinct positions in the outputs (C, H, W) or (F,) of a layer for `images` images."""
     height, width = _map_of(shape)
     total = images * prod((height, width))
     flat = torch.randperm(total, generator=random)[:count] if total <= 1 << 22 else _distinct(total, count, random)
@@ -33,7 +33,7 @@ def sample_positions(shape: Shape, images: int, count: int, random: torch.Genera
 
 
 def sample_positions_per_image(shape: Shape, images: int, each: int, random: torch.Generator) -> SampledPositions:
-    """Up to `each` positions of every image, all different, image after image."""
+    """Up to `each` distinct positions per image, in the order of the images."""
     height, width = _map_of(shape)
     drawn = torch.rand(images, height * width, generator=random).argsort(1)[:, :each]
     image = torch.arange(images)[:, None].expand_as(drawn)
@@ -41,34 +41,42 @@ def sample_positions_per_image(shape: Shape, images: int, each: int, random: tor
 
 
 def _map_of(shape: Shape) -> tuple[int, int]:
-    """Height and width of an output; those of a vector are 1."""
+    """Height and width of an output; 1 for a vector."""
     return (shape[1], shape[2]) if len(shape) == 3 else (1, 1)
 
 
 def _distinct(total: int, count: int, random: torch.Generator) -> Tensor:
-    """`count` of very many positions; a permutation of all would take longer than all the rest."""
+    """`count` of very many positions; a full permutation would dominate the run time."""
     drawn: Tensor = torch.unique(torch.randint(total, (count,), generator=random))
     return drawn
 
 
-def values_at(value: Tensor, places: SampledPositions) -> Tensor:
-    """The channels of a value (N, C, H, W) or (N, C) at the places, (P, C)."""
-    found: Tensor = value[places.image, :, places.row, places.column] if value.ndim == 4 else value[places.image]
+def values_at(value: Tensor, positions: SampledPositions) -> Tensor:
+    """The channels of a value (N, C, H, W) or (N, C) at the positions, (P, C)."""
+    found: Tensor = (
+        value[positions.image, :, positions.row, positions.column] if value.ndim == 4 else value[positions.image]
+    )
     return found
 
 
-def patches(layer: Node, value: Tensor, weight: tuple[int, ...], places: SampledPositions) -> Tensor:
-    """What a convolution or linear layer with a weight of that shape reads of its input for each place, (P, G, K).
+def patches(layer: Node, value: Tensor, weight: tuple[int, ...], positions: SampledPositions) -> Tensor:
+    """The input patch of a convolution or linear layer for each position, (P, G, K).
 
-    K runs over the input channels of a group and the window, as the weights of a filter do.
+    K runs over the input channels of a group and the window, in the order of a filter's weights.
+
+    Args:
+        layer: the layer's node.
+        value: its input (N, C, H, W) or (N, C).
+        weight: the shape of its weight.
+        positions: in its output.
     """
     if layer.op == "linear":
-        features: Tensor = value[places.image]
+        features: Tensor = value[positions.image]
         return features[:, None, :]
     (top, left), (down, right), (below, beside) = (layer.pair(name) for name in ("padding", "stride", "dilation"))
     groups, (height, width) = layer.integer("groups"), weight[2:]
     padded = F.pad(value, (left, left, top, top))
-    rows = places.row[:, None] * down + torch.arange(height) * below
-    columns = places.column[:, None] * right + torch.arange(width) * beside
-    taken = padded[places.image[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (P, height, width, C)
+    rows = positions.row[:, None] * down + torch.arange(height) * below
+    columns = positions.column[:, None] * right + torch.arange(width) * beside
+    taken = padded[positions.image[:, None, None], :, rows[:, :, None], columns[:, None, :]]  # (P, height, width, C)
     return taken.permute(0, 3, 1, 2).reshape(len(taken), groups, -1)

@@ -1,1 +1,1 @@
-"""Neural architecture search: spaces, strategies, supernets, zero-cost proxies, the record of a search, and its workers."""
+"""Neural architecture search: spaces, strategies, supernets, zero-cost proxies, the search log, and workers."""

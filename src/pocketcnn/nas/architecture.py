@@ -1,4 +1,4 @@
-"""An architecture file, the `network.toml` of a search: a point and its space, from which the network is built again.
+"""An architecture file, the `network.toml` of a search: a space and a point of it, from which the network is built.
 
     [space]
     name = "mnasnet"
@@ -8,7 +8,7 @@
     operation = "separable"
     kernel = 5
 
-The point may be changed by hand: every decision is checked against the choices of its space.
+The point may be edited by hand: every decision is checked against the choices of its space.
 """
 
 from dataclasses import dataclass
@@ -29,16 +29,16 @@ class Architecture:
     point: Point
 
     def input_size(self, task: Task) -> tuple[int, int]:
-        """(height, width) of the images that it takes; smaller than the task's where the resolution is a decision."""
+        """(height, width) of its input images; smaller than those of the task if the resolution is a decision."""
         return self.space.input_size(self.point, task)
 
     def build(self, task: Task) -> nn.Module:
-        """The network with fresh weights: (N, channels, *input_size) -> (N, classes)."""
+        """The network with new weights: (N, channels, *input_size) -> (N, classes)."""
         return self.space.build(self.point, task)
 
 
 def is_architecture_file(text: str) -> bool:
-    """Whether `text` is written like the path of an architecture file: it ends in .toml or .json."""
+    """Whether `text` looks like the path of an architecture file: it ends in .toml or .json."""
     return Path(text).suffix in SUFFIXES
 
 
@@ -46,11 +46,11 @@ def load_architecture(path: str | Path, space: Space | None = None) -> Architect
     """Read an architecture file.
 
     Args:
-        path: a .toml or .json file, as `pocketcnn search` leaves or as written by hand.
-        space: the space of the point; the one that the file names if not given.
+        path: a .toml or .json file, as `pocketcnn search` writes it or written by hand.
+        space: the space of the point; by default the one that the file names.
 
     Raises:
-        UsageError: the file cannot be read, names no space that can be made again, or is no point of it.
+        UsageError: the file cannot be read, names an unknown space, or is not a point of its space.
     """
     path = Path(path)
     found = space or space_of(space_reference(path), path.parent)
@@ -58,12 +58,12 @@ def load_architecture(path: str | Path, space: Space | None = None) -> Architect
 
 
 def build_architecture(path: str | Path, *, classes: int, input_shape: tuple[int, int, int]) -> nn.Module:
-    """The network of an architecture file with fresh weights, to be trained or counted.
+    """The network of an architecture file with new weights, ready for training.
 
     Args:
         path: see `load_architecture`.
-        classes: outputs of the classifier.
-        input_shape: (channels, height, width) of the images of the task.
+        classes: number of outputs of the classifier.
+        input_shape: (channels, height, width) of the task's images.
 
     Raises:
         UsageError: see `load_architecture`.

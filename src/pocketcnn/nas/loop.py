@@ -1,4 +1,4 @@
-"""The loop of a search: propose, evaluate, note down, until the trials are done."""
+"""The search loop: propose, evaluate, log, until all trials are done."""
 
 from collections import deque
 from collections.abc import Callable
@@ -13,24 +13,24 @@ from pocketcnn.nas.trial import Trial, finished
 from pocketcnn.nas.workers.base import Outcome, Workers
 
 OnEnd = Callable[[Trial, list[Trial]], None]
-"""Is told a trial that ended, and the trials of the search so far."""
+"""Receives a finished trial, and all trials so far."""
 
 
 class TrialLog(Protocol):
-    """Where trials are kept."""
+    """A log of trials."""
 
     def trials(self) -> list[Trial]:
-        """All trials: those that ended in the order in which they did, then the others by number."""
+        """All trials: finished ones in the order in which they ended, then the running ones by number."""
 
     def begin(self, trial: Trial) -> None:
-        """A trial that runs from now on; one of that number that ran before was cut off."""
+        """Log that a trial starts; an earlier running trial with its number was interrupted."""
 
     def end(self, trial: Trial) -> None:
-        """A trial that ended."""
+        """Log that a trial ended."""
 
 
 class MemoryTrialLog:
-    """A log that is gone when the process ends."""
+    """A log in memory."""
 
     def __init__(self) -> None:
         self._trials: list[Trial] = []
@@ -46,8 +46,8 @@ class MemoryTrialLog:
         self.begin(trial)
 
 
-FIRST = 3
-"""If so many trials fail and none did not, something is wrong with all of them."""
+MIN_FAILURES = 3
+"""If so many trials fail before any succeeds, the search stops."""
 
 
 def run(
@@ -60,27 +60,36 @@ def run(
     seed: int,
     on_end: OnEnd = no_op,
 ) -> list[Trial]:
-    """Run trials 0 … `trials` - 1 and return them all; those that `log` has already are not run again.
+    """Run trials 0 … `trials` - 1 and return all trials; those already in `log` are not repeated.
 
-    Trials that were running when an earlier call was cut off are run anew, with the points that they had. With one worker the
-    result is a function of strategy, seed and evaluations alone, however often it was cut off. A point that was evaluated
-    before gets the evaluation that it had. `on_end` is told each trial that ended, and all of them.
+    Trials that were running when an earlier call was interrupted run again with the same points. With one worker, the result
+    depends only on strategy, seed and evaluations, however often the search was interrupted. A point that was evaluated
+    before reuses its evaluation.
+
+    Args:
+        strategy: proposes points.
+        objective: accuracy and use -> reward.
+        workers: evaluate proposals.
+        log: of the trials.
+        trials: total number, including those in the log.
+        seed: of the strategy.
+        on_end: called after each trial.
 
     Raises:
-        PocketcnnError: all of the first trials failed. A later failure is a failed trial: its note says why.
+        PocketcnnError: the first trials all failed. A later failure only marks its trial as failed; its note says why.
     """
     history = log.trials()
-    begun = {trial.number for trial in history}
-    cut_off = sorted((trial for trial in history if trial.state == "running"), key=lambda trial: trial.number)
-    jobs: deque[Trial | int] = deque([*cut_off, *(number for number in range(trials) if number not in begun)])
+    started = {trial.number for trial in history}
+    interrupted = sorted((trial for trial in history if trial.state == "running"), key=lambda trial: trial.number)
+    jobs: deque[Trial | int] = deque([*interrupted, *(number for number in range(trials) if number not in started)])
     running: dict[int, Trial] = {}
-    known = {(trial.proposal.key, trial.proposal.training): trial.evaluation for trial in finished(history)}
+    evaluated = {(trial.proposal.key, trial.proposal.training): trial.evaluation for trial in finished(history)}
 
     def end(outcome: Outcome) -> None:
         ended = _ended(running.pop(outcome.number), outcome, objective)
         log.end(ended)
         if ended.evaluation is not None:
-            known.setdefault((ended.proposal.key, ended.proposal.training), ended.evaluation)
+            evaluated.setdefault((ended.proposal.key, ended.proposal.training), ended.evaluation)
         _check_not_all_failed(log.trials())
         on_end(ended, log.trials())
 
@@ -90,11 +99,11 @@ def run(
             trial = job if isinstance(job, Trial) else Trial(job, strategy.propose(log.trials(), seed, job))
             log.begin(trial)
             running[trial.number] = trial
-            before = known.get((trial.proposal.key, trial.proposal.training))
-            if before is None:
+            cached = evaluated.get((trial.proposal.key, trial.proposal.training))
+            if cached is None:
                 workers.submit(trial.number, trial.proposal)
             else:
-                end(Outcome(trial.number, replace(before, seconds=0.0)))
+                end(Outcome(trial.number, replace(cached, seconds=0.0)))
         if running:
             end(workers.next())
     return log.trials()
@@ -111,5 +120,5 @@ def _ended(trial: Trial, outcome: Outcome, objective: Objective) -> Trial:
 
 def _check_not_all_failed(history: list[Trial]) -> None:
     ended = [trial for trial in history if trial.state != "running"]
-    if len(ended) == FIRST and all(trial.state == "failed" for trial in ended):
-        raise PocketcnnError(f"The first {FIRST} trials all failed. The last: {ended[-1].note}")
+    if len(ended) == MIN_FAILURES and all(trial.state == "failed" for trial in ended):
+        raise PocketcnnError(f"The first {MIN_FAILURES} trials all failed. The last: {ended[-1].note}")

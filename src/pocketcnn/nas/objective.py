@@ -1,7 +1,7 @@
-"""What a search maximizes: accuracy, weighed by how much of the budget a network uses.
+"""The objective of a search: accuracy, weighted by the used share of the budget.
 
-"MnasNet: Platform-Aware Neural Architecture Search for Mobile" (Tan et al., 2019), section 3: ACC · (LAT / T)^w, with w = α where
-the target T is kept and w = β where it is missed.
+"MnasNet: Platform-Aware Neural Architecture Search for Mobile" (Tan et al., 2019), section 3: ACC · (LAT / T)^w, with w = α
+if the latency is within the target T and w = β otherwise.
 """
 
 from dataclasses import dataclass
@@ -11,47 +11,48 @@ from pocketcnn.errors import UsageError
 
 @dataclass(frozen=True)
 class Objective:
-    """accuracy · use^w. `use` is LAT / T of the paper, or the largest share that any limit of a budget is used by.
+    """accuracy · (use / target)^w. `use` is the largest used share of any limit of the budget; in the paper, LAT / T.
 
     Attributes:
-        within: the exponent w where the budget is kept: α of the paper.
-        beyond: the exponent where it is not: β.
-        target: the use that is aimed at: the whole budget, or more where something is taken away later.
+        alpha: the exponent w within the budget.
+        beta: the exponent beyond the budget.
+        target: the use to aim at: 1 for the budget, more if pruning follows.
     """
 
-    within: float
-    beyond: float
+    alpha: float
+    beta: float
     target: float = 1.0
 
     def reward(self, accuracy: float, use: float) -> float:
-        """The reward of a network."""
+        """The reward of a network with this accuracy (0 to 1) and use."""
         if use <= 0:
             return accuracy
-        share = use / self.target
-        return float(accuracy * share ** (self.within if share <= 1 else self.beyond))
+        ratio = use / self.target
+        return float(accuracy * ratio ** (self.alpha if ratio <= 1 else self.beta))
 
 
 ACCURACY = Objective(0.0, 0.0)
-"""Accuracy alone, as NASNet was found."""
+"""Accuracy only, as in NASNet."""
 
 SOFT = Objective(-0.07, -0.07)
-"""The paper's soft limit: twice the latency must bring about 5 % of accuracy."""
+"""The paper's soft constraint: twice the latency must improve accuracy by about 5 %."""
 
 SOFT_SMALL = Objective(-0.15, -0.15)
-"""For small networks, whose accuracy falls faster with latency ("Searching for MobileNetV3", Howard et al., 2019, section 4)."""
+"""For small networks, whose accuracy changes faster with latency ("Searching for MobileNetV3", Howard et al., 2019, section
+4)."""
 
 HARD = Objective(0.0, -1.0)
-"""The paper's hard limit: no reward for being faster than asked, a sharp loss for being slower."""
+"""The paper's hard constraint: no reward for being below the budget, a sharp penalty for being above."""
 
 OBJECTIVES = {"accuracy": ACCURACY, "soft": SOFT, "soft-small": SOFT_SMALL, "hard": HARD}
 
 
 def load_objective(name: str) -> Objective:
-    """The objective of that name.
+    """The objective with this name.
 
     Raises:
         UsageError: there is none.
     """
     if name not in OBJECTIVES:
-        raise UsageError(f"There is no reward {name!r}; choose {', '.join(OBJECTIVES)}.")
+        raise UsageError(f"Unknown reward {name!r}. Choose one of {', '.join(OBJECTIVES)}.")
     return OBJECTIVES[name]

@@ -1,4 +1,4 @@
-"""A point as a short file that people can read and write: TOML with a table for each block, or JSON.
+"""A point as a short, editable file: TOML with a table per block, or JSON.
 
 [space]
 name = "mnasnet"
@@ -26,7 +26,7 @@ SUFFIXES = (".toml", ".json")
 
 
 def point_text(space: Space, point: Point) -> str:
-    """A point as TOML. Decisions that make no difference are left out."""
+    """A point as TOML. Decisions without effect are left out."""
     fields: dict[str, Any] = {SPACE: _reference_of(space)}
     for decision, matters in zip(space.decisions, space.matters(point), strict=True):
         if matters:
@@ -42,8 +42,8 @@ def save_point(path: Path, space: Space, point: Point) -> None:
     """Write a point to a .toml or .json file.
 
     Raises:
-        UsageError: the file is to end otherwise.
-        PocketcnnError: it cannot be written.
+        UsageError: the file name has another suffix.
+        PocketcnnError: the file cannot be written.
     """
     if _suffix(path) == ".json":
         write_text(path, json.dumps({SPACE: dict(space.reference), **dict(point)}, indent=2) + "\n")
@@ -55,12 +55,12 @@ def load_point(path: Path, space: Space) -> Point:
     """Read a point of `space`.
 
     Raises:
-        UsageError: the file cannot be read, is of another space, or is no point of it; the message says where.
+        UsageError: the file cannot be read, belongs to another space, or is not a point of `space`; the message says where.
     """
     fields = _fields(path)
     of = _reference(path, fields.pop(SPACE, space.name))["name"]
     if of != space.name:
-        raise UsageError(f"The point {path} is of the space {of}, not of {space.name}.")
+        raise UsageError(f"The point {path} belongs to the search space {of}, not to {space.name}.")
     try:
         return space.check(dict(_flat(fields, "")))
     except UsageError as error:
@@ -68,7 +68,7 @@ def load_point(path: Path, space: Space) -> Point:
 
 
 def space_reference(path: Path) -> Mapping[str, Any]:
-    """What a file says of the space of its point: the name, and the options with which the space is made again.
+    """The space that a file names, and the options from which it can be built.
 
     Raises:
         UsageError: the file cannot be read, or names no space.
@@ -76,7 +76,7 @@ def space_reference(path: Path) -> Mapping[str, Any]:
     fields = _fields(path)
     if SPACE not in fields:
         raise UsageError(
-            f'{path} does not name its search space: write {SPACE} = "mnasnet", say, above the first table.'
+            f'{path} does not name its search space. Write for example {SPACE} = "mnasnet" above the first table.'
         )
     return _reference(path, fields[SPACE])
 
@@ -85,13 +85,13 @@ def _reference(path: Path, given: object) -> Mapping[str, Any]:
     found = {"name": given} if isinstance(given, str) else given
     if not isinstance(found, Mapping) or not isinstance(found.get("name"), str):
         raise UsageError(
-            f'{path}: {SPACE} is a name or a table with one, such as {{name = "mnasnet", width = 0.25}}, not {given!r}.'
+            f'{path}: {SPACE} must be a name or a table such as {{name = "mnasnet", width = 0.25}}, not {given!r}.'
         )
     return found
 
 
 def _reference_of(space: Space) -> object:
-    """A space by its name, or as a table where it has options."""
+    """A space by its name, or as a table if it has options."""
     return space.name if len(space.reference) == 1 else dict(space.reference)
 
 
@@ -105,13 +105,13 @@ def _fields(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"The point {path} is not valid {suffix[1:].upper()}: {error}.") from error
     if not isinstance(fields, dict):
-        raise UsageError(f"The point {path} must be an object of names and choices.")
+        raise UsageError(f"The point {path} must be an object that maps names of decisions to choices.")
     return fields
 
 
 def _suffix(path: Path) -> str:
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"A point is a .toml or a .json file, not {path.name}.")
+        raise UsageError(f"A point must be a .toml or .json file, not {path.name}.")
     return path.suffix
 
 

@@ -1,4 +1,4 @@
-"""Trials in an Optuna study: a SQLite file by default, any of its storages by its address."""
+"""Trials in an Optuna study: in a SQLite file by default, or in any Optuna storage by its URL."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from pocketcnn.nas.trial import Evaluation, Proposal, Trial
 
 
 def optuna_for(what: str) -> Any:
-    """The library; `what` needs it.
+    """Import Optuna, which `what` needs.
 
     Raises:
         MissingExtra: it is not installed.
@@ -23,38 +23,38 @@ def optuna_for(what: str) -> Any:
 
 
 GOALS = ("maximize", "minimize")
-"""Of the two values of a trial, accuracy and use of the budget."""
+"""Of the two values of a trial: accuracy, and use of the budget."""
 
 NUMBER, TRAINING, REWARD, NOTE, FIGURES, SECONDS = "number", "training", "reward", "note", "figures", "seconds"
 
 
 def sqlite(path: Path) -> str:
-    """The address of a storage in a SQLite file."""
+    """The URL of a storage in a SQLite file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{path.absolute()}"
 
 
 class StudyLog:
-    """A log in a study of a storage. Only the process that runs the search writes to it.
+    """A trial log in an Optuna study. Only the process that runs the search writes to it.
 
-    A trial that is run again after it was cut off is another trial of Optuna's with the same number of ours; the older one
-    is marked as failed there, and no longer looked at here.
+    An interrupted trial that runs again becomes a new Optuna trial with the same number here. The older one is marked as
+    failed in Optuna and ignored here.
     """
 
     def __init__(self, storage: str, name: str, space: Space) -> None:
-        """Open the study `name`, or begin it.
+        """Open the study `name`, or create it.
 
         Raises:
             MissingExtra: Optuna is not installed.
             PocketcnnError: the storage cannot be opened.
         """
-        self._optuna = optuna_for("The record of a search")
+        self._optuna = optuna_for("The log of a search")
         self._space = space
         try:
             self._storage = self._optuna.storages.get_storage(storage)
             self._optuna.create_study(storage=self._storage, study_name=name, directions=GOALS, load_if_exists=True)
         except Exception as error:
-            raise PocketcnnError(f"Cannot open the record of the search at {storage}: {error}") from error
+            raise PocketcnnError(f"Cannot open the search log at {storage}: {error}") from error
         self._study = self._storage.get_study_id_from_name(name)
         self._states = self._optuna.trial.TrialState
         self._distributions = {
@@ -69,7 +69,7 @@ class StudyLog:
         return [*self._ended, *(trial for trial, _ in self._running.values())]
 
     def begin(self, trial: Trial) -> None:
-        self._give_up(trial.number)
+        self._fail_interrupted(trial.number)
         template = self._optuna.trial.create_trial(
             state=self._states.RUNNING,
             params=dict(trial.point),
@@ -79,21 +79,21 @@ class StudyLog:
         self._running[trial.number] = (trial, self._storage.create_new_trial(self._study, template))
 
     def end(self, trial: Trial) -> None:
-        _, place = self._running.pop(trial.number)
+        _, trial_id = self._running.pop(trial.number)
         attrs: dict[str, object] = {NOTE: trial.note}
         found = trial.evaluation
         if found is not None:
             attrs |= {REWARD: trial.reward, FIGURES: dict(found.figures), SECONDS: found.seconds}
         for name, value in attrs.items():
-            self._storage.set_trial_user_attr(place, name, value)
+            self._storage.set_trial_user_attr(trial_id, name, value)
         if found is None:
-            self._storage.set_trial_state_values(place, self._states.FAIL)
+            self._storage.set_trial_state_values(trial_id, self._states.FAIL)
         else:
-            self._storage.set_trial_state_values(place, self._states.COMPLETE, [found.accuracy, found.use])
+            self._storage.set_trial_state_values(trial_id, self._states.COMPLETE, [found.accuracy, found.use])
         self._ended.append(trial)
 
     def _read(self) -> None:
-        """Take up what the storage holds."""
+        """Load the trials of the storage."""
         ended = []
         for stored in self._storage.get_all_trials(self._study, deepcopy=False):
             trial = self._trial(stored)
@@ -103,8 +103,8 @@ class StudyLog:
                 ended.append((stored.datetime_complete, stored.number, trial))
         self._ended = [trial for _, _, trial in sorted(ended, key=lambda each: each[:2])]
 
-    def _give_up(self, number: int) -> None:
-        """An earlier run of a trial was cut off."""
+    def _fail_interrupted(self, number: int) -> None:
+        """Mark an earlier, interrupted run of a trial as failed."""
         if number in self._running:
             self._storage.set_trial_state_values(self._running.pop(number)[1], self._states.FAIL)
 

@@ -1,4 +1,4 @@
-"""What a search did: proposals, what their evaluation found, and the history that strategies learn from."""
+"""The records of a search: proposals, evaluations, and the history from which strategies learn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,22 +12,26 @@ State = Literal["running", "done", "failed"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A point to evaluate, with a share of the full proxy training."""
+    """A point to evaluate, and the share of the full proxy training, 0 to 1."""
 
     point: Point
     training: float = 1.0
 
     @cached_property
     def key(self) -> Key:
-        """The point as something that can be compared and looked up."""
+        """A hashable form of the point."""
         return key_of(self.point)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known of a network: its accuracy on the validation images, and the largest share of any limit that it uses.
+    """The result of an evaluation.
 
-    `figures` are what it costs in base units, for the record.
+    Attributes:
+        accuracy: on the validation images, 0 to 1.
+        use: the largest used share of any limit.
+        figures: costs in base units, for the record.
+        seconds: duration.
     """
 
     accuracy: float
@@ -38,7 +42,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Trial:
-    """One proposal and what became of it. `reward` is what the search maximizes; there is one where the trial is done."""
+    """One proposal and its result. `reward` is what the search maximizes; it is set when the trial is done."""
 
     number: int
     proposal: Proposal
@@ -50,17 +54,17 @@ class Trial:
 
     @property
     def point(self) -> Point:
-        """The point that was proposed."""
+        """The proposed point."""
         return self.proposal.point
 
 
 History = Sequence[Trial]
-"""Trials that have ended, in the order in which they did; then those that still run."""
+"""Finished trials in the order in which they ended, then running ones."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial that is done, all of it known."""
+    """A trial that succeeded, with all its results."""
 
     number: int
     proposal: Proposal
@@ -69,12 +73,12 @@ class Finished:
 
     @property
     def point(self) -> Point:
-        """The point that was evaluated."""
+        """The evaluated point."""
         return self.proposal.point
 
 
 def finished(history: History) -> list[Finished]:
-    """The trials that are done, in the order in which they ended."""
+    """The successful trials, in the order in which they ended."""
     return [
         Finished(trial.number, trial.proposal, trial.evaluation, trial.reward)
         for trial in history

@@ -1,9 +1,9 @@
-"""What an untrained network promises, from one pass through it: proxies that rank networks before any is trained.
+"""Zero-cost proxies: scores of untrained networks from a single pass, to rank them before training.
 
 SynFlow: "Pruning neural networks without any data by iteratively conserving synaptic flow" (Tanaka et al., NeurIPS 2020),
-section 6; as a score of a whole network, like the gradient norm, in "Zero-Cost Proxies for Lightweight NAS" (Abdelfattah et al.,
+section 6. As a score of a whole network, like the gradient norm: "Zero-Cost Proxies for Lightweight NAS" (Abdelfattah et al.,
 ICLR 2021). NASWOT: "Neural Architecture Search without Training" (Mellor et al., ICML 2021), section 3. The number of
-parameters is the control: what a proxy must beat to be worth anything.
+parameters is the baseline that a proxy must beat.
 """
 
 import copy
@@ -20,10 +20,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.training import drawn_from
 
 Proxy = Callable[[nn.Module, Tensor, Tensor], float]
-"""Gets an untrained network, images (N, C, H, W) and labels (N,), and tells a score; higher is better.
-
-The network stays as it is.
-"""
+"""(untrained network, images (N, C, H, W), labels (N,)) -> score, higher is better. The network is not changed."""
 
 ACTIVATIONS: frozenset[Any] = frozenset(
     {
@@ -31,56 +28,57 @@ ACTIVATIONS: frozenset[Any] = frozenset(
         F.mish, F.prelu, torch.relu, torch.relu_, torch.clamp, torch.clamp_min, Tensor.relu, Tensor.relu_, Tensor.clamp,
     }
 )  # fmt: skip
-"""Those that let positive numbers through; sigmoids, which weigh, are none of them."""
+"""Activations that pass positive values; sigmoids, which act as gates, are not included."""
 
 NORMALIZATIONS: frozenset[Any] = frozenset(
     {F.batch_norm, torch.batch_norm, F.group_norm, F.layer_norm, F.instance_norm}
 )
 
-Instead = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
-"""Gets a function and its arguments, and returns what it is to return."""
+Replacement = Callable[[Callable[..., Any], tuple[Any, ...], Mapping[str, Any]], Any]
+"""Receives a function and its arguments, and returns the result in its place."""
 
 
-class InPlaceOf(TorchFunctionMode):
-    """Inside, `instead` runs wherever one of `functions` is called; what it calls itself is called as usual.
+class ReplaceFunctions(TorchFunctionMode):
+    """Inside this context, calls to any of `functions` go to `replacement`; its own calls are not intercepted.
 
-    It stands between a network and torch's functions, so that it makes no difference whether an activation is a module, a
-    function in `forward`, or a node of a captured graph.
+    It intercepts torch's functions, so it works for modules, functions in `forward`, and nodes of a captured graph.
     """
 
-    def __init__(self, functions: frozenset[Any], instead: Instead) -> None:
+    def __init__(self, functions: frozenset[Any], replacement: Replacement) -> None:
         super().__init__()
-        self.functions, self.instead = functions, instead
+        self.functions, self.replacement = functions, replacement
 
     def __torch_function__(
         self, func: Any, _types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if func in self.functions:
-            return self.instead(func, args, kwargs or {})
+            return self.replacement(func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
 
-def passed_on(_function: Callable[..., Any], args: tuple[Any, ...], _kwargs: Mapping[str, Any]) -> Any:
-    """The first argument as it is."""
+def identity(_function: Callable[..., Any], args: tuple[Any, ...], _kwargs: Mapping[str, Any]) -> Any:
+    """Return the first argument."""
     return args[0]
 
 
 def synflow(network: nn.Module, images: Tensor, labels: Tensor) -> float:  # noqa: ARG001 - all proxies take the same
-    """The logarithm of Σ |θ · ∂R/∂θ|, where R is the sum of the outputs for an image of ones and all weights are |θ|.
+    """log Σ |θ · ∂R/∂θ|, where R is the sum of the outputs for an image of ones and all weights are |θ|.
 
-    Activations and normalizations are left out, as the papers mean it: with |θ| nothing is negative, and a bound such as
-    ReLU6's would hide the weights before it. In float64, and as a logarithm: it grows with every layer. -inf where
-    nothing comes through.
+    Activations and normalizations are left out, as in the papers: with |θ| nothing is negative, and a bound such as ReLU6's
+    would hide the weights before it. Computed in float64; the logarithm is used because the value grows with every layer.
+    -inf if no signal reaches the output.
 
     Args:
-        images: (N, C, H, W), of which only the shape matters.
+        network: an untrained network.
+        images: (N, C, H, W); only the shape is used.
+        labels: not used.
     """
     linear = copy.deepcopy(network).cpu().double().eval()
     with torch.no_grad():
         for parameter in linear.parameters():
             parameter.abs_()
     ones = torch.ones(1, *images.shape[1:], dtype=torch.float64)
-    with InPlaceOf(ACTIVATIONS | NORMALIZATIONS, passed_on):
+    with ReplaceFunctions(ACTIVATIONS | NORMALIZATIONS, identity):
         flow = linear(ones).sum()
     parameters = [parameter for parameter in linear.parameters() if parameter.requires_grad]
     gradients = torch.autograd.grad(flow, parameters, allow_unused=True)
@@ -91,13 +89,15 @@ def synflow(network: nn.Module, images: Tensor, labels: Tensor) -> float:  # noq
 
 @torch.no_grad()
 def naswot(network: nn.Module, images: Tensor, labels: Tensor) -> float:  # noqa: ARG001 - all proxies take the same
-    """log |det K|, K[i, j] the number of activations that are on in both or off in both of the images i and j.
+    """log |det K|, where K[i, j] counts the activations that are both on or both off for the images i and j.
 
-    An activation is on where its input is positive. Batch norms use the statistics of the images. -inf where two images
-    are alike to the network.
+    An activation is on if its input is positive. Batch norms use the statistics of the images. -inf if the network does not
+    distinguish two images.
 
     Args:
+        network: an untrained network.
         images: (N, C, H, W), some dozens.
+        labels: not used.
     """
     seen = copy.deepcopy(network).train()
     for module in seen.modules():
@@ -110,16 +110,18 @@ def naswot(network: nn.Module, images: Tensor, labels: Tensor) -> float:  # noqa
         kernel.add_(on @ on.T + (1 - on) @ (1 - on).T)
         return function(*args, **kwargs)
 
-    with InPlaceOf(ACTIVATIONS, observe), drawn_from(0):
+    with ReplaceFunctions(ACTIVATIONS, observe), drawn_from(0):
         seen(images)
     return float(torch.linalg.slogdet(kernel).logabsdet)
 
 
 def grad_norm(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """The sum over layers of the Euclidean norm of the gradient of their weights, for the cross-entropy of one batch.
+    """The sum over layers of the L2 norm of the gradient of their weights, for the cross-entropy of one batch.
 
     Args:
-        images: (N, C, H, W); labels: (N,).
+        network: an untrained network.
+        images: (N, C, H, W).
+        labels: (N,).
     """
     trained = copy.deepcopy(network).train()
     with drawn_from(0):  # dropout
@@ -130,7 +132,7 @@ def grad_norm(network: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def params(network: nn.Module, images: Tensor, labels: Tensor) -> float:  # noqa: ARG001 - all proxies take the same
-    """How many trained numbers the network has."""
+    """The number of trainable parameters."""
     return float(sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad))
 
 
@@ -142,24 +144,28 @@ PROXIES: Mapping[str, Proxy] = MappingProxyType(
 
 
 def proxy(name: str) -> Proxy:
-    """The proxy of that name.
+    """The proxy with this name.
 
     Raises:
         UsageError: there is none.
     """
     if name not in PROXIES:
-        raise UsageError(f"There is no zero-cost proxy {name!r}; choose {', '.join(PROXIES)}.")
+        raise UsageError(f"Unknown zero-cost proxy {name!r}. Choose one of {', '.join(PROXIES)}.")
     return PROXIES[name]
 
 
 def ranked(name: str, networks: Sequence[nn.Module], images: Tensor, labels: Tensor) -> list[int]:
-    """The places of `networks` (untrained, all for such images), the one with the highest score first.
+    """The indices of `networks`, the one with the highest score first, for the warm start of a search.
 
-    So a search can start from the most promising of many random points instead of from random ones.
+    Args:
+        name: of the proxy.
+        networks: untrained networks for the same images.
+        images: (N, C, H, W).
+        labels: (N,).
 
     Raises:
         UsageError: there is no such proxy.
     """
     scored = proxy(name)
     scores = [scored(network, images, labels) for network in networks]
-    return sorted(range(len(networks)), key=lambda place: scores[place], reverse=True)
+    return sorted(range(len(networks)), key=lambda index: scores[index], reverse=True)

@@ -120,7 +120,7 @@ def worst_miss(graph: Graph, budget: Budget) -> float:
     figures are at most `PRUNABLE` times their bounds.
     """
     limits = tuple(limit for limit in budget.limits if not limit.relative)
-    return BudgetEvaluator(Budget(limits)).share(graph, enough=1.0, hopeless=PRUNABLE) if limits else 1.0
+    return BudgetEvaluator(Budget(limits)).share(graph, stop_below=1.0, stop_above=PRUNABLE) if limits else 1.0
 
 
 def sizes_of(contract: InputContract) -> Iterator[tuple[int, int]]:

@@ -59,7 +59,7 @@ REGISTRIES: Mapping[str, str] = MappingProxyType(
         "ZERO_COST_PROXIES": "pocketcnn.nas.zero_cost:PROXIES",
         "COMPRESS_STRATEGIES": "pocketcnn.pipeline.compress.strategies:STRATEGIES",
         "CRITERIA": "pocketcnn.compression.pruning.importance:CRITERIA",
-        "ALLOCATIONS": "pocketcnn.pipeline.compress.method:ALLOCATIONS_OF_METHOD",
+        "ALLOCATIONS": "pocketcnn.pipeline.compression_method:ALLOCATIONS_OF_METHOD",
         "KERNELS": "pocketcnn.compression.substitution:KernelReplacement",
         "EXPORT_FORMATS": "pocketcnn.pipeline.deploy.export:FORMATS",
         "RUNTIMES": "pocketcnn.runtimes:runtime_names",

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
+from pocketcnn.compression.coding.sparsity import zeros_kept
 from pocketcnn.compression.pruning.prune import Fits
-from pocketcnn.compression.pruning.sparsity import zeros_kept
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset
 from pocketcnn.graph import GraphNetwork, Stage
 from pocketcnn.pipeline.accuracy_check import LONGER, loss
-from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.recipes import Splits, TrainingRecipes
 from pocketcnn.pipeline.workspace import Workspace, structure_of
 from pocketcnn.records.result import Accuracy, StageRecord
@@ -93,6 +93,19 @@ class CompressionRun:
         stage = Stage(name=name, settings=settings, seed=self.trainings.seed, data=self.data, figures=figures)
         network.info = network.info.with_stage(stage)
         self.say(f"{name}: val {validation.top1:.2%}, {cost.madds / 1e6:.2f} M multiply-adds. {note}".strip())
+
+
+@dataclass(frozen=True)
+class CompressedNetwork:
+    """The network to deploy, the float network before quantization, and whether pruning could reach the budget."""
+
+    network: GraphNetwork
+    float_network: GraphNetwork
+    within_reach: bool
+
+
+Compressor = Callable[[GraphNetwork, CompressionRun], CompressedNetwork]
+"""Compresses a trained float network to the budget of a run."""
 
 
 def recover(

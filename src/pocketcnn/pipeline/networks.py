@@ -137,7 +137,7 @@ def architecture_network(path: Path, shape: tuple[int, int, int], *, classes: in
     """
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
     from pocketcnn.layers import reparameterize
-    from pocketcnn.pipeline.train.architecture_network import ArchitectureNetwork
+    from pocketcnn.pipeline.architecture_network import ArchitectureNetwork
 
     plan = ArchitectureNetwork.read(str(path), shape[0], shape[1:], classes)
     return GraphNetwork(capture(reparameterize(plan.build()), (1, shape[0], *plan.size)), ModelInfo(name=plan.name))

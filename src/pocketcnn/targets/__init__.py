@@ -1,4 +1,4 @@
-"""Targets and budgets: where a network will run, and what it may cost there."""
+"""Targets and budgets: the device and runtime that a network is made for, and limits on its cost."""
 
 from typing import TYPE_CHECKING, Any
 

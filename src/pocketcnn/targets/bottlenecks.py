@@ -1,4 +1,4 @@
-"""Which layers take longer than they must on a target, and why: measured times beside the roofline."""
+"""Bottlenecks: which layers are slower than the roofline bound of a target, and why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from pocketcnn.runtimes.layer_times import RUNS, LayerTime, layer_times
 from pocketcnn.targets.estimate import numerics_of
 from pocketcnn.targets.target import Target
 
-FAR = 2.0
-"""Times its bound from which a layer is said to be far from it."""
+SLOW_RATIO = 2.0
+"""A layer counts as slow from this multiple of its roofline bound."""
 
-TELLING = 0.3
-"""Share of a layer's time from which one kind of operator explains it."""
+MIN_SHARE = 0.3
+"""One kind of operator explains a layer's time from this share of it."""
 
-SHORTEST = 10e-6
-"""Seconds below which the call of an operator is most of what it takes."""
+CALL_OVERHEAD = 10e-6
+"""Below so many seconds, most of an operator's time is call overhead."""
 
 _COPIES = frozenset(
     {"ReorderInput", "ReorderOutput", "Reorder", "Transpose", "Reshape", "Concat", "Split", "VariadicSplit", "Slice"}
@@ -27,23 +27,29 @@ _COPIES = frozenset(
 _CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "FakeQuantize", "Convert", "Subtract"})
 _MOVES = MappingProxyType(
     {
-        "channel_shuffle": "a shuffle copies every value",
-        "concat": "joining copies every value",
-        "slice": "splitting copies every value",
-        "permute": "a change of axes copies every value",
-        "gather": "picking channels copies every value",
-        "pad": "padding copies every value",
+        "channel_shuffle": "a channel shuffle copies all values",
+        "concat": "a concatenation copies all values",
+        "slice": "a split copies all values",
+        "permute": "a permutation of axes copies all values",
+        "gather": "gathering channels copies all values",
+        "pad": "padding copies all values",
     }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """A layer's measured time beside its bound, in seconds.
+    """A layer's measured time and its roofline bound, in seconds.
 
     Attributes:
-        bound: the least time at the target's rates, with the layers computed inside it; bound_by: compute or memory.
-        share: of the network's time; why: what keeps it from its bound, empty where it is near.
+        name, op, shape: of the layer's node.
+        fused: layers that are computed together with it.
+        seconds: measured.
+        share: of the network's time, 0 to 1.
+        bound: the lower bound at the target's rates, including fused layers.
+        bound_by: ``compute`` or ``memory``.
+        why: why it is slower than its bound; empty if it is not.
+        operators: kinds of the runtime's operators.
     """
 
     name: str
@@ -59,7 +65,7 @@ class Bottleneck:
 
     @property
     def times_bound(self) -> float:
-        """How many times its bound the layer takes."""
+        """The measured time as a multiple of the bound."""
         return self.seconds / self.bound if self.bound else float("inf")
 
 
@@ -75,25 +81,32 @@ class Bottlenecks:
 
 
 def bottlenecks(graph: Graph, target: Target, *, runs: int = RUNS) -> Bottlenecks:
-    """Measure every layer of `graph` on `target` by its runtime's own profiler and compare it with the roofline.
+    """Profile every layer of `graph` on `target` with its runtime's profiler, and compare it with the roofline.
+
+    Args:
+        graph: the deployed graph.
+        target: a target that runs on this machine and has measured rates.
+        runs: number of profiled runs.
 
     Raises:
-        UsageError: nothing here runs the target, its runtime tells no times of layers, or it has no rates for the
-            numerics of the graph.
+        UsageError: the target is not on this machine, its runtime has no layer profiler, or it has no rates for the precision
+            of the graph.
         MissingExtra: its runtime is not installed.
     """
     if target.runtime is None:
-        raise UsageError(f"{target.name} is not here, so its layers cannot be measured; `target check` estimates them.")
-    form = numerics_of(graph)
-    if form not in target.peak_madds or target.bandwidth is None:
         raise UsageError(
-            f"{target.name} has no rates in {form} to compare with. Measure them: pocketcnn target calibrate {target.name}"
+            f"{target.name} is not on this machine, so its layers cannot be measured. `target check` estimates them."
+        )
+    precision = numerics_of(graph)
+    if precision not in target.peak_madds or target.bandwidth is None:
+        raise UsageError(
+            f"{target.name} has no peak rates for {precision}. Measure them with: pocketcnn target calibrate {target.name}"
         )
     times = layer_times(graph, target.runtime, threads=target.thread_count, runs=runs)
     cost = count(times.graph)
     bounds = {
         bound.name: bound
-        for bound in roofline(cost, target.peak_madds[form], target.bandwidth, fused_layers(times.graph)).layers
+        for bound in roofline(cost, target.peak_madds[precision], target.bandwidth, fused_layers(times.graph)).layers
     }
     layers = []
     for layer in times.layers:
@@ -109,33 +122,35 @@ def bottlenecks(graph: Graph, target: Target, *, runs: int = RUNS) -> Bottleneck
                 share=layer.seconds / times.seconds if times.seconds else 0.0,
                 bound=least,
                 bound_by=by,
-                why=why(layer, times.graph, least, by, target.channel_multiple),
+                why=explanation(layer, times.graph, least, by, target.channel_multiple),
                 operators=tuple(operator.kind for operator in layer.operators),
             )
         )
-    return Bottlenecks(target.name, form, times.seconds, sum(bound.seconds for bound in bounds.values()), tuple(layers))
+    return Bottlenecks(
+        target.name, precision, times.seconds, sum(bound.seconds for bound in bounds.values()), tuple(layers)
+    )
 
 
-def why(layer: LayerTime, graph: Graph, bound: float, bound_by: str, channel_multiple: int) -> str:
-    """What keeps a layer from its bound, the most telling reason first; empty for a layer that is near it."""
-    if layer.seconds < FAR * bound:
+def explanation(layer: LayerTime, graph: Graph, bound: float, bound_by: str, channel_multiple: int) -> str:
+    """Why a layer is slower than its bound, the most important reason; empty if it is not."""
+    if layer.seconds < SLOW_RATIO * bound:
         return ""
     parts = _shares(layer)
     if layer.op in _MOVES:
         return _MOVES[layer.op]
-    if (share := _part(parts, _COPIES)) >= TELLING:
-        return f"{share:.0%} of it changes the memory layout ({_named(parts, _COPIES)})"
-    if (share := _part(parts, _CONVERSIONS)) >= TELLING:
-        return f"{share:.0%} of it goes between integers and float ({_named(parts, _CONVERSIONS)})"
+    if (share := _share_of(parts, _COPIES)) >= MIN_SHARE:
+        return f"{share:.0%} of the time changes the memory layout ({_names(parts, _COPIES)})"
+    if (share := _share_of(parts, _CONVERSIONS)) >= MIN_SHARE:
+        return f"{share:.0%} of the time converts between integers and float ({_names(parts, _CONVERSIONS)})"
     if slow := next((kind for kind in parts if " ref" in kind), None):
         return f"no vectorised kernel ({slow})"
     if odd := _odd_channels(graph, graph[layer.name], channel_multiple):
-        return f"{odd} channels are no multiple of {channel_multiple}: not vectorised"
-    if layer.seconds < SHORTEST:
-        return "so small that the call costs more than the work"
+        return f"{odd} channels are not a multiple of {channel_multiple}: not fully vectorised"
+    if layer.seconds < CALL_OVERHEAD:
+        return "so small that call overhead dominates"
     if _is_depthwise(graph, graph[layer.name]):
-        return "depthwise: few multiply-adds for each value that is loaded"
-    return "waits for memory" if bound_by == "memory" else "below the peak rate"
+        return "depthwise: few multiply-adds per loaded value"
+    return "limited by memory bandwidth" if bound_by == "memory" else "below the peak rate"
 
 
 def _shares(layer: LayerTime) -> Mapping[str, float]:
@@ -146,16 +161,18 @@ def _shares(layer: LayerTime) -> Mapping[str, float]:
     return shares
 
 
-def _part(parts: Mapping[str, float], kinds: frozenset[str]) -> float:
+def _share_of(parts: Mapping[str, float], kinds: frozenset[str]) -> float:
     return sum(share for kind, share in parts.items() if kind.split(" ")[0] in kinds)
 
 
-def _named(parts: Mapping[str, float], kinds: frozenset[str]) -> str:
+def _names(parts: Mapping[str, float], kinds: frozenset[str]) -> str:
     return ", ".join(kind.split(" ")[0] for kind in parts if kind.split(" ")[0] in kinds)
 
 
 def _odd_channels(graph: Graph, node: Node, multiple: int) -> int | None:
-    """The channels of a convolution that its kernels do not like, of its result or of what it reads; the image has 3."""
+    """An output or input channel count of a convolution that is not a multiple of `multiple`; the image's 3 channels are
+    ignored.
+    """
     if node.op != "conv2d":
         return None
     source = graph[node.inputs[0]]

@@ -1,7 +1,7 @@
-"""A budget: upper limits on what a network may cost.
+"""A budget: upper limits on the cost of a network.
 
-One budget serves search, pruning, quantization and `fit`. A limit is absolute, or relative to the unpruned parent;
-a limit on latency names the target that it holds on, because a time means nothing without one.
+One budget serves search, pruning, quantization and `fit`. A limit is absolute, or relative to the unpruned parent. A limit on
+latency names its target, because a latency depends on device and runtime.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 
 def device_limits(target: Target) -> tuple[Limit, ...]:
-    """The limits that a target itself sets: on RAM and on the file's size."""
+    """The limits of a target itself: on RAM and on the size of the file."""
     limited = sorted((quantity for quantity in Quantity if quantity.row.device), key=lambda limited: limited.row.effort)
     bounds = [(quantity, getattr(target, str(quantity.row.device))) for quantity in limited]
     return tuple(Limit(quantity, bound) for quantity, bound in bounds if bound is not None)
@@ -27,7 +27,7 @@ def device_limits(target: Target) -> tuple[Limit, ...]:
 
 @dataclass(frozen=True)
 class Budget:
-    """The limits that a network must keep, at most one for each quantity and target."""
+    """The limits that a network must meet, at most one per quantity and target."""
 
     limits: tuple[Limit, ...]
 
@@ -36,19 +36,19 @@ class Budget:
             raise UsageError("A budget needs at least one limit.")
         subjects = [(limit.quantity, limit.target) for limit in self.limits]
         if len(set(subjects)) < len(subjects):
-            raise UsageError(f"A budget limits each quantity once (latency: once per target), but this says {self}.")
+            raise UsageError(f"A budget may limit each quantity only once (latency: once per target): {self}.")
 
     @classmethod
     def parse(cls, text: str) -> "Budget":
-        """Read ``macs<=50%, size<=300kB, latency<=5ms@onnxruntime-cpu, ram<=256kB``.
+        """Parse ``macs<=50%, size<=300kB, latency<=5ms@onnxruntime-cpu, ram<=256kB``.
 
         Raises:
-            UsageError: the text is no budget; the message shows the place, what was expected, and the grammar.
+            UsageError: the text is not a budget; the message shows the position, what was expected, and the grammar.
         """
         return cls(parse_limits(text))
 
     def __str__(self) -> str:
-        """The text that `parse` reads back to an equal budget."""
+        """The text from which `parse` builds an equal budget."""
         return ", ".join(map(str, self.limits))
 
     def limits_on(self, quantity: Quantity) -> tuple[Limit, ...]:
@@ -57,21 +57,22 @@ class Budget:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The targets on which latency is limited."""
+        """The targets with a latency limit."""
         return tuple(limit.target for limit in self.limits if limit.target is not None)
 
     def with_device_limits(self) -> "Budget":
-        """The same budget, with the RAM and storage of its targets as limits on ``ram`` and ``size`` that it does not set.
+        """The same budget with the RAM and storage of its targets added as limits on ``ram`` and ``size``, unless it sets
+        them.
 
-        Of several targets the smallest counts.
+        With several targets, the smallest limit applies.
 
         Raises:
-            UsageError: no one file can run on all of its targets.
+            UsageError: no single file can run on all targets.
         """
         targets = [load_target(name) for name in self.targets]
         if targets and not set.intersection(*(set(target.numerics) for target in targets)):
             able = "; ".join(f"{target.name} runs {', '.join(target.numerics)}" for target in targets)
-            raise UsageError(f"No one file runs on all targets of this budget: {able}.")
+            raise UsageError(f"No single file runs on all targets of this budget: {able}.")
         found = [limit for target in targets for limit in device_limits(target)]
         added = []
         for quantity in Quantity:
@@ -81,7 +82,7 @@ class Budget:
         return Budget((*self.limits, *added))
 
     def resolve(self, parent: Mapping[Subject, float]) -> "Budget":
-        """The same budget with each relative limit made absolute by the unpruned parent's figures, in base units.
+        """The same budget with relative limits made absolute by the figures of the unpruned parent, in base units.
 
         Raises:
             ValueError: `parent` lacks a figure that a relative limit needs.
@@ -94,15 +95,15 @@ class Budget:
         )
 
     def check(self, figures: Mapping[Subject, Figure]) -> tuple[Verdict, ...]:
-        """One verdict a limit, in the budget's order. A latency is kept by its median.
+        """One verdict per limit, in the budget's order. A latency is judged by its median.
 
         Raises:
-            ValueError: a figure is missing, or a limit is still relative (`resolve` it first).
+            ValueError: a figure is missing, or a limit is still relative (call `resolve` first).
         """
         return tuple(judge(limit, self._of(limit, figures)) for limit in self.limits)
 
     def _of(self, limit: Limit, figures: Mapping[Subject, Value]) -> Value:
-        """The figure that `limit` speaks of. A latency without a target will do where only one is asked for."""
+        """The figure for `limit`. A latency without a target is accepted if the budget has only one target."""
         if limit.target is not None and (limit.quantity, limit.target) in figures:
             return figures[limit.quantity, limit.target]
         if limit.quantity in figures and (limit.target is None or len(self.targets) == 1):

@@ -1,4 +1,4 @@
-"""What a device can and cannot run, as data: patterns over operations, and who runs the rest."""
+"""The capabilities of a device as data: patterns of operations, and the fallback processor."""
 
 from typing import Annotated
 
@@ -10,21 +10,24 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class TargetData(BaseModel):
-    """A table of a target's TOML file: what it does not know is a mistake, not ignored."""
+    """A table of a target's TOML file; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class OpPattern(TargetData):
-    """Which operations are meant. What is left out matches anything.
+    """A pattern of operations. Omitted fields match anything.
 
     Attributes:
         op: name of an operation of the graph, such as ``conv2d`` or ``hardswish``.
-        kernel: of a convolution or pooling, both sides; kernel_over: larger than that on any side.
-        stride: on any side. dilated: whether the kernel is spread out.
-        depthwise: each channel by itself. grouped: in groups, but not depthwise.
-        broadcast: whether an element-wise operation repeats an input, as the gate of squeeze-and-excite is.
-        why: said to people.
+        kernel: kernel size of a convolution or pooling, on both sides.
+        kernel_over: matches kernels larger than this on any side.
+        stride: on any side.
+        dilated: whether the kernel is dilated.
+        depthwise: depthwise convolution.
+        grouped: grouped, but not depthwise.
+        broadcast: an element-wise operation that broadcasts an input, such as the gate of squeeze-and-excite.
+        why: shown to users.
     """
 
     op: Annotated[str, Field(min_length=1)]
@@ -39,16 +42,16 @@ class OpPattern(TargetData):
 
 
 class SlowOp(OpPattern):
-    """Operations that take `factor` times as long as the rates of the target say."""
+    """Operations that take `factor` times as long as the rates of the target predict."""
 
     factor: Annotated[float, Field(ge=1, allow_inf_nan=False)]
 
 
 class Fallback(TargetData):
-    """The processor that runs what the device lacks, and what handing a value over costs.
+    """The processor that runs unsupported operations, and the cost of transfers to it.
 
-    Rates are in multiply-adds and bytes a second, in the numerics of the target; `transfer_seconds` is paid for each value
-    that crosses, whatever its size.
+    Rates are in multiply-adds per second and bytes per second, in the precision of the target. `transfer_seconds` is added
+    for each transferred value, whatever its size.
     """
 
     device: str
@@ -59,9 +62,9 @@ class Fallback(TargetData):
 
 
 class Calibration(TargetData):
-    """Where the rates of a target were measured: the machine, the runtime's version, and each rate's spread.
+    """Where the rates of a target were measured: machine, runtime version, and spread of each rate.
 
-    `spread` is by ``float32``, ``int8`` and ``bandwidth``: the 10th and the 90th percentile of the rate.
+    `spread` has the 10th and 90th percentile of each rate, by ``float32``, ``int8`` and ``bandwidth``.
     """
 
     cpu: str
@@ -75,7 +78,7 @@ class Calibration(TargetData):
 
 
 def _bytes(value: object) -> object:
-    """``"256kB"`` as 256000; numbers are bytes."""
+    """Parse ``"256kB"`` to 256000; numbers are bytes."""
     if not isinstance(value, str):
         return value
     number = value.rstrip("BbKkMmGgIi ")
@@ -85,7 +88,7 @@ def _bytes(value: object) -> object:
     except ValueError:
         found = float("inf")
     if unit is None or not found < float("inf"):
-        raise ValueError(f"{value!r} is no size; write it like 256kB or 1MiB")
+        raise ValueError(f"{value!r} is not a size; write for example 256kB or 1MiB")
     return int(found)
 
 

@@ -1,4 +1,4 @@
-"""What a target makes of a network: the layers that fall back, what that costs, and whether its limits hold."""
+"""Check a network against a target: layers that fall back, their cost, and the limits of the device."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,13 +17,16 @@ from pocketcnn.targets.verdict import Figure, Verdict, judge
 
 @dataclass(frozen=True)
 class FallbackLayer:
-    """A layer that the target cannot run.
+    """A layer that the target does not support.
 
     Attributes:
-        why: what the target says of such layers.
-        share: of the network's multiply-adds. bytes_out, bytes_back: handed to the other processor for it, and back.
-        together_with: activations that are computed inside it, and so fall back with it.
-        seconds: its part of the estimate, with handing over; None without an estimate.
+        name, op, shape: of the layer's node.
+        why: the target's description of such layers.
+        madds: its multiply-adds.
+        share: of the network's multiply-adds, 0 to 1.
+        bytes_out, bytes_back: transferred to the fallback processor, and back.
+        together_with: activations that are fused into it, and so fall back too.
+        seconds: its part of the estimate, including transfers; None without an estimate.
     """
 
     name: str
@@ -51,15 +54,19 @@ class SlowLayer:
 
 @dataclass(frozen=True)
 class Check:
-    """The answer of `check`.
+    """The result of `check`.
 
     Attributes:
-        numerics: the form of the network that was looked at; fallback: what runs the layers in `fallen`, if anything does.
-        partitions: parts in which the device runs the rest, one after the other.
-        transfers, transfer_bytes: values that cross between the two because of it, and their bytes.
-        limits: verdicts on RAM and storage, where the target limits them.
-        estimate: the least time of the network, where the target has rates; not a measurement.
-        odd_channels: convolutions with a channel count that is no multiple of what the target likes.
+        target: name of the target.
+        numerics: the precision of the checked network.
+        runs_numerics: whether the target supports it.
+        fallback: the processor that runs the layers in `fallen`, if there is one.
+        fallen: unsupported layers; slowed: layers below the target's rates.
+        partitions: number of parts in which the device runs the other layers.
+        transfers, transfer_bytes: values transferred because of it, and their bytes.
+        limits: verdicts on RAM and storage, if the target limits them.
+        estimate: lower bound on the latency, if the target has rates; not a measurement.
+        odd_channels: convolutions whose channels are not a multiple of the target's `channel_multiple`.
     """
 
     target: str
@@ -82,32 +89,34 @@ class Check:
 
     @property
     def runs(self) -> bool:
-        """Whether the network runs there at all: within the limits, in numerics that there are, and nothing without a place."""
+        """Whether the network runs on the target: within its limits, in a supported precision, and with a processor for every
+        layer.
+        """
         return self.within_limits and self.runs_numerics and (not self.fallen or self.fallback is not None)
 
     @property
     def passes(self) -> bool:
-        """Whether it runs, and wholly on the device."""
+        """Whether the network runs entirely on the device."""
         return self.runs and not self.fallen
 
     @property
     def fallen_share(self) -> float:
-        """The part of the multiply-adds in layers that fall back."""
+        """The share of the multiply-adds in layers that fall back."""
         return sum(layer.share for layer in self.fallen)
 
     def shortfalls(self, *, strict: bool = False) -> tuple[str, ...]:
-        """In words, what keeps the network from running there; with `strict`, from running there wholly."""
+        """Why the network does not run on the target; with `strict`, why not entirely."""
         found = [str(verdict) for verdict in self.limits if not verdict.kept]
         if not self.runs_numerics:
-            found.append(f"it is in {self.numerics}")
+            found.append(f"the target does not support {self.numerics}")
         if self.fallen and self.fallback is None:
-            found.append("nothing runs some of its layers")
+            found.append("no processor supports some of its layers")
         elif self.fallen and strict:
             found.append(f"{len(self.fallen)} layers fall back")
         return tuple(found)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON: bytes, seconds, and shares from 0 to 1."""
+        """All results for JSON: bytes, seconds, and shares from 0 to 1."""
         return {
             **{name: value for name, value in asdict(self).items() if name not in ("estimate", "limits")},
             "runs": self.runs,
@@ -128,24 +137,26 @@ class Check:
 
 
 def check(graph: Graph, target: Target, size: int | None = None) -> Check:
-    """What `target` makes of `graph`, in the numerics that it has, with batch normalization folded as it is deployed.
+    """Check `graph` against `target` in its own precision, with batch normalization folded as in deployment.
 
     Args:
-        size: bytes of the file to deploy; the bytes of the weights are taken where it is not given.
+        graph: float or quantized.
+        target: the target.
+        size: bytes of the deployed file; by default the bytes of the weights.
 
     Raises:
-        UsageError: the target speaks of operations that there are not.
+        UsageError: the target names an unknown operation.
     """
     folded = for_inference(graph)
     placement = place(folded, target)
-    form = numerics_of(folded)
+    precision = numerics_of(folded)
     runnable = not placement.lacking or target.fallback is not None
-    estimated = estimate_placed(placement, target) if runnable and has_rates(target, form) else None
+    estimated = estimate_placed(placement, target) if runnable and has_rates(target, precision) else None
     crossings = placement.crossings
     return Check(
         target=target.name,
-        numerics=form,
-        runs_numerics=form in target.numerics,
+        numerics=precision,
+        runs_numerics=precision in target.numerics,
         fallback=target.fallback.device if target.fallback else None,
         fallen=_fallen(placement, estimated),
         slowed=tuple(_slowed(folded[name], pattern) for name, pattern in placement.slow.items()),
@@ -159,7 +170,7 @@ def check(graph: Graph, target: Target, size: int | None = None) -> Check:
 
 
 def device_verdicts(graph: Graph, target: Target, size: int | None = None) -> tuple[Verdict, ...]:
-    """Whether a folded graph keeps the target's limits; `size` as in `check`."""
+    """Whether a folded graph meets the limits of the device; `size` as in `check`."""
     cost = count(graph)
     held = Figure.counted(cost.weight_bytes, "bytes of the weights") if size is None else None
     figures = {
@@ -182,8 +193,8 @@ def _fallen(placement: Placement, estimated: Estimate | None) -> tuple[FallbackL
             why=pattern.why or f"no {pattern.op}",
             madds=madds[name],
             share=madds[name] / total,
-            bytes_out=_handed(placement.crossings, name, out=True),
-            bytes_back=_handed(placement.crossings, name, out=False),
+            bytes_out=_transferred(placement.crossings, name, out=True),
+            bytes_back=_transferred(placement.crossings, name, out=False),
             together_with=tuple(follower for follower, leader in placement.follows.items() if leader == name),
             seconds=seconds.get(name),
         )
@@ -191,7 +202,7 @@ def _fallen(placement: Placement, estimated: Estimate | None) -> tuple[FallbackL
     )
 
 
-def _handed(crossings: tuple[Transfer, ...], layer: str, *, out: bool) -> int:
+def _transferred(crossings: tuple[Transfer, ...], layer: str, *, out: bool) -> int:
     return sum(crossing.size for crossing in crossings if crossing.layer == layer and crossing.out == out)
 
 
@@ -204,7 +215,7 @@ def _odd_channels(graph: Graph, multiple: int) -> tuple[str, ...]:
 
 
 def describe_op(graph: Graph, node: Node) -> str:
-    """``conv2d 5x5 depthwise``, ``hardswish``: an operation in words."""
+    """An operation in words, such as ``conv2d 5x5 depthwise`` or ``hardswish``."""
     kernel = window(graph, node)
     words = [node.op]
     if kernel is not None:

@@ -1,4 +1,4 @@
-"""How long a network takes at least on a target that is not here, from its rates: an estimate, never a measurement."""
+"""Roofline estimates of latency for targets that are not on this machine: lower bounds, never measurements."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from pocketcnn.targets.verdict import Figure
 
 @dataclass(frozen=True)
 class LayerEstimate:
-    """Seconds of one layer: at its roofline bound on the processor that runs it, times its slow factor, with `transfers`.
+    """Seconds of one layer: its roofline bound on the processor that runs it, times its slow factor, plus `transfers`.
 
-    `transfers` are the seconds in which values are handed over because of it.
+    `transfers` are the seconds of value transfers that it causes.
     """
 
     name: str
@@ -29,7 +29,7 @@ class LayerEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The sum over the layers of a network, for one image."""
+    """The estimated latency of a network, for one image."""
 
     target: str
     numerics: Numerics
@@ -37,16 +37,16 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """All layers one after the other."""
+        """The sum over all layers."""
         return sum(layer.seconds for layer in self.layers)
 
     @property
     def fallback_seconds(self) -> float:
-        """The part of the layers that fall back, with handing values over."""
+        """The part of the layers that fall back, including transfers."""
         return sum(layer.seconds for layer in self.layers if layer.falls_back)
 
     def figure(self) -> Figure:
-        """As the figure that a budget judges, marked as an estimate."""
+        """A figure for a budget, marked as an estimate."""
         how = (
             f"not measured: estimated for {self.target} in {self.numerics} from its peak rate and bandwidth "
             "(roofline, layer by layer); real times are longer"
@@ -55,53 +55,55 @@ class Estimate:
 
 
 def numerics_of(graph: Graph) -> Numerics:
-    """The form that a graph is in."""
+    """The precision of a graph."""
     return "int8" if graph.numerics else "float32"
 
 
 def estimate(graph: Graph, target: Target) -> Estimate:
-    """What `graph`, in the numerics that it has, takes on `target` at least.
+    """The lower bound on the latency of `graph` on `target`, in the graph's precision.
 
     Raises:
-        UsageError: the target has no rates for these numerics, or lacks an operation that nothing else runs.
+        UsageError: the target has no rates for this precision, or no processor for an operation.
     """
     folded = for_inference(graph)
     return estimate_placed(place(folded, target), target)
 
 
 def has_rates(target: Target, numerics: Numerics) -> bool:
-    """Whether times can be estimated in `numerics`."""
+    """Whether latencies can be estimated in the precision `numerics`."""
     return numerics in target.peak_madds and target.bandwidth is not None
 
 
 def estimate_placed(placement: Placement, target: Target) -> Estimate:
-    """The estimate for layers whose place is known. Raises as `estimate` does."""
+    """The estimate for layers with a known placement. Raises as `estimate` does."""
     graph = placement.graph
-    form = numerics_of(graph)
+    precision = numerics_of(graph)
     bandwidth = target.bandwidth
-    if form not in target.peak_madds or bandwidth is None:
-        raise UsageError(_no_rates(target, form))
+    if precision not in target.peak_madds or bandwidth is None:
+        raise UsageError(_no_rates(target, precision))
     fallback = target.fallback
     if placement.lacking and fallback is None:
         name, pattern = next(iter(placement.lacking.items()))
-        raise UsageError(f"{target.name} cannot run {name} ({pattern.why or pattern.op}), and nothing runs it instead.")
+        raise UsageError(
+            f"{target.name} does not support {name} ({pattern.why or pattern.op}) and has no fallback processor."
+        )
     cost, fused = count(graph), frozenset(filter(placement.runs_beside_its_source, fused_layers(graph)))
-    here = roofline(cost, target.peak_madds[form], bandwidth, fused)
-    there = roofline(cost, fallback.peak_madds, fallback.bandwidth, fused) if fallback else here
+    on_device_bounds = roofline(cost, target.peak_madds[precision], bandwidth, fused)
+    fallback_bounds = roofline(cost, fallback.peak_madds, fallback.bandwidth, fused) if fallback else on_device_bounds
     transfers = _transfers(placement, fallback)
     layers = []
-    for on_device, elsewhere in zip(here.layers, there.layers, strict=True):
-        away = placement.falls_back(on_device.name)
-        bound = elsewhere if away else on_device
+    for on_device, elsewhere in zip(on_device_bounds.layers, fallback_bounds.layers, strict=True):
+        falls_back = placement.falls_back(on_device.name)
+        bound = elsewhere if falls_back else on_device
         slow = placement.slow.get(bound.name)
-        handed = transfers.get(bound.name, 0.0)
-        seconds = bound.seconds * (slow.factor if slow else 1.0) + handed
-        layers.append(LayerEstimate(bound.name, bound.op, seconds, handed, bound.bound_by, away))
-    return Estimate(target.name, form, tuple(layers))
+        transfer = transfers.get(bound.name, 0.0)
+        seconds = bound.seconds * (slow.factor if slow else 1.0) + transfer
+        layers.append(LayerEstimate(bound.name, bound.op, seconds, transfer, bound.bound_by, falls_back))
+    return Estimate(target.name, precision, tuple(layers))
 
 
 def _transfers(placement: Placement, fallback: Fallback | None) -> Mapping[str, float]:
-    """Seconds of handing over, by the layer that falls back."""
+    """Seconds of transfers, by the layer that falls back."""
     seconds: dict[str, float] = {}
     for crossing in placement.crossings if fallback else ():
         cost = fallback.transfer_seconds + crossing.size / fallback.transfer_bandwidth  # type: ignore[union-attr]
@@ -109,10 +111,10 @@ def _transfers(placement: Placement, fallback: Fallback | None) -> Mapping[str, 
     return seconds
 
 
-def _no_rates(target: Target, form: Numerics) -> str:
-    if form not in target.numerics:
-        return f"{target.name} runs networks in {', '.join(target.numerics)}, and this one is in {form}."
+def _no_rates(target: Target, precision: Numerics) -> str:
+    if precision not in target.numerics:
+        return f"{target.name} supports {', '.join(target.numerics)}, but this network is in {precision}."
     return (
-        f"{target.name} has no rates to estimate with in {form}. Measure them: "
+        f"{target.name} has no peak rates for {precision}, so its latency cannot be estimated. Measure them with: "
         f"pocketcnn target calibrate {target.name} --out {target.name}.toml"
     )

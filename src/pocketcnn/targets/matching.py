@@ -1,4 +1,4 @@
-"""Which operations of a graph a pattern of a target means."""
+"""Matching of operations against the patterns of a target."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -11,12 +11,12 @@ Pattern = TypeVar("Pattern", bound=OpPattern)
 
 
 def first_match(patterns: Iterable[Pattern], graph: Graph, node: Node) -> Pattern | None:
-    """The first of `patterns` that means `node`, or None."""
+    """The first of `patterns` that matches `node`, or None."""
     return next((pattern for pattern in patterns if matches(pattern, graph, node)), None)
 
 
 def matches(pattern: OpPattern, graph: Graph, node: Node) -> bool:
-    """Whether `pattern` means `node`: the same operation, and every property that the pattern names."""
+    """Whether `pattern` matches `node`: the same operation, and every property that the pattern sets."""
     if pattern.op != node.op:
         return False
     kernel = window(graph, node)
@@ -33,7 +33,7 @@ def matches(pattern: OpPattern, graph: Graph, node: Node) -> bool:
 
 
 def check_patterns(patterns: Iterable[OpPattern], where: str) -> None:
-    """Every pattern must name an operation that there is.
+    """Check that every pattern names a known operation.
 
     Raises:
         UsageError: one does not.
@@ -41,11 +41,13 @@ def check_patterns(patterns: Iterable[OpPattern], where: str) -> None:
     for pattern in patterns:
         if pattern.op not in OPS:
             known = ", ".join(sorted(set(OPS) - {"input", "constant"}))
-            raise UsageError(f"The target {where} speaks of the operation {pattern.op!r}. There are {known}.")
+            raise UsageError(
+                f"The target {where} names the unknown operation {pattern.op!r}. Known operations: {known}."
+            )
 
 
 def window(graph: Graph, node: Node) -> tuple[int, int] | None:
-    """(K_h, K_w) of a convolution or pooling, None for anything else."""
+    """(K_h, K_w) of a convolution or pooling, None for other operations."""
     if node.op == "conv2d":
         height, width = graph.tensors[node.tensors["weight"]].shape[2:]
         return int(height), int(width)
@@ -53,7 +55,7 @@ def window(graph: Graph, node: Node) -> tuple[int, int] | None:
 
 
 def is_depthwise(graph: Graph, node: Node) -> bool:
-    """Whether `node` is a convolution of each channel by itself."""
+    """Whether `node` is a depthwise convolution."""
     return node.op == "conv2d" and _channels(graph, node) == node.integer("groups") > 1
 
 

@@ -1,4 +1,4 @@
-"""Measuring a network on a target: the public `pocketcnn.measure`."""
+"""Latency measurement on a target: the public `pocketcnn.measure`."""
 
 import difflib
 import os
@@ -26,20 +26,24 @@ def measure(
     shape: Shape | None = None,
     rule: StopRule = DEFAULT_RULE,
 ) -> Latency:
-    """Time one call of a network: an .onnx file (path or bytes), or an `nn.Module` on a torch target.
+    """Measure the latency of a network: an .onnx file (path or bytes), or an `nn.Module` on a torch target.
 
-    `runtime` is a target (its name, its .toml file, or a `Target`) or the bare name of a runtime, which means one
-    thread. `threads` overrides the target's. `shape` is the batch (N, C, H, W); it can be left out where the
-    artefact tells its own, and a free batch axis is then 1. The images are random, with mean 0 and deviation 1.
+    Args:
+        network_or_path: what to measure.
+        runtime: a target (its name, its .toml file, or a `Target`), or the name of a runtime, with one thread.
+        threads: overrides the target's.
+        shape: the batch (N, C, H, W). It may be omitted if the file declares it; a free batch axis is then 1. Images are
+            random, with mean 0 and standard deviation 1.
+        rule: when to stop repeating.
 
     Raises:
-        UsageError: an unknown target or runtime, a file that is not there, or a shape that is missing or does not fit.
-        PocketcnnError: the runtime is absent, or the network is broken or cannot run.
+        UsageError: an unknown target or runtime, a missing file, or a shape that is missing or does not fit.
+        PocketcnnError: the runtime is not installed, or the network cannot run.
     """
     target = _target(runtime)
     count = target.thread_count if threads is None else threads
     if count < 1:
-        raise UsageError(f"A network runs on at least one thread, not {count}.")
+        raise UsageError(f"The number of threads must be at least 1, not {count}.")
     engine = get_runtime(runtime_of(target))
     absent = engine.available()
     if absent is not None:
@@ -49,50 +53,50 @@ def measure(
 
 
 def runtime_of(target: Target) -> str:
-    """The name of the runtime that runs networks of `target` here.
+    """The name of the runtime that runs `target` on this machine.
 
     Raises:
-        UsageError: none does.
+        UsageError: there is none.
     """
     if target.runtime is None:
         raise UsageError(
-            f"Nothing can be measured on {target.name}: that device is not here. "
-            f"What a network costs there at least: pocketcnn target check FILE --target {target.name}"
+            f"{target.name} is not on this machine, so nothing can be measured on it. "
+            f"Estimate a lower bound with: pocketcnn target check FILE --target {target.name}"
         )
     return target.runtime
 
 
 def example_batch(session: Session, shape: Shape | None = None) -> FloatArray:
-    """Random images of `shape` (N, C, H, W), or of the shape that `session` tells, with one image to the batch.
+    """Random images of `shape` (N, C, H, W), or of the shape that `session` declares, with batch size 1.
 
     Raises:
-        UsageError: neither tells the shape, or the two contradict each other.
+        UsageError: the shape is unknown, or the two contradict each other.
     """
     declared = session.input_shape
     if shape is None:
         if declared is None or None in declared[1:]:
             raise UsageError(
-                "The network does not tell the size of its input. Give it: shape=(N, C, H, W), "
+                "The network does not declare its input size. Pass shape=(N, C, H, W), "
                 "for example shape=(1, 3, 224, 224)."
             )
         shape = tuple(axis or 1 for axis in declared)
     if len(shape) != 4 or min(shape) < 1:
-        raise UsageError(f"A batch of images has a shape (N, C, H, W) of positive numbers, not {shape}.")
+        raise UsageError(f"The shape of a batch must be (N, C, H, W) with positive numbers, not {shape}.")
     if declared is not None and any(fixed not in (None, axis) for fixed, axis in zip(declared, shape, strict=True)):
         free = tuple("any" if axis is None else axis for axis in declared)
-        raise UsageError(f"The network takes a batch of shape {free}, which {shape} is not.")
+        raise UsageError(f"The network takes a batch of shape {free}, not {shape}.")
     return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
 def latency_figure(latency: Latency) -> Figure:
-    """`latency` as the figure that a budget judges: the median, with the 10th and 90th percentile."""
+    """`latency` as a figure for a budget: the median, with the 10th and 90th percentile."""
     low, high = latency.interval
     session = latency.session
     threads = "1 thread" if session.threads == 1 else f"{session.threads} threads"
     how = (
         f"{session.runtime} {session.version}, {threads} of "
         f"{latency.machine.cpu}: median of {latency.repeats}, 95 % interval {(high - low) / latency.median:.1%} wide"
-        + ("" if latency.converged else ", not narrow enough when the time was up")
+        + ("" if latency.converged else ", which is wider than required: the time limit was reached")
     )
     return Figure(latency.median, latency.p10, latency.p90, how)
 
@@ -109,5 +113,5 @@ def _target(runtime: str | os.PathLike[str] | Target) -> Target:
     if name.casefold() not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise UsageError(f"There is no target or runtime named {name!r}.{hint} There are {', '.join(known)}.")
+        raise UsageError(f"Unknown target or runtime {name!r}.{hint} Known: {', '.join(known)}.")
     return load_target(name)

@@ -1,4 +1,4 @@
-"""Which layers a target runs itself, which fall back to another processor, and what crosses between the two."""
+"""Placement of layers on a target or its fallback processor, and the transfers between them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from pocketcnn.targets.capability import OpPattern, SlowOp
 from pocketcnn.targets.matching import check_patterns, first_match
 from pocketcnn.targets.target import Target
 
-NOWHERE = frozenset({"input", "constant"})
-"""Operations that are not run: the image and constants lie where they are needed."""
+NOT_EXECUTED = frozenset({"input", "constant"})
+"""Operations that are not executed: the image and constants are available on both processors."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """One value that is handed from the device to the fallback (`out`) or back, and the layer that falls back for it."""
+    """A value transferred from the device to the fallback processor (`out`) or back, and the layer that causes it."""
 
     value: str
     layer: str
@@ -27,12 +27,13 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the layers of a network run.
+    """Which processor runs each layer of a network.
 
     Attributes:
-        lacking: layer -> the pattern of the target that says that it cannot run it.
-        slow: layer -> the pattern that says that it runs below the target's rates; only layers that it runs.
-        follows: layer that is computed inside one that falls back, and falls back with it -> that layer.
+        graph: the network.
+        lacking: unsupported layer -> the pattern of the target that matches it.
+        slow: layer -> the pattern that says that it runs below the target's rates; supported layers only.
+        follows: layer fused into an unsupported layer -> that layer; it falls back too.
     """
 
     graph: Graph
@@ -41,32 +42,32 @@ class Placement:
     follows: Mapping[str, str]
 
     def falls_back(self, name: str) -> bool:
-        """Whether the layer runs elsewhere."""
+        """Whether the layer runs on the fallback processor."""
         return name in self.lacking or name in self.follows
 
     def runs_beside_its_source(self, name: str) -> bool:
-        """Whether the layer runs where its first input is made."""
+        """Whether the layer runs on the same processor as its first input."""
         return self.falls_back(name) == self.falls_back(self.graph[name].inputs[0])
 
     @cached_property
     def crossings(self) -> tuple[Transfer, ...]:
-        """Every value that crosses because layers fall back, once for each direction and value.
+        """Every transferred value, once per direction.
 
-        The image and the answer are not among them: they cross whatever the network is.
+        The image and the logits are not included: they are transferred for every network.
         """
         sizes, found = value_bytes(self.graph), []
         for node in self.graph.nodes:
-            if OPS[node.op].view or node.op in NOWHERE:
+            if OPS[node.op].view or node.op in NOT_EXECUTED:
                 continue
-            away = self.falls_back(node.name)
-            reader = next((user for user in self._readers(node.name) if self.falls_back(user.name) != away), None)
+            falls_back = self.falls_back(node.name)
+            reader = next((user for user in self._readers(node.name) if self.falls_back(user.name) != falls_back), None)
             if reader is not None:
-                layer = node.name if away else reader.name
-                found.append(Transfer(node.name, self.follows.get(layer, layer), sizes[node.name], out=not away))
+                layer = node.name if falls_back else reader.name
+                found.append(Transfer(node.name, self.follows.get(layer, layer), sizes[node.name], out=not falls_back))
         return tuple(found)
 
     def _readers(self, name: str) -> list[Node]:
-        """Who works on the value, also through views."""
+        """The nodes that read the value, also through views."""
         found = []
         for user in self.graph.users(name):
             found += self._readers(user.name) if OPS[user.op].view else [user]
@@ -74,27 +75,29 @@ class Placement:
 
     @property
     def partitions(self) -> int:
-        """Runs of layers, in their order, that the device executes without an interruption."""
+        """The number of uninterrupted runs of layers on the device."""
         steps = [
-            self.falls_back(node.name) for node in self.graph.nodes if node.op not in NOWHERE and not OPS[node.op].view
+            self.falls_back(node.name)
+            for node in self.graph.nodes
+            if node.op not in NOT_EXECUTED and not OPS[node.op].view
         ]
-        return sum(not away and (index == 0 or steps[index - 1]) for index, away in enumerate(steps))
+        return sum(not falls_back and (index == 0 or steps[index - 1]) for index, falls_back in enumerate(steps))
 
 
 def place(graph: Graph, target: Target) -> Placement:
-    """The layers of `graph` on `target`.
+    """Place the layers of `graph` on `target`.
 
-    An activation inside a convolution is no layer of its own: it falls back with it, and runs where it runs.
+    An activation fused into a convolution is not a separate layer: it runs where the convolution runs.
 
     Raises:
-        UsageError: the target speaks of operations that there are not.
+        UsageError: the target names an unknown operation.
     """
     check_patterns((*target.lacks, *target.slow), target.name)
     lacking: dict[str, OpPattern] = {}
     slow: dict[str, SlowOp] = {}
     follows: dict[str, str] = {}
     for node in graph.nodes:
-        if node.op in NOWHERE:
+        if node.op in NOT_EXECUTED:
             continue
         pattern = first_match(target.lacks, graph, node)
         if pattern is not None:
@@ -104,7 +107,7 @@ def place(graph: Graph, target: Target) -> Placement:
         if (source in lacking or source in follows) and (OPS[node.op].view or is_fused(graph, node)):
             follows[node.name] = follows.get(source, source)
             continue
-        hindered = first_match(target.slow, graph, node)
-        if hindered is not None:
-            slow[node.name] = hindered
+        slow_pattern = first_match(target.slow, graph, node)
+        if slow_pattern is not None:
+            slow[node.name] = slow_pattern
     return Placement(graph, lacking, slow, follows)

@@ -1,7 +1,7 @@
-"""What a budget can limit: one row a quantity, and all that follows from it.
+"""The quantities that a budget can limit: one table row per quantity.
 
-The grammar of budgets, their help, printed figures, the limits of devices and the budget evaluator (`compression.evaluator`)
-read this table, and nothing else lists the quantities. Every quantity is a cost: less is better, and a limit is an upper bound.
+Grammar, help texts, printed figures, device limits and the budget evaluator (`compression.evaluator`) read this table.
+Quantities are listed nowhere else. Every quantity is a cost: lower is better, and a limit is an upper bound.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Artefacts(Protocol):
-    """A network as it is deployed: what a quantity is counted on. Each part is made when it is first asked for."""
+    """A network in its deployed form, on which quantities are counted. Each part is computed on demand."""
 
     @property
     def cost(self) -> Cost:
-        """Of the deployed graph, for one image."""
+        """The cost of the deployed graph, for one image."""
 
     @property
     def onnx(self) -> bytes:
@@ -34,7 +34,7 @@ class Artefacts(Protocol):
 
 
 class Effort(IntEnum):
-    """What it takes to know a figure, the least first. `COUNT` alone needs no values of weights."""
+    """The effort to obtain a figure, the lowest first. Only `COUNT` does not need weight values."""
 
     COUNT = 0
     WRITE = 1
@@ -44,17 +44,17 @@ class Effort(IntEnum):
 
 @dataclass(frozen=True)
 class QuantityRow:
-    """What is known of a quantity.
+    """The properties of a quantity.
 
     Attributes:
-        dimension: the units that it is read and printed in.
-        about: what it is, for the help.
-        how: how its figure is come by, for reports.
-        figure: in base units, of a network as it is deployed; None for a time, which is that on a target.
-        effort: what `figure` takes.
-        in_all_precisions: it is the same in float32 and int8.
+        dimension: its units for parsing and printing.
+        about: its description in the help.
+        how: how its figure is obtained, for reports.
+        figure: its value in base units for a deployed network; None for a latency, which depends on a target.
+        effort: of `figure`.
+        in_all_precisions: whether it is the same in float32 and int8.
         device: the attribute of a `Target` that limits it, if there is one.
-        aliases: other names in the text of a budget.
+        aliases: other names in budgets.
     """
 
     dimension: units.Dimension
@@ -68,7 +68,7 @@ class QuantityRow:
 
 
 class Quantity(StrEnum):
-    """What a limit can be set on."""
+    """The quantities that a limit can be set on."""
 
     row: QuantityRow
 
@@ -83,7 +83,7 @@ class Quantity(StrEnum):
         "size",
         QuantityRow(
             units.SIZE,
-            about="the file that is deployed",
+            about="size of the deployed file",
             how="bytes of the ONNX file",
             figure=lambda deployed: len(deployed.onnx),
             effort=Effort.WRITE,
@@ -94,20 +94,20 @@ class Quantity(StrEnum):
         "coded",
         QuantityRow(
             units.SIZE,
-            about="the entropy-coded model file, which is for storing and sending, not for running",
+            about="size of the entropy-coded model file, for storage and transfer, not for running",
             how="bytes of the coded model file",
             figure=lambda deployed: deployed.coded_bytes,
             effort=Effort.CODE,
             aliases=("stored",),
         ),
     )
-    LATENCY = ("latency", QuantityRow(units.TIME, about="the time of one image", effort=Effort.TIME))
+    LATENCY = ("latency", QuantityRow(units.TIME, about="latency of one image", effort=Effort.TIME))
     RAM = (
         "ram",
         QuantityRow(
             units.SIZE,
-            about="activations at their peak",
-            how="activations alive at their peak, by liveness",
+            about="peak memory of activations",
+            how="peak memory of activations, by liveness analysis",
             figure=lambda deployed: deployed.cost.peak_activation_bytes,
             device="ram",
         ),
@@ -134,32 +134,32 @@ class Quantity(StrEnum):
         ),
     )
 
-    STORED = CODED  # its old name, for one version
+    STORED = CODED  # its old name, deprecated
 
     @classmethod
     def _missing_(cls, value: object) -> Quantity | None:
-        """The quantity of another name, such as an older version wrote it in a result."""
+        """The quantity with this alias, such as an older version wrote in a result."""
         return next((member for member in cls if value in member.row.aliases), None)
 
     @property
     def has_target(self) -> bool:
-        """Whether a figure of it is one on a target."""
+        """Whether its figures belong to a target."""
         return self.row.figure is None
 
 
 def format_quantity(quantity: Quantity, value: float) -> str:
-    """`value`, in base units, for people: ``41.2 kB``, ``0.31 ms``, ``5.4 M``."""
+    """Format `value`, in base units: ``41.2 kB``, ``0.31 ms``, ``5.4 M``."""
     return quantity.row.dimension.written(value)
 
 
 def named_quantities() -> dict[str, Quantity]:
-    """All quantities by their names and by their other names."""
+    """All quantities by their names and aliases."""
     own = {quantity.value: quantity for quantity in Quantity}
     return own | {alias: quantity for quantity in Quantity for alias in quantity.row.aliases}
 
 
 def described_quantities(example_target: str) -> str:
-    """A line for each quantity: its name, its units, what it is."""
+    """A help line per quantity: its name, units and description."""
     return "\n".join(f"  {quantity:<9} {_described(quantity, example_target)}" for quantity in Quantity)
 
 

@@ -17,21 +17,26 @@ from pocketcnn.targets.capability import Calibration, Fallback, OpPattern, Rate,
 Numerics = Literal["float32", "int8"]
 
 FLOAT_LANES = 8
-"""Of an AVX2 register in float32: what the kernels of this machine's CPU like channel counts to be divisible by."""
+"""float32 values of an AVX2 register, of which this machine's kernels prefer channel counts to be a multiple."""
 
 
 class Target(TargetData):
-    """Where a network will run.
+    """The device and runtime on which a network will run.
 
     Attributes:
-        runtime: what runs and times it on this machine; None for a device that is not here, where times are estimated.
-        threads: a number or ``"all"`` (every core that the process may use).
-        channel_multiple: what the kernels like channel counts to be divisible by.
-        numerics: the forms of a network that it can run.
-        ram, storage: bytes for the activations at their peak, and for the file; None for no limit worth a word.
-        peak_madds: multiply-adds a second, at best, in each of the numerics; bandwidth: bytes a second of its memory.
-        lacks: what it cannot run; `fallback` runs that instead, or nothing does. slow: what it runs below its rates.
-        calibration: where the rates were measured; None where they come from data sheets.
+        name: lower case.
+        runtime: the runtime on this machine; None for a device that is not here, whose latencies are estimated.
+        threads: a number, or ``"all"`` for every core that the process may use.
+        channel_multiple: the number of which channel counts should be a multiple.
+        numerics: the supported precisions.
+        ram, storage: bytes for peak activations, and for the file; None for no relevant limit.
+        peak_madds: peak multiply-adds per second in each precision.
+        bandwidth: memory bandwidth in bytes per second.
+        lacks: unsupported operations.
+        slow: operations below the peak rates.
+        fallback: the processor that runs unsupported operations, if there is one.
+        calibration: where the rates were measured; None if they come from data sheets.
+        note: for display.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -53,15 +58,15 @@ class Target(TargetData):
     @classmethod
     def _known_runtime(cls, runtime: str | None) -> str | None:
         if runtime is not None and runtime not in runtime_names():
-            raise ValueError(f"no such runtime; there are {', '.join(runtime_names())}")
+            raise ValueError(f"unknown runtime; known: {', '.join(runtime_names())}")
         return runtime
 
     @model_validator(mode="after")
     def _says_how_fast_it_is(self) -> Self:
-        missing = [form for form in self.numerics if form not in self.peak_madds]
+        missing = [precision for precision in self.numerics if precision not in self.peak_madds]
         if self.runtime is None and (missing or self.bandwidth is None):
             raise ValueError(
-                "a target that no runtime here runs needs its rates: peak_madds for each of its numerics, and bandwidth"
+                "a target without a runtime needs rates: peak_madds for each of its numerics, and bandwidth"
             )
         return self
 
@@ -72,7 +77,7 @@ class Target(TargetData):
 
 
 def list_targets() -> tuple[str, ...]:
-    """The names of the targets that are shipped, and of this machine's CPU with each runtime, sorted."""
+    """The names of the built-in targets and of this machine's CPU with each runtime, sorted."""
     files = (resources.files("pocketcnn.targets") / "data").iterdir()
     shipped = (file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
     return tuple(sorted((*shipped, *_of_this_machine())))
@@ -104,10 +109,10 @@ def is_path(name_or_path: str) -> bool:
 
 
 def load_target(name_or_path: str | Path) -> Target:
-    """A target by its name (in any case): a shipped one or this machine's CPU with a runtime; or one from a TOML file.
+    """Load a target by name (case-insensitive) or from a TOML file.
 
     Raises:
-        UsageError: there is no such target (the nearest name is suggested), or the file is not a valid target.
+        UsageError: there is no such target (the nearest name is suggested), or the file is not valid.
     """
     if isinstance(name_or_path, Path) or is_path(name_or_path):
         return _read(Path(name_or_path))
@@ -116,8 +121,7 @@ def load_target(name_or_path: str | Path) -> Target:
         near = difflib.get_close_matches(name, list_targets(), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UsageError(
-            f"There is no target named {name_or_path!r}.{hint} Targets: {', '.join(list_targets())}; "
-            "or the path of a .toml file."
+            f"Unknown target {name_or_path!r}.{hint} Targets: {', '.join(list_targets())}; or the path of a .toml file."
         )
     if name in (here := _of_this_machine()):
         return here[name]
@@ -148,6 +152,6 @@ def _parse(text: str, where: str) -> Target:
 
 
 def target_toml(target: Target, comment: str = "") -> str:
-    """The text that `load_target` reads back to an equal target; `comment` stands above it, line by line."""
+    """The TOML text from which `load_target` builds an equal target; `comment` is put above it, line by line."""
     fields = target.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     return "".join(f"# {line}\n" for line in comment.splitlines()) + tomli_w.dumps(fields)

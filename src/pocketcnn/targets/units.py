@@ -1,4 +1,4 @@
-"""Units of size, time and count: one table that the budget's parser reads and every printed figure is written in."""
+"""Units of size, time and count, for the budget parser and all printed figures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite
 
 Units = Mapping[str, Decimal]
-"""Name of a unit -> how many base units it is; the base unit comes first."""
+"""Name of a unit -> its value in base units; the base unit comes first."""
 
 BYTES: Units = {
     "B": Decimal(1),
@@ -23,13 +23,13 @@ PERCENT: Units = {"%": Decimal("1e-2")}
 
 
 def find_unit(units: Units, text: str) -> str | None:
-    """The name in `units` that `text` means, whatever its case; ``µs`` is ``us``."""
+    """The name in `units` that `text` means, case-insensitive; ``µs`` is ``us``."""
     wanted = text.replace("µ", "u").replace("μ", "u").casefold()  # the micro sign and the Greek letter
     return next((name for name in units if name.casefold() == wanted), None)
 
 
 def to_base(number: str, factor: Decimal) -> float:
-    """`number` times `factor`, rounded once: ``0.3`` us is the float nearest to 3e-7 s, as a literal would be."""
+    """`number` times `factor`, rounded once: ``0.3`` us is the float nearest to 3e-7 s."""
     try:
         return float(Decimal(number) * factor)
     except (InvalidOperation, OverflowError):
@@ -37,9 +37,9 @@ def to_base(number: str, factor: Decimal) -> float:
 
 
 def exact(value: float, units: Units) -> str:
-    """`value`, in base units, as the shortest number and unit that `to_base` reads back to the very same float.
+    """`value`, in base units, as the shortest number and unit from which `to_base` returns exactly the same float.
 
-    The base unit always does; a larger or smaller one does when the division comes out even.
+    The base unit always does; another unit does if the division is exact.
     """
     numbers = {unit: _plain(Decimal(repr(value)) / factor) for unit, factor in units.items()}
     texts = [f"{number}{unit}" for unit, number in numbers.items() if to_base(number, units[unit]) == value]
@@ -47,27 +47,27 @@ def exact(value: float, units: Units) -> str:
 
 
 def format_bytes(count: float) -> str:
-    """``41.2 kB`` (1 kB is 1000 bytes)."""
+    """Format as ``41.2 kB`` (1 kB is 1000 bytes)."""
     return _scaled(count, ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")))
 
 
 def format_seconds(seconds: float) -> str:
-    """``0.31 ms``: milliseconds from 0.01 ms up to a second, so that the times of networks read alike."""
+    """Format as ``0.31 ms``: milliseconds from 0.01 ms to 1 s, so that latencies are comparable."""
     return _scaled(seconds, ((1, "s"), (1e-5, "ms"), (0, "us")), scale={"s": 1, "ms": 1e-3, "us": 1e-6})
 
 
 def format_count(count: float) -> str:
-    """``5.4 M`` multiply-adds or parameters."""
+    """Format multiply-adds or parameters as ``5.4 M``."""
     return _scaled(count, ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))).rstrip()
 
 
 def format_percent(fraction: float) -> str:
-    """``50 %`` for 0.5."""
+    """Format 0.5 as ``50 %``."""
     return f"{_three_digits(fraction * 100)} %"
 
 
 def _scaled(value: float, steps: tuple[tuple[float, str], ...], scale: Mapping[str, float] | None = None) -> str:
-    """`value` in the first unit of `steps` that it reaches once rounded to three digits."""
+    """`value` in the first unit of `steps` that it reaches after rounding to three digits."""
     if not isfinite(value):
         return str(value)
     rounded = float(f"{value:.3g}")
@@ -80,7 +80,7 @@ def _three_digits(value: float) -> str:
 
 
 def _plain(number: Decimal) -> str:
-    """Digits without an exponent where they stay readable, and without zeros at the end."""
+    """Digits without an exponent if they stay readable, and without trailing zeros."""
     normal = number.normalize()
     digits = f"{normal:f}"
     return digits if len(digits) <= 20 else f"{normal:E}".replace("E+", "e").replace("E", "e")
@@ -88,12 +88,12 @@ def _plain(number: Decimal) -> str:
 
 @dataclass(frozen=True)
 class Dimension:
-    """What quantities of one kind are read and printed in.
+    """The units in which one kind of quantity is parsed and printed.
 
     Attributes:
         units: the base unit first.
-        written: a figure in base units for people, three digits.
-        unrounded: what an unrounded figure is given in: a unit and what it is of base units; decimals.
+        written: formats a figure in base units, with three digits.
+        unrounded: unit, its value in base units, and decimals for unrounded figures.
     """
 
     units: Units

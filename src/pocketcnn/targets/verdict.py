@@ -1,4 +1,4 @@
-"""Figures with their spread, and the verdict on whether they keep the limits of a budget."""
+"""Figures with their spread, and the verdict on whether they meet the limits of a budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,10 @@ from pocketcnn.targets.quantities import format_quantity
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure in base units with its spread, ``low <= value <= high``, and how it was come by.
+    """A figure in base units with its spread, ``low <= value <= high``, and how it was obtained.
 
-    For a latency, `value` is the median, `low` and `high` the 10th and 90th percentile.
-    A figure that is counted has no spread (`Figure.counted`), nor has one that is `estimated`: a time on a device that is
-    not here, which `how` says too.
+    For a latency, `value` is the median, and `low` and `high` are the 10th and 90th percentile. A counted figure
+    (`Figure.counted`) has no spread. Neither has an `estimated` one: a latency on a device that is not on this machine.
     """
 
     value: float
@@ -31,12 +30,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether `figure` keeps `limit`. `miss` is value / bound: 1.25 is 25 % too much, 0.5 is half used."""
+    """Whether `figure` meets `limit`. `ratio` is value / bound: 1.25 exceeds the limit by 25 %, 0.5 uses half of it."""
 
     limit: Limit
     figure: Figure
     kept: bool
-    miss: float
+    ratio: float
 
     def __str__(self) -> str:
         """``size 61.2 kB, limit 60 kB: missed by 2 %``."""
@@ -46,25 +45,25 @@ class Verdict:
         spread = f" (90th percentile {format_quantity(quantity, self.figure.high)})" if target else ""
         if self.figure.estimated:
             spread = " (an estimate)"
-        outcome = "kept" if self.kept else f"missed by {units.format_percent(self.miss - 1)}"
+        outcome = "kept" if self.kept else f"missed by {units.format_percent(self.ratio - 1)}"
         return f"{subject} {value}{spread}, limit {bound}: {outcome}"
 
 
 def judge(limit: Limit, figure: Figure) -> Verdict:
-    """The verdict of one absolute limit. A latency is kept by its median; its spread is shown, not judged.
+    """The verdict on one absolute limit. A latency is judged by its median; its spread is only shown.
 
     Raises:
         ValueError: the limit is relative; `Budget.resolve` makes it absolute.
     """
     if limit.relative:
         raise ValueError(f"{limit} is relative to a parent: resolve the budget before checking figures against it")
-    return Verdict(limit, figure, kept=figure.value <= limit.bound, miss=figure.value / limit.bound)
+    return Verdict(limit, figure, kept=figure.value <= limit.bound, ratio=figure.value / limit.bound)
 
 
 def closest_miss(candidates: Sequence[Sequence[Verdict]]) -> int:
-    """The index of the candidate whose worst limit is missed by the smallest ratio (the first of equals).
+    """The index of the candidate whose worst ratio to a limit is smallest (the first of equals).
 
     Raises:
-        ValueError: there is no candidate, or one without verdicts.
+        ValueError: there are no candidates, or one has no verdicts.
     """
-    return min(range(len(candidates)), key=lambda index: max(verdict.miss for verdict in candidates[index]))
+    return min(range(len(candidates)), key=lambda index: max(verdict.ratio for verdict in candidates[index]))

@@ -1,4 +1,4 @@
-"""Training: a typed recipe, a trainer that can be stopped and resumed exactly, distillation and evaluation."""
+"""Training: a typed recipe, a trainer with exact resume, distillation, and evaluation."""
 
 from pocketcnn.training.batch_norm import recalibrate as recalibrate
 from pocketcnn.training.devices import threads_for as threads_for

@@ -1,9 +1,8 @@
-"""Batch norm's running statistics: in a short training, and of a network whose layers have changed.
+"""Batch-norm running statistics: their warm-up in short trainings, and their recalibration.
 
-The papers' networks average them slowly (MobileNetV2: 0.3 % a batch, for half a million steps on ImageNet). In a
-training of some hundred steps such statistics would still be near their random start, and a network that classifies
-97 % of its batches in train mode would guess in eval mode. So the average opens up first, by the rule that also
-governs the average of the weights.
+The papers average them slowly (MobileNetV2: 0.3 % per batch, over half a million steps on ImageNet). After some hundred steps
+such statistics would still be near their initial values, and a network with 97 % accuracy in train mode would be at chance in
+eval mode. So the momentum starts high and falls, by the same rule as the decay of the weight average (EMA).
 """
 
 import contextlib
@@ -17,34 +16,35 @@ from pocketcnn.training.ema import decay_at
 
 
 class StatisticsWarmup:
-    """Splits the momentum of a network's batch norms for each step: 9 / (10 + step), until it falls to their own."""
+    """Sets the momentum of a network's batch norms for each step: 9 / (10 + step), until it falls to their own."""
 
     def __init__(self, network: nn.Module) -> None:
-        self._own = [
+        self._momenta = [
             (module, module.momentum)
             for module in network.modules()
-            if isinstance(module, _BatchNorm) and module.momentum is not None  # None is a cumulative average
+            if isinstance(module, _BatchNorm) and module.momentum is not None  # None means a cumulative average
         ]
-        self._lowest = min((momentum for _, momentum in self._own), default=1.0)
+        self._lowest = min((momentum for _, momentum in self._momenta), default=1.0)
         self._done = False
 
     def set_for(self, step: int) -> None:
-        """To be called before the forward pass of a step (counted from 0)."""
+        """Call before the forward pass of a step (counted from 0)."""
         if self._done:
             return
-        open_ = 1 - decay_at(step, 1.0)
-        for module, own in self._own:
-            module.momentum = max(own, open_)
-        self._done = open_ <= self._lowest
+        warm = 1 - decay_at(step, 1.0)
+        for module, momentum in self._momenta:
+            module.momentum = max(momentum, warm)
+        self._done = warm <= self._lowest
 
     def restore(self) -> None:
-        for module, own in self._own:
-            module.momentum = own
+        """Restore the original momenta."""
+        for module, momentum in self._momenta:
+            module.momentum = momentum
 
 
 @contextlib.contextmanager
 def warmed_statistics(network: nn.Module) -> Iterator[StatisticsWarmup]:
-    """The batch norms have their own momentum again afterwards."""
+    """A warm-up whose batch norms have their own momentum again afterwards."""
     warmup = StatisticsWarmup(network)
     try:
         yield warmup
@@ -53,18 +53,24 @@ def warmed_statistics(network: nn.Module) -> Iterator[StatisticsWarmup]:
 
 
 def recalibrate(network: nn.Module, images: Tensor, batch_size: int = 128) -> None:
-    """Estimate the running statistics of a network's batch norms anew, as plain averages over `images` (N, C, H, W).
+    """Estimate the batch-norm statistics of a network again, as plain averages over `images`.
 
-    A pruned network's layers see other inputs than its batch norms were told, so it guesses although its weights are good
-    (Li et al., "EagleEye: Fast Sub-net Evaluation for Efficient Neural Network Pruning", section 3.3). No weight is changed;
-    the network's mode is as before afterwards. The last batch is left out where it is small, as its average would count as much.
+    The inputs of a pruned network's layers no longer match its batch-norm statistics, so its accuracy may be near chance
+    although its weights are good (Li et al., "EagleEye: Fast Sub-net Evaluation for Efficient Neural Network Pruning",
+    section 3.3). No weight changes, and the network's mode is restored. A small last batch is left out, because its average
+    would have the same weight.
+
+    Args:
+        network: any module with batch norms; changed in place.
+        images: (N, C, H, W).
+        batch_size: images per batch.
     """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    own, training, device = [norm.momentum for norm in norms], network.training, next(network.parameters()).device
+    momenta, training, device = [norm.momentum for norm in norms], network.training, next(network.parameters()).device
     batches = [batch for batch in torch.split(images, batch_size) if 2 * len(batch) > min(batch_size, len(images))]
     try:
         network.eval()
-        for norm in norms:  # alone in train mode: dropout stays off
+        for norm in norms:  # only batch norms are in train mode: dropout stays off
             norm.reset_running_stats()
             norm.momentum = None  # the plain average of all batches
             norm.train()
@@ -72,6 +78,6 @@ def recalibrate(network: nn.Module, images: Tensor, batch_size: int = 128) -> No
             for batch in batches:
                 network(batch.to(device))
     finally:
-        for norm, momentum in zip(norms, own, strict=True):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         network.train(training)

@@ -1,9 +1,8 @@
-"""Batches whose content depends on (seed, epoch, number) alone, so that a training can go on in the middle of an epoch.
+"""Batches that depend only on (seed, epoch, number), so that a training can resume in the middle of an epoch.
 
-Each batch carries a seed drawn for it. The random augmentation of its images starts from that seed, whether they are
-read here or in a worker process: the same images come out for any number of workers, and after a resume nothing has to
-be replayed. (torchdata's StatefulDataLoader restores the order of the samples but not the random streams of its workers,
-so a resumed training would see other augmentations.)
+Each batch has its own seed, from which the random augmentation of its images starts, in this process or in a worker. So the
+images are the same for any number of workers, and nothing is replayed after a resume. (torchdata's StatefulDataLoader
+restores the order of the samples but not the random streams of its workers, so augmentations would differ after a resume.)
 """
 
 import signal
@@ -18,14 +17,14 @@ from pocketcnn.training.rng import preserved_torch_rng, seed_reading
 
 
 class Batch(NamedTuple):
-    """What the sampler hands to the loader: which samples, and the seed of their random augmentation."""
+    """What the sampler passes to the loader: sample indices, and the seed of their augmentation."""
 
     seed: int
     indices: list[int]
 
 
 class ShuffledBatches(Sampler[Any]):
-    """All samples of an epoch in an order drawn from (seed, epoch), from batch `first` on.
+    """All samples of an epoch in an order drawn from (seed, epoch), starting at batch `first`.
 
     A last batch of a single sample is left out, because batch norm cannot normalize it.
     """
@@ -51,7 +50,7 @@ class ShuffledBatches(Sampler[Any]):
 
 
 class SeededDataset(Dataset[Any]):
-    """A map-style dataset read by whole batches, each from its own seed; torch's stream is left as it was."""
+    """A map-style dataset read in whole batches, each from its own seed; torch's random stream is restored."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
@@ -80,7 +79,7 @@ def size_of(dataset: Dataset[Any]) -> int:
 def training_loader(
     dataset: Dataset[Any], batch_size: int, *, seed: int, workers: int, pin_memory: bool
 ) -> tuple[DataLoader[Any], ShuffledBatches]:
-    """The loader of the training set, and its sampler, which is told where to start before each epoch."""
+    """The loader of the training set, and its sampler, on which `start_at` is called before each epoch."""
     sampler = ShuffledBatches(size_of(dataset), batch_size, seed)
     loader: DataLoader[Any] = DataLoader(
         SeededDataset(dataset), batch_sampler=sampler, **_reading(workers, pin_memory=pin_memory)
@@ -91,7 +90,7 @@ def training_loader(
 def evaluation_loader(
     dataset: Dataset[Any], batch_size: int, *, workers: int = 0, pin_memory: bool = False
 ) -> DataLoader[Any]:
-    """All samples in order."""
+    """A loader of all samples in order."""
     return DataLoader(dataset, batch_size=batch_size, **_reading(workers, pin_memory=pin_memory))
 
 
@@ -106,9 +105,9 @@ def _reading(workers: int, *, pin_memory: bool) -> dict[str, Any]:
 
 
 def _leave_interrupts_to_parent(_worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the training stops its workers itself, at a step's end.
+    """Ctrl-C reaches every process of the terminal; the trainer stops its workers itself at the end of a step.
 
-    A forked worker inherits the training's handler, but one that is spawned (macOS, Windows) does not.
+    A forked worker inherits the trainer's handler, but a spawned one (macOS, Windows) does not.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,7 +1,8 @@
-"""Checkpoints: each one a whole file under its own name, so that a full disk or a pulled plug never costs the last good one.
+"""Checkpoints: each is written as a complete file under its own name, so that a full disk or a power failure never destroys
+the last one.
 
-They hold tensors and plain values only and are read with ``torch.load(weights_only=True)``, which executes nothing from
-the file. The two newest are kept; a damaged one is put aside and the one before it is used.
+They hold tensors and plain values only, and are read with ``torch.load(weights_only=True)``, which executes no code from the
+file. The two newest are kept. A damaged one is renamed, and the one before it is used.
 """
 
 import io
@@ -24,7 +25,7 @@ _NAME = re.compile(r"step-(\d{9})\.pt")
 
 @dataclass(frozen=True)
 class LoadedCheckpoint:
-    """A checkpoint's content, and the newer files that could not be read and were put aside."""
+    """The content of a checkpoint, and newer damaged files that were renamed."""
 
     path: Path
     state: dict[str, Any]
@@ -41,7 +42,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write `state` as the checkpoint of an optimizer step, then remove all but the two newest.
 
     Raises:
-        PocketcnnError: the disk is full or the folder cannot be written to; the earlier checkpoints are untouched.
+        PocketcnnError: the disk is full or the folder is not writable; earlier checkpoints are not changed.
     """
     # Serialized in memory first: torch reports a full disk as an unspecific RuntimeError.
     buffer = io.BytesIO()
@@ -54,10 +55,10 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def load_newest(folder: Path) -> LoadedCheckpoint | None:
-    """The newest checkpoint that can be read, or None when there is none at all.
+    """The newest readable checkpoint; None if there is none at all.
 
     Raises:
-        PocketcnnError: there are checkpoints, and every one is damaged.
+        PocketcnnError: all checkpoints are damaged.
         UsageError: the newest was written by a later version of pocketcnn.
     """
     reasons: list[tuple[Path, str]] = []
@@ -66,14 +67,14 @@ def load_newest(folder: Path) -> LoadedCheckpoint | None:
             state = _read(path)
         except PocketcnnError:
             raise
-        except Exception as error:  # whatever a damaged file makes the reader say, the file before it may be whole
+        except Exception as error:  # any error of a damaged file: the file before it may be intact
             reasons.append((path, str(error).splitlines()[0] if str(error) else type(error).__name__))
             continue
         return LoadedCheckpoint(path, state, tuple(_put_aside(bad) for bad, _ in reasons))
     if reasons:
         listed = "; ".join(f"{path.name} ({reason})" for path, reason in reasons)
         raise PocketcnnError(
-            f"No checkpoint in {folder} can be read: {listed}. Remove the folder, or train into another one."
+            f"No checkpoint in {folder} can be read: {listed}. Remove the folder, or train into another folder."
         )
     return None
 
@@ -92,5 +93,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _put_aside(path: Path) -> Path:
-    """A damaged file must not be taken for the newest again, nor count among those that are kept."""
+    """Rename a damaged file, so that it is not read or counted again."""
     return path.replace(path.with_suffix(".damaged"))

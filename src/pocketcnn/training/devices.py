@@ -1,4 +1,4 @@
-"""Where a training runs: device, precision, memory format and number of threads."""
+"""Device, precision, memory format and threads of a training."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from pocketcnn.errors import UsageError
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" takes CUDA, then Apple's GPU, then the CPU.
+    """The device called `name`; "auto" prefers CUDA, then Apple's GPU, then the CPU.
 
     Raises:
-        UsageError: torch does not know such a device, or this machine has none.
+        UsageError: torch does not know the device, or this machine does not have it.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -26,29 +26,29 @@ def choose_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
             f"There is no device {name!r} here: {str(error).splitlines()[0]} "
-            "BudgetUse 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+            "Use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
         ) from error
     return device
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """The device of the network's first tensor; the CPU when it has none."""
+    """The device of the network's first tensor; the CPU if it has none."""
     tensor = next(network.parameters(), next(network.buffers(), None))
     return torch.device("cpu") if tensor is None else tensor.device
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Automatic mixed precision: the autocast type (None = plain float32) and whether gradients must be scaled."""
+    """Automatic mixed precision: the autocast type (None for float32) and whether gradients are scaled."""
 
     device: torch.device
     dtype: torch.dtype | None = None
 
     @classmethod
     def choose(cls, amp: str, device: torch.device) -> "Precision":
-        """bfloat16 on a CUDA device that has it, else float16; float32 on everything else.
+        """bfloat16 on a CUDA device that supports it, else float16; float32 on all other devices.
 
-        Processors stay with float32: few compute bfloat16 faster, and there a run can be repeated bit for bit.
+        CPUs use float32: few compute bfloat16 faster, and float32 runs are reproducible bit for bit.
         """
         if amp == "off" or device.type != "cuda":
             return cls(device)
@@ -60,18 +60,19 @@ class Precision:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def scaler(self) -> torch.amp.GradScaler:
-        """Scales the loss for float16, whose small gradients would vanish; passes everything else through."""
+        """Scales the loss for float16, whose small gradients would vanish; does nothing otherwise."""
         return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
 
 
 def choose_memory_format(network: nn.Module, images: Tensor) -> torch.memory_format:
-    """The faster layout that this network accepts: channels last, unless a layer insists on contiguous tensors.
+    """The faster memory format that this network supports: channels last, unless a layer needs contiguous tensors.
 
-    On processors channels last makes a training step of a light network 10 to 35 % shorter; a network that
-    takes a `view` across channels and rows (AlexNet's classifier, say) does not run that way.
+    On CPUs channels last makes a training step of a light network 10 to 35 % faster. A network that takes a `view` across
+    channels and rows, such as AlexNet's classifier, does not support it.
 
     Args:
-        images: (N, C, H, W) on the network's device; the network must be in eval mode.
+        network: in eval mode.
+        images: (N, C, H, W) on the network's device.
     """
     trial = images.contiguous(memory_format=torch.channels_last)
     try:
@@ -84,8 +85,8 @@ def choose_memory_format(network: nn.Module, images: Tensor) -> torch.memory_for
 
 @contextlib.contextmanager
 def in_memory_format(network: nn.Module, memory_format: torch.memory_format) -> Iterator[None]:
-    """Keep the network's weights in `memory_format` inside, and contiguous again afterwards."""
-    cast(Any, network).to(memory_format=memory_format)  # torch's stubs do not know this form of `to`
+    """Inside, the network's weights are in `memory_format`; afterwards they are contiguous."""
+    cast(Any, network).to(memory_format=memory_format)  # torch's stubs lack this overload of `to`
     try:
         yield
     finally:
@@ -94,7 +95,7 @@ def in_memory_format(network: nn.Module, memory_format: torch.memory_format) -> 
 
 @contextlib.contextmanager
 def placed(network: nn.Module, device: torch.device, *, training: bool) -> Iterator[None]:
-    """Have the network on `device` in the given mode inside; device and each module's mode come back afterwards."""
+    """Inside, the network is on `device` in the given mode; device and modes are restored afterwards."""
     home = device_of(network)
     modes = [(module, module.training) for module in network.modules()]
     network.to(device).train(training)
@@ -107,15 +108,15 @@ def placed(network: nn.Module, device: torch.device, *, training: bool) -> Itera
 
 
 SMALL_AREA = 48 * 48
-"""Pixels of an image below which a step is too short to share."""
+"""Below so many pixels per image, a training step is too short for several threads."""
 
 
 @contextmanager
 def threads_for(height: int, width: int) -> Iterator[None]:
-    """One thread for images of few pixels, torch's own choice for larger ones; as before afterwards.
+    """Inside, one thread for small images, torch's own number for larger ones.
 
-    On 8x8 images two threads gained nothing on an idle machine. On a busy one, where a thread that waits for the other keeps
-    a core from it, a step took 80 times as long.
+    On 8x8 images two threads were no faster on an idle machine. On a busy machine, where one thread waits for the other, a
+    step took 80 times as long.
     """
     before = torch.get_num_threads()
     if height * width < SMALL_AREA:

@@ -1,8 +1,8 @@
-"""What a student learns from a teacher, as losses: its softened predictions, and its feature maps.
+"""Distillation losses: softened predictions and feature maps of a teacher.
 
-Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015), section 2; Romero et al., "FitNets: Hints
-for Thin Deep Nets" (ICLR 2015), section 2.2; Zagoruyko and Komodakis, "Paying More Attention to Attention" (ICLR 2017),
-section 3.1.
+Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015), section 2; Romero et al., "FitNets: Hints for
+Thin Deep Nets" (ICLR 2015), section 2.2; Zagoruyko and Komodakis, "Paying More Attention to Attention" (ICLR 2017), section
+3.1.
 """
 
 import math
@@ -16,16 +16,13 @@ from torch import Tensor
 def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """T² · KL(teacher ‖ student) of the logits (N, classes) at temperature T, averaged over the batch.
 
-    The factor T² keeps the gradient's size when T changes (Hinton et al., section 2, last paragraph).
+    The factor T² keeps the size of the gradient when T changes (Hinton et al., section 2, last paragraph).
     """
     return _divergence(student, F.log_softmax(teacher / temperature, dim=1), temperature)
 
 
 def ensemble_loss(student: Tensor, teachers: Sequence[Tensor], temperature: float) -> Tensor:
-    """The same for several teachers: the student learns the mean of their softened probabilities.
-
-    (The arithmetic mean of the predictions, Hinton et al., section 1.)
-    """
+    """The distillation loss against the mean of several teachers' softened probabilities (Hinton et al., section 1)."""
     if len(teachers) == 1:
         return distillation_loss(student, teachers[0], temperature)
     log_softened = torch.stack([F.log_softmax(teacher / temperature, dim=1) for teacher in teachers])
@@ -41,13 +38,13 @@ def _divergence(student: Tensor, log_target: Tensor, temperature: float) -> Tens
 def hint_loss(regressed: Tensor, hint: Tensor) -> Tensor:
     """½ · (r(student's features) - teacher's features)², both (N, C, H, W): FitNets, equation 3.
 
-    The mean over all values takes the place of the sum, so that a weight means the same for feature maps of any size.
+    The mean over all values replaces the sum, so that a weight has the same effect for feature maps of any size.
     """
     return 0.5 * F.mse_loss(regressed, hint)
 
 
 def attention_map(features: Tensor) -> Tensor:
-    """Where (N, C, H, W) features are large: the sum of their squares over channels, as unit vectors (N, H·W).
+    """The spatial attention of features (N, C, H, W): sums of squares over channels, as unit vectors (N, H·W).
 
     Zagoruyko and Komodakis, F²_sum of section 3.1, divided by its L2 norm as in equation 2.
     """

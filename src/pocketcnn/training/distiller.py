@@ -1,4 +1,4 @@
-"""A lesson: the teachers of a training, which of their feature maps are learned too, and what that adds to the loss."""
+"""The distiller of a training: its teachers, the feature maps to imitate, and their loss."""
 
 from collections.abc import Sequence
 
@@ -14,34 +14,37 @@ from pocketcnn.training.rng import drawn_from
 NAMES_SHOWN = 12
 
 Pair = tuple[FeatureMap, FeatureMap]
-"""A feature map of the student, and the teacher's that it is to become like."""
+"""A feature map of the student, and the teacher's feature map that it imitates."""
 
 
 class Distiller(nn.Module):
-    """Its parameters are the regressors from the student's feature maps to the teachers' (FitNets, section 2.2).
+    """Holds the teachers. Its parameters are the regressors from the student's feature maps to the teachers' (FitNets,
+    section 2.2).
 
-    They are 1x1 convolutions, trained with the student and left behind after it. The teachers are not part of the
-    module; they must lie on the batch's device, in eval mode.
+    The regressors are 1x1 convolutions that are trained with the student and dropped afterwards. The teachers are not
+    submodules. They must be on the batch's device, in eval mode.
     """
 
     def __init__(self, recipe: Recipe, teachers: Sequence[nn.Module], pairs: Sequence[Sequence[Pair]] = ()) -> None:
-        """`pairs`: the feature maps that are learned, for each teacher; none at all where only predictions are."""
+        """`pairs`: for each teacher, the pairs of feature maps; empty if only predictions are distilled."""
         super().__init__()
         self.recipe, self.teachers = recipe, tuple(teachers)
         self.pairs = tuple(map(tuple, pairs)) or ((),) * len(self.teachers)
         self.regressors = nn.ModuleList()
         if recipe.distillation_features == "hint":
             with drawn_from(recipe.seed):
-                for own in self.pairs:
-                    self.regressors.append(nn.ModuleList(nn.Conv2d(s.shape[0], t.shape[0], 1) for s, t in own))
+                for teacher_pairs in self.pairs:
+                    self.regressors.append(
+                        nn.ModuleList(nn.Conv2d(s.shape[0], t.shape[0], 1) for s, t in teacher_pairs)
+                    )
 
     @classmethod
     def planned(cls, recipe: Recipe, student: nn.Module, teachers: Sequence[nn.Module], images: Tensor) -> "Distiller":
-        """The lesson of a recipe for networks in eval mode that all lie where the images (1, C, H, W) do.
+        """The distiller of a recipe, for networks in eval mode on the device of the images (1, C, H, W).
 
         Raises:
-            UsageError: a feature map that the recipe names does not exist or has another size than its counterpart, or
-                the recipe names none and student and teacher have no size in common.
+            UsageError: a feature map that the recipe names does not exist or differs in size from its counterpart, or the
+                recipe names none and student and teacher have no common size.
         """
         if recipe.distillation_features == "none":
             return cls(recipe, teachers)
@@ -57,10 +60,12 @@ class Distiller(nn.Module):
         return frozenset(student.name for pairs in self.pairs for student, _ in pairs)
 
     def loss(self, images: Tensor, logits: Tensor, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What is learned from the predictions of the teachers, and from their feature maps, as two scalars.
+        """The loss on the teachers' predictions and the loss on their feature maps, as two scalars.
 
         Args:
-            images: (N, C, H, W); logits: the student's, (N, classes); maps: its feature maps by name.
+            images: (N, C, H, W).
+            logits: the student's, (N, classes).
+            maps: the student's feature maps by name, (N, C, H, W) each.
         """
         predictions, of_features = [], logits.new_zeros(())
         for number, teacher in enumerate(self.teachers):
@@ -69,25 +74,25 @@ class Distiller(nn.Module):
                 recorded_feature_maps(teacher, {other.name for _, other in self.pairs[number]}) as theirs,
             ):
                 predictions.append(teacher(images))
-            for place, (student, other) in enumerate(self.pairs[number]):
-                of_features = of_features + self._distance(number, place, maps[student.name], theirs[other.name])
+            for index, (student, other) in enumerate(self.pairs[number]):
+                of_features = of_features + self._distance(number, index, maps[student.name], theirs[other.name])
         soft = ensemble_loss(logits, predictions, self.recipe.distillation_temperature)
         return soft, of_features / len(self.teachers)
 
-    def _distance(self, number: int, place: int, student: Tensor, teacher: Tensor) -> Tensor:
+    def _distance(self, number: int, index: int, student: Tensor, teacher: Tensor) -> Tensor:
         if self.recipe.distillation_features == "attention":
             return attention_loss(student.float(), teacher.float())
-        regressed = self.regressors[number][place](student)  # type: ignore[index]
+        regressed = self.regressors[number][index](student)  # type: ignore[index]
         return hint_loss(regressed.float(), teacher.float())
 
 
 def matched_feature_maps(
     student: Sequence[FeatureMap], teacher: Sequence[FeatureMap], named: Sequence[tuple[str, str]]
 ) -> list[Pair]:
-    """The pairs of feature maps that are `named`, or the last of each size that both networks have, largest first.
+    """The pairs of feature maps in `named`; by default the last of each size that both networks have, largest first.
 
     Raises:
-        UsageError: see `Lesson.planned`.
+        UsageError: see `Distiller.planned`.
     """
     if named:
         return [_pair(_called(name, student, "network"), _called(other, teacher, "teacher")) for name, other in named]
@@ -96,19 +101,19 @@ def matched_feature_maps(
     if not common:
         sizes = [", ".join(f"{h}x{w}" for h, w in sorted(maps, reverse=True)) or "none" for maps in (own, theirs)]
         raise UsageError(
-            f"The network has feature maps of the sizes {sizes[0]}, the teacher of {sizes[1]}: none is common. "
-            'Distil predictions alone (distillation_features = "none"), or take a teacher with the same strides.'
+            f"The network has feature maps of sizes {sizes[0]} and the teacher of sizes {sizes[1]}; no size is common. "
+            'Distil predictions only (distillation_features = "none"), or use a teacher with the same strides.'
         )
     return [(own[size], theirs[size]) for size in common]
 
 
-def _called(name: str, maps: Sequence[FeatureMap], who: str) -> FeatureMap:
+def _called(name: str, maps: Sequence[FeatureMap], role: str) -> FeatureMap:
     for found in maps:
         if found.name == name:
             return found
     known = [found.name for found in maps]
     some = ", ".join(known[-NAMES_SHOWN:]) or "none"
-    raise UsageError(f"The {who} has no feature map {name!r} (distillation_points). Its last ones are: {some}.")
+    raise UsageError(f"The {role} has no feature map {name!r} (distillation_points). The last ones are: {some}.")
 
 
 def _pair(student: FeatureMap, teacher: FeatureMap) -> Pair:

@@ -1,8 +1,7 @@
-"""The exponential moving average of a network's weights, which is what is validated and kept.
+"""The exponential moving average (EMA) of a network's weights, which is validated and kept.
 
-Batch-norm statistics are averaged with the weights that produced them: statistics of the raw network do not fit the
-averaged filters. Integer buffers (batch norm's counter of batches, which inputs a learned group still reads) cannot
-be averaged and are copied.
+Batch-norm statistics are averaged together with the weights that produced them: statistics of the raw network do not match
+the averaged filters. Integer buffers, such as the batch counter of batch norm, are copied instead.
 """
 
 import torch
@@ -11,19 +10,19 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def decay_at(update: int, decay: float) -> float:
-    """The decay at an update (counted from 0): it grows as (1 + n) / (10 + n) until it reaches `decay`.
+    """The decay at an update (counted from 0): (1 + n) / (10 + n), up to `decay`.
 
-    So the average always spans about the last tenth of the training so far, and a short one does not keep its random
-    start. The rule is that of TensorFlow's ExponentialMovingAverage with `num_updates`.
+    So the average always covers about the last tenth of the training so far, and a short training does not keep its random
+    initial weights. The rule is that of TensorFlow's ExponentialMovingAverage with `num_updates`.
     """
     return min(decay, (1 + update) / (10 + update))
 
 
 class NetworkAverage(AveragedModel):
-    """torch's `AveragedModel` with the warm-up of the decay.
+    """torch's `AveragedModel` with a warm-up of the decay.
 
-    It pairs the tensors once instead of at each update, which takes 0.05 ms instead of 0.7 ms for a network of 35
-    parameters. The network must therefore keep its tensors: move it to its device before, not after.
+    It pairs the tensors once instead of at each update, which takes 0.05 ms instead of 0.7 ms for a network with 35 parameter
+    tensors. The network must therefore keep its tensors: move it to its device first.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -37,7 +36,7 @@ class NetworkAverage(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:  # noqa: ARG002 - the pairs already point to its tensors
-        """Take in the network's present weights."""
+        """Add the network's current weights to the average."""
         decay = decay_at(int(self.n_averaged), self.decay)
         get_ema_multi_avg_fn(decay)(self._averaged, self._current, None)  # type: ignore[no-untyped-call]
         self.copy_counters()
@@ -45,7 +44,7 @@ class NetworkAverage(AveragedModel):
 
     @torch.no_grad()
     def copy_counters(self) -> None:
-        """Take over what is not averaged."""
+        """Copy the buffers that are not averaged."""
         for mine, theirs in self._counters:
             mine.copy_(theirs)
 

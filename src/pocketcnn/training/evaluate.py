@@ -1,4 +1,4 @@
-"""How good a classifier is on a labelled set, with the uncertainty that the set's size leaves."""
+"""Evaluation of a classifier on a labelled set, with confidence intervals."""
 
 import math
 from collections.abc import Iterable
@@ -19,35 +19,42 @@ from pocketcnn.vision import require_torchvision
 
 @dataclass(frozen=True)
 class Score:
-    """The two figures that a training looks at after each epoch."""
+    """The two figures that a training computes after each epoch."""
 
     loss: float  # mean cross-entropy in nats
-    top1: float  # share of right answers, 0 to 1
+    top1: float  # accuracy, 0 to 1
     count: int
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All shares run from 0 to 1."""
+    """The evaluation of a classifier; all shares are from 0 to 1."""
 
     top1: float
     top1_interval: tuple[float, float]  # Wilson, 95 %
-    top5: float | None  # None up to five classes, where it says nothing
+    top5: float | None  # None for five classes or fewer, where it is always 1
     loss: float  # mean cross-entropy in nats
     count: int
     confusion: tuple[tuple[int, ...], ...]  # [true class][predicted class]
-    recall: tuple[float | None, ...]  # share of each class that is recognised; None for a class without images
+    recall: tuple[float | None, ...]  # by class; None for a class without images
 
 
 def evaluate(
     network: nn.Module, dataset: Dataset[Any], *, batch_size: int = 256, device: str = "auto", workers: int = 0
 ) -> Evaluation:
-    """Judge `network` on every sample of a map-style dataset of (image (C, H, W), label).
+    """Evaluate `network` on every sample of a map-style dataset of (image (C, H, W), label).
 
-    The network's device and the train or eval mode of each module are as before afterwards.
+    The network's device and the mode of each module are restored afterwards.
+
+    Args:
+        network: a classifier: (N, C, H, W) -> logits (N, classes).
+        dataset: map-style.
+        batch_size: images per forward pass.
+        device: see `choose_device`.
+        workers: processes that load images.
 
     Raises:
-        UsageError: the set is empty, or has a label that the network has no class for.
+        UsageError: the set is empty, or has a label outside the network's classes.
     """
     tally = None
     where = _checked_device(dataset, device)
@@ -63,7 +70,7 @@ def evaluate(
 def predict_logits(
     network: nn.Module, dataset: Dataset[Any], *, batch_size: int = 256, device: str = "auto", workers: int = 0
 ) -> Tensor:
-    """The logits (samples, classes) of a map-style dataset in its order, float32 on the CPU.
+    """The logits (samples, classes) of a map-style dataset in order, float32 on the CPU.
 
     Raises:
         UsageError: the set is empty.
@@ -76,7 +83,7 @@ def predict_logits(
 
 @torch.no_grad()
 def score(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Score:
-    """Loss and accuracy over batches that lie on the network's device; the network must be in eval mode."""
+    """Loss and accuracy over batches on the network's device; the network must be in eval mode."""
     loss = right = torch.zeros(())
     count = 0
     for images, labels in batches:
@@ -88,10 +95,10 @@ def score(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Score
 
 
 def wilson_interval(right: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of a share seen as `right` out of `count`.
+    """The confidence interval of a share observed as `right` out of `count`.
 
-    Wilson, Probable Inference, JASA 1927; recommended for all sizes by Brown, Cai and DasGupta, Statistical
-    Science 2001, equation 4.
+    Wilson, "Probable Inference", JASA 1927; recommended for all sizes by Brown, Cai and DasGupta, Statistical Science 2001,
+    equation 4.
     """
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     share = right / count
@@ -111,7 +118,7 @@ def check_labels(labels: Tensor, classes: int) -> None:
 
 
 class _Tally:
-    """Adds up logits (N, classes) and labels (N,) batch by batch."""
+    """Accumulates logits (N, classes) and labels (N,) batch by batch."""
 
     def __init__(self, classes: int) -> None:
         require_torchvision()  # torchmetrics imports it when it is installed

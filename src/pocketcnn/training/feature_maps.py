@@ -1,6 +1,6 @@
-"""The feature maps inside a network: what they are called, and how they are seen while it runs.
+"""The feature maps of a network: their names, and access to them during a forward pass.
 
-In a captured network they are the values of its nodes, in any other module the outputs of its modules.
+In a captured network they are the outputs of its nodes, in any other module the outputs of its submodules.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pocketcnn.graph import GraphNetwork, Node
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """One of a network's values: its name and its shape (C, H, W)."""
+    """A feature map: its name and its shape (C, H, W)."""
 
     name: str
     shape: tuple[int, int, int]
@@ -28,7 +28,7 @@ class FeatureMap:
 
 
 def feature_maps(network: nn.Module, images: Tensor) -> list[FeatureMap]:
-    """All feature maps of a network in eval mode, in the order in which they are finished, for images (1, C, H, W)."""
+    """All feature maps of a network in eval mode, in the order in which they are computed, for images (1, C, H, W)."""
     seen: dict[str, FeatureMap] = {}
     with torch.no_grad(), _watched(network, None, lambda name, value: _note(seen, name, value)):
         network(images)
@@ -36,13 +36,13 @@ def feature_maps(network: nn.Module, images: Tensor) -> list[FeatureMap]:
 
 
 def last_of_each_resolution(maps: Sequence[FeatureMap]) -> dict[tuple[int, int], FeatureMap]:
-    """The last feature map of each size that is more than one pixel: what the network made of it before it went on."""
+    """The last feature map of each size larger than one pixel."""
     return {found.resolution: found for found in maps if found.resolution != (1, 1)}
 
 
 @contextlib.contextmanager
 def recorded_feature_maps(network: nn.Module, names: Collection[str]) -> Iterator[dict[str, Tensor]]:
-    """Inside, every forward pass leaves the named feature maps, (N, C, H, W) each, in the dictionary that is yielded."""
+    """Inside, every forward pass stores the named feature maps, (N, C, H, W) each, in the yielded dictionary."""
     values: dict[str, Tensor] = {}
     if not names:
         yield values
@@ -52,7 +52,7 @@ def recorded_feature_maps(network: nn.Module, names: Collection[str]) -> Iterato
 
 
 def _note(seen: dict[str, FeatureMap], name: str, value: Tensor) -> None:
-    seen.pop(name, None)  # a module that runs several times is finished when it runs last
+    seen.pop(name, None)  # a module that runs several times counts at its last run
     if value.ndim == 4:
         _, channels, height, width = value.shape
         seen[name] = FeatureMap(name, (channels, height, width))
@@ -60,7 +60,7 @@ def _note(seen: dict[str, FeatureMap], name: str, value: Tensor) -> None:
 
 @contextlib.contextmanager
 def _watched(network: nn.Module, names: Collection[str] | None, see: Any) -> Iterator[None]:
-    """Inside, `see(name, tensor)` is called for the values of these names, or for all."""
+    """Inside, `see(name, tensor)` is called for the named values, or for all."""
     with contextlib.ExitStack() as stack:
         captured: list[str] = []
         for path, module in network.named_modules():

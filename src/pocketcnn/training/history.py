@@ -1,4 +1,4 @@
-"""What a training leaves behind besides the weights."""
+"""The records of a training."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch; losses are means per sample, shares run from 0 to 1."""
+    """One epoch; losses are means per sample, shares are from 0 to 1."""
 
     epoch: int  # counted from 1
     loss: float  # of the recipe's objective on the training set, while the weights moved
@@ -18,19 +18,19 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The course of a training and the epoch whose weights the network now holds."""
+    """The history of a training, and the epoch whose weights the network now has."""
 
     history: tuple[EpochRecord, ...]
     best_epoch: int  # counted from 1
     val_accuracy: float  # of the best epoch
     val_loss: float
     steps: int  # optimizer steps so far
-    finished: bool  # False when it was asked to stop after an earlier epoch than the recipe's last
+    finished: bool  # False if `stop_after` ended it before the recipe's last epoch
 
     @property
     def seconds(self) -> float:
         return sum(record.seconds for record in self.history)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, lists and dicts, as JSON wants them."""
+        """Plain values, for JSON."""
         return {**asdict(self), "history": [asdict(record) for record in self.history], "seconds": self.seconds}

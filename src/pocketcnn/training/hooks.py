@@ -1,4 +1,4 @@
-"""What the modules of a network ask of its training (see `pocketcnn.layers.training_hooks`), met at each step."""
+"""Training hooks of a network's modules (see `pocketcnn.layers.training_hooks`), called at each step."""
 
 from torch import Tensor, nn
 
@@ -6,22 +6,22 @@ from pocketcnn.layers import Regularized, Scheduled
 
 
 class TrainingHooks:
-    """The scheduled and the penalized modules of a network, found once. They must stay in it while it is trained."""
+    """The scheduled and the regularized modules of a network, found once; they must not be replaced during the training."""
 
     def __init__(self, network: nn.Module) -> None:
         self._scheduled = [module for module in network.modules() if isinstance(module, Scheduled)]
-        self._penalized = [module for module in network.modules() if isinstance(module, Regularized)]
+        self._regularized = [module for module in network.modules() if isinstance(module, Regularized)]
 
     def set_progress(self, progress: float) -> None:
-        """Tell the scheduled modules the share of the training's steps that are done, 0 … 1."""
+        """Pass the finished share of the training, 0 … 1, to the scheduled modules."""
         for module in self._scheduled:
             module.set_progress(progress)
 
     def added_to(self, loss: Tensor) -> Tensor:
-        """`loss` with all penalties."""
-        return sum((module.penalty() for module in self._penalized), start=loss)
+        """`loss` plus all penalties."""
+        return sum((module.penalty() for module in self._regularized), start=loss)
 
     @property
     def are_final(self) -> bool:
-        """Whether the network computes what it will compute after the training."""
+        """Whether all scheduled modules have reached their final form."""
         return all(module.is_final for module in self._scheduled)

@@ -1,4 +1,4 @@
-"""What can be known to be wrong before a training starts, said before it starts."""
+"""Checks of the inputs of a training, before it starts."""
 
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from pocketcnn.training.devices import device_of
 
 
 def check_sets(train_set: Dataset[Any], val_set: Dataset[Any]) -> None:
-    """Both sets must have images.
+    """Check that both sets have images.
 
     Raises:
         UsageError: one of them is empty.
@@ -26,7 +26,7 @@ def sample_images(dataset: Dataset[Any], device: torch.device) -> Tensor:
     """The first image of a set as a batch (1, C, H, W).
 
     Raises:
-        UsageError: the set's samples are not pairs of a float image (C, H, W) and a label.
+        UsageError: the samples are not pairs of a float image (C, H, W) and a label.
     """
     sample = dataset[0]
     image = sample[0] if isinstance(sample, tuple | list) and len(sample) == 2 else None
@@ -39,32 +39,34 @@ def sample_images(dataset: Dataset[Any], device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def count_classes(network: nn.Module, images: Tensor, who: str = "network") -> int:
-    """How many classes a network in eval mode tells apart, from its logits for images (1, C, H, W).
+def count_classes(network: nn.Module, images: Tensor, role: str = "network") -> int:
+    """The number of classes of a network in eval mode, from its logits for images (1, C, H, W).
 
     Raises:
-        UsageError: it does not take such images, or does not return logits (N, classes).
+        UsageError: it does not accept such images, or does not return logits (N, classes).
     """
     try:
         logits = network(images)
     except (RuntimeError, ValueError) as error:
         shape = " x ".join(str(side) for side in images.shape[1:])
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"The {who} does not take images of {shape} (channels x height x width): {reason}") from error
+        raise UsageError(
+            f"The {role} does not accept images of {shape} (channels x height x width): {reason}"
+        ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise UsageError(f"The {who} must return logits (N, classes), but it returns {_described(logits)}.")
+        raise UsageError(f"The {role} must return logits (N, classes), but it returns {_described(logits)}.")
     return logits.shape[1]
 
 
 def check_teacher(teacher: nn.Module, images: Tensor, classes: int) -> None:
-    """A teacher in eval mode must tell the same classes apart as the student.
+    """Check that a teacher in eval mode has as many classes as the student.
 
     Raises:
-        UsageError: it does not take the images, or has another number of classes.
+        UsageError: it does not accept the images, or has another number of classes.
     """
-    found = count_classes(teacher, images.to(device_of(teacher)), who="teacher")
+    found = count_classes(teacher, images.to(device_of(teacher)), role="teacher")
     if found != classes:
-        raise UsageError(f"The teacher tells {found} classes apart and the network {classes}; they must be the same.")
+        raise UsageError(f"The teacher has {found} classes and the network has {classes}; the numbers must be equal.")
 
 
 def _described(value: object) -> str:

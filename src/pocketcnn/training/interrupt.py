@@ -1,4 +1,4 @@
-"""Ctrl-C at the end of a step, where weights, optimizer and random streams belong together and can be saved."""
+"""Ctrl-C is deferred to the end of a step, where weights, optimizer and random streams are consistent and can be saved."""
 
 import contextlib
 import signal
@@ -11,22 +11,22 @@ T = TypeVar("T")
 
 
 class StopRequested(Exception):
-    """The user pressed Ctrl-C, and this is a place where nothing is half done."""
+    """The user pressed Ctrl-C, and the state is consistent here."""
 
 
 class Interrupts:
-    """Remembers that the user pressed Ctrl-C."""
+    """Records that the user pressed Ctrl-C."""
 
     def __init__(self) -> None:
         self.requested = False
 
     def check(self) -> None:
-        """Raise `StopRequested` here, if Ctrl-C was pressed."""
+        """Raise `StopRequested` if Ctrl-C was pressed."""
         if self.requested:
             raise StopRequested
 
     def watching(self, items: Iterable[T]) -> Iterator[T]:
-        """`items`, with a check before each."""
+        """Iterate over `items`, with a check before each."""
         for item in items:
             self.check()
             yield item
@@ -34,10 +34,10 @@ class Interrupts:
 
 @contextlib.contextmanager
 def deferred_interrupts() -> Iterator[Interrupts]:
-    """Hold Ctrl-C back until `check` is called; a second one raises `KeyboardInterrupt` at once.
+    """Defer Ctrl-C until `check` is called; a second Ctrl-C raises `KeyboardInterrupt` at once.
 
-    Only the main thread may set signal handlers (in another one Ctrl-C does not arrive in any case), and a process
-    that ignores Ctrl-C goes on ignoring it.
+    Only the main thread can set signal handlers (other threads do not receive Ctrl-C). A process that ignores Ctrl-C
+    continues to ignore it.
     """
     interrupts = Interrupts()
     before = signal.getsignal(signal.SIGINT)

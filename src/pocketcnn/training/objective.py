@@ -1,4 +1,4 @@
-"""What a training step minimizes: cross-entropy with label smoothing, mixed images, and a teacher's term."""
+"""The training loss: cross-entropy with label smoothing, MixUp and CutMix, and distillation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ Mixer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a batch: w · T²·KL(teachers ‖ student) + (1 - w) · cross-entropy + β · distance of feature maps.
+    """The loss of a batch: w · T²·KL(teachers ‖ student) + (1 - w) · cross-entropy + β · feature loss.
 
-    Without a teacher w and β are 0.
-    The cross-entropy of a network's auxiliary classifier is added to its own with the weight that the network names.
+    Without a teacher, w and β are 0. The cross-entropy of a network's auxiliary classifier is added with the weight that the
+    network defines.
     """
 
     recipe: Recipe
@@ -29,15 +29,15 @@ class Objective:
     distiller: Distiller | None = None
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss of images (N, C, H, W) with labels (N,): a scalar that gradients flow from.
+        """The mean loss of images (N, C, H, W) with labels (N,): a differentiable scalar.
 
         Raises:
-            UsageError: in train mode the network returns something other than logits.
+            UsageError: in train mode the network does not return logits.
         """
         if self.mixer is not None:
             images, labels = self.mixer(images, labels)
         with recorded_feature_maps(network, self.distiller.student_maps if self.distiller else ()) as maps:
-            logits, auxiliary, share = _answers(network, images)
+            logits, auxiliary, share = _logits(network, images)
         if not isinstance(logits, Tensor):
             raise UsageError(
                 f"In training the network returns {type(logits).__name__} instead of logits. "
@@ -56,17 +56,17 @@ class Objective:
         return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
 
 
-def _answers(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None, float]:
-    """The logits, and those of the auxiliary classifier with its weight in the loss, if there is one."""
+def _logits(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None, float]:
+    """The logits, and those of the auxiliary classifier with its weight, if there is one."""
     if isinstance(network, AuxiliaryClassifier) and network.auxiliary_weight:
         return *network.forward_with_auxiliary(images), network.auxiliary_weight
     return network(images), None, 0.0
 
 
 def build_mixer(recipe: Recipe, classes: int) -> Mixer | None:
-    """torchvision's MixUp and CutMix as the recipe asks; with both, one of the two is drawn for each batch.
+    """torchvision's MixUp and CutMix as in the recipe; with both, one is drawn for each batch.
 
-    The mixer turns labels (N,) into class probabilities (N, classes).
+    The mixer maps labels (N,) to class probabilities (N, classes).
     """
     if not (recipe.mixup_alpha or recipe.cutmix_alpha):
         return None

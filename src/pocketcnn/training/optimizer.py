@@ -13,10 +13,10 @@ from pocketcnn.training.recipe import Recipe
 
 
 def build_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """SGD with Nesterov momentum, AdamW, or RMSprop as the MobileNet and MnasNet papers use it.
+    """SGD with Nesterov momentum, AdamW, or RMSprop as in the MobileNet and MnasNet papers.
 
-    The fused kernels (SGD, AdamW) do a step of a 40,000-parameter network in a sixth of the time of the plain loop,
-    the foreach kernels (RMSprop) in 60 %.
+    For a network with 40,000 parameters, the fused kernels (SGD, AdamW) take a sixth of the time of the plain loop, the
+    foreach kernels (RMSprop) 60 %.
     """
     groups, rate = parameter_groups(network, recipe.weight_decay), recipe.learning_rate
     if recipe.optimizer == "sgd":
@@ -31,8 +31,8 @@ def build_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups: filters and matrices with weight decay; vectors (norms, biases, PReLU slopes) and scalars without.
 
-    Decay on a batch norm's scale only changes the effective learning rate of the filters before it
-    (He et al., Bag of Tricks, CVPR 2019, section 3.1).
+    Weight decay on a batch norm's scale only changes the effective learning rate of the filters before it (He et al., "Bag of
+    Tricks", CVPR 2019, section 3.1).
     """
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
@@ -44,7 +44,7 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
 
 @dataclass(frozen=True)
 class WarmupCosine:
-    """The factor on the recipe's learning rate at an optimizer step (counted from 0)."""
+    """The factor on the learning rate at an optimizer step (counted from 0): linear warm-up, then cosine decay to 0."""
 
     warmup_steps: int
     total_steps: int
@@ -57,6 +57,6 @@ class WarmupCosine:
 
 
 def build_schedule(optimizer: Optimizer, *, epochs: int, warmup_epochs: float, steps_per_epoch: int) -> LambdaLR:
-    """A schedule to be advanced after each optimizer step."""
+    """The learning-rate schedule; advance it after each optimizer step."""
     warmup = round(warmup_epochs * steps_per_epoch)
     return LambdaLR(optimizer, WarmupCosine(warmup, epochs * steps_per_epoch))

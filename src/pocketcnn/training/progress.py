@@ -1,4 +1,4 @@
-"""How a training reports while it runs: not at all, as a bar with the time left, or as one line an epoch."""
+"""Progress display of a training: none, a progress bar, or one line per epoch."""
 
 import time
 from types import TracebackType
@@ -13,27 +13,27 @@ from pocketcnn.training.history import EpochRecord
 
 
 class Progress(Protocol):
-    """What a trainer tells. An implementation is entered when the training begins and left when it ends."""
+    """Receives the progress of a training. It is entered when the training begins and left when it ends."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
     def start(self, *, epochs: int, steps_per_epoch: int, steps_done: int) -> None:
-        """The size of the training, and how much a resumed one has behind it."""
+        """The size of the training, and the finished steps of a resumed one."""
 
     def step(self, epoch: int, loss: Tensor) -> None:
-        """An optimizer step is done; `loss` is read only when it is shown, because that waits for the device."""
+        """An optimizer step is done. Read `loss` only to display it, because that synchronizes with the device."""
 
     def epoch(self, record: EpochRecord) -> None:
-        """An epoch is trained and validated."""
+        """An epoch was trained and validated."""
 
     def note(self, text: str) -> None:
-        """Something the user should know."""
+        """A message for the user."""
 
 
 class QuietProgress:
-    """Says nothing."""
+    """Displays nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -50,12 +50,12 @@ class QuietProgress:
 
 
 class ConsoleProgress:
-    """A bar with the time left on a terminal; elsewhere (a log file, CI) one line an epoch.
+    """A progress bar with the remaining time on a terminal; elsewhere (a log file, CI) one line per epoch.
 
-    It writes to the error stream, so that a command's result can be piped.
+    It writes to the error stream, so that the output of a command can be piped.
     """
 
-    REDRAW_SECONDS = 0.25  # each redraw takes the interpreter from the training for some milliseconds
+    REDRAW_SECONDS = 0.25  # each redraw takes some milliseconds from the training
 
     def __init__(self, title: str = "training", console: Console | None = None) -> None:
         self.title = title

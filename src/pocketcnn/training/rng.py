@@ -1,4 +1,4 @@
-"""The random streams of a training: torch, its accelerator, NumPy and Python, seeded, saved and put back together.
+"""The random streams of a training: torch, its accelerator, NumPy and Python; seeding, saving and restoring them.
 
 A saved state holds tensors and plain numbers only, so that a checkpoint loads with ``weights_only=True``.
 """
@@ -20,9 +20,9 @@ def seed_everything(seed: int) -> None:
 
 
 def seed_reading(seed: int) -> None:
-    """Seed what the reading of one batch draws from: torch's CPU stream, NumPy and Python.
+    """Seed the streams used while reading a batch: torch's CPU stream, NumPy and Python.
 
-    `torch.manual_seed` would seed all accelerators too, which takes 0.2 ms instead of 2 µs.
+    `torch.manual_seed` would also seed all accelerators, which takes 0.2 ms instead of 2 µs.
     """
     torch.default_generator.manual_seed(seed)
     np.random.seed(seed % 2**32)
@@ -30,7 +30,7 @@ def seed_reading(seed: int) -> None:
 
 
 def rng_state(device: torch.device) -> dict[str, Any]:
-    """The state of the global streams that a training on `device` draws from."""
+    """The state of the global streams that a training on `device` uses."""
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     numpy_state = {
         "name": name,
@@ -48,7 +48,7 @@ def rng_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any], device: torch.device) -> None:
-    """Put the global streams back to what `rng_state` returned."""
+    """Restore the global streams from the result of `rng_state`."""
     torch.set_rng_state(state["torch"])
     saved = state["numpy"]
     keys = saved["keys"].numpy().astype(np.uint32)
@@ -62,7 +62,7 @@ def set_rng_state(state: dict[str, Any], device: torch.device) -> None:
 
 @contextlib.contextmanager
 def preserved_rng(device: torch.device) -> Iterator[None]:
-    """Whatever is drawn inside, the caller's random streams go on afterwards as if nothing had happened."""
+    """Restore the caller's random streams afterwards."""
     state = rng_state(device)
     try:
         yield
@@ -72,7 +72,7 @@ def preserved_rng(device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def preserved_torch_rng() -> Iterator[None]:
-    """The same for torch's CPU stream alone (2 µs, NumPy's alone would take 130)."""
+    """Restore torch's CPU stream afterwards (2 µs; NumPy's alone would take 130 µs)."""
     state = torch.get_rng_state()
     try:
         yield
@@ -82,7 +82,7 @@ def preserved_torch_rng() -> Iterator[None]:
 
 @contextlib.contextmanager
 def drawn_from(seed: int) -> Iterator[None]:
-    """What is drawn inside, such as the weights of a new network, comes from `seed`; torch's own stream is left as it was."""
+    """Inside, torch draws from `seed`, for example the weights of a new network; its own stream is restored afterwards."""
     with preserved_torch_rng():
         torch.default_generator.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""One training as a thing that can be advanced, saved and put back: everything that changes while it runs."""
+"""The state of one training, which can be advanced, saved and restored."""
 
 import math
 import time
@@ -26,8 +26,8 @@ from pocketcnn.training.rng import rng_state, seed_everything, set_rng_state
 from pocketcnn.training.slimming import ScalePenalty
 
 EVALUATION_BATCH = 256
-STEPS_BETWEEN_CHECKS = 50  # of the loss on an accelerator, where reading it waits for the device
-FREE_TO_CHANGE = {"workers", "device", "amp"}  # on resume; the other fields decide what is learned
+STEPS_BETWEEN_CHECKS = 50  # of the loss on an accelerator, where reading it synchronizes with the device
+FREE_TO_CHANGE = {"workers", "device", "amp"}  # on resume; all other fields affect the result
 
 
 class NonFiniteLoss(PocketcnnError):
@@ -35,7 +35,7 @@ class NonFiniteLoss(PocketcnnError):
 
 
 class TrainingRun:
-    """The network must already lie on `device`, in the memory format of the images."""
+    """The state of a training. The network must already be on `device`, in the memory format of the images."""
 
     def __init__(
         self,
@@ -70,8 +70,8 @@ class TrainingRun:
             steps_per_epoch=len(self.sampler),
         )
         self.average = NetworkAverage(network, recipe.ema_decay) if recipe.ema_decay else None
-        self.epoch = self.batch = self.step = 0  # finished epochs, batches of the present one, steps in all
-        self.seconds = 0.0  # of the present epoch
+        self.epoch = self.batch = self.step = 0  # finished epochs, batches of the current epoch, total steps
+        self.seconds = 0.0  # of the current epoch
         self.loss_sum = torch.zeros((), device=device)  # over its samples so far
         self.samples = 0
         self.history: list[EpochRecord] = []
@@ -80,12 +80,12 @@ class TrainingRun:
 
     @property
     def kept(self) -> nn.Module:
-        """The network whose weights are validated and kept."""
+        """The network whose weights are validated and kept: the EMA if there is one."""
         return self.network if self.average is None else self.average.module
 
     @property
     def progress(self) -> float:
-        """The share of the recipe's steps that are done."""
+        """The finished share of the recipe's steps, 0 … 1."""
         return self.step / (self.recipe.epochs * len(self.sampler))
 
     def advance(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -118,13 +118,13 @@ class TrainingRun:
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        if self.scaler.get_scale() >= scale:  # a lower one says that this step overflowed and was left out
+        if self.scaler.get_scale() >= scale:  # a lower scale means that this step overflowed and was skipped
             self.schedule.step()
 
     def finish_epoch(self, interrupts: Interrupts) -> EpochRecord:
-        """Validate, note the figures, keep the weights if they are the best so far, and go to the next epoch.
+        """Validate, record the epoch, keep the weights if they are the best so far, and go to the next epoch.
 
-        Weights of a network that is still to change its form (see `Scheduled.is_final`) are kept only until it has changed.
+        Weights from before all scheduled modules are final (see `Scheduled.is_final`) are replaced by the first final ones.
         """
         self.check_loss(float(self.loss_sum))
         self.hooks.set_progress(self.progress)
@@ -146,29 +146,29 @@ class TrainingRun:
             seconds=self.seconds + time.perf_counter() - began,
         )
         self.history.append(record)
-        settled = self.hooks.are_final
-        if not self.best or (settled, *self._rank(record)) >= self._best_rank():
-            self.best = {"epoch": record.epoch, "settled": settled, "network": deepcopy(self.kept.state_dict())}
+        is_final = self.hooks.are_final
+        if not self.best or (is_final, *self._rank(record)) >= self._best_rank():
+            self.best = {"epoch": record.epoch, "settled": is_final, "network": deepcopy(self.kept.state_dict())}
         self.epoch, self.batch, self.samples, self.seconds = self.epoch + 1, 0, 0, 0.0
         self.loss_sum.zero_()
         return record
 
     @staticmethod
     def _rank(record: EpochRecord) -> tuple[float, float]:
-        """Small validation sets tie often; the loss then decides."""
+        """Small validation sets tie often; then the loss decides."""
         return record.val_accuracy, -record.val_loss
 
     def _best_rank(self) -> tuple[bool, float, float]:
         return (self.best.get("settled", True), *self._rank(self.history[self.best["epoch"] - 1]))
 
     def check_loss(self, loss: float) -> None:
-        """Raise `NonFiniteLoss` when the training has diverged."""
+        """Raise `NonFiniteLoss` if the training has diverged."""
         if not math.isfinite(loss):
             rate = self.recipe.learning_rate
             raise NonFiniteLoss(
                 f"The loss became {loss} in epoch {self.epoch + 1} of {self.recipe.epochs}, step {self.step}: "
                 f"the training diverged. Lower learning_rate (it is {rate:g}; try {rate / 10:g}), "
-                "or set gradient_clip = 1.0 or a longer warmup_epochs, and train into another folder."
+                "set gradient_clip = 1.0, or increase warmup_epochs, and train into another folder."
             )
 
     def _last_rate(self) -> float:
@@ -176,7 +176,7 @@ class TrainingRun:
         return self.recipe.learning_rate * float(factor)
 
     def result(self) -> TrainResult:
-        """The course so far. At least one epoch must be finished."""
+        """The result so far. At least one epoch must be finished."""
         best = self.history[self.best["epoch"] - 1]
         return TrainResult(
             history=tuple(self.history),
@@ -188,7 +188,7 @@ class TrainingRun:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on, as tensors and plain values."""
+        """The whole state, as tensors and plain values."""
         return {
             "recipe": self.recipe.model_dump(),
             "sizes": self.sizes,
@@ -207,16 +207,16 @@ class TrainingRun:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to where `state_dict` was taken.
+        """Restore what `state_dict` returned.
 
         Raises:
-            UsageError: the state is of a training with another recipe, other sets or another network.
+            UsageError: the state belongs to a training with another recipe, other sets or another network.
         """
         self._check_same(state)
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
-            raise UsageError("The checkpoint is of another network: " + " ".join(str(error).split())) from error
+            raise UsageError("The checkpoint belongs to another network: " + " ".join(str(error).split())) from error
         if self.objective.distiller is not None:
             self.objective.distiller.load_state_dict(state["lesson"])
         if self.average is not None:

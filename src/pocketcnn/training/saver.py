@@ -1,4 +1,4 @@
-"""When a training is saved, and what the user is told about it."""
+"""Saves and restores checkpoints of a training, and tells the user about it."""
 
 import time
 from pathlib import Path
@@ -12,9 +12,9 @@ from pocketcnn.training.run import TrainingRun
 
 
 class CheckpointSaver:
-    """Writes checkpoints of a run into `folder` not more often than `interval` seconds; without a folder, none.
+    """Writes checkpoints of a run into `folder`, at most one every `interval` seconds; without a folder, none.
 
-    Going on from a checkpoint repeats the steps after it exactly, so an interval costs time only, never the result.
+    Resuming repeats the steps after a checkpoint exactly, so the interval affects only the time, never the result.
     """
 
     def __init__(self, folder: Path | None, interval: float) -> None:
@@ -23,15 +23,15 @@ class CheckpointSaver:
         self._saved_step = -1
 
     def restore(self, run: TrainingRun, *, resume: bool, progress: Progress) -> None:
-        """Bring `run` to the newest checkpoint, if there is one and `resume` is set.
+        """Restore `run` from the newest checkpoint, if there is one and `resume` is set.
 
         Raises:
-            UsageError: the folder holds a training that was not to be resumed, or another one.
-            PocketcnnError: there are checkpoints, and all are damaged.
+            UsageError: the folder holds a training that was not to be resumed, or a different one.
+            PocketcnnError: all checkpoints are damaged.
         """
         if self.folder is None:
             if resume:
-                raise UsageError("Resuming needs the folder of the interrupted training (out=…, --out).")
+                raise UsageError("To resume, pass the folder of the interrupted training (out=…, --out).")
             return
         if not resume:
             if checkpoints(self.folder):
@@ -42,14 +42,14 @@ class CheckpointSaver:
             return
         loaded = load_newest(self.folder)
         if loaded is None:
-            progress.note(f"There is no checkpoint in {self.folder}: training starts at the beginning.")
+            progress.note(f"There is no checkpoint in {self.folder}: the training starts from the beginning.")
             return
         run.load_state_dict(loaded.state)
         self._saved_step = run.step
-        progress.note(_account(loaded, run))
+        progress.note(_resume_message(loaded, run))
 
     def step(self, run: TrainingRun) -> None:
-        """Save if the interval is over. To be called where a step is complete."""
+        """Save if the interval has passed. Call it after a complete step."""
         if self.folder is not None and time.monotonic() - self._saved_at >= self.interval:
             self.save(run)
 
@@ -57,8 +57,8 @@ class CheckpointSaver:
         """Save now.
 
         Raises:
-            NonFiniteLoss: the weights are no longer numbers; the earlier checkpoints stay.
-            PocketcnnError: the disk is full or the folder cannot be written to; the earlier checkpoints stay.
+            NonFiniteLoss: the weights are not finite; earlier checkpoints are kept.
+            PocketcnnError: the disk is full or the folder is not writable; earlier checkpoints are kept.
         """
         if self.folder is None:
             return
@@ -68,25 +68,25 @@ class CheckpointSaver:
         self._saved_at, self._saved_step = time.monotonic(), run.step
 
     def kept(self) -> str:
-        """What is on disk, in a sentence."""
+        """What is saved, as a sentence."""
         if self.folder is None:
-            return "Nothing was saved, because the training had no output folder (out=…, --out)."
+            return "Nothing was saved, because there is no output folder (out=…, --out)."
         if self._saved_step < 0:
-            return "There was no checkpoint yet."
+            return "No checkpoint was saved yet."
         return f"{self.folder.parent} holds a checkpoint of step {self._saved_step}."
 
-    def how_to_go_on(self) -> str:
-        """The same, and how to go on from there."""
+    def resume_hint(self) -> str:
+        """What is saved, and how to resume from it."""
         if self._saved_step < 0:
             return self.kept()
-        return f"{self.kept()} Go on from there with the same command and --resume (in Python: resume=True)."
+        return f"{self.kept()} Resume with the same command and --resume (in Python: resume=True)."
 
 
 def all_finite(network: torch.nn.Module) -> bool:
-    """Whether every weight and statistic is a number."""
+    """Whether all weights and statistics are finite."""
     return all(bool(torch.isfinite(t).all()) for t in network.state_dict().values() if t.is_floating_point())
 
 
-def _account(loaded: LoadedCheckpoint, run: TrainingRun) -> str:
-    damaged = "".join(f"{path.name} is damaged and was put aside. " for path in loaded.damaged)
-    return f"{damaged}Going on after epoch {run.epoch} of {run.recipe.epochs}, step {run.step} ({loaded.path.name})."
+def _resume_message(loaded: LoadedCheckpoint, run: TrainingRun) -> str:
+    damaged = "".join(f"{path.name} is damaged and was renamed. " for path in loaded.damaged)
+    return f"{damaged}Resuming after epoch {run.epoch} of {run.recipe.epochs}, step {run.step} ({loaded.path.name})."

@@ -1,6 +1,6 @@
-"""Network slimming: a penalty that drives the scales of batch normalizations towards zero, so that channels can be told apart.
+"""Network slimming: an L1 penalty on batch-norm scales, which drives those of unimportant channels to zero.
 
-Liu et al., "Learning Efficient Convolutional Networks through Network Slimming", ICCV 2017, section 3, equation 1.
+Liu et al., "Learning Efficient Convolutional Networks through Network Slimming" (ICCV 2017), section 3, equation 1.
 """
 
 import torch
@@ -12,10 +12,10 @@ from pocketcnn.graph import GraphNetwork
 
 
 class ScalePenalty:
-    """Adds strength · Σ|gamma| over all batch normalizations to a loss; its sub-gradient is strength · sign(gamma), 0 at 0.
+    """Adds strength · Σ|gamma| over all batch norms to a loss; the sub-gradient is strength · sign(gamma), 0 at 0.
 
     Raises:
-        UsageError: there is a strength, and the network has no batch normalization with a scale.
+        UsageError: `strength` is set, and the network has no batch norm with a scale.
     """
 
     def __init__(self, network: nn.Module, strength: float) -> None:
@@ -23,18 +23,18 @@ class ScalePenalty:
         self._scales = normalization_scales(network) if strength else []
         if strength and not self._scales:
             raise UsageError(
-                "bn_l1 penalizes the scales of batch normalizations, and this network has none. Set it to 0."
+                "bn_l1 penalizes the scales of batch normalizations, but this network has none. Set it to 0."
             )
 
     def added_to(self, loss: Tensor) -> Tensor:
-        """`loss`, a scalar, with the penalty."""
+        """`loss`, a scalar, plus the penalty."""
         if not self._scales:
             return loss
         return loss + self._strength * torch.stack([scale.abs().sum() for scale in self._scales]).sum()
 
 
 def normalization_scales(network: nn.Module) -> list[nn.Parameter]:
-    """The scales (C,) of the batch normalizations of `network`, each once, also of those that a graph shares."""
+    """The scales (C,) of all batch norms of `network`, each once."""
     scales = [module.weight for module in network.modules() if isinstance(module, _BatchNorm) and module.affine]
     for part in network.modules():
         if isinstance(part, GraphNetwork):

@@ -1,4 +1,4 @@
-"""Scalars for TensorBoard, when it is installed."""
+"""Logs scalars to TensorBoard, if it is installed."""
 
 import contextlib
 import importlib.util
@@ -11,7 +11,7 @@ from pocketcnn.training.progress import Progress
 
 
 class ScalarLog:
-    """Writes one point an epoch; what it cannot write it gives up with a note, for a training matters more."""
+    """Writes one point per epoch. If writing fails, it stops with a note, and the training continues."""
 
     def __init__(self, writer: Any, progress: Progress) -> None:
         self._writer = writer
@@ -46,7 +46,7 @@ class ScalarLog:
 
 @contextlib.contextmanager
 def scalar_log(out: Path | None, progress: Progress, *, first_epoch: int) -> Iterator[ScalarLog]:
-    """A log in `out`/tensorboard from `first_epoch` on (later points of an interrupted run are dropped).
+    """A log in `out`/tensorboard starting at `first_epoch` (later points of an interrupted run are dropped).
 
     Without `out` or without the extra "tensorboard" it writes nothing.
     """

@@ -1,7 +1,7 @@
-"""`train`: a network, two sets and a recipe in; the best weights, and how the training went, out.
+"""`train`: trains a network on two sets by a recipe; the network gets the best weights, and the history is returned.
 
-All that a training draws, keeps or changes is put back or saved: the caller's random streams go on undisturbed, the
-network comes back on its device and in its mode, and a training that was cut off goes on exactly where it was.
+The caller's random streams, and the network's device and mode, are restored. An interrupted training resumes exactly where it
+stopped.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from pocketcnn.training.saver import CheckpointSaver
 from pocketcnn.training.tensorboard import ScalarLog, scalar_log
 
 Teachers = nn.Module | Sequence[nn.Module]
-"""One teacher, or several that teach as an ensemble."""
+"""One teacher, or several as an ensemble."""
 
 
 def train(
@@ -46,22 +46,26 @@ def train(
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> TrainResult:
-    """Train `network` in place; afterwards it holds the weights of the best epoch on `val_set` (averaged, with EMA).
+    """Train `network` in place. Afterwards it has the weights of the epoch with the best accuracy on `val_set` (EMA if
+    enabled).
 
     Args:
+        network: a classifier: (N, C, H, W) -> logits (N, classes).
         train_set, val_set: map-style, of (float image (C, H, W), label 0 … classes - 1).
-        out: takes `checkpoints/` and, when TensorBoard is installed, `tensorboard/`. None writes nothing.
-        teacher: its predictions are learned too, weighted as the recipe says, and its feature maps where the recipe says
-            so; several teach as an ensemble, the mean of their softened probabilities.
-        resume: go on with the training in `out` (bit for bit on a CPU); start it, if there is none yet.
-        stop_after: end after this epoch although the recipe has more, to be resumed later.
-        checkpoint_seconds: the time between checkpoints; 0 writes one after every step. The end is always saved.
+        recipe: hyperparameters.
+        out: folder for `checkpoints/` and, if TensorBoard is installed, `tensorboard/`. None writes nothing.
+        teacher: a network to distil: predictions and, if the recipe says so, feature maps. Several teachers form an ensemble
+            by the mean of their softened probabilities.
+        resume: resume the training in `out` (bit for bit on a CPU); start it if there is none.
+        stop_after: stop after this epoch, to be resumed later.
+        checkpoint_seconds: time between checkpoints; 0 writes one after every step. The end is always saved.
+        progress: receives the progress.
 
     Raises:
-        UsageError: network, sets, teacher, recipe or folder do not go together.
-        NonFiniteLoss: the training diverged; the checkpoints before that are kept.
-        Interrupted: Ctrl-C. The state is saved in `out`, and the network holds unfinished weights.
-        PocketcnnError: the disk is full; the checkpoints before that are kept.
+        UsageError: network, sets, teacher, recipe or folder do not match.
+        NonFiniteLoss: the training diverged; earlier checkpoints are kept.
+        Interrupted: Ctrl-C. The state is saved in `out`, and the network has unfinished weights.
+        PocketcnnError: the disk is full; earlier checkpoints are kept.
     """
     recipe = recipe or Recipe()
     check_sets(train_set, val_set)
@@ -73,7 +77,7 @@ def train(
         progress or QuietProgress() as shown,
         preserved_rng(device),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-        _prepared(network, _several(teacher), train_set, recipe, device) as (objective, classes, memory_format),
+        _prepared(network, _as_tuple(teacher), train_set, recipe, device) as (objective, classes, memory_format),
         warmed_statistics(network) as statistics,
         deferred_interrupts() as interrupts,
     ):
@@ -103,15 +107,15 @@ def distil(
     recipe: Recipe | None = None,
     **options: Any,
 ) -> TrainResult:
-    """Train `student` against `teacher`, one network or several: `train` with a teacher, and with its options.
+    """Train `student` with one or several teachers: `train` with a teacher, and with its options.
 
-    Softened predictions are learned by `Recipe.distillation_weight` and `distillation_temperature`, feature maps too with
-    `distillation_features` (``attention`` or ``hint``).
+    `Recipe.distillation_weight` and `distillation_temperature` control the loss on softened predictions,
+    `distillation_features` (``attention`` or ``hint``) the loss on feature maps.
     """
     return train(student, train_set, val_set, recipe, teacher=teacher, **options)
 
 
-def _several(teacher: Teachers | None) -> tuple[nn.Module, ...]:
+def _as_tuple(teacher: Teachers | None) -> tuple[nn.Module, ...]:
     return () if teacher is None else (teacher,) if isinstance(teacher, nn.Module) else tuple(teacher)
 
 
@@ -119,7 +123,7 @@ def _several(teacher: Teachers | None) -> tuple[nn.Module, ...]:
 def _prepared(
     network: nn.Module, teachers: Sequence[nn.Module], train_set: Dataset[Any], recipe: Recipe, device: torch.device
 ) -> Iterator[tuple[Objective, int, torch.memory_format]]:
-    """Check that network, teacher and images fit, and keep the networks in their place and format meanwhile."""
+    """Check that network, teachers and images match; inside, the networks are on the device in the common memory format."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(placed(network, device, training=False))
         images = sample_images(train_set, device)
@@ -137,9 +141,9 @@ def _prepared(
 
 
 def _common_memory_format(networks: list[nn.Module], images: torch.Tensor, recipe: Recipe) -> torch.memory_format:
-    """Channels last where it pays: on processors, and on a GPU's half-precision units."""
-    pays = images.device.type == "cpu" or Precision.choose(recipe.amp, images.device).dtype is not None
-    accepted = pays and all(choose_memory_format(each, images) is torch.channels_last for each in networks)
+    """Channels last where it is faster: on CPUs, and in half precision on GPUs."""
+    is_faster = images.device.type == "cpu" or Precision.choose(recipe.amp, images.device).dtype is not None
+    accepted = is_faster and all(choose_memory_format(each, images) is torch.channels_last for each in networks)
     return torch.channels_last if accepted else torch.contiguous_format
 
 
@@ -161,17 +165,17 @@ def _run_to(
     except StopRequested:
         saver.save(run)
         raise _interrupted(run, saver) from None
-    except KeyboardInterrupt:  # a second Ctrl-C, or one from inside a step: the present state is half done
+    except KeyboardInterrupt:  # a second Ctrl-C, or one inside a step: the state is inconsistent
         raise _interrupted(run, saver) from None
     except NonFiniteLoss as error:
         raise NonFiniteLoss(f"{error} {saver.kept()}") from error
 
 
 def _train_epoch(run: TrainingRun, saver: CheckpointSaver, interrupts: Interrupts, progress: Progress) -> None:
-    """The steps of the present epoch that are still to do."""
+    """The remaining steps of the current epoch."""
     run.network.train()
     run.sampler.start_at(run.epoch, run.batch)
-    if run.batch == len(run.sampler):  # interrupted while it was validated
+    if run.batch == len(run.sampler):  # interrupted during validation
         return
     before, began = run.seconds, time.perf_counter()
     for images, labels in run.loader:
@@ -185,5 +189,5 @@ def _train_epoch(run: TrainingRun, saver: CheckpointSaver, interrupts: Interrupt
 def _interrupted(run: TrainingRun, saver: CheckpointSaver) -> Interrupted:
     return Interrupted(
         f"Training stopped in epoch {min(run.epoch + 1, run.recipe.epochs)} of {run.recipe.epochs}. "
-        f"{saver.how_to_go_on()}"
+        f"{saver.resume_hint()}"
     )

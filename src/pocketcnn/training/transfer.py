@@ -1,4 +1,4 @@
-"""A trained network for other classes: everything but its last layer is kept."""
+"""Transfer to other classes: everything except the last layer is kept."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,16 +13,14 @@ LAYERS = frozenset({"conv2d", "linear"})
 
 
 def with_classes(network: GraphNetwork, classes: Sequence[str], seed: int = 0) -> GraphNetwork:
-    """A copy of a float classifier that tells `classes` apart, its last layer drawn anew from `seed`; it wants training.
+    """A copy of a float classifier for other `classes`, with a new last layer drawn from `seed`; it needs training.
 
     Raises:
-        UsageError: the network is quantized, or its answer is not made by one convolution or linear layer alone.
+        UsageError: the network is quantized, or its output is not computed by a single convolution or linear layer.
     """
     graph = network.graph
     if graph.numerics:
-        raise UsageError(
-            "A quantized network cannot learn other classes. Take the float network that it was made from."
-        )
+        raise UsageError("A quantized network cannot be trained for other classes. Use the original float network.")
     last = _last_layer(graph)
     width, wanted = graph.output_shape[0], len(classes)
     names = last.tensors
@@ -36,12 +34,12 @@ def with_classes(network: GraphNetwork, classes: Sequence[str], seed: int = 0) -
 
 
 def _last_layer(graph: Graph) -> Node:
-    """The layer that makes the answer; after it there are only operations on each class by itself."""
+    """The layer that computes the logits; only operations on single classes follow it."""
     node = graph[graph.output]
     while node.op not in LAYERS:
         if len(node.inputs) != 1 or node.tensors:
             raise UsageError(
-                f"The last layer of this network cannot be replaced: its answer comes from {node.op} ({node.name}), not from "
+                f"The last layer of this network cannot be replaced: its output comes from {node.op} ({node.name}), not from "
                 "one convolution or linear layer."
             )
         node = graph[node.inputs[0]]
@@ -54,7 +52,7 @@ def _last_layer(graph: Graph) -> Node:
 
 
 def _fresh(layer: Node, weight: Tensor, classes: int, seed: int) -> nn.Linear | nn.Conv2d:
-    """A layer of the same kind with as many outputs as there are classes, as PyTorch draws it."""
+    """A layer of the same kind with one output per class, with PyTorch's initialization."""
     with drawn_from(seed):
         if layer.op == "linear":
             return nn.Linear(weight.shape[1], classes, dtype=weight.dtype).to(weight.device)
@@ -71,7 +69,7 @@ def _is_after(graph: Graph, node: Node, layer: Node) -> bool:
 
 
 def _renumbered(node: Node, was: int, classes: int) -> Node:
-    """A reshape of the classes, for another number of them."""
+    """A reshape of the logits, adapted to the number of classes."""
     if node.op != "reshape":
         return node
     shape = tuple(classes if size == was else size for size in node.ints("shape"))

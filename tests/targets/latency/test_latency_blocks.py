@@ -9,7 +9,7 @@ from pocketcnn.graph import GraphNetwork
 from pocketcnn.targets.latency.block_text import BlockError, PooledWeights, build, output_shape
 from pocketcnn.targets.latency.blocks import BLOCKS
 from pocketcnn.targets.latency.kernels import split
-from pocketcnn.targets.latency.sampling import MOST_MADDS, plan
+from pocketcnn.targets.latency.sampling import MAX_MADDS, plan
 
 EXAMPLES = {
     "conv": "conv:3,2,24,1",
@@ -96,4 +96,4 @@ def test_a_beginning_of_the_plan_has_the_common_kernels_and_nothing_too_long() -
         "avg_pool",
     } <= kinds
     assert {"concat", "slice", "channel_shuffle", "mul_broadcast", "activation", "input"} <= kinds
-    assert max(sum(group.kernel.madds for group in found) for found in groups) < MOST_MADDS
+    assert max(sum(group.kernel.madds for group in found) for found in groups) < MAX_MADDS

@@ -65,8 +65,8 @@ def test_a_network_of_the_zoo_comes_out_though_only_blocks_were_measured(name: s
 def test_the_kernels_and_the_overhead_add_up_to_the_total() -> None:
     kernels = kernels_of("3x64x64 conv:3,2,16,6 sep:3,1,32,6 pool fc:10,0")
     parts = sum(count * fitted().time(kernel) for kernel, count in kernels.items())
-    apart = parts + fitted().overhead(kernels)
-    assert apart * fitted().context(kernels) == pytest.approx(fitted().total(kernels))
+    isolated_total = parts + fitted().overhead(kernels)
+    assert isolated_total * fitted().context(kernels) == pytest.approx(fitted().total(kernels))
 
 
 def slowed(kernels: Counter[Kernel]) -> float:

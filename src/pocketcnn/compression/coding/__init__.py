@@ -1,4 +1,4 @@
-"""Storage: weights made few and alike, so that the coded model file is small (Deep Compression)."""
+"""Weight clustering and entropy coding (Deep Compression), for a small model file."""
 
 from pocketcnn.compression.coding.clustering import cluster_weights as cluster_weights
 from pocketcnn.compression.coding.deep_compression import deep_compress as deep_compress

@@ -1,7 +1,7 @@
-"""A network that is trained within its shared values.
+"""Fine-tuning of clustered weights: a network whose trainable parameters are the codebooks.
 
-Which weight takes which value stays; the values are trained in place of the weights, so that the gradient of a value is
-the sum over the weights that take it (Han, Mao and Dally, section 3.3, equation 3).
+The assignment of weights to codebook entries is fixed. The gradient of an entry is the sum of the gradients of all weights
+that are assigned to it (Han, Mao and Dally, "Deep Compression", section 3.3, equation 3).
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,11 @@ from pocketcnn.layers import Reparameterizable
 
 
 class ClusteredNetwork(nn.Module, Reparameterizable):
-    """Runs a captured network with weights made of their shared values; what is not shared is trained as it is.
+    """Runs a captured network with its weights taken from codebooks; all other parameters are trained directly.
 
-    `shared` holds, by weight name, the values of the weights that are not zero, in their order; zeros stay zeros.
+    Args:
+        network: a float network without weight clustering.
+        shared: by weight name, the codebook and indices of the non-zero weights, in their order; zeros stay zero.
     """
 
     def __init__(self, network: GraphNetwork, shared: Mapping[str, ClusteredWeights]) -> None:
@@ -32,11 +34,11 @@ class ClusteredNetwork(nn.Module, Reparameterizable):
             self.register_buffer(f"indices{number}", part.indices)
 
     def weights(self) -> dict[str, Tensor]:
-        """The shared weights, by name."""
+        """The clustered weights, by name."""
         found = {}
         for number, (name, codebook) in enumerate(zip(self._names, self.codebooks, strict=True)):
-            places, indices = self.get_buffer(f"places{number}"), self.get_buffer(f"indices{number}")
-            found[name] = codebook.new_zeros(places.shape).masked_scatter(places, codebook[indices])
+            nonzero, indices = self.get_buffer(f"places{number}"), self.get_buffer(f"indices{number}")
+            found[name] = codebook.new_zeros(nonzero.shape).masked_scatter(nonzero, codebook[indices])
         return found
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,14 +47,14 @@ class ClusteredNetwork(nn.Module, Reparameterizable):
         return result
 
     def shared(self) -> dict[str, ClusteredWeights]:
-        """The shared values as they are now."""
+        """The current codebooks and indices, by weight name."""
         parts = enumerate(zip(self._names, self.codebooks, strict=True))
         return {
             name: ClusteredWeights(book.detach().clone(), self.get_buffer(f"indices{n}")) for n, (name, book) in parts
         }
 
     def reparameterize(self) -> GraphNetwork:
-        """The captured network with the weights as they are now."""
+        """The captured network with the current values of its weights."""
         graph = self.network.graph
         with torch.no_grad():
             tensors = {name: tensor.detach().clone() for name, tensor in {**graph.tensors, **self.weights()}.items()}

@@ -1,4 +1,4 @@
-"""Weights with few distinct values: pruned, clustered by k-means and rounded, so that the entropy-coded file is small."""
+"""Weight clustering: weights are pruned, clustered by k-means and rounded, so that the entropy-coded model file is small."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,36 +7,43 @@ import torch
 from torch import Tensor
 
 from pocketcnn.compression.coding.settings import FLOAT_DIGITS, ClusterSettings
-from pocketcnn.compression.pruning.sparsity import Unstructured, sparsify, weight_names
+from pocketcnn.compression.coding.sparsity import Unstructured, sparsify, weight_names
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork, for_inference
 
 ITERATIONS = 100
 
-LEAST_USED = 0.75
-"""A layer whose weights take no more than this share of its values has a few weights far from the others: it is clustered on."""
+MIN_USED_RATIO = 0.75
+"""If k-means leaves a larger share of its centres empty than one minus this, outliers have distorted it, and it is reseeded."""
 
 
 @dataclass(frozen=True)
 class ClusteredWeights:
-    """`codebook` (K,), ascending, and for each weight the index of its value in it."""
+    """A `codebook` (K,), ascending, and the codebook index of each weight."""
 
     codebook: Tensor
     indices: Tensor
 
     @property
     def values(self) -> Tensor:
-        """The weights as they are shared, in the shape of the indices."""
+        """The clustered weights, in the shape of the indices."""
         return self.codebook[self.indices]
 
 
 def kmeans_codebook(weights: Tensor, bits: int) -> ClusteredWeights:
-    """Shared values for `weights` of any shape: at most 2^bits, each the mean of the weights that take it.
+    """Cluster `weights` of any shape into at most 2^bits values; each value is the mean of its weights.
 
-    Lloyd's algorithm on the sorted weights: in one dimension the weights nearest to a value are a run of them, so each
-    iteration is a search for the borders and differences of running sums. Values that no weight is near are dropped where
-    they are few. Where they are many, they are put where they help most (see `_reseeded`): a few weights far from the others,
-    as in a depthwise layer whose batch normalization was folded, must not cost the layer most of its values.
+    This is Lloyd's algorithm on sorted weights. In one dimension a cluster is a run of the sorted weights, so each iteration
+    takes a search for the borders and differences of prefix sums. A few empty centres are dropped. If there are many, they
+    are reseeded where the error is largest (see `_reseeded`). Otherwise a few outliers, as in a depthwise layer with folded
+    batch normalization, would cost the layer most of its codebook.
+
+    Args:
+        weights: weights of one layer, any shape.
+        bits: bits per index.
+
+    Returns:
+        The codebook in the type of `weights`, and indices in their shape.
     """
     flat = weights.detach().reshape(-1).double()
     ordered, order = torch.sort(flat)
@@ -44,16 +51,16 @@ def kmeans_codebook(weights: Tensor, bits: int) -> ClusteredWeights:
     if len(distinct) <= 1 << bits:
         centres = distinct
     else:
-        sums = _running(ordered), _running(ordered.square())
+        sums = _prefix_sums(ordered), _prefix_sums(ordered.square())
         centres = _lloyd(
             ordered, sums[0], torch.linspace(float(ordered[0]), float(ordered[-1]), 1 << bits, dtype=torch.float64)
         )
-        rounds = 1 << bits if _used(ordered, centres) <= LEAST_USED else 0
+        rounds = 1 << bits if _used(ordered, centres) <= MIN_USED_RATIO else 0
         for _ in range(rounds):
-            placed = _reseeded(ordered, *sums, centres)
-            if placed is None:
+            reseeded = _reseeded(ordered, *sums, centres)
+            if reseeded is None:
                 break
-            centres = _lloyd(ordered, sums[0], placed)
+            centres = _lloyd(ordered, sums[0], reseeded)
     codebook = centres.to(weights.dtype)
     indices = torch.empty(len(flat), dtype=torch.int64)
     indices[order] = torch.bucketize(ordered, _borders(centres))
@@ -62,7 +69,7 @@ def kmeans_codebook(weights: Tensor, bits: int) -> ClusteredWeights:
 
 
 def _lloyd(ordered: Tensor, sums: Tensor, centres: Tensor) -> Tensor:
-    """The centres (K,) when they move no more, or after `ITERATIONS`."""
+    """Iterate until the centres (K,) no longer change, at most `ITERATIONS` times."""
     for _ in range(ITERATIONS):
         starts, ends = _runs(ordered, centres)
         means = (sums[ends] - sums[starts]) / (ends - starts).clamp_min(1)
@@ -80,9 +87,9 @@ def _used(ordered: Tensor, centres: Tensor) -> float:
 
 
 def _reseeded(ordered: Tensor, sums: Tensor, squares: Tensor, centres: Tensor) -> Tensor | None:
-    """The centres (K,) with those that have no weights used to split the runs whose squared error is largest; None if all have.
+    """Use the empty centres to split the clusters with the largest squared error; None if no centre is empty.
 
-    A run is split at its mean, so that the sum of squared errors falls with each.
+    A cluster is split at its mean, so each split reduces the sum of squared errors. The result is the new centres (K,).
     """
     starts, ends = _runs(ordered, centres)
     counts = ends - starts
@@ -93,33 +100,33 @@ def _reseeded(ordered: Tensor, sums: Tensor, squares: Tensor, centres: Tensor) -
     if len(worst) == 0:
         return None
     middles = torch.searchsorted(ordered, centres[worst], right=True).clamp(starts[worst] + 1, ends[worst] - 1)
-    placed = centres.clone()
-    placed[worst] = (sums[middles] - sums[starts[worst]]) / (middles - starts[worst])
-    placed[empty[: len(worst)]] = (sums[ends[worst]] - sums[middles]) / (ends[worst] - middles)
-    return placed.sort().values
+    reseeded = centres.clone()
+    reseeded[worst] = (sums[middles] - sums[starts[worst]]) / (middles - starts[worst])
+    reseeded[empty[: len(worst)]] = (sums[ends[worst]] - sums[middles]) / (ends[worst] - middles)
+    return reseeded.sort().values
 
 
-def _running(values: Tensor) -> Tensor:
-    """The sums of the first 0, 1, … values (N,), as (N + 1,)."""
+def _prefix_sums(values: Tensor) -> Tensor:
+    """The sums of the first 0, 1, …, N values (N,), as (N + 1,)."""
     return torch.cat([torch.zeros(1, dtype=values.dtype), values.cumsum(0)])
 
 
 def _runs(ordered: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the run of weights that is nearest to each centre starts, and where it ends."""
+    """The start and end of the run of sorted weights that is nearest to each centre."""
     ends = torch.searchsorted(ordered, _borders(centres), right=True)
     first, last = ends.new_zeros(1), ends.new_tensor([len(ordered)])
     return torch.cat([first, ends]), torch.cat([ends, last])
 
 
 def _borders(centres: Tensor) -> Tensor:
-    """Where the nearest centre changes; a weight on a border belongs to the lower one."""
+    """The midpoints between neighbouring centres; a weight on a midpoint belongs to the lower centre."""
     return (centres[1:] + centres[:-1]) / 2
 
 
 def rounded(values: Tensor, digits: int) -> Tensor:
-    """float32 `values` to the nearest number with `digits` significant binary digits, half to even.
+    """Round float32 `values` to `digits` significant binary digits, half to even.
 
-    What is no float32 is returned as it is. Only the significand is rounded, never the range.
+    The exponent range is not reduced. Tensors of other types are returned unchanged.
     """
     if values.dtype != torch.float32 or digits >= FLOAT_DIGITS:
         return values
@@ -132,22 +139,30 @@ def rounded(values: Tensor, digits: int) -> Tensor:
 
 
 def cluster_weights(network: GraphNetwork, settings: ClusterSettings | None = None) -> GraphNetwork:
-    """Prune and share the weights of a float network for the sake of its file, without training.
+    """Prune and cluster the weights of a float network without training, for a small model file.
 
-    Batch normalization is folded first. The result is an ordinary float network; what makes it small is
-    ``save(path, network, coding="range")``. A quantized network is saved like that as it is.
+    Batch normalization is folded first. The result is an ordinary float network. Save it with ``save(path, network,
+    coding="range")`` to get the small file. A quantized network needs no clustering: save it in the same way.
+
+    Han, Mao and Dally, "Deep Compression" (ICLR 2016), section 3.
+
+    Args:
+        network: a captured float network; it is not changed.
+        settings: density, bits and precision; the defaults cluster every layer to 64 values.
 
     Raises:
         UsageError: the network is quantized, or the settings name a weight that it does not have.
     """
     settings = settings or ClusterSettings()
     graph = for_inference(pruned(network, settings).graph)
-    weights = coded_weights(graph, settings)
-    return GraphNetwork(with_values(graph, weights, shared_weights(weights, settings), settings.digits), network.info)
+    weights = clusterable_weights(graph, settings)
+    return GraphNetwork(
+        with_clustered_weights(graph, weights, codebooks_of(weights, settings), settings.digits), network.info
+    )
 
 
 def pruned(network: GraphNetwork, settings: ClusterSettings) -> GraphNetwork:
-    """A copy of a float network with the weights that the settings leave, the others zero.
+    """A copy of a float network in which the weights that the settings remove are zero.
 
     Raises:
         UsageError: the network is quantized, or the settings name a weight that it does not have.
@@ -155,26 +170,26 @@ def pruned(network: GraphNetwork, settings: ClusterSettings) -> GraphNetwork:
     graph = network.graph
     if network.numerics:
         raise UsageError(
-            "This network is quantized: its integers are coded as they are. Save it with coding='range', or prune and "
-            "share the weights of the float network that it was made from."
+            "This network is quantized, and its integers are entropy-coded without clustering. Save it with coding='range', "
+            "or prune and cluster the weights of the original float network."
         )
     if unknown := sorted((settings.keep | settings.bits_of.keys()) - set(weight_names(graph))):
-        raise UsageError(f"The network has no weight {unknown[0]!r} of a convolution or linear layer.")
+        raise UsageError(f"The network has no convolution or linear layer with a weight called {unknown[0]!r}.")
     if settings.density is not None and settings.density < 1:
         sparse = sparsify(network, Unstructured(1 - settings.density)).graph.tensors
-        names = coded_weights(graph, settings)
+        names = clusterable_weights(graph, settings)
         graph = graph.rebuilt(tensors={**graph.tensors, **{name: sparse[name] for name in names}})
     return GraphNetwork(graph, network.info)
 
 
-def coded_weights(graph: Graph, settings: ClusterSettings) -> dict[str, Tensor]:
-    """The weights that may be pruned and shared: those of convolutions and linear layers that are trained and not kept."""
+def clusterable_weights(graph: Graph, settings: ClusterSettings) -> dict[str, Tensor]:
+    """The trainable weights of convolutions and linear layers that `settings.keep` does not exclude."""
     fixed = settings.keep | graph.buffers
     return {name: graph.tensors[name].detach() for name in weight_names(graph) if name not in fixed}
 
 
-def shared_weights(weights: Mapping[str, Tensor], settings: ClusterSettings) -> dict[str, ClusteredWeights]:
-    """Shared values for the weights that are to have them; where weights are zero, zero is a value of its own."""
+def codebooks_of(weights: Mapping[str, Tensor], settings: ClusterSettings) -> dict[str, ClusteredWeights]:
+    """Cluster the non-zero weights of each layer that the settings cluster; zeros stay outside the codebook."""
     found = {}
     for name, weight in weights.items():
         bits = settings.bits_for(name)
@@ -183,12 +198,13 @@ def shared_weights(weights: Mapping[str, Tensor], settings: ClusterSettings) -> 
     return found
 
 
-def with_values(
+def with_clustered_weights(
     graph: Graph, weights: Mapping[str, Tensor], shared: Mapping[str, ClusteredWeights], digits: int
 ) -> Graph:
-    """`graph` with pruned `weights`, in the places other than zero as they are `shared`, and all else in `digits` digits.
+    """`graph` with pruned `weights`, whose non-zero entries come from the codebooks `shared`, and rounded other tensors.
 
-    A weight that is pruned but not shared keeps its digits.
+    Codebooks, biases and other vectors are rounded to `digits` significant binary digits. A weight that is pruned but not
+    clustered is not rounded.
     """
     tensors = dict(graph.tensors)
     for name, tensor in tensors.items():
@@ -197,7 +213,7 @@ def with_values(
             values[weights[name] != 0] = rounded(shared[name].codebook, digits)[shared[name].indices]
             tensors[name] = values
         elif name in weights:
-            tensors[name] = weights[name] + 0.0  # without -0, which is another value than 0 to what codes the file
+            tensors[name] = weights[name] + 0.0  # turns -0 into 0: the entropy coder treats them as two values
         elif tensor.ndim <= 1:
             tensors[name] = rounded(tensor, digits)
     return graph.rebuilt(tensors=tensors)

@@ -1,7 +1,7 @@
-"""Deep Compression: prune, retrain, share, retrain the shared values.
+"""Deep Compression: prune, fine-tune, cluster, fine-tune the codebooks.
 
-Han, Mao and Dally, "Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman
-Coding" (ICLR 2016), Figure 1. The third step of the figure, coding, is that of the model file (`graph.coded`).
+Han, Mao and Dally, "Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman Coding"
+(ICLR 2016), Figure 1. The third step of the figure, entropy coding, belongs to the model file (`graph.coded`).
 """
 
 from collections.abc import Callable
@@ -9,20 +9,25 @@ from collections.abc import Callable
 from torch import nn
 
 from pocketcnn.compression.coding.clustered_network import ClusteredNetwork
-from pocketcnn.compression.coding.clustering import coded_weights, pruned, shared_weights, with_values
+from pocketcnn.compression.coding.clustering import clusterable_weights, codebooks_of, pruned, with_clustered_weights
 from pocketcnn.compression.coding.settings import ClusterSettings
-from pocketcnn.compression.pruning.sparsity import zeros_kept
+from pocketcnn.compression.coding.sparsity import zeros_kept
 from pocketcnn.graph import GraphNetwork, for_inference
 
 Retrain = Callable[[str, nn.Module], None]
-"""Trains the module of a stage, ``"sparse"`` or ``"shared"``, in place."""
+"""Fine-tunes the module of a stage, ``"sparse"`` or ``"shared"`` (clustered), in place."""
 
 
 def deep_compress(network: GraphNetwork, settings: ClusterSettings, retrain: Retrain) -> GraphNetwork:
-    """The weights of a float network pruned and shared, with `retrain` after each step.
+    """Prune and cluster the weights of a float network, and fine-tune after each step.
 
-    `network` is not changed. Batch normalization is folded between the steps: statistics help the sparse network to
-    learn, and shared values must be those of the weights that are stored.
+    Batch normalization is folded after the sparse fine-tuning, which needs its statistics. Clustering then works on the
+    weights that are stored.
+
+    Args:
+        network: a captured float network; it is not changed.
+        settings: density, bits and precision of the file.
+        retrain: called as ``retrain(stage, module)`` after pruning and after clustering; it trains in place.
 
     Raises:
         UsageError: the network is quantized, or the settings name a weight that it does not have.
@@ -36,12 +41,12 @@ def deep_compress(network: GraphNetwork, settings: ClusterSettings, retrain: Ret
 
 
 def cluster_and_fine_tune(network: GraphNetwork, settings: ClusterSettings, retrain: Retrain) -> GraphNetwork:
-    """The second half: the weights that are not zero are shared, and their shared values trained."""
+    """The second half: cluster the non-zero weights, and fine-tune the codebooks."""
     folded = GraphNetwork(for_inference(network.graph), network.info)
-    weights = coded_weights(folded.graph, settings)
-    shared = shared_weights(weights, settings)
+    weights = clusterable_weights(folded.graph, settings)
+    shared = codebooks_of(weights, settings)
     if shared:
         tuned = ClusteredNetwork(folded, shared)
         retrain("shared", tuned)
         folded, shared = tuned.reparameterize(), tuned.shared()
-    return GraphNetwork(with_values(folded.graph, weights, shared, settings.digits), network.info)
+    return GraphNetwork(with_clustered_weights(folded.graph, weights, shared, settings.digits), network.info)

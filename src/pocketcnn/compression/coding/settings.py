@@ -1,4 +1,4 @@
-"""What is given up of a network's weights for the sake of its file, as one frozen, checked value."""
+"""Settings of pruning and clustering for a small model file, as one frozen, checked value."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -9,19 +9,19 @@ from pocketcnn.errors import UsageError
 
 Bits = Annotated[int, Field(ge=1, le=8)]
 FLOAT_DIGITS = 24
-"""Binary digits of a float32, the hidden one included."""
+"""Significant binary digits of a float32, including the implicit one."""
 
 
 class ClusterSettings(BaseModel):
-    """How weights of convolutions and linear layers are pruned and shared, and how exact everything else stays.
+    """How the weights of convolutions and linear layers are pruned and clustered, and how other values are rounded.
 
     Attributes:
-        density: the share of all weights that is kept, the largest by magnitude; None keeps all.
-        bits: a layer's weights share 2^bits values; None leaves each its own.
+        density: share of all weights to keep, the largest by magnitude; None keeps all.
+        bits: each layer gets a codebook of 2^bits values; None clusters no layer.
         bits_of: bits of single layers, by the name of their weight.
-        keep: names of weights that are neither pruned nor shared.
-        digits: significant binary digits of what stays in floating point (biases, shared values, batch norms);
-            11 are those of float16, whose range is not enforced, and 24 change nothing.
+        keep: names of weights that are neither pruned nor clustered.
+        digits: significant binary digits of biases, codebooks and batch normalization. 11 is the precision of float16 (its
+            exponent range is not enforced); 24 is float32.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,12 +33,12 @@ class ClusterSettings(BaseModel):
     digits: int = Field(default=11, ge=2, le=FLOAT_DIGITS)
 
     def bits_for(self, weight: str) -> int | None:
-        """The bits of the weight tensor of this name; None where it is not shared."""
+        """The bits of the weight tensor of this name; None if it is not clustered."""
         return None if weight in self.keep else self.bits_of.get(weight, self.bits)
 
     @classmethod
     def checked(cls, **fields: Any) -> "ClusterSettings":
-        """The settings with these fields.
+        """Build the settings from these fields.
 
         Raises:
             UsageError: a value is out of range.
@@ -47,7 +47,7 @@ class ClusterSettings(BaseModel):
             return cls.model_validate(fields)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]
-            place = ".".join(map(str, problem["loc"]))
+            field = ".".join(map(str, problem["loc"]))
             raise UsageError(
-                f"Coding with {place} = {problem['input']!r} is not possible: {problem['msg']}."
+                f"The clustering setting {field} = {problem['input']!r} is not valid: {problem['msg']}."
             ) from error

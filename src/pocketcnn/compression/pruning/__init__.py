@@ -1,1 +1,1 @@
-"""Structured pruning: which channels belong together, what they are worth, how many go from each layer, and their removal."""
+"""Structured pruning: channel coupling, importance criteria, allocation over layers, and channel removal."""

@@ -1,4 +1,4 @@
-"""How pruning is allocated over the layers: one global ranking, uniformly, by given ratios, or by measured sensitivity."""
+"""Allocation of pruning over layers: by a global ranking, uniformly, by given ratios, or by measured sensitivity."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from math import isfinite
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling import ChannelGroup, Coupling, remove
+from pocketcnn.compression.coupling import ChannelGroup, Coupling, remove
 from pocketcnn.compression.pruning.schedule import Allocation, Counts, Schedule, Scored, globally
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph
 
 
 def uniformly(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001
-    """The same share of each group; scores decide within a group only."""
+    """The same pruning ratio in each group; scores decide only within a group."""
     return [(rank + 1) / len(units) if isfinite(score) else score for rank, (score, _) in enumerate(units)]
 
 
@@ -21,24 +21,24 @@ ALLOCATIONS: dict[str, Allocation] = {"global": globally, "uniform": uniformly}
 
 
 def counts_of(order: Schedule, coupling: Coupling, ratios: Mapping[str, float]) -> Counts:
-    """How many units each group loses so that each layer of `ratios` loses its share of output channels, rounded to widths.
+    """How many units each group loses, so that each layer in `ratios` loses its share of output channels, rounded to allowed
+    widths.
 
-    A layer that is not named keeps its channels, unless they go together with those of a named one.
+    A layer without a ratio keeps its channels, unless they are coupled to those of a layer with one.
 
     Raises:
-        UsageError: an unknown layer, one of which nothing can go, a share out of range, or two shares for layers whose
-            channels go together.
+        UsageError: a layer is unknown or cannot be pruned, a ratio is out of range, or coupled layers have different ratios.
     """
     _check(order, coupling, ratios)
     counts = []
-    for place, group in enumerate(order.groups):
+    for index, group in enumerate(order.groups):
         shares = {layer: ratios[layer] for layer in group.width if layer in ratios}
         if len(set(shares.values())) > 1:
             given = ", ".join(f"{layer!r}: {share:g}" for layer, share in shares.items())
-            raise UsageError(f"The channels of these layers go together, so they need one ratio: {given}.")
+            raise UsageError(f"The channels of these layers are coupled, so the layers need the same ratio: {given}.")
         share = next(iter(shares.values()), 0.0)
-        allowed = len(order.leaving(place))
-        counts.append(order.rounded(place, min(allowed, round(share * len(group.units)))))
+        allowed = len(order.removable_units(index))
+        counts.append(order.rounded(index, min(allowed, round(share * len(group.units)))))
     return tuple(counts)
 
 
@@ -49,67 +49,73 @@ def _check(order: Schedule, coupling: Coupling, ratios: Mapping[str, float]) -> 
     fixed = sorted(set(ratios) - {layer for group in order.groups for layer in group.width})
     if fixed:
         reasons = [f"{layer!r} ({_reason(coupling, layer)})" for layer in fixed]
-        raise UsageError(f"No channels of {', '.join(reasons)} can be removed.")
+        raise UsageError(f"These layers cannot be pruned: {', '.join(reasons)}.")
     for layer, share in ratios.items():
         if not 0 <= share < 1:
-            raise UsageError(
-                f"The ratio of {layer!r} is the share of channels that goes, from 0 to below 1, not {share}."
-            )
+            raise UsageError(f"The pruning ratio of {layer!r} is {share}; it must be at least 0 and below 1.")
 
 
 def _reason(coupling: Coupling, name: str) -> str:
-    """Why a layer loses no channels by itself."""
+    """Why a layer cannot be pruned by itself."""
     layer = next(layer for layer in coupling.layers if layer.node == name)
     frozen = next((coupling.frozen[item] for item in layer.outputs.tolist() if item in coupling.frozen), None)
     if frozen is not None:
         return frozen
-    return "they follow the channels that it reads" if layer.passes else "they are kept, as the settings say"
+    return "its channels follow those of its input" if layer.depthwise_like else "the settings keep it"
 
 
-SHARES = (0.125, 0.25, 0.5, 0.75, 0.875)
-PER_SHARE = 1e-6
-"""Keeps the order of units that cost nothing: those go first of which the smaller share is gone."""
+RATIOS = (0.125, 0.25, 0.5, 0.75, 0.875)
+TIE_BREAK = 1e-6
+"""Orders units whose pruning costs no accuracy: groups with the smaller pruned share come first."""
 
 Evaluate = Callable[[Graph], float]
-"""The accuracy of a graph on validation images, from 0 to 1; or anything else of which more is better."""
+"""The accuracy of a graph on validation images, 0 to 1; any other score works if higher is better."""
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Curves of accuracy over the share of a group that is gone.
+    """Accuracy as a function of the pruned share of each channel group.
 
     Attributes:
-        whole: the accuracy of the unpruned network.
-        curves: by the layers of a group, (share of its units that is gone, accuracy), from small to large shares.
+        whole: accuracy of the unpruned network.
+        curves: by the layers of a group, (pruned share of its units, accuracy) in ascending order of the share.
     """
 
     whole: float
     curves: Mapping[tuple[str, ...], tuple[tuple[float, float], ...]]
 
     def allocation(self, group: ChannelGroup, units: Scored) -> list[float]:
-        """A unit goes when the accuracy that its group costs up to it is the lowest; a group without a curve goes last."""
+        """Rank units by the accuracy lost when their group is pruned up to them; a group without a curve comes last."""
         curve = self.curves.get(tuple(group.width), ((1.0, 0.0),))
         shares = [0.0, *(share for share, _ in curve)]
         losses = np.maximum.accumulate([0.0, *(max(0.0, self.whole - accuracy) for _, accuracy in curve)])
         gone = [(rank + 1) / len(units) for rank in range(len(units))]
-        keys = np.interp(gone, shares, losses) + PER_SHARE * np.array(gone)
+        keys = np.interp(gone, shares, losses) + TIE_BREAK * np.array(gone)
         return [float(key) if isfinite(score) else score for key, (score, _) in zip(keys, units, strict=True)]
 
 
 def measure_sensitivity(
-    graph: Graph, coupling: Coupling, order: Schedule, evaluate: Evaluate, shares: Sequence[float] = SHARES
+    graph: Graph, coupling: Coupling, order: Schedule, evaluate: Evaluate, shares: Sequence[float] = RATIOS
 ) -> Sensitivity:
-    """Narrow one group after the other by `shares` of its units, least important first, and evaluate the network.
+    """Prune one group at a time by each of the `shares` of its units, least important first, and evaluate each network.
 
-    Shares that a group may not lose (see `schedule`) are left out. It evaluates up to groups x shares networks.
+    Shares above what a group may lose (see `schedule`) are left out. Up to groups x shares networks are evaluated. Li et al.,
+    "Pruning Filters for Efficient ConvNets" (ICLR 2017), section 3.2.
+
+    Args:
+        graph: the unpruned graph.
+        coupling: its channel coupling.
+        order: its pruning schedule.
+        evaluate: accuracy of a graph, 0 to 1.
+        shares: pruned shares to try, 0 to 1.
     """
     curves = {}
-    for place, group in enumerate(order.groups):
-        most = len(order.leaving(place))
-        lost = dict.fromkeys(min(most, round(share * len(group.units))) for share in shares)
+    for index, group in enumerate(order.groups):
+        max_count = len(order.removable_units(index))
+        lost = dict.fromkeys(min(max_count, round(share * len(group.units))) for share in shares)
         points = []
         for count in sorted(count for count in lost if count):
-            counts = tuple(count if other == place else 0 for other in range(len(order.groups)))
+            counts = tuple(count if other == index else 0 for other in range(len(order.groups)))
             narrowed = remove(graph, order.classes(counts), coupling)
             points.append((count / len(group.units), evaluate(narrowed)))
         if points:

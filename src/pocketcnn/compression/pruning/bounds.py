@@ -1,4 +1,4 @@
-"""A budget as a bound on graphs that are pruned and stay in float: what they cost, counted or predicted without running them."""
+"""A budget as bounds on float graphs, evaluated by counting or predicting, without running the network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,21 +6,23 @@ from dataclasses import dataclass
 from pocketcnn.compression.deployed import Deployed
 from pocketcnn.compression.evaluator import BudgetEvaluator, absolute
 from pocketcnn.compression.latency import LatencySource, latency_model_of
-from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph
 from pocketcnn.targets import Budget, load_target
 
 Measure = Callable[[Graph], float]
-"""What a graph costs, in base units."""
+"""The cost of a graph, in base units."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Upper bounds on what a graph costs, as checks that it must pass.
+    """Upper bounds on the cost of a graph.
 
-    `by_shape` tells that no check looks at values. `seconds` predicts the latency, if one is bounded: the sum of all
-    targets' where there are several.
+    Attributes:
+        checks: the bounds; a graph meets a bound if its check is true.
+        by_shape: whether the checks depend on shapes only.
+        seconds: the predicted latency if one is bounded, summed over all targets; else None.
     """
 
     checks: tuple[Callable[[Graph], bool], ...]
@@ -28,53 +30,53 @@ class Bounds:
     seconds: Measure | None = None
 
     def fit(self, graph: Graph) -> bool:
-        """Whether `graph` keeps all of them."""
+        """Whether `graph` meets all bounds."""
         return all(check(graph) for check in self.checks)
 
 
 def bounds_of(graph: Graph, budget: str | Budget) -> Bounds:
-    """The limits of `budget`; percentages are of `graph`.
+    """The limits of `budget` as bounds; percentages are relative to `graph`.
 
-    A latency is predicted from the latency table of its target, or estimated where the target is not here.
+    Latencies are predicted from the latency table of their target, or estimated if the target is not on this machine.
 
     Raises:
-        UsageError: the budget cannot be read, or limits the latency on a target without a table.
+        UsageError: the budget cannot be parsed, or limits the latency on a target without a latency table.
     """
     evaluator = float_evaluator(graph, budget)
-    most = evaluator.madds_bound(graph)
-    check = evaluator.fits if most is None else lambda narrowed: total_madds(narrowed) <= most
+    max_madds = evaluator.madds_bound(graph)
+    check = evaluator.fits if max_madds is None else lambda narrowed: total_madds(narrowed) <= max_madds
     return Bounds((check,), evaluator.by_shape, seconds_on(evaluator.budget.targets))
 
 
 def float_evaluator(graph: Graph, budget: str | Budget) -> BudgetEvaluator:
-    """What judges float networks that are pruned from `graph`. Raises as `bounds_of` does."""
+    """The budget evaluator for float networks pruned from `graph`. Raises as `bounds_of` does."""
     wanted = budget if isinstance(budget, Budget) else Budget.parse(budget)
-    seconds_on(wanted.targets)  # they must run float networks
+    seconds_on(wanted.targets)  # raises if one does not support float networks
     source = LatencySource.PREDICTED
     return BudgetEvaluator(absolute(wanted, graph, source), source, float_only=True)
 
 
 def table_latency_of(target_name: str) -> Measure:
-    """Seconds of a float graph on a target, predicted or estimated.
+    """The latency function of float graphs on a target, in seconds: predicted or estimated.
 
     Raises:
-        UsageError: the target runs no float networks, or there is no latency table of it.
+        UsageError: the target does not support float networks, or has no latency table.
     """
     target = load_target(target_name)
     if "float32" not in target.numerics:
         raise UsageError(
-            f"{target.name} runs {', '.join(target.numerics)} only, and what is pruned is a float network. "
-            "Limit multiply-adds instead, or use `pocketcnn compress`, which quantizes."
+            f"{target.name} runs {', '.join(target.numerics)} only, and pruning works on float networks. "
+            "Limit multiply-adds instead, or use `pocketcnn compress`, which also quantizes."
         )
     found = latency_model_of(target_name, "float32", LatencySource.PREDICTED)
     return lambda graph: found.seconds(Deployed(graph))
 
 
 def seconds_on(targets: tuple[str, ...]) -> Measure | None:
-    """The latency on all of some targets together; None of none. Raises as `table_latency_of` does."""
+    """The sum of the latencies on all of `targets`; None if there are none. Raises as `table_latency_of` does."""
     return summed([table_latency_of(name) for name in targets])
 
 
-def summed(clocks: list[Measure]) -> Measure | None:
-    """The sum of some clocks; None of none."""
-    return (lambda graph: sum(clock(graph) for clock in clocks)) if clocks else None
+def summed(measures: list[Measure]) -> Measure | None:
+    """The sum of some measures; None if there are none."""
+    return (lambda graph: sum(measure(graph) for measure in measures)) if measures else None

@@ -1,4 +1,4 @@
-"""The multiply-adds of every layer of a narrowed graph, from its channel classes alone: no graph is made for it."""
+"""Multiply-adds of every layer of a pruned graph, computed from channel classes without building the graph."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketcnn.compression.pruning.coupling import Coupling
-from pocketcnn.compression.pruning.coupling.classes import Labels
+from pocketcnn.compression.coupling import Coupling
+from pocketcnn.compression.coupling.classes import Labels
 from pocketcnn.graph import Graph
 
 
 @dataclass(frozen=True)
 class LayerMadds:
-    """Counts a graph that has lost channel classes, layer by layer, in the order in which the layers run.
+    """Counts multiply-adds by layer, in the order in which the layers run, for graphs that have lost channel classes.
 
-    A layer's multiply-adds are those of one weight times its weights, and of these it keeps, group by group, rows times columns.
+    A layer's multiply-adds are proportional to its weights: for each group, remaining rows times remaining columns.
     """
 
     names: tuple[str, ...]
     labels: int
     _sides: tuple[tuple[Labels, Labels, int], ...]
-    """By layer, the classes of the outputs (G, N/G) and inputs (G, C/G) of each group, and multiply-adds of a row and column."""
+    """By layer, the classes of the outputs (G, N/G) and inputs (G, C/G), and the multiply-adds of one (output, input) pair."""
 
     @classmethod
     def of(cls, graph: Graph, coupling: Coupling) -> "LayerMadds":
         """The layers of `graph`."""
-        order = {node.name: place for place, node in enumerate(graph.nodes)}
+        order = {node.name: index for index, node in enumerate(graph.nodes)}
         layers = sorted(coupling.layers, key=lambda layer: order[layer.node])
         sides = []
         for layer in layers:
@@ -36,7 +36,7 @@ class LayerMadds:
         return cls(tuple(layer.node for layer in layers), coupling.labels, tuple(sides))
 
     def without(self, classes: Iterable[int]) -> NDArray[np.int64]:
-        """Multiply-adds of each layer, (layers,), when `classes` are gone."""
+        """Multiply-adds of each layer, (layers,), when `classes` are pruned."""
         left = np.ones(self.labels, np.bool_)
         left[np.fromiter(classes, np.int64)] = False
         counts = [

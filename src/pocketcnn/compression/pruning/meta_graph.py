@@ -1,7 +1,6 @@
-"""A graph by shapes alone, to ask again and again what narrowed forms of it would cost.
+"""A graph of shapes without weight values (on the meta device), to evaluate the cost of many pruned variants.
 
-No value of a weight is stored. Where a cost is that of the deployed network, what inference does not need goes once, before
-all narrowing, instead of from every narrowed form.
+If costs are those of the deployed network, dropout and batch normalization are removed once, before any pruning.
 """
 
 from collections.abc import Iterable
@@ -9,26 +8,27 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pocketcnn.compression.pruning.coupling import Coupling, couple, remove
+from pocketcnn.compression.coupling import Coupling, couple, remove
 from pocketcnn.graph import Graph
 from pocketcnn.graph.passes.fold import absorb_batch_norm, drop_dropout
 
 
 @dataclass(frozen=True)
 class MetaGraph:
-    """The shapes of a graph, and its coupling in terms of the classes of the graph itself."""
+    """The shapes of a graph, and its coupling in terms of the original channel classes."""
 
     graph: Graph
     coupling: Coupling
 
     @classmethod
     def of(cls, graph: Graph, coupling: Coupling | None = None, *, at_inference: bool = False) -> "MetaGraph":
-        """The outline of a float graph.
+        """The meta graph of a float graph.
 
         Args:
-            coupling: saves the analysis where it is known.
-            at_inference: without dropout and without the batch normalization that layers absorb. Figures that are taken
-                `for_inference` come out the same, and so do multiply-adds.
+            graph: a float graph.
+            coupling: of `graph`; passing it saves the analysis.
+            at_inference: remove dropout and foldable batch normalization. Costs of the deployed network stay the same, and so
+                do multiply-adds.
         """
         coupling = coupling or couple(graph)
         meta = torch.device("meta")
@@ -42,12 +42,12 @@ class MetaGraph:
         return cls(shapes, _restricted(coupling, shapes))
 
     def without(self, classes: Iterable[int]) -> Graph:
-        """The outline of the graph without `classes`; see `remove`."""
+        """The meta graph without `classes`; see `remove`."""
         return remove(self.graph, classes, self.coupling)
 
 
 def _restricted(coupling: Coupling, shapes: Graph) -> Coupling:
-    """The coupling of what is left of the graph; a layer that absorbed a batch normalization may have got a bias."""
+    """The coupling of the remaining graph; a layer with folded batch normalization may have gained a bias."""
     values = {name: found for name, found in coupling.values.items() if name in shapes}
     vectors = {name: classes for name, classes in coupling.vectors.items() if name in shapes.tensors}
     for layer in coupling.layers:

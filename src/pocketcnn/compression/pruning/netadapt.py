@@ -1,9 +1,9 @@
-"""NetAdapt: narrow one group of channels at a time, always the one that costs the least accuracy, until a bound is kept.
+"""NetAdapt: prune one channel group per step, the one that costs the least accuracy, until a bound is met.
 
-Yang et al., "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications" (ECCV 2018), algorithm 1. In the
-variant of Howard et al., "Searching for MobileNetV3" (2019), section 4.3, the proposal with the best ratio of the change of
-accuracy to the change of the resource is kept. Its two kinds of proposals, the expansion of one block and the bottleneck
-of all blocks that residual connections tie together, are what coupled channels are anyway, in any network.
+Yang et al., "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications" (ECCV 2018), algorithm 1. The
+variant of Howard et al., "Searching for MobileNetV3" (2019), section 4.3, keeps the proposal with the best ratio of accuracy
+change to resource change. Its two kinds of proposals, the expansion of one block and the bottleneck of all blocks that
+residual connections join, are both channel groups here, in any network.
 """
 
 from collections.abc import Callable
@@ -19,58 +19,58 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.training.evaluate import Score
 
-HALVINGS = 5
-"""How often a step that too few groups can take alone is halved before any step at all will do."""
+MAX_HALVINGS = 5
+"""How often a step that too few groups can take is halved, before any saving is accepted."""
 
-CHOICES = 4
-"""Groups that must be able to take a step alone: where one or two can, they would be ruined for lack of others."""
+MIN_PROPOSALS = 4
+"""Groups that must be able to take a step. With one or two, those groups would be pruned too far."""
 
 
 @dataclass(frozen=True)
 class NetAdaptSettings:
-    """How the loop goes.
+    """Settings of the NetAdapt loop.
 
     Attributes:
-        step: what the first step must save, as a share of what the given network uses.
-        decay: each step must save this share of what the step before had to.
-        most: of a group's units that one step may take. A short training shows little of what harsher cuts destroy, so where
-            too few groups can save enough within it the step is made smaller.
-        tried: how many of the groups that can take a step are trained for it: those whose units are worth the least by the
-            criterion of the channels. None tries all, as the paper does.
-        choose: ``accuracy``, the most accurate proposal (the paper), or ``ratio``, the best change of accuracy for each unit
+        step: the saving that the first step must reach, as a share of what the initial network uses.
+        decay: factor on the required saving from step to step.
+        max_ratio: largest share of a group's units that one step may remove. Short fine-tuning hides the damage of larger
+            cuts; if too few groups can save enough within this limit, the step is made smaller.
+        max_proposals: how many proposals of a step are fine-tuned: those whose pruned units are the least important. None
+            fine-tunes all, as the paper does.
+        choose: ``accuracy`` keeps the most accurate proposal (the paper); ``ratio`` keeps the best accuracy change per unit
             of the resource (MobileNetV3).
-        channels: which channels of a group go, and how narrow layers may get.
+        channels: importance criterion and width limits for the channels of a group.
     """
 
     step: float = 0.05
     decay: float = 0.96
-    most: float = 0.5
-    tried: int | None = None
+    max_ratio: float = 0.5
+    max_proposals: int | None = None
     choose: Literal["accuracy", "ratio"] = "accuracy"
     channels: PruneSettings = field(default_factory=PruneSettings)
 
     def __post_init__(self) -> None:
-        if not 0 < self.step < 1 or not 0 < self.decay <= 1 or not 0 < self.most <= 1:
-            raise UsageError("`step` lies between 0 and 1, `decay` and `most` above 0 and up to 1.")
-        if self.tried is not None and self.tried < 1:
-            raise UsageError("`tried` is at least 1, or None for all.")
+        if not 0 < self.step < 1 or not 0 < self.decay <= 1 or not 0 < self.max_ratio <= 1:
+            raise UsageError("`step` must be between 0 and 1; `decay` and `max_ratio` must be above 0 and at most 1.")
+        if self.max_proposals is not None and self.max_proposals < 1:
+            raise UsageError("`max_proposals` must be at least 1, or None for all.")
         if self.choose not in ("accuracy", "ratio"):
-            raise UsageError(f"NetAdapt chooses by 'accuracy' or by 'ratio', not by {self.choose!r}.")
+            raise UsageError(f"`choose` must be 'accuracy' or 'ratio', not {self.choose!r}.")
 
 
 class FineTuner(Protocol):
-    """What trains and judges the proposals."""
+    """Fine-tunes and evaluates proposals."""
 
     def score(self, network: GraphNetwork) -> Score:
         """Accuracy and loss of `network` on held-out images."""
 
     def tune(self, network: GraphNetwork, step: int) -> Score:
-        """Fine-tune `network` in place for a short while, on the images of this step; its score afterwards."""
+        """Fine-tune `network` in place for a few steps on the images of this step; return its score afterwards."""
 
 
 @dataclass(frozen=True)
 class NetAdaptResult:
-    """The narrowed network, fine-tuned for short whiles only, its steps, and whether the bound is kept."""
+    """The pruned network after short fine-tuning only, its steps, and whether the bound is met."""
 
     network: GraphNetwork
     steps: tuple[NetAdaptStep, ...]
@@ -88,13 +88,17 @@ def netadapt(
     store: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> NetAdaptResult:
-    """A narrower copy of `network` that uses at most `bound` of `resource`; it still wants its long fine-tuning.
+    """A pruned copy of `network` that uses at most `bound` of `resource`. It still needs its long fine-tuning.
 
     Args:
         network: a trained float network.
-        batches: labelled images, for criteria of importance that need them.
-        store: a folder that takes every proposal and step as it is done. The same call goes on from there, also with a
-            lower bound.
+        resource: what is bounded.
+        bound: in the unit of the resource.
+        tuner: fine-tunes and evaluates proposals.
+        settings: of the loop.
+        batches: labelled images, for importance criteria that need them.
+        store: a folder for all proposals and steps. The same call resumes from it, also with a lower bound.
+        say: receives a message per step.
 
     Raises:
         UsageError: the network is quantized, or `store` holds steps of another network, resource or other settings.
@@ -110,15 +114,15 @@ def netadapt(
         state = step
         done = history.steps[-1]
         say(
-            f"step {done.number}: {', '.join(done.best.layers)} lose {done.best.lost} of {done.best.units}; accuracy "
-            f"{done.best.accuracy:.2%}, uses {state.use / bound:.1%} of what it may ({resource.name})"
+            f"step {done.number}: {', '.join(done.best.layers)} lose {done.best.lost} of {done.best.units} units; accuracy "
+            f"{done.best.accuracy:.2%}, {state.use / bound:.1%} of the bound ({resource.name})"
         )
     return NetAdaptResult(state.network, history.steps, met=True)
 
 
 @dataclass(frozen=True)
 class _State:
-    """The network so far, what it uses, and its accuracy."""
+    """The current network, what it uses, and its accuracy."""
 
     network: GraphNetwork
     use: float
@@ -126,7 +130,7 @@ class _State:
 
 
 class _Loop:
-    """What stays the same from step to step."""
+    """The loop: everything that does not change from step to step."""
 
     def __init__(
         self,
@@ -140,33 +144,33 @@ class _Loop:
         self.start, self.resource, self.bound = network, resource, bound
         self.tuner, self.settings, self.batches = tuner, settings, batches
         self.widths = {node.name: node.shape[0] for node in network.graph.nodes if node.op in ("conv2d", "linear")}
-        self.whole = resource.use(network.graph)
+        self.initial_use = resource.use(network.graph)
 
     def _space(self, graph: Graph) -> PruningSpace:
         return PruningSpace.of(graph, self.resource, self.settings.channels, self.batches, self.widths)
 
     def resumed(self, history: History) -> _State:
-        """Where the steps of the history led."""
+        """The state after the last step of the history."""
         if not history.steps:
-            return _State(self.start, self.whole, self.tuner.score(self.start).top1)
+            return _State(self.start, self.initial_use, self.tuner.score(self.start).top1)
         best = history.steps[-1].best
         return _State(history.network(self.start.info), best.resource, best.accuracy)
 
     def step(self, state: _State, history: History) -> _State | None:
-        """The next step, which is added to the history; None if there is nothing left to remove."""
+        """Run the next step and add it to the history; None if nothing can be removed."""
         number = len(history.steps) + 1
         space = self._space(state.network.graph)
-        saving = self.settings.step * self.whole * self.settings.decay ** (number - 1)
-        target, cuts = _proposed(space, state.use, max(self.bound, state.use - saving), self.settings.most)
+        saving = self.settings.step * self.initial_use * self.settings.decay ** (number - 1)
+        target, candidates = _candidates(space, state.use, max(self.bound, state.use - saving), self.settings.max_ratio)
         proposals: list[Proposal] = []
         best: tuple[tuple[float, float, float], int, GraphNetwork] | None = (
-            None  # worth, place; the others are not kept
+            None  # score, index, network of the best proposal so far
         )
-        for group, lost in _cheapest(space, cuts, self.settings.tried):
-            proposal, narrowed = self._tried(space, group, lost, number, history)
-            worth = self._worth(proposal, state)
-            if best is None or worth > best[0]:
-                best = worth, len(proposals), narrowed
+        for group, lost in _least_important(space, candidates, self.settings.max_proposals):
+            proposal, narrowed = self._evaluate_proposal(space, group, lost, number, history)
+            score = self._score(proposal, state)
+            if best is None or score > best[0]:
+                best = score, len(proposals), narrowed
             proposals.append(proposal)
         if best is None:
             return None
@@ -174,55 +178,59 @@ class _Loop:
         history.add(NetAdaptStep(number, target, tuple(proposals), chosen), network)
         return _State(network, proposals[chosen].resource, proposals[chosen].accuracy)
 
-    def _worth(self, proposal: Proposal, state: _State) -> tuple[float, float, float]:
-        """The higher, the better. Small sets of images tie often; the loss then decides, and at last what is saved."""
+    def _score(self, proposal: Proposal, state: _State) -> tuple[float, float, float]:
+        """The rank of a proposal, higher is better. Small validation sets tie often; then the loss decides, then the saving."""
         saved = state.use - proposal.resource
         by_ratio = self.settings.choose == "ratio"
         first = (proposal.accuracy - state.accuracy) / saved if by_ratio else proposal.accuracy
         return first, -proposal.loss, saved
 
-    def _tried(
+    def _evaluate_proposal(
         self, space: PruningSpace, group: int, lost: int, number: int, history: History
     ) -> tuple[Proposal, GraphNetwork]:
-        """One proposal, tuned and judged now or by an earlier run."""
-        done = history.tried(group, lost, self.start.info)
+        """One proposal, fine-tuned and evaluated now or by an earlier run."""
+        done = history.finished_proposal(group, lost, self.start.info)
         if done is not None:
             return done
-        counts = with_count(space.none, group, lost)
-        network = GraphNetwork(space.cut(counts), self.start.info)
+        counts = with_count(space.no_pruning, group, lost)
+        network = GraphNetwork(space.prune(counts), self.start.info)
         found = self.tuner.tune(network, number)
         proposal = Proposal(
             group, space.layers(group), lost, space.units(group), space.use(counts), found.top1, found.loss
         )
-        history.note(proposal, network)
+        history.record(proposal, network)
         return proposal, network
 
 
-def _proposed(space: PruningSpace, use: float, target: float, most: float) -> tuple[float, list[tuple[int, int]]]:
-    """The groups that can come down to `target` alone, and how much each must lose for it: algorithm 1, line 5.
+def _candidates(
+    space: PruningSpace, use: float, target: float, max_ratio: float
+) -> tuple[float, list[tuple[int, int]]]:
+    """The groups that can reach `target` alone, and how many units each must lose: algorithm 1, line 5.
 
-    Where too few can, the step is halved, and at last any saving will do; the target that was used comes first.
+    If too few groups can, the step is halved; in the end any saving is accepted. The target that was used is returned first.
     """
-    wanted = min(CHOICES, len(space.movable))
-    for _ in range(HALVINGS):
-        found = [(group, lost) for group, lost in _enough(space, target) if lost <= most * space.units(group)]
+    wanted = min(MIN_PROPOSALS, len(space.prunable))
+    for _ in range(MAX_HALVINGS):
+        found = [(group, lost) for group, lost in _min_counts(space, target) if lost <= max_ratio * space.units(group)]
         if len(found) >= wanted:
             return target, found
         target = (use + target) / 2
     smallest = use * (1 - 1e-9)
-    return smallest, _enough(space, smallest)
+    return smallest, _min_counts(space, smallest)
 
 
-def _enough(space: PruningSpace, target: float) -> list[tuple[int, int]]:
-    needed = ((group, space.fewest(group, space.none, target)) for group in space.movable)
+def _min_counts(space: PruningSpace, target: float) -> list[tuple[int, int]]:
+    needed = ((group, space.min_count(group, space.no_pruning, target)) for group in space.prunable)
     return [(group, lost) for group, lost in needed if lost is not None]
 
 
-def _cheapest(space: PruningSpace, cuts: list[tuple[int, int]], most: int | None) -> list[tuple[int, int]]:
-    """Up to `most` of the cuts, those that take the least of what the criterion counts, in the order of the groups."""
+def _least_important(
+    space: PruningSpace, candidates: list[tuple[int, int]], max_proposals: int | None
+) -> list[tuple[int, int]]:
+    """Up to `max_proposals` candidates: those that remove the least importance, in the order of the groups."""
 
-    def taken(cut: tuple[int, int]) -> float:
-        group, lost = cut
-        return sum(score for score, _ in space.order.leaving(group)[:lost])
+    def removed_importance(candidate: tuple[int, int]) -> float:
+        group, lost = candidate
+        return sum(score for score, _ in space.order.removable_units(group)[:lost])
 
-    return sorted(sorted(cuts, key=taken)[:most])
+    return sorted(sorted(candidates, key=removed_importance)[:max_proposals])

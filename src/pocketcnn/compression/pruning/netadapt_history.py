@@ -1,4 +1,4 @@
-"""The steps of NetAdapt as records, and the folder in which they outlive an interruption."""
+"""The steps of NetAdapt as records, and the folder from which an interrupted run resumes."""
 
 import hashlib
 import json
@@ -16,12 +16,14 @@ from pocketcnn.graph.model_file import load, save
 
 @dataclass(frozen=True)
 class Proposal:
-    """One group narrowed enough for the step, fine-tuned for a short while.
+    """One group pruned enough for the step, after short fine-tuning.
 
     Attributes:
-        group: its place among the groups of the network before the step; layers: that make its channels.
-        lost, units: how many of its units went, and how many it had.
-        resource: what the network then uses; accuracy, loss: on held-out images, after the short fine-tuning.
+        group: its index among the groups of the network before the step.
+        layers: the layers that produce its channels.
+        lost, units: how many units it lost, and how many it had.
+        resource: what the network then uses.
+        accuracy, loss: on held-out images, after the short fine-tuning.
     """
 
     group: int
@@ -35,7 +37,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class NetAdaptStep:
-    """One step: what every proposal had to come down to, all of them, and the place of the one that was kept."""
+    """One step: the target of the resource, all proposals, and the index of the chosen one."""
 
     number: int
     target: float
@@ -44,16 +46,15 @@ class NetAdaptStep:
 
     @property
     def best(self) -> Proposal:
-        """The proposal that was kept."""
+        """The chosen proposal."""
         return self.proposals[self.chosen]
 
 
 @dataclass
 class History:
-    """The steps so far, in memory, and in a folder where there is one.
+    """The steps so far, in memory and, if there is one, in a folder.
 
-    The folder holds ``history.json``, the network after the last step, and of the step that is under way each proposal that
-    is done.
+    The folder holds ``history.json``, the network after the last step, and the finished proposals of the current step.
     """
 
     heading: Mapping[str, Any]
@@ -63,10 +64,10 @@ class History:
 
     @classmethod
     def open(cls, folder: Path | None, graph: Graph, resource: str, settings: Mapping[str, Any]) -> "History":
-        """What `folder` holds of the steps from `graph`; an empty history if there is nothing yet.
+        """Load the steps from `graph` in `folder`; an empty history if there are none.
 
         Raises:
-            UsageError: it holds steps of another network, resource or other settings, or is damaged.
+            UsageError: the folder holds steps of another network, resource or other settings, or is damaged.
         """
         heading = {"network": _fingerprint(graph), "resource": resource, "settings": json.loads(json.dumps(settings))}
         history = cls(heading, folder)
@@ -79,30 +80,30 @@ class History:
         return tuple(self._steps)
 
     def network(self, info: ModelInfo) -> GraphNetwork:
-        """The network after the last step, of which there must be one."""
+        """The network after the last step; there must be one."""
         if self._latest is not None:
             return self._latest
         assert self.folder is not None
         return GraphNetwork(load(self._file(len(self._steps))).graph, info)
 
-    def tried(self, group: int, lost: int, info: ModelInfo) -> tuple[Proposal, GraphNetwork] | None:
-        """The proposal of the step under way in which `group` loses `lost` units, if it is done."""
-        record = self._trying / f"{group}.json" if self.folder else None
+    def finished_proposal(self, group: int, lost: int, info: ModelInfo) -> tuple[Proposal, GraphNetwork] | None:
+        """The proposal of the current step in which `group` loses `lost` units, if it is finished."""
+        record = self._proposal_folder / f"{group}.json" if self.folder else None
         if record is None or not record.is_file():
             return None
         proposal = _proposal(json.loads(record.read_text(encoding="utf-8")))
-        if proposal.lost != lost:  # of a step to another bound
+        if proposal.lost != lost:  # it was made for another bound
             return None
         return proposal, GraphNetwork(load(record.with_suffix(".safetensors")).graph, info)
 
-    def note(self, proposal: Proposal, network: GraphNetwork) -> None:
-        """Keep a proposal of the step under way."""
+    def record(self, proposal: Proposal, network: GraphNetwork) -> None:
+        """Store a finished proposal of the current step."""
         if self.folder is not None:
-            save(self._trying / f"{proposal.group}.safetensors", GraphNetwork(network.graph))
-            write_text(self._trying / f"{proposal.group}.json", json.dumps(asdict(proposal)) + "\n")
+            save(self._proposal_folder / f"{proposal.group}.safetensors", GraphNetwork(network.graph))
+            write_text(self._proposal_folder / f"{proposal.group}.json", json.dumps(asdict(proposal)) + "\n")
 
     def add(self, step: NetAdaptStep, network: GraphNetwork) -> None:
-        """Keep a finished step with the network that it led to."""
+        """Store a finished step and its network."""
         self._steps.append(step)
         self._latest = network
         if self.folder is not None:
@@ -110,13 +111,13 @@ class History:
             document = {**self.heading, "steps": [asdict(step) for step in self._steps]}
             write_text(self.folder / "history.json", json.dumps(document, indent=1) + "\n")
             self._file(step.number - 1).unlink(missing_ok=True)
-            shutil.rmtree(self._trying_in(step.number), ignore_errors=True)
+            shutil.rmtree(self._proposal_folder_of(step.number), ignore_errors=True)
 
     @property
-    def _trying(self) -> Path:
-        return self._trying_in(len(self._steps) + 1)
+    def _proposal_folder(self) -> Path:
+        return self._proposal_folder_of(len(self._steps) + 1)
 
-    def _trying_in(self, number: int) -> Path:
+    def _proposal_folder_of(self, number: int) -> Path:
         assert self.folder is not None
         return self.folder / f"proposals of step {number}"
 
@@ -133,9 +134,10 @@ def _read(path: Path, heading: Mapping[str, Any]) -> list[NetAdaptStep]:
             for step in document["steps"]
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a history of NetAdapt: {error}. Remove it to begin anew.") from error
+        raise UsageError(f"{path} is not a history of NetAdapt: {error}. Remove it to start again.") from error
+    stored = {**document, "settings": _with_current_names(document.get("settings"))}
     for name, mine in heading.items():
-        theirs = document.get(name)
+        theirs = stored.get(name)
         if theirs != mine:
             raise UsageError(f"{path.parent} holds steps with another {name}: {theirs}. Choose another folder.")
     return steps
@@ -151,3 +153,20 @@ def _fingerprint(graph: Graph) -> str:
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+_OLD_SETTINGS = {"most": "max_ratio", "tried": "max_proposals"}
+
+
+def _with_current_names(settings: Any) -> Any:
+    """Stored settings under today's names: earlier versions called some of them otherwise."""
+    if not isinstance(settings, dict):
+        return settings
+    channels = settings.get("channels")
+    if isinstance(channels, dict):
+        settings = {**settings, "channels": _renamed(channels, {"spread": "allocation"})}
+    return _renamed(settings, _OLD_SETTINGS)
+
+
+def _renamed(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in fields.items()}

@@ -1,10 +1,10 @@
-"""What pruning did to a network: widths and costs before and after."""
+"""The effect of pruning: widths and costs before and after."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pocketcnn.cost.counting import parameters, total_madds
 from pocketcnn.graph.graph import Graph
-from pocketcnn.graph.ops import OPS
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class PruneReport:
 
     @classmethod
     def of(cls, before: Graph, after: Graph) -> "PruneReport":
-        """Compare a graph with what pruning left of it."""
+        """Compare a graph with its pruned form."""
         layers = [node for node in before.nodes if node.op in ("conv2d", "linear")]
         return cls(
             channels={node.name: (node.shape[0], after[node.name].shape[0]) for node in layers},
@@ -31,21 +31,10 @@ class PruneReport:
 
     @property
     def madds_kept(self) -> float:
-        """The share of the multiply-adds that is left."""
+        """The kept share of the multiply-adds."""
         return self.madds_after / self.madds_before
 
     @property
     def parameters_kept(self) -> float:
-        """The share of the parameters that is left."""
+        """The kept share of the parameters."""
         return self.parameters_after / self.parameters_before
-
-
-def total_madds(graph: Graph) -> int:
-    """Multiply-adds for one image."""
-    return sum(graph.madds(node) for node in graph.nodes)
-
-
-def parameters(graph: Graph) -> int:
-    """Trained numbers: all tensors but the buffers of their operations, shared ones once."""
-    trained = {name for node in graph.nodes for role, name in node.tensors.items() if role not in OPS[node.op].buffers}
-    return sum(graph.tensors[name].numel() for name in trained)

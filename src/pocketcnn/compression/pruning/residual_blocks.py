@@ -1,7 +1,7 @@
-"""Depth: whole residual blocks go, the ones that the network misses least.
+"""Depth pruning: whole residual blocks are removed, those with the least influence on the output first.
 
-A block can go where there is a way around it: x + f(x) becomes x, and a unit of ShuffleNetV2, which filters half of the
-channels and lets the other half pass, lets both pass.
+A block can be removed if there is a path around it. x + f(x) becomes x. A unit of ShuffleNetV2, which transforms one half of
+the channels and passes the other half, passes both.
 """
 
 from collections.abc import Callable
@@ -10,21 +10,21 @@ from dataclasses import dataclass, replace
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.graph import Graph, GraphNetwork, Node, predictions
 from pocketcnn.training import recalibrate
 
 
 @dataclass(frozen=True)
 class Block:
-    """What can be left out: readers of `output` inside `joint` (all readers if it is None) read `around` instead."""
+    """A removable block: readers of `output` inside `joint` (all readers if it is None) read `around` instead."""
 
     output: str
     around: str
     joint: str | None = None
 
     def removed_from(self, graph: Graph) -> Graph:
-        """`graph` without the block; what only it needed is gone."""
+        """`graph` without the block, and without nodes that only it needed."""
         nodes = [self._rewired(node) for node in graph.nodes]
         return graph.rebuilt(nodes, output=self.around if self._is_answer(graph) else None)
 
@@ -39,7 +39,7 @@ class Block:
 
 @dataclass(frozen=True)
 class RemovedBlocks:
-    """The shallower graph, the blocks that are gone in the order in which they went, how far its answers moved; does it fit?"""
+    """The shallower graph, the removed blocks in order, the divergence of its output, and whether it fits."""
 
     graph: Graph
     blocks: tuple[Block, ...]
@@ -48,7 +48,7 @@ class RemovedBlocks:
 
 
 def residual_blocks(graph: Graph) -> tuple[Block, ...]:
-    """The blocks of `graph` that have a way around them, in the order in which they run."""
+    """The removable blocks of `graph`, in the order in which they run."""
     return tuple(
         block
         for node in graph.nodes
@@ -82,7 +82,7 @@ def _split_unit(graph: Graph, node: Node) -> Block | None:
 
 
 def _depends_on(graph: Graph, value: str, source: str) -> bool:
-    """Whether `value` is computed from `source`, or from nothing else but constants on all its ways back."""
+    """Whether `value` is computed from `source` only, apart from constants."""
     seen, waiting, found = {source}, [value], False
     start = graph.nodes[0].name
     while waiting:
@@ -98,38 +98,39 @@ def _depends_on(graph: Graph, value: str, source: str) -> bool:
 
 
 def remove_blocks(
-    graph: Graph, fits: Callable[[Graph], bool], images: Tensor, most: int | None = None
+    graph: Graph, fits: Callable[[Graph], bool], images: Tensor, max_blocks: int | None = None
 ) -> RemovedBlocks:
-    """Take blocks out of `graph` one by one until it fits: each time the one that costs least for the work that it saves.
+    """Remove blocks from `graph` one by one until it fits: each time the block with the lowest cost per saved multiply-add.
 
-    What a block costs is how far the answers on `images` (N, C, H, W) move without it, Σ p·log(p / q) on the average of the
-    images, p being the answer of the whole network; no labels are needed. Batch statistics are those of `images`, estimated
-    anew each time, as those of the deeper network say nothing of what comes after the block.
+    The cost of a block is the KL divergence between the outputs of the whole network and of the network without it, averaged
+    over `images` (N, C, H, W). No labels are needed. Batch-norm statistics are recalibrated on `images` each time.
 
     Args:
-        fits: a bound; blocks go as long as it does not hold and there are any.
-        most: blocks that may go at most; all if not given.
+        graph: a float graph.
+        fits: a bound; blocks are removed as long as it is false and there are any.
+        images: (N, C, H, W), without labels.
+        max_blocks: how many blocks may be removed; all by default.
     """
     reference = F.log_softmax(predictions(GraphNetwork(recalibrated(graph, images)), images), 1)
     removed: list[Block] = []
     divergence = 0.0
-    while not fits(graph) and (most is None or len(removed) < most):
+    while not fits(graph) and (max_blocks is None or len(removed) < max_blocks):
         choices = residual_blocks(graph)
         if not choices:
             break
         work = total_madds(graph)
-        tried = []
-        for place, block in enumerate(choices):
+        candidates = []
+        for index, block in enumerate(choices):
             shallower = recalibrated(block.removed_from(graph), images)
             moved = _divergence(shallower, reference, images)
-            tried.append((moved / max(1, work - total_madds(shallower)), place, moved, shallower))
-        _, place, divergence, graph = min(tried, key=lambda trial: trial[:2])
-        removed.append(choices[place])
+            candidates.append((moved / max(1, work - total_madds(shallower)), index, moved, shallower))
+        _, index, divergence, graph = min(candidates, key=lambda trial: trial[:2])
+        removed.append(choices[index])
     return RemovedBlocks(graph, tuple(removed), divergence, fits(graph))
 
 
 def recalibrated(graph: Graph, images: Tensor) -> Graph:
-    """`graph` with the batch statistics of `images`."""
+    """`graph` with batch-norm statistics from `images`."""
     network = GraphNetwork(graph)
     recalibrate(network, images)
     return network.graph

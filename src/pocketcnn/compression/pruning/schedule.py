@@ -1,7 +1,6 @@
-"""How much may go, in which order, and in steps of which size: from scores to nested sets of channels.
+"""The pruning schedule: all removable units in order, and the widths that groups may have.
 
-The schedule holds every unit that may be removed at all, least important first. Removing its first k units, rounded up to
-the widths that the target likes, gives smaller and smaller networks as k grows; a search over k meets any budget.
+Removing the first k units, rounded to allowed widths, gives smaller networks as k grows. A search over k can meet any budget.
 """
 
 import math
@@ -11,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling import ChannelGroup, Coupling
-from pocketcnn.compression.pruning.coupling.balance import Unit
+from pocketcnn.compression.coupling import ChannelGroup, Coupling
+from pocketcnn.compression.coupling.balance import Unit
 
 Counts = tuple[int, ...]
 """How many units each group loses."""
@@ -31,13 +30,13 @@ def globally(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001
 
 @dataclass(frozen=True)
 class Schedule:
-    """Units in the order in which they go.
+    """Units in the order in which they are pruned.
 
     Attributes:
-        groups: of units that can stand for each other.
-        steps: by group, the number of units in a step of its width.
-        order: (group, score, unit), least important first, of all units that may go.
-        widths: by group, the numbers of units that it may keep, ascending, where those are not multiples of its step.
+        groups: the channel groups.
+        steps: by group, the number of units per step of its width.
+        order: (group, score, unit) of all removable units, least important first.
+        widths: by group, the numbers of units that it may keep, ascending; None where these are the multiples of its step.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -46,24 +45,24 @@ class Schedule:
     widths: tuple[tuple[int, ...] | None, ...] = ()
 
     def counts(self, removed: int) -> Counts:
-        """What the first `removed` units of the order are, group by group, once each width is rounded up to a step."""
+        """The first `removed` units of the order as counts by group, each width rounded up to a step."""
         lost = Counter(group for group, _, _ in self.order[:removed])
         return tuple(self.rounded(group, lost[group]) for group in range(len(self.groups)))
 
     def rounded(self, group: int, lost: int) -> int:
-        """The most units, up to `lost`, that leave a width that the group may have, a whole number of steps, or all."""
+        """The largest count, at most `lost`, that leaves an allowed width: whole steps, or the full width."""
         units, step = len(self.groups[group].units), self.steps[group]
         allowed = self.widths[group] if self.widths else None
         if allowed is not None:
             return units - min((width for width in allowed if width >= units - lost), default=units)
         return max(0, units - math.ceil((units - lost) / step) * step)
 
-    def leaving(self, group: int) -> list[tuple[float, Unit]]:
-        """The units of a group that may go, in order, with their scores."""
-        return [(score, unit) for place, score, unit in self.order if place == group]
+    def removable_units(self, group: int) -> list[tuple[float, Unit]]:
+        """The removable units of a group, in order, with their scores."""
+        return [(score, unit) for index, score, unit in self.order if index == group]
 
     def classes(self, counts: Counts) -> tuple[int, ...]:
-        """The classes that are gone when each group has lost its count, sorted."""
+        """The removed classes when each group has lost its count, sorted."""
         left = list(counts)
         gone: list[int] = []
         for group, _, unit in self.order:
@@ -84,18 +83,18 @@ def schedule(
     allocation: Allocation = globally,
     widths: tuple[tuple[int, ...] | None, ...] = (),
 ) -> Schedule:
-    """Order the units of `groups` by the mean score of their classes and by `allocation`, and leave out those that must stay.
+    """Order the units of `groups` by mean score and `allocation`, and leave out those that must be kept.
 
-    A unit stays when one of its scores is infinite, or when the units before it have left a value (any feature map that
-    it is part of) with fewer than `min_channels` channels or less than the share `floor` of what it had.
+    A unit is kept if one of its scores is infinite, or if removing it would leave a feature map with fewer than
+    `min_channels` channels or less than the share `floor` of its channels.
     """
     ranked = sorted(
-        (key, place, score, unit)
-        for place, group in enumerate(groups)
+        (key, index, score, unit)
+        for index, group in enumerate(groups)
         for key, (score, unit) in _keyed(group, scored_units(group, scores), allocation)
     )
-    guard = _Guard(coupling, min_channels, floor)
-    order = tuple((place, key, unit) for key, place, _, unit in ranked if np.isfinite(key) and guard.allows(unit))
+    guard = _MinWidthGuard(coupling, min_channels, floor)
+    order = tuple((index, key, unit) for key, index, _, unit in ranked if np.isfinite(key) and guard.allows(unit))
     return Schedule(tuple(groups), tuple(step_of(group, multiple) for group in groups), order, widths)
 
 
@@ -109,9 +108,9 @@ def _keyed(group: ChannelGroup, units: Scored, allocation: Allocation) -> list[t
 
 
 def step_of(group: ChannelGroup, multiple: int) -> int:
-    """Units in a step: the fewest that take a multiple of `multiple` channels from every layer of the group.
+    """Units per step: the fewest that take a multiple of `multiple` channels from every layer of the group.
 
-    A group of fewer than two steps takes a half, a quarter, … of `multiple` instead, so that narrow layers can shrink too.
+    A group with fewer than two steps uses a half, a quarter, … of `multiple`, so that narrow layers can shrink too.
     """
     while True:
         step = math.lcm(*(multiple // math.gcd(multiple, width) for width in group.width.values()))
@@ -120,8 +119,8 @@ def step_of(group: ChannelGroup, multiple: int) -> int:
         multiple = multiple // 2 if multiple % 2 == 0 else 1
 
 
-class _Guard:
-    """Watches that no value gets too narrow."""
+class _MinWidthGuard:
+    """Ensures that no feature map gets too narrow."""
 
     def __init__(self, coupling: Coupling, min_channels: int, floor: float) -> None:
         self._parts: dict[int, list[tuple[int, int]]] = {}  # class -> (value, channels of the class in it)
@@ -132,7 +131,7 @@ class _Guard:
             self._spare.append(len(classes) - max(1, min_channels, math.ceil(floor * len(classes))))
 
     def allows(self, unit: Unit) -> bool:
-        """Whether `unit` may go; if so, it counts as gone."""
+        """Whether `unit` may be removed; if so, it counts as removed."""
         needed: Counter[int] = Counter()
         for item in unit:
             for value, count in self._parts.get(item, ()):

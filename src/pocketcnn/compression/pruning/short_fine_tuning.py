@@ -1,4 +1,4 @@
-"""Fine-tuning for a short while, how good a network is after it, and the choice of the best of several pruned networks by it."""
+"""Short fine-tuning and its evaluation, and the selection among pruned networks by it."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -20,15 +20,15 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class HeldOutImages:
-    """Held-out images (N, C, H, W) with labels (N,), as tensors: they are looked at hundreds of times."""
+    """Held-out images (N, C, H, W) with labels (N,), kept as tensors because they are evaluated hundreds of times."""
 
     images: Tensor
     labels: Tensor
 
     @classmethod
-    def of(cls, dataset: Dataset[Any], most: int, seed: int = 0) -> "HeldOutImages":
-        """Up to `most` samples of a map-style dataset, drawn once."""
-        samples = [dataset[index] for index in _drawn(size_of(dataset), most, seed)]
+    def of(cls, dataset: Dataset[Any], max_images: int, seed: int = 0) -> "HeldOutImages":
+        """Up to `max_images` random samples of a map-style dataset."""
+        samples = [dataset[index] for index in _drawn(size_of(dataset), max_images, seed)]
         return cls(torch.stack([image for image, _ in samples]), torch.tensor([int(label) for _, label in samples]))
 
     @property
@@ -37,7 +37,7 @@ class HeldOutImages:
         return TensorDataset(self.images, self.labels)
 
     def accuracy(self, network: nn.Module, device: str = "auto") -> float:
-        """The share that `network` gets right; its mode and place are as before afterwards."""
+        """Top-1 accuracy of `network`, 0 to 1; its mode and device are restored."""
         return self.score(network, device).top1
 
     def score(self, network: nn.Module, device: str = "auto") -> Score:
@@ -50,10 +50,16 @@ class HeldOutImages:
 
 @dataclass(frozen=True)
 class ShortFineTuner:
-    """The tuner of NetAdapt: some optimizer steps on a part of the training images, drawn anew for each step of the loop.
+    """The fine-tuner of NetAdapt: a few optimizer steps on a random subset of the training images, a new one per step of the
+    loop.
 
-    `recipe` is one of few epochs over `images` samples of `train_set`; accuracies are of `held_out`. All networks of
-    a step are tuned on the same images in the same order, so that they differ in their channels alone.
+    All networks of a step are trained on the same images in the same order, so that they differ only in their channels.
+
+    Attributes:
+        train_set: map-style, of (image (C, H, W), label).
+        held_out: validation images.
+        recipe: with few epochs.
+        images: size of the subset.
     """
 
     train_set: Dataset[Any]
@@ -67,7 +73,7 @@ class ShortFineTuner:
         return self.held_out.score(network, self.recipe.device)
 
     def tune(self, network: nn.Module, step: int) -> Score:
-        """Train on the part of the images that belongs to the step; the score of the best epoch, which is kept."""
+        """Train on the subset of the step; return the score of the best epoch, whose weights are kept."""
         recipe = self.recipe.with_(seed=self.recipe.seed + step)
         result = train(network, self._part(step), self.held_out.dataset, recipe)
         return Score(result.val_loss, result.val_accuracy, len(self.held_out.labels))
@@ -80,23 +86,24 @@ class ShortFineTuner:
         return self._parts[step]
 
 
-def _drawn(total: int, most: int, seed: int) -> Sequence[int]:
-    """Up to `most` of `total` places, in random order."""
+def _drawn(total: int, max_images: int, seed: int) -> Sequence[int]:
+    """Up to `max_images` of `total` indices, in random order."""
     order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
-    found: list[int] = order[:most].tolist()
+    found: list[int] = order[:max_images].tolist()
     return found
 
 
 def best_after_fine_tuning(
     candidates: Mapping[str, GraphNetwork], tuner: ShortFineTuner
 ) -> tuple[str, dict[str, Score]]:
-    """The name of the candidate that guesses with the lowest loss after a short training, and the scores of all.
+    """The name of the candidate with the lowest validation loss after short fine-tuning, and the scores of all.
 
-    The loss, because it tells networks apart that are right on equally many of few held-out images. All train on the same
-    images in the same order, copies of them: the candidates are as they were.
+    The loss separates networks with the same accuracy on few images. Copies are trained, on the same images in the same
+    order; the candidates are not changed.
 
     Args:
-        candidates: by name, at least one, each with its batch norms recalibrated.
+        candidates: by name, at least one, each with recalibrated batch norms.
+        tuner: trains and evaluates.
     """
     scores = {name: tuner.tune(deepcopy(network), 0) for name, network in candidates.items()}
     return min(scores, key=lambda name: scores[name].loss), scores

@@ -1,7 +1,7 @@
-"""All the ways to narrow a graph by whole steps of its channel groups, and what each would use of a resource.
+"""The pruning space: all ways to prune a graph by whole steps of its channel groups, and the resource use of each.
 
-What chooses how much each group loses (a loop over proposals, a learned policy, a uniform share, chance) moves in the same
-space, so their results differ by that choice alone.
+All methods that choose how much each group loses (NetAdapt, a learned policy, uniform, random) search the same space, so that
+their results are comparable.
 """
 
 from bisect import bisect_left
@@ -13,25 +13,26 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketcnn.compression.pruning.coupling import Coupling, couple, remove
+from pocketcnn.compression.coupling import Coupling, couple, remove
 from pocketcnn.compression.pruning.layer_madds import LayerMadds
 from pocketcnn.compression.pruning.meta_graph import MetaGraph
 from pocketcnn.compression.pruning.prune import Batches, PruneSettings, ordered
 from pocketcnn.compression.pruning.resource import Resource
 from pocketcnn.compression.pruning.schedule import Counts, Schedule
-from pocketcnn.compression.pruning.widths import MOST_TRIED
+from pocketcnn.compression.pruning.widths import MAX_WIDTHS_PROBED
 from pocketcnn.graph import Graph
 
 
 @dataclass(frozen=True)
 class PruningSpace:
-    """For each group of coupled channels, how many of its units go; the least important ones go first.
+    """For each group of coupled channels, how many units are removed; the least important ones first.
 
     Attributes:
-        graph: what is narrowed.
-        order: its channel groups, and the units in the order in which they go.
-        resource: what narrowing is meant to save.
-        limits: by group, the most units that may go.
+        graph: the unpruned graph.
+        coupling: its channel coupling.
+        order: its channel groups, and the units in pruning order.
+        resource: what pruning should reduce.
+        limits: by group, the largest number of removable units.
     """
 
     graph: Graph
@@ -39,7 +40,7 @@ class PruningSpace:
     order: Schedule
     resource: Resource
     limits: Counts
-    _known: dict[Counts, float] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[Counts, float] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -50,12 +51,15 @@ class PruningSpace:
         batches: Batches = (),
         widths: Mapping[str, int] | None = None,
     ) -> "PruningSpace":
-        """The space of a float graph.
+        """The pruning space of a float graph.
 
         Args:
-            batches: labelled images for criteria of importance that need them.
-            widths: output channels by layer that `settings.floor` is a share of; those of `graph` unless given. A graph
-                that has been narrowed before is so held to what it once had.
+            graph: a float graph.
+            resource: what pruning should reduce.
+            settings: criterion and width limits.
+            batches: labelled images for importance criteria that need them.
+            widths: output channels by layer to which `settings.floor` refers; those of `graph` by default. For a graph that
+                was pruned before, pass its original widths.
 
         Raises:
             UsageError: the graph is quantized, or the criterion lacks its images.
@@ -67,23 +71,23 @@ class PruningSpace:
             for layer in coupling.layers
         }
         limits = []
-        for place, group in enumerate(order.groups):
+        for index, group in enumerate(order.groups):
             spare = min((graph[layer].shape[0] - floors[layer]) // width for layer, width in group.width.items())
-            limits.append(order.rounded(place, max(0, min(spare, len(order.leaving(place))))))
+            limits.append(order.rounded(index, max(0, min(spare, len(order.removable_units(index))))))
         return cls(graph, coupling, order, resource, tuple(limits))
 
     @property
-    def none(self) -> Counts:
-        """No channel goes."""
+    def no_pruning(self) -> Counts:
+        """The counts that remove nothing."""
         return (0,) * len(self.limits)
 
     @cached_property
     def choices(self) -> tuple[tuple[int, ...], ...]:
-        """By group, how many units can go so that whole steps are left, none first, and so that it saves something.
+        """By group, the allowed counts of removed units, 0 first: whole steps that reduce the resource.
 
-        A runtime computes channels in blocks, so a narrower layer may take longer than a wider one. Where a latency is
-        predicted, a choice is left out when one that takes fewer units is as fast, all else being whole; a group that saves
-        no time keeps its steps where something else is limited too.
+        A runtime computes channels in blocks, so a narrower layer may take longer than a wider one. If a latency is
+        predicted, a count is left out when a smaller one is as fast, with all other groups whole. A group that saves no time
+        keeps its steps if other quantities are limited too.
         """
         steps = (
             sorted({self.order.rounded(group, lost) for lost in range(limit + 1)})
@@ -91,62 +95,64 @@ class PruningSpace:
         )
         if self.resource.seconds is None:
             return tuple(map(tuple, steps))
-        whole = self._seconds(self.none)
-        return tuple(self._paying(group, each, whole) for group, each in enumerate(steps))
+        whole = self._seconds(self.no_pruning)
+        return tuple(self._faster_counts(group, each, whole) for group, each in enumerate(steps))
 
-    def _paying(self, group: int, steps: Sequence[int], whole: float) -> tuple[int, ...]:
-        """Of `steps` those that are faster than all before them; `whole` are the seconds without any."""
-        paying, least = [0], whole
-        for lost in sorted({*steps[:: ceil(len(steps) / MOST_TRIED)], steps[-1]} - {0}):
-            seconds = self._seconds(with_count(self.none, group, lost))
+    def _faster_counts(self, group: int, steps: Sequence[int], whole: float) -> tuple[int, ...]:
+        """Those of `steps` that are faster than all smaller ones; `whole` is the latency of the unpruned graph in seconds."""
+        faster, least = [0], whole
+        for lost in sorted({*steps[:: ceil(len(steps) / MAX_WIDTHS_PROBED)], steps[-1]} - {0}):
+            seconds = self._seconds(with_count(self.no_pruning, group, lost))
             if seconds < least:
-                paying.append(lost)
+                faster.append(lost)
                 least = seconds
-        return tuple(paying) if len(paying) > 1 or self._is_time_alone else tuple(steps)
+        return tuple(faster) if len(faster) > 1 or self._is_latency_only else tuple(steps)
 
     @property
-    def _is_time_alone(self) -> bool:
+    def _is_latency_only(self) -> bool:
         return self.resource.use is self.resource.seconds
 
     def _seconds(self, counts: Counts) -> float:
-        if self.resource.seconds is None or self._is_time_alone:
-            return self.use(counts)  # which remembers
-        return self.resource.seconds(self._outline.without(self.order.classes(counts)))
+        if self.resource.seconds is None or self._is_latency_only:
+            return self.use(counts)  # cached
+        return self.resource.seconds(self._meta_graph.without(self.order.classes(counts)))
 
     @cached_property
-    def most(self) -> Counts:
-        """By group, the largest of its choices."""
+    def max_counts(self) -> Counts:
+        """By group, the largest allowed count."""
         return tuple(choices[-1] for choices in self.choices)
 
     @cached_property
-    def movable(self) -> tuple[int, ...]:
-        """The groups that can lose anything."""
+    def prunable(self) -> tuple[int, ...]:
+        """The groups that can lose units."""
         return tuple(group for group, choices in enumerate(self.choices) if len(choices) > 1)
 
     def units(self, group: int) -> int:
-        """How many units a group has."""
+        """The number of units of a group."""
         return len(self.order.groups[group].units)
 
     def layers(self, group: int) -> tuple[str, ...]:
-        """The layers that make the channels of a group."""
+        """The layers that produce the channels of a group."""
         return tuple(self.order.groups[group].width)
 
-    def nearest(self, group: int, lost: float) -> int:
-        """The choice of a group that is nearest to `lost` units; between two, the one that loses less."""
+    def nearest_count(self, group: int, lost: float) -> int:
+        """The allowed count of a group nearest to `lost` units; the smaller of two."""
         return min(self.choices[group], key=lambda choice: (abs(choice - lost), choice))
 
-    def cut(self, counts: Counts) -> Graph:
-        """The graph without what `counts` says."""
+    def prune(self, counts: Counts) -> Graph:
+        """The graph pruned by `counts`."""
         return remove(self.graph, self.order.classes(counts), self.coupling)
 
     def use(self, counts: Counts) -> float:
-        """The resource of the graph without what `counts` says."""
-        if self.resource.of_a_madd is not None:
-            return float(self.madds(counts).sum()) * self.resource.of_a_madd
-        if counts not in self._known:
-            narrowed = self._outline.without(self.order.classes(counts)) if self.resource.by_shape else self.cut(counts)
-            self._known[counts] = self.resource.use(narrowed)
-        return self._known[counts]
+        """The resource use of the graph pruned by `counts`."""
+        if self.resource.per_madd is not None:
+            return float(self.madds(counts).sum()) * self.resource.per_madd
+        if counts not in self._cache:
+            narrowed = (
+                self._meta_graph.without(self.order.classes(counts)) if self.resource.by_shape else self.prune(counts)
+            )
+            self._cache[counts] = self.resource.use(narrowed)
+        return self._cache[counts]
 
     def madds(self, counts: Counts) -> NDArray[np.int64]:
         """Multiply-adds of each layer, in the order of `layer_names`."""
@@ -162,21 +168,21 @@ class PruningSpace:
         return LayerMadds.of(self.graph, self.coupling)
 
     @cached_property
-    def _outline(self) -> MetaGraph:
+    def _meta_graph(self) -> MetaGraph:
         return MetaGraph.of(self.graph, self.coupling, at_inference=self.resource.at_inference)
 
-    def fewest(self, group: int, counts: Counts, bound: float) -> int | None:
-        """The fewest units that `group` must lose, where the others lose `counts`, to keep `bound`; None if none is enough."""
+    def min_count(self, group: int, counts: Counts, bound: float) -> int | None:
+        """The smallest count of `group` that meets `bound` when the others lose `counts`; None if there is none."""
         choices = self.choices[group]
-        if not self._keeps(group, counts, bound, choices[-1]):
+        if not self._keeps_bound(group, counts, bound, choices[-1]):
             return None
-        kept = partial(self._keeps, group, counts, bound)
+        kept = partial(self._keeps_bound, group, counts, bound)
         return choices[bisect_left(choices, True, hi=len(choices) - 1, key=kept)]
 
-    def _keeps(self, group: int, counts: Counts, bound: float, lost: int) -> bool:
+    def _keeps_bound(self, group: int, counts: Counts, bound: float, lost: int) -> bool:
         return self.use(with_count(counts, group, lost)) <= bound
 
 
 def with_count(counts: Counts, group: int, lost: int) -> Counts:
-    """`counts` with another number for one group."""
+    """`counts` with another count for one group."""
     return (*counts[:group], lost, *counts[group + 1 :])

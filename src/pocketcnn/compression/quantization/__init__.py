@@ -1,4 +1,4 @@
-"""Quantization in the library's own integer arithmetic (`graph/numerics.py`): post-training, and with learned steps."""
+"""Quantization in the library's integer arithmetic (`graph/numerics.py`): post-training, and with learned step sizes."""
 
 from pocketcnn.compression.quantization.learned_steps import LearnedSteps as LearnedSteps
 from pocketcnn.compression.quantization.placeholder import with_placeholder_formats as with_placeholder_formats

@@ -1,8 +1,8 @@
-"""Bias correction: what quantization adds to the mean of a layer's channels is taken from its biases.
+"""Bias correction: the shift that quantization adds to the mean of each output channel is subtracted from the bias.
 
-Nagel, van Baalen, Blankevoort and Welling, "Data-Free Quantization Through Weight Equalization and Bias Correction",
-ICCV 2019, section 4.2: the rounding errors of few weights, in a depthwise filter 9, do not average out, and shift the
-output. Here the shift is measured on images, layer by layer, with all layers before it corrected.
+Nagel, van Baalen, Blankevoort and Welling, "Data-Free Quantization Through Weight Equalization and Bias Correction" (ICCV
+2019), section 4.2. The rounding errors of few weights (9 in a depthwise filter) do not average out, and shift the output.
+Here the shift is measured on images, layer by layer, after all earlier layers are corrected.
 """
 
 from collections.abc import Mapping
@@ -11,19 +11,24 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.quantization.layers_in_turn import at_once, change_in_turn, layers_of
+from pocketcnn.compression.quantization.layers_in_turn import layers_of, modify_in_order, single_batch
 from pocketcnn.graph import OPS, Graph, GraphNetwork, Node
 from pocketcnn.graph.fake_quantize import fake_quantize_weight
 
 
 def correct_biases(graph: Graph, quantized: Graph, images: Tensor) -> Graph:
-    """`quantized` with corrected biases. `graph` is its float form; images are (N, C, H, W).
+    """`quantized` with corrected biases.
 
-    Layers without a bias, or that share tensors with others, stay as they are.
+    Layers without a bias, or that share tensors with others, are not changed.
+
+    Args:
+        graph: the float graph that `quantized` was made from.
+        quantized: the quantized graph.
+        images: (N, C, H, W), without labels.
     """
-    images = at_once(graph, images)
+    images = single_batch(graph, images)
     wanted = _channel_means(graph, {layer.name for layer in layers_of(quantized)}, images)
-    return change_in_turn(quantized, images, partial(_corrected, quantized, wanted))
+    return modify_in_order(quantized, images, partial(_corrected, quantized, wanted))
 
 
 def _corrected(
@@ -31,8 +36,8 @@ def _corrected(
 ) -> dict[str, Tensor]:
     if "bias" not in tensors:
         return {}
-    form = quantized.numerics.weights[layer.tensors["weight"]]
-    stored = fake_quantize_weight(tensors["weight"], quantized.tensors[form.scale], form)
+    fmt = quantized.numerics.weights[layer.tensors["weight"]]
+    stored = fake_quantize_weight(tensors["weight"], quantized.tensors[fmt.scale], fmt)
     made = OPS[layer.op].run(layer, [value], {**tensors, "weight": stored}, False)
     return {"bias": tensors["bias"] + (wanted[layer.name] - _means(made)).to(tensors["bias"].dtype)}
 

@@ -1,4 +1,4 @@
-"""The range of every value, seen on real images, and the scale and zero point that store it best."""
+"""Calibration: the observed range of every activation, and the scale and zero point chosen from it."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -14,33 +14,33 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import ActivationFormat, GraphNetwork, InputContract, Node
 
 SAMPLES_PER_BATCH = 1 << 15
-"""Values kept a batch for the methods that look at the distribution; minimum and maximum are exact."""
+"""Values sampled per batch for the methods that use the distribution; minimum and maximum are exact."""
 
 
 @dataclass
 class ObservedRange:
-    """What was seen of one value: exact minimum and maximum, and a sample of the rest."""
+    """Observations of one activation: exact minimum and maximum, and sampled values."""
 
-    low: float = 0.0  # zero is always in the range: padding and ReLU need it exact
+    low: float = 0.0  # zero is always in the range, because padding and ReLU need it exactly
     high: float = 0.0
     samples: list[Tensor] = field(default_factory=list)
 
     def see(self, value: Tensor) -> None:
-        """Take one batch into account."""
+        """Add one batch."""
         flat = value.detach().flatten().float()
         self.low = min(self.low, float(flat.min()))
         self.high = max(self.high, float(flat.max()))
-        self.samples.append(flat.clone() if len(flat) <= SAMPLES_PER_BATCH else flat[_spread(len(flat))])
+        self.samples.append(flat.clone() if len(flat) <= SAMPLES_PER_BATCH else flat[_sampled_indices(len(flat))])
 
     def sample(self) -> Tensor:
-        """All the values that were kept."""
+        """All sampled values."""
         return torch.cat(self.samples)
 
 
-def _spread(count: int) -> Tensor:
-    """SAMPLES_PER_BATCH of `count` places, the same every time.
+def _sampled_indices(count: int) -> Tensor:
+    """SAMPLES_PER_BATCH of `count` indices, the same every time.
 
-    Drawn, not evenly spaced: a step that divides the width of a map would see one of its columns only.
+    They are random, not evenly spaced: a step that divides the width of a map would sample only one of its columns.
     """
     return torch.randint(count, (SAMPLES_PER_BATCH,), generator=torch.Generator().manual_seed(count))
 
@@ -48,10 +48,16 @@ def _spread(count: int) -> Tensor:
 def observe(
     network: GraphNetwork, images: Tensor, names: Collection[str], batch_size: int = 64
 ) -> dict[str, ObservedRange]:
-    """Run `images` (N, C, H, W) through the float network and watch the values `names`.
+    """Run images through the float network and record the activations `names`.
+
+    Args:
+        network: a float network; its mode is restored.
+        images: (N, C, H, W).
+        names: node names.
+        batch_size: images per forward pass.
 
     Raises:
-        UsageError: no images, or values that are not finite.
+        UsageError: there are no images, or an activation is not finite.
     """
     if len(images) == 0:
         raise UsageError("Calibration needs at least one image.")
@@ -61,7 +67,7 @@ def observe(
         if node.name in seen:
             if not torch.isfinite(value).all():
                 raise UsageError(
-                    f"Calibration met infinite or undefined values after {node.name!r}; train the network first."
+                    f"Calibration found infinite or NaN activations after {node.name!r}. Train the network first."
                 )
             seen[node.name].see(value)
 
@@ -77,9 +83,9 @@ def observe(
 
 
 def affine_format(low: float, high: float, bits: int = 8, *, symmetric: bool = False) -> ActivationFormat:
-    """The unsigned affine format that covers low … high, zero included and exact (Jacob et al., section 3, eq. 13).
+    """The unsigned affine format that covers low … high, with zero exactly representable (Jacob et al., section 3, eq. 13).
 
-    A symmetric one has its zero in the middle of the integers, or at their lower end where no value is negative.
+    A symmetric format has its zero point in the middle of the integers, or at 0 if no value is negative.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     levels = (1 << bits) - 1
@@ -97,12 +103,12 @@ def affine_format(low: float, high: float, bits: int = 8, *, symmetric: bool = F
 
 
 def minmax(seen: ObservedRange, bits: int, *, symmetric: bool = False) -> ActivationFormat:
-    """Everything that was seen fits; one outlier makes every step coarser."""
+    """The full observed range; a single outlier makes every step coarser."""
     return affine_format(seen.low, seen.high, bits, symmetric=symmetric)
 
 
 def percentile(seen: ObservedRange, bits: int, *, symmetric: bool = False, keep: float = 0.9999) -> ActivationFormat:
-    """The middle `keep` of the values fits; the rest saturates."""
+    """The range of the central share `keep` of the values; the rest saturates."""
     sample = seen.sample().numpy()
     tail = (1 - keep) / 2
     low, high = float(np.quantile(sample, tail)), float(np.quantile(sample, 1 - tail))
@@ -110,28 +116,28 @@ def percentile(seen: ObservedRange, bits: int, *, symmetric: bool = False, keep:
 
 
 def mse(seen: ObservedRange, bits: int, *, symmetric: bool = False, steps: int = 24) -> ActivationFormat:
-    """The range, among shrunken forms of the whole one, with the least mean square error of the stored values."""
+    """The scaled-down range with the least mean square error of the stored values."""
     sample = seen.sample()
     best = minmax(seen, bits, symmetric=symmetric)
     least = _error(sample, best)
     for step in range(1, steps):
         share = 1 - step / (2 * steps)
-        form = affine_format(seen.low * share, seen.high * share, bits, symmetric=symmetric)
-        error = _error(sample, form)
+        fmt = affine_format(seen.low * share, seen.high * share, bits, symmetric=symmetric)
+        error = _error(sample, fmt)
         if error < least:
-            best, least = form, error
+            best, least = fmt, error
     return best
 
 
-def _error(sample: Tensor, form: ActivationFormat) -> float:
-    stored = torch.round(sample / form.scale).clamp_(form.low - form.zero_point, form.high - form.zero_point)
-    return float((stored * form.scale - sample).square().mean())
+def _error(sample: Tensor, fmt: ActivationFormat) -> float:
+    stored = torch.round(sample / fmt.scale).clamp_(fmt.low - fmt.zero_point, fmt.high - fmt.zero_point)
+    return float((stored * fmt.scale - sample).square().mean())
 
 
 def entropy(seen: ObservedRange, bits: int, *, symmetric: bool = False) -> ActivationFormat:
-    """The range, among shrunken forms of the whole one, whose histogram loses least information when it is stored.
+    """The scaled-down range whose stored histogram has the least KL divergence.
 
-    Zeros, half of what a ReLU makes, are left out: every format stores them exactly.
+    Zeros, half of the outputs of a ReLU, are left out: every format stores them exactly.
     """
     sample = seen.sample()
     low, high = entropy_range(sample[sample != 0].numpy(), seen.low, seen.high, 1 << bits)
@@ -141,22 +147,22 @@ def entropy(seen: ObservedRange, bits: int, *, symmetric: bool = False) -> Activ
 def input_format(
     contract: InputContract | None, seen: ObservedRange, bits: int, *, symmetric: bool = False
 ) -> ActivationFormat:
-    """The format of the images: all that pixels can be after preprocessing, or all that was seen where that is not known.
+    """The format of the images: the range of preprocessed pixels, or the observed range if there is no input contract.
 
-    In 8 bits a step is then one step of the pixels, where all channels have the same deviation, and nothing is lost. A
-    narrower range, as would suit the values of a layer, puts the pixels between the steps.
+    In 8 bits one step is then one pixel value, if all channels have the same standard deviation, and nothing is lost. A
+    narrower range, as an activation would get, would put pixels between the steps.
     """
     if contract is not None:
         pairs = list(zip(contract.mean, contract.std, strict=True))
         low, high = min(-mean / std for mean, std in pairs), max((1 - mean) / std for mean, std in pairs)
         slack = 0.01 * (high - low)
-        if low - slack <= seen.low and seen.high <= high + slack:  # else the images are none
+        if low - slack <= seen.low and seen.high <= high + slack:  # else these are not images
             return affine_format(low, high, bits, symmetric=symmetric)
     return minmax(seen, bits, symmetric=symmetric)
 
 
 class Method(Protocol):
-    """Chooses the format of a value from what was seen of it."""
+    """Chooses the format of an activation from its observations."""
 
     def __call__(self, seen: ObservedRange, bits: int, *, symmetric: bool = False) -> ActivationFormat: ...
 

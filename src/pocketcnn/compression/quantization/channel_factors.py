@@ -1,9 +1,8 @@
-"""Which channels of a graph can be divided by a factor where they are made and multiplied by it where they are read.
+"""Channels that can be divided by a factor where they are written and multiplied by it where they are read.
 
-That leaves the network's function as it is wherever everything between is positively homogeneous: f(a·x) = a·f(x) for a > 0.
-The channels are followed by the rules of `compression/pruning/coupling`, with one difference: a grouped or
-depthwise convolution makes
-channels of its own, as each side of it can have its own factors.
+The network's function stays the same if everything between is positively homogeneous: f(a·x) = a·f(x) for a > 0. Channels are
+traced by the rules of `compression/coupling`, with one difference: a grouped or depthwise convolution produces new
+channels, so that both of its sides can have their own factors.
 """
 
 from collections.abc import Mapping
@@ -11,20 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import Labels, Mask
-from pocketcnn.compression.pruning.coupling.rules import follow
-from pocketcnn.compression.pruning.coupling.trace import Layer, Trace
+from pocketcnn.compression.coupling.classes import Labels, Mask
+from pocketcnn.compression.coupling.rules import follow
+from pocketcnn.compression.coupling.trace import Layer, Trace
 from pocketcnn.graph import OPS, Graph, Node
 
 
 @dataclass(frozen=True)
 class ChannelFactors:
-    """The channels of a graph by class: one factor a class.
+    """The channels of a graph by class, with one factor per class.
 
     Attributes:
         layers: the convolutions and linear layers, with the classes of their input and output channels.
-        values: by node name, the classes of a value: (C, 1, 1), (F,) or of another shape that broadcasts to the value's.
-        free: (classes,), whether the channels of a class may have a factor at all.
+        values: by node name, the classes of a value: (C, 1, 1), (F,), or another shape that broadcasts to the value.
+        free: (classes,), whether the channels of a class may have a factor.
     """
 
     layers: tuple[Layer, ...]
@@ -36,25 +35,25 @@ class ChannelFactors:
 
 
 class _Factors(Trace):
-    """A trace in which the two sides of a grouped convolution have nothing to do with each other."""
+    """A trace that does not couple the two sides of a grouped convolution."""
 
     def _couple_groups(self, layer: Layer) -> None:
         pass
 
 
 def channel_factors(graph: Graph) -> ChannelFactors:
-    """Follow the channels of a float `graph` without batch normalization (`for_inference`)."""
+    """Trace the channels of a float `graph` without batch normalization (`for_inference`)."""
     trace = _Factors(graph)
     for node in graph.nodes:
         labels = [trace.values[name] for name in node.inputs]
         trace.values[node.name] = follow(trace, node)
         if not _passes_factors(graph, node):
             for each in (*labels, trace.values[node.name]):
-                trace.classes.freeze(each, f"{node.name} does not pass factors on")
-    trace.classes.freeze(trace.values[graph.output], "it is the network's answer")
+                trace.classes.freeze(each, f"{node.name} is not positively homogeneous")
+    trace.classes.freeze(trace.values[graph.output], "it is the network's output")
     find = trace.classes.find
     layers = tuple(
-        Layer(layer.node, layer.weight, layer.groups, find(layer.inputs), find(layer.outputs), layer.passes)
+        Layer(layer.node, layer.weight, layer.groups, find(layer.inputs), find(layer.outputs), layer.depthwise_like)
         for layer in trace.layers.values()
     )
     free = np.zeros(len(trace.classes), dtype=np.bool_)
@@ -68,7 +67,7 @@ def channel_factors(graph: Graph) -> ChannelFactors:
 def _passes_factors(graph: Graph, node: Node) -> bool:
     if node.op == "pad":
         return node.number("value") == 0
-    if node.op in ("add", "sub"):  # a value that is repeated for several channels would need the factors of all of them
+    if node.op in ("add", "sub"):  # a broadcast value would need the factors of all its channels
         first, second = graph.input_shapes(node)
         return first == second
-    return OPS[node.op].homogeneous  # ReLU6 is where its bound is moved as well, or goes
+    return OPS[node.op].homogeneous  # ReLU6 only if its bound is scaled too, or removed

@@ -1,8 +1,8 @@
-"""Calibration by relative entropy: the range whose integers keep most of the information in the values.
+"""Entropy calibration: the range whose quantized histogram has the least KL divergence from the original one.
 
-Migacz, "8-bit Inference with TensorRT", GTC 2017: values beyond a threshold saturate, and of all thresholds the one is
-taken whose quantized histogram is nearest to the histogram of the values in the sense of Kullback and Leibler. There
-the range is symmetric; here it is an affine one, zero included, that shrinks as a whole.
+Migacz, "8-bit Inference with TensorRT" (GTC 2017): values beyond a threshold saturate, and the threshold with the least
+Kullback-Leibler divergence is chosen. There the range is symmetric; here it is an affine range that includes zero and is
+scaled down as a whole.
 """
 
 import numpy as np
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 Histogram = NDArray[np.float64]
 
 BINS = 2048
-SHARES = 96
-"""How many shares of the whole range are tried."""
+CANDIDATES = 96
+"""How many scaled-down ranges are tried."""
 UNSEEN = 1e-6
-"""Probability that is spread over bins that the integers lost altogether, without which their divergence is infinite."""
+"""Probability assigned to bins that quantization leaves empty, so that the divergence stays finite."""
 
 
 def entropy_range(sample: NDArray[np.float32], low: float, high: float, levels: int) -> tuple[float, float]:
-    """The part of low … high, which covers 0, with the least divergence when `sample` is stored in `levels` integers."""
+    """The part of low … high that has the least divergence when `sample` is stored in `levels` integers."""
     if not high > low or not len(sample):
         return low, high
     counts, edges = np.histogram(sample, bins=BINS, range=(low, high))
     histogram = counts.astype(np.float64)
     best, least = (low, high), np.inf
-    for share in np.linspace(1.0, min(1.0, max(levels / BINS, 0.1)), SHARES):
+    for share in np.linspace(1.0, min(1.0, max(levels / BINS, 0.1)), CANDIDATES):
         start, stop = np.searchsorted(edges, [low * share, high * share])
         start, stop = max(0, int(start) - (edges[start] > low * share)), max(int(stop), int(start) + 1)
         divergence = _divergence(histogram, int(start), min(stop, BINS), levels)
@@ -34,7 +34,7 @@ def entropy_range(sample: NDArray[np.float32], low: float, high: float, levels: 
 
 
 def _divergence(histogram: Histogram, start: int, stop: int, levels: int) -> float:
-    """KL divergence of what is stored of `histogram` when only its bins start … stop - 1 fit, in nats."""
+    """KL divergence, in nats, of the stored histogram when only the bins start … stop - 1 are representable."""
     kept = histogram[start:stop]
     truth = kept.copy()
     truth[0] += histogram[:start].sum()

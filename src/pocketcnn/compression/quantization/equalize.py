@@ -1,15 +1,15 @@
-"""Cross-layer equalization: channels scaled up where they are small, and the next layer's weights down in return.
+"""Cross-layer equalization: small channels are scaled up, and the weights of the next layer down in return.
 
-Nagel, van Baalen, Blankevoort and Welling, "Data-Free Quantization Through Weight Equalization and Bias Correction",
-ICCV 2019, section 4.1. A layer makes r1 of a channel and the next one reads it with weights of range r2; dividing the
-channel by s = sqrt(r1 / r2) gives both the same range (equation 11), so that no channel is left with the few integers
-that a larger one leaves it. Pairs, the triples of a depthwise convolution, and channels that a residual connection
-joins are treated alike: as classes of channels with one factor each, repeated until the factors no longer change.
+Nagel, van Baalen, Blankevoort and Welling, "Data-Free Quantization Through Weight Equalization and Bias Correction" (ICCV
+2019), section 4.1. A channel is produced with weights of range r1 and read with weights of range r2. Dividing it by s =
+sqrt(r1 / r2) gives both the same range (equation 11), so that no channel is left with only a few integers. Pairs, triples
+around a depthwise convolution, and channels joined by residual connections are handled alike: as classes of channels with one
+factor each, repeated until the factors converge.
 
-Here r1 is taken relative to the largest of its layer, and so is r2: no range of a layer grows then. With one scale a
-channel of the weights, the size of a filter costs nothing, and what matters is the one scale of all activations:
-``activations`` takes for r1 the largest value that was seen of a channel, for r2 the weights relative to those of the
-same filter, and where each filter reads but one channel (depthwise), the channel alone decides.
+Here r1 and r2 are relative to the largest range of their layer, so that no layer's range grows. With per-channel weight
+scales the size of a filter costs nothing, and the single scale of all activations matters. ``activations`` therefore uses the
+largest observed value of a channel as r1, and the weights relative to those of the same filter as r2. If each filter reads
+only one channel (depthwise), r1 alone decides.
 """
 
 from dataclasses import replace
@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling.classes import Labels, Mask
-from pocketcnn.compression.pruning.coupling.trace import Layer
+from pocketcnn.compression.coupling.classes import Labels, Mask
+from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.compression.quantization.channel_factors import ChannelFactors, channel_factors
 from pocketcnn.compression.quantization.settings import QuantizeSettings
 from pocketcnn.graph import Graph, GraphNetwork, Node
@@ -28,18 +28,23 @@ from pocketcnn.graph import Graph, GraphNetwork, Node
 Values = NDArray[np.float64]
 
 ROUNDS = 40
-SETTLED = 1e-3
-"""Factors that change by less than this share are left alone."""
-WIDEST = 2.0**10
-"""Factors lie within 1 / WIDEST … WIDEST: channels beyond that hold nothing that matters."""
+TOLERANCE = 1e-3
+"""Iteration ends when all factors change by less than this share."""
+MAX_FACTOR = 2.0**10
+"""Factors are clamped to 1 / MAX_FACTOR … MAX_FACTOR: channels beyond that hold no useful information."""
 
 
 def equalize(graph: Graph, images: Tensor, settings: QuantizeSettings) -> Graph:
-    """`graph`, float and without batch normalization, with equalized channels.
+    """Equalize the channels of a float `graph` without batch normalization.
 
-    The result computes the same, up to rounding: channels that pass a ReLU6 keep their scale, as its bound is one for
-    all. Where ReLU6 is to be replaced by ReLU (`settings.relu6`), as in the paper, they are equalized too, and values
-    above 6 are no longer cut.
+    The result computes the same function up to rounding. Channels that pass a ReLU6 keep their scale, because its bound is
+    the same for all. If ReLU6 is to be replaced by ReLU (`settings.relu6`), as in the paper, they are equalized too, and
+    values above 6 are no longer clipped.
+
+    Args:
+        graph: a float graph without batch normalization.
+        images: (N, C, H, W), to observe the activations.
+        settings: `equalize` and `relu6`.
     """
     channels = channel_factors(graph)
     if settings.relu6 == "replace":
@@ -51,17 +56,17 @@ def equalize(graph: Graph, images: Tensor, settings: QuantizeSettings) -> Graph:
     tensors = dict(graph.tensors)
     for _ in range(ROUNDS):
         made, read, share = ranges(graph, channels, tensors, seen / total)
-        factor = np.clip(_factors(channels, made, read, share) * total, 1 / WIDEST, WIDEST) / total
+        factor = np.clip(_factors(channels, made, read, share) * total, 1 / MAX_FACTOR, MAX_FACTOR) / total
         factor = np.where(free, factor, 1.0)
         total *= factor
         tensors = _scaled(graph, channels, tensors, factor)
-        if np.abs(np.log(factor)).max(initial=0.0) < SETTLED:
+        if np.abs(np.log(factor)).max(initial=0.0) < TOLERANCE:
             break
     return graph.rebuilt(tensors=tensors)
 
 
 def _passing_relu6(graph: Graph, channels: ChannelFactors) -> Mask:
-    """The classes, (classes,), with a channel that ReLU6 cuts."""
+    """The classes, (classes,), with a channel that a ReLU6 clips."""
     found = np.zeros(len(channels), dtype=np.bool_)
     for node in graph.nodes:
         if node.op == "relu6":
@@ -70,13 +75,13 @@ def _passing_relu6(graph: Graph, channels: ChannelFactors) -> Mask:
 
 
 def _largest_read(graph: Graph, channels: ChannelFactors, images: Tensor) -> Values:
-    """For each class the largest magnitude that a layer reads of it in the float network, (classes,)."""
+    """For each class, the largest magnitude that a layer reads in the float network, (classes,)."""
     largest = np.zeros(len(channels))
     reads = {graph[layer.node].inputs[0] for layer in channels.layers}
 
     def watch(node: Node, value: Tensor) -> None:
         if node.name in reads:
-            _raise_to(largest, channels.values[node.name], value.abs().amax(dim=0))
+            _update_maximum(largest, channels.values[node.name], value.abs().amax(dim=0))
 
     network = GraphNetwork(graph).eval()
     with torch.inference_mode():
@@ -85,7 +90,7 @@ def _largest_read(graph: Graph, channels: ChannelFactors, images: Tensor) -> Val
     return largest
 
 
-def _raise_to(largest: Values, labels: Labels, value: Tensor) -> None:
+def _update_maximum(largest: Values, labels: Labels, value: Tensor) -> None:
     """Raise `largest` (classes,) to the values (C, H, W) of the channels with these labels."""
     axes = tuple(axis for axis, size in enumerate(labels.shape) if size == 1)
     peaks = value.amax(dim=axes, keepdim=True) if axes else value
@@ -93,7 +98,7 @@ def _raise_to(largest: Values, labels: Labels, value: Tensor) -> None:
 
 
 def _without_relu6(graph: Graph, channels: ChannelFactors) -> Graph:
-    """ReLU in place of every ReLU6 whose channels can be scaled."""
+    """Replace every ReLU6 whose channels can be scaled by ReLU."""
     nodes = [
         replace(node, op="relu")
         if node.op == "relu6" and bool(channels.free[channels.values[node.name]].all())
@@ -104,7 +109,7 @@ def _without_relu6(graph: Graph, channels: ChannelFactors) -> Graph:
 
 
 Ranges = tuple[Values, Values, Values]
-"""For each class r1, r2 and the share of the work that the factor does on the side that makes it: 1/2 to even out both."""
+"""For each class r1, r2, and the share of the factor that r1 decides: 1/2 equalizes both."""
 
 
 def _by_weights(graph: Graph, channels: ChannelFactors, tensors: dict[str, Tensor], seen: Values) -> Ranges:  # noqa: ARG001
@@ -135,7 +140,7 @@ def _columns(weight: Tensor, layer: Layer) -> Values:
 
 
 def _factors(channels: ChannelFactors, made: Values, read: Values, share: Values) -> Values:
-    """What to divide each class by; 1 where nothing is made or read."""
+    """The divisor of each class; 1 if the class is not written or not read."""
     largest_made, largest_read = np.zeros(len(channels)), np.zeros(len(channels))
     for layer in channels.layers:
         np.maximum.at(largest_made, layer.outputs, made[layer.outputs].max())
@@ -147,7 +152,7 @@ def _factors(channels: ChannelFactors, made: Values, read: Values, share: Values
 
 
 def _scaled(graph: Graph, channels: ChannelFactors, tensors: dict[str, Tensor], factor: Values) -> dict[str, Tensor]:
-    """The tensors with each class divided by its factor where it is made and multiplied where it is read."""
+    """The tensors with each class divided by its factor where it is written and multiplied where it is read."""
     changed: dict[str, Tensor] = {}
     for layer in channels.layers:
         weight = tensors[layer.weight].detach()
@@ -158,6 +163,6 @@ def _scaled(graph: Graph, channels: ChannelFactors, tensors: dict[str, Tensor], 
         if "bias" in graph[layer.node].tensors:
             parts[graph[layer.node].tensors["bias"]] = 1 / made
         for name, by in parts.items():
-            if name not in changed:  # one that is shared has channels of the same classes everywhere
+            if name not in changed:  # a shared tensor has the same classes everywhere
                 changed[name] = (tensors[name].detach().double() * by).to(tensors[name].dtype)
     return {**tensors, **changed}

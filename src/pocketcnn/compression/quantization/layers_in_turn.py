@@ -1,8 +1,7 @@
-"""The layers of a quantized network one after another, each changed with the inputs that the changed ones before it give.
+"""Modify the layers of a quantized network in order, each on the inputs that the already modified layers produce.
 
-Bias correction and adaptive rounding both work so: what a layer is to make is known from the float network, what it is
-given comes from the quantized network as it is by then. One pass suffices, because a layer's input is made before the
-layer runs.
+Bias correction and AdaRound both work this way: the target of a layer comes from the float network, its input from the
+quantized network so far. One forward pass suffices, because the input of a layer is computed before the layer.
 """
 
 from collections import Counter
@@ -14,25 +13,25 @@ from torch import Tensor
 
 from pocketcnn.graph import Graph, GraphNetwork, Node
 
-MOST_ELEMENTS = 2**26
-"""Of the largest value, over all images that run at once: 256 MB in float32."""
+MAX_ELEMENTS = 2**26
+"""Elements of the largest activation over all images of the batch: 256 MB in float32."""
 
-MOST_IMAGES = 256
-"""A layer has thousands of values in so many."""
+MAX_IMAGES = 256
+"""Enough images: a layer has thousands of values in them."""
 
 Change = Callable[[Node, Tensor, dict[str, Tensor]], dict[str, Tensor]]
-"""From a layer, its quantized input (N, C, H, W) and its tensors by role to those tensors that are to be others."""
+"""(layer, its quantized input (N, C, H, W), its tensors by role) -> the tensors to replace, by role."""
 
 
-def at_once(graph: Graph, images: Tensor) -> Tensor:
-    """Of the images (N, C, H, W) as many, evenly spread, as are needed and can run in one batch."""
-    most = max(1, MOST_ELEMENTS // max(prod(node.shape) for node in graph.nodes))
-    count = min(len(images), most, MOST_IMAGES)
+def single_batch(graph: Graph, images: Tensor) -> Tensor:
+    """Evenly spaced images (N, C, H, W), as many as are needed and fit in one batch."""
+    max_images = max(1, MAX_ELEMENTS // max(prod(node.shape) for node in graph.nodes))
+    count = min(len(images), max_images, MAX_IMAGES)
     return images[[index * len(images) // count for index in range(count)]]
 
 
 def layers_of(graph: Graph) -> list[Node]:
-    """The layers with integer weights of their own: what several of them share must suit all."""
+    """The layers with integer weights that they do not share with other layers."""
     uses = Counter(name for node in graph.nodes for name in node.tensors.values())
     weights = graph.numerics.weights
     return [
@@ -42,13 +41,13 @@ def layers_of(graph: Graph) -> list[Node]:
     ]
 
 
-def change_in_turn(graph: Graph, images: Tensor, change: Change) -> Graph:
-    """`graph`, quantized, with the tensors of its layers as `change` wants them; all images run in one batch."""
+def modify_in_order(graph: Graph, images: Tensor, change: Change) -> Graph:
+    """The quantized `graph` with the tensors of its layers replaced as `change` returns them; all images run in one batch."""
     network = GraphNetwork(graph).eval()
     readers: dict[str, list[Node]] = {}
     for layer in layers_of(graph):
         readers.setdefault(layer.inputs[0], []).append(layer)
-    state = network.state_dict()  # the very tensors that the network computes with
+    state = network.state_dict()  # shares memory with the network
     changed: dict[str, Tensor] = {}
 
     def watch(node: Node, value: Tensor) -> None:

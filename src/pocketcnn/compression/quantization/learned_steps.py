@@ -1,8 +1,8 @@
-"""Quantization-aware training in which the step of every format is learned with the weights.
+"""Quantization-aware training with learned step sizes (LSQ).
 
-Esser, McKinstry, Bablani, Appuswamy and Modha, "Learned Step Size Quantization", ICLR 2020, section 2. Steps begin at those of a
-quantized network, weights have one for each output channel, and zero points stay as they are. Biases are left in float meanwhile:
-their int32 steps are too fine to matter.
+Esser, McKinstry, Bablani, Appuswamy and Modha, "Learned Step Size Quantization" (ICLR 2020), section 2. Steps start from
+those of a quantized network. Weights have one step per output channel. Zero points are fixed. Biases are trained in float:
+their int32 steps are fine enough.
 """
 
 from math import prod
@@ -17,14 +17,14 @@ from pocketcnn.graph import Graph, GraphNetwork, Node, Numerics, WeightFormat
 from pocketcnn.graph.fake_quantize import per_channel
 from pocketcnn.layers.training_hooks import Reparameterizable
 
-NARROWEST = 1 / 64
-"""Steps stay above this share of what they began with: a step of zero or less stores nothing."""
+MIN_STEP_RATIO = 1 / 64
+"""Steps stay above this share of their initial value; a step must be positive."""
 
 
 class LearnedSteps(nn.Module, Reparameterizable):
-    """A quantized network whose steps are parameters; `reparameterize` gives the network with the steps that were learned.
+    """A quantized network with trainable step sizes; `reparameterize` returns the network with the learned steps.
 
-    Weights and biases are those of `network`, a copy of the given one in float, under their own names.
+    Weights and biases are those of `network`, a float copy of the given network, under their own names.
 
     Raises:
         UsageError: the network is not quantized.
@@ -34,64 +34,64 @@ class LearnedSteps(nn.Module, Reparameterizable):
         super().__init__()
         graph = quantized.graph
         if not graph.numerics:
-            raise UsageError("There are no steps to learn in a float network; quantize it first.")
+            raise UsageError("A float network has no quantization steps to learn. Quantize it first.")
         self._numerics = graph.numerics
         self.info = quantized.info
         self.network = GraphNetwork(graph.rebuilt(numerics=Numerics()), quantized.info)
         self._owners = _owners(graph)
         own = [name for name, owner in self._owners.items() if name == owner]
-        self._places = {name: place for place, name in enumerate(own)}
+        self._index = {name: index for index, name in enumerate(own)}
         self._sizes = {name: prod(graph[name].shape) for name in own}
         begin = torch.tensor([graph.numerics.activations[name].scale for name in own])
         self.activation_steps = nn.Parameter(begin)
-        self.register_buffer("least_activation_steps", begin * NARROWEST)
-        scales = [graph.tensors[form.scale].detach().clone() for form in graph.numerics.weights.values()]
+        self.register_buffer("least_activation_steps", begin * MIN_STEP_RATIO)
+        scales = [graph.tensors[fmt.scale].detach().clone() for fmt in graph.numerics.weights.values()]
         self.weight_steps = nn.ParameterList(scales)
-        for place, scale in enumerate(scales):
-            self.register_buffer(f"least_weight_steps_{place}", scale * NARROWEST)
+        for index, scale in enumerate(scales):
+            self.register_buffer(f"least_weight_steps_{index}", scale * MIN_STEP_RATIO)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, classes), every weight and value passed through its integers."""
+        """(N, C, H, W) -> (N, classes), with every weight and activation quantized."""
         steps = self._activation_steps()
         formats = self._numerics.activations
 
         def store(node: Node, value: Tensor) -> Tensor | None:
-            place = self._places.get(node.name)
-            if place is None:  # in float, or moved from a value that is stored
+            index = self._index.get(node.name)
+            if index is None:  # in float, or a view of a quantized value
                 return None
-            form = formats[node.name]
-            low, high = form.low - form.zero_point, form.high - form.zero_point
-            return store_in_steps(value, steps[place], low, high, self._sizes[node.name])
+            fmt = formats[node.name]
+            low, high = fmt.low - fmt.zero_point, fmt.high - fmt.zero_point
+            return store_in_steps(value, steps[index], low, high, self._sizes[node.name])
 
         weights = {
-            name: self._stored_weight(name, form, place)
-            for place, (name, form) in enumerate(self._numerics.weights.items())
+            name: self._stored_weight(name, fmt, index)
+            for index, (name, fmt) in enumerate(self._numerics.weights.items())
         }
         with self.network.observed(store):
             answer: Tensor = torch.func.functional_call(self.network, weights, (x,))
         return answer
 
-    def _stored_weight(self, name: str, form: WeightFormat, place: int) -> Tensor:
+    def _stored_weight(self, name: str, fmt: WeightFormat, index: int) -> Tensor:
         path, _, leaf = name.rpartition(".")
         weight: Tensor = getattr(self.network.get_submodule(path), leaf)
-        step = per_channel(self._weight_steps(place), weight)
-        return store_in_steps(weight, step, -form.high, form.high, weight[0].numel())
+        step = per_channel(self._weight_steps(index), weight)
+        return store_in_steps(weight, step, -fmt.high, fmt.high, weight[0].numel())
 
-    def _weight_steps(self, place: int) -> Tensor:
-        return _on_grid(torch.maximum(self.weight_steps[place], self.get_buffer(f"least_weight_steps_{place}")))
+    def _weight_steps(self, index: int) -> Tensor:
+        return _on_grid(torch.maximum(self.weight_steps[index], self.get_buffer(f"least_weight_steps_{index}")))
 
     def _activation_steps(self) -> Tensor:
         return torch.maximum(self.activation_steps, self.get_buffer("least_activation_steps"))
 
     def reparameterize(self) -> GraphNetwork:
-        """The quantized network whose formats have the steps that were learned."""
+        """The quantized network with the learned steps."""
         steps = self._activation_steps().tolist()
         activations = {
-            name: form.model_copy(update={"scale": steps[self._places[self._owners[name]]]})
-            for name, form in self._numerics.activations.items()
+            name: fmt.model_copy(update={"scale": steps[self._index[self._owners[name]]]})
+            for name, fmt in self._numerics.activations.items()
         }
         weights = self._numerics.weights
-        scales = {form.scale: self._weight_steps(place).detach() for place, form in enumerate(weights.values())}
+        scales = {fmt.scale: self._weight_steps(index).detach() for index, fmt in enumerate(weights.values())}
         graph = self.network.graph
         tensors = {name: tensor.detach().clone() for name, tensor in graph.tensors.items()}
         numerics = Numerics(activations=activations, weights=weights)
@@ -99,10 +99,16 @@ class LearnedSteps(nn.Module, Reparameterizable):
 
 
 def store_in_steps(value: Tensor, step: Tensor, low: int, high: int, count: int) -> Tensor:
-    """`value` in whole steps from `low` to `high`; `step` (positive) broadcasts to it.
+    """Quantize `value` to multiples of `step` from `low` to `high` and return it in float.
 
-    The gradient of a step is scaled by 1 / sqrt(count x largest integer), where `count` values of an image or weights share
-    the step, so that steps and weights move at the same pace (section 2.2).
+    The gradient of the step is scaled by 1 / sqrt(count x largest integer), so that steps and weights learn at the same pace
+    (section 2.2).
+
+    Args:
+        value: any shape.
+        step: positive; broadcasts to `value`.
+        low, high: smallest and largest integer.
+        count: values of one image, or weights, that share the step.
     """
     factor = (count * max(high, -low)) ** -0.5
     stored: Tensor = _StoreInSteps.apply(value, step, low, high, factor)  # type: ignore[no-untyped-call]
@@ -110,7 +116,7 @@ def store_in_steps(value: Tensor, step: Tensor, low: int, high: int, count: int)
 
 
 class _StoreInSteps(torch.autograd.Function):
-    """Equations 1 and 2 of the paper; backward, equation 3 for the step and straight through the rounding for the value."""
+    """Equations 1 and 2 of the paper; backward: equation 3 for the step, straight-through for the value."""
 
     @staticmethod
     def forward(
@@ -138,11 +144,11 @@ def _on_grid(step: Tensor) -> Tensor:
 
 
 def _owners(graph: Graph) -> dict[str, str]:
-    """For each value with a format the value whose step it has: its own, or that of the value that it was moved from."""
-    formats, places = graph.numerics.activations, placements(graph)
+    """For each value with a format, the value whose step it uses: its own, or that of the value that it is a view of."""
+    formats, placed = graph.numerics.activations, placements(graph)
     owners: dict[str, str] = {}
     for node in graph.nodes:
         if node.name in formats:
-            moved = places[node.name] is Placement.SAME and formats.get(node.inputs[0]) == formats[node.name]
+            moved = placed[node.name] is Placement.SAME and formats.get(node.inputs[0]) == formats[node.name]
             owners[node.name] = owners[node.inputs[0]] if moved else node.name
     return owners

@@ -1,4 +1,4 @@
-"""The integer form of a graph before it is calibrated: for its file size and its time, which no range changes."""
+"""Placeholder quantization: the integer form of a graph without calibration, for its file size and latency."""
 
 from pocketcnn.compression.quantization.placement import FUSABLE, own_values, shared_formats
 from pocketcnn.compression.quantization.settings import QuantizeSettings
@@ -8,18 +8,18 @@ from pocketcnn.graph.passes.activate_parts import activate_parts
 
 
 def with_placeholder_formats(graph: Graph) -> Graph:
-    """`graph` quantized with made-up ranges, all different, as calibrated ones are.
+    """`graph` quantized with made-up ranges, all different, as calibrated ranges are.
 
-    The result has the operations of the quantized network and, as no two constants are alike and can be shared, at least
-    the bytes of its file; it has not its answers.
+    The result has the operations of the quantized network, and a file at least as large: all constants differ, so none can be
+    shared. Its outputs are meaningless.
 
-    What a ReLU makes has the zero point 0, as when it is calibrated: only then do runtimes leave the ReLU to the rounding
-    of the layer before. With any other ONNX Runtime computes the convolution in float, which was seen to take 2.7 times as long.
+    The output of a ReLU has zero point 0, as after calibration. Only then do runtimes fuse the ReLU into the rounding of the
+    layer before it. With another zero point, ONNX Runtime computes the convolution in float, which took 2.7 times as long.
     """
     folded = activate_parts(for_inference(graph))
     own = {
-        node.name: ActivationFormat(scale=2.0 ** (-6 - place / 1024), zero_point=_zero_point(node, place))
-        for place, node in enumerate(own_values(folded))
+        node.name: ActivationFormat(scale=2.0 ** (-6 - index / 1024), zero_point=_zero_point(node, index))
+        for index, node in enumerate(own_values(folded))
     }
     formats = shared_formats(folded, own)
     weights, scales = weight_formats(folded, formats, QuantizeSettings(weight_range="max"))  # made at once
@@ -27,5 +27,5 @@ def with_placeholder_formats(graph: Graph) -> Graph:
     return folded.rebuilt(tensors={**folded.tensors, **scales}, numerics=numerics)
 
 
-def _zero_point(node: Node, place: int) -> int:
-    return 0 if node.op in FUSABLE else place % 256
+def _zero_point(node: Node, index: int) -> int:
+    return 0 if node.op in FUSABLE else index % 256

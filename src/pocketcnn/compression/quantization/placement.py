@@ -1,7 +1,7 @@
-"""Where integers stand between operations: which values of a folded graph get a format of their own.
+"""Which activations of a folded graph are quantized, and which share a format.
 
 The rules are those under which a runtime computes in integers throughout (ONNX QDQ): every value that an operation reads is
-quantized, except what lies inside a fused pair such as convolution + ReLU.
+quantized, except inside a fused pair such as convolution + ReLU.
 """
 
 from collections.abc import Mapping
@@ -11,31 +11,31 @@ from pocketcnn.graph import OPS, ActivationFormat, Graph, Node
 
 
 class Placement(Enum):
-    """What happens to the value that a node makes."""
+    """What happens to the output of a node."""
 
     OWN = auto()
-    """Stored with a scale and zero point of its own."""
+    """Stored with its own scale and zero point."""
     SAME = auto()
-    """Moved or selected from the first input, so it has the input's format."""
+    """Moved or selected from the first input, and stored in its format."""
     FUSED = auto()
-    """Never stored: the next node, an activation, works on the accumulator."""
+    """Not stored: the next node, an activation, works on the accumulator."""
     FLOAT = auto()
-    """Left in float: the network's answer, and probabilities."""
+    """Kept in float: the network's output, and probabilities."""
 
 
 ACCUMULATES = frozenset({"conv2d", "linear", "add"})
 FUSABLE = frozenset(op.name for op in OPS.values() if op.clips and not op.attrs)
-"""ReLU and ReLU6: runtimes fuse clips whose bounds they know."""
+"""ReLU and ReLU6: runtimes fuse clips with known bounds."""
 
 
 def moves(node: Node) -> bool:
-    """Whether each result is a value of the one input; padding with zeros, which every format has, counts."""
+    """Whether each output element is an element of the one input; zero padding counts, because every format has a zero."""
     op = OPS[node.op]
-    return op.moves and op.arity == 1 and node.attrs.get("value", 0) == 0
+    return op.data_movement and op.arity == 1 and node.attrs.get("value", 0) == 0
 
 
 def placement(graph: Graph, node: Node) -> Placement:
-    """The placement of one node's value."""
+    """The placement of one node's output."""
     if node.name == graph.output:
         return Placement.FLOAT
     if node.op == "softmax":
@@ -50,29 +50,29 @@ def placement(graph: Graph, node: Node) -> Placement:
 
 
 def shared_formats(graph: Graph, own: Mapping[str, ActivationFormat]) -> dict[str, ActivationFormat]:
-    """The formats of all values: those in `own`, and for a value that was only moved that of its source."""
-    places = placements(graph)
+    """The formats of all values: those in `own`; a value that was only moved has the format of its source."""
+    kinds = placements(graph)
     formats: dict[str, ActivationFormat] = {}
     for node in graph.nodes:
         if node.name in own:
             formats[node.name] = own[node.name]
-        elif places[node.name] is Placement.SAME and node.inputs[0] in formats:
+        elif kinds[node.name] is Placement.SAME and node.inputs[0] in formats:
             formats[node.name] = formats[node.inputs[0]]
     return formats
 
 
 def own_values(graph: Graph) -> list[Node]:
-    """The nodes whose values have a format of their own."""
-    places = placements(graph)
-    return [node for node in graph.nodes if places[node.name] is Placement.OWN]
+    """The nodes whose outputs have their own format."""
+    kinds = placements(graph)
+    return [node for node in graph.nodes if kinds[node.name] is Placement.OWN]
 
 
 def placements(graph: Graph) -> dict[str, Placement]:
-    """The placement of every value; a value moved out of a float one stays in float."""
+    """The placement of every value; a value moved from a float value stays in float."""
     chosen: dict[str, Placement] = {}
     for node in graph.nodes:
-        place = placement(graph, node)
-        if place is Placement.SAME and chosen[node.inputs[0]] is Placement.FLOAT:
-            place = Placement.FLOAT
-        chosen[node.name] = place
+        kind = placement(graph, node)
+        if kind is Placement.SAME and chosen[node.inputs[0]] is Placement.FLOAT:
+            kind = Placement.FLOAT
+        chosen[node.name] = kind
     return chosen

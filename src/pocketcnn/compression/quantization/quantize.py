@@ -1,4 +1,4 @@
-"""Post-training quantization: a float network and some images in, the same network in integers of few bits out."""
+"""Post-training quantization: a float network and calibration images in, an integer network out."""
 
 from collections.abc import Collection
 from typing import Any
@@ -27,27 +27,27 @@ def quantize(
     skip: Collection[str] | None = None,
     settings: QuantizeSettings | None = None,
 ) -> GraphNetwork:
-    """Quantize `network` with activation ranges seen on `images`.
+    """Quantize `network`, with activation ranges calibrated on `images`.
 
-    Batch normalization is folded first, and the activation of a concatenation moved to its parts. Weights are symmetric
-    with one scale per output channel, activations affine with one scale a value, the input included; the last layer's
-    answer stays in float. The result runs the integer arithmetic in simulation, trains on (quantization-aware), saves as
-    integers and exports as QDQ ONNX.
+    Batch normalization is folded first, and the activation after a concatenation is moved to its inputs. Weights are
+    symmetric with one scale per output channel. Activations, including the input, are affine with one scale each. The logits
+    stay in float. The result simulates the integer arithmetic, can be trained further (quantization-aware), saves as
+    integers, and exports as QDQ ONNX.
 
     Args:
-        network: a float network; it is not changed.
-        images: (N, C, H, W), preprocessed like the training images; some hundred of them, not from the test split.
+        network: a captured float network; it is not changed.
+        images: (N, C, H, W), preprocessed like the training images; some hundred, not from the test split.
         method: how a range is chosen: ``minmax``, ``percentile``, ``mse`` or ``entropy``.
         bits: 2 to 8, of weights and activations.
-        skip: names of nodes that stay in float, weights and output.
-        settings: all of these and more; the other arguments are given in place of what it says.
+        skip: names of nodes whose weights and output stay in float.
+        settings: all of these and more; the other arguments override it.
 
     Raises:
-        UsageError: the network is quantized already, there are no images, the method is unknown, `skip` or
-            `settings.layer_bits` names what is no node, or the weights cannot be brought to `settings.weight_bytes`.
+        UsageError: the network is already quantized, there are no images, the method is unknown, `skip` or
+            `settings.layer_bits` names an unknown node, or the weights cannot be reduced to `settings.weight_bytes`.
     """
     if network.numerics:
-        raise UsageError("The network is quantized already; quantize the float network that it was made from.")
+        raise UsageError("The network is already quantized. Quantize the original float network instead.")
     settings = _settings(settings or QuantizeSettings(), method, bits, skip)
     graph = activate_parts(for_inference(network.graph))
     _check_names(graph, settings)
@@ -71,7 +71,7 @@ def _settings(
     changes: dict[str, Any] = {}
     if method is not None:
         if method not in METHODS:
-            raise UsageError(f"There is no calibration method {method!r}; choose one of {', '.join(METHODS)}.")
+            raise UsageError(f"Unknown calibration method {method!r}. Choose one of {', '.join(METHODS)}.")
         changes["method"] = method
     if bits is not None:
         changes |= {"activation_bits": bits, "weight_bits": bits}
@@ -83,7 +83,9 @@ def _settings(
 def _check_names(graph: Graph, settings: QuantizeSettings) -> None:
     unknown = sorted(name for name in {*settings.skip, *settings.layer_bits} if name not in graph)
     if unknown:
-        raise UsageError(f"The network has no operation {unknown[0]!r} once it is folded for inference; see `inspect`.")
+        raise UsageError(
+            f"The network has no operation {unknown[0]!r} after folding for inference. `pocketcnn inspect` lists the names."
+        )
 
 
 def _activation_formats(

@@ -1,4 +1,4 @@
-"""The formats of weights: how many bits, and the scale of each output channel."""
+"""Weight formats: bits, and the scale of each output channel."""
 
 from collections.abc import Mapping
 
@@ -9,33 +9,33 @@ from pocketcnn.compression.quantization.settings import QuantizeSettings
 from pocketcnn.graph import ActivationFormat, Graph, Node, WeightFormat
 
 SCALE_STEPS = 255
-"""The scales of a layer's channels are whole multiples of the largest divided by this."""
+"""The scales of a layer are whole multiples of the largest divided by this."""
 
 WEIGHTED = frozenset({"conv2d", "linear"})
 
-SHARES = 40
-"""How many shares of the largest weight are tried as the range with the least mean square error."""
+CANDIDATES = 40
+"""How many ranges, as shares of the largest weight, are tried for the least mean square error."""
 
 
 def weight_formats(
     graph: Graph, activations: Mapping[str, ActivationFormat], settings: QuantizeSettings | None = None
 ) -> tuple[dict[str, WeightFormat], dict[str, Tensor]]:
-    """Formats of the weights whose inputs have a format, and the scale tensors that they name."""
+    """The formats of weights whose input is quantized, and the scale tensors that they refer to."""
     settings = settings or QuantizeSettings()
     formats: dict[str, WeightFormat] = {}
     scales: dict[str, Tensor] = {}
     for node in quantized_layers(graph, activations, settings):
         name = node.tensors["weight"]
-        form = WeightFormat(scale=f"{name}_scale", bits=settings.bits_of(node.name))
-        formats[name] = form
-        scales[form.scale] = weight_scale(graph, node, activations[node.inputs[0]].scale, form, settings)
+        fmt = WeightFormat(scale=f"{name}_scale", bits=settings.bits_of(node.name))
+        formats[name] = fmt
+        scales[fmt.scale] = weight_scale(graph, node, activations[node.inputs[0]].scale, fmt, settings)
     return formats, scales
 
 
 def quantized_layers(
     graph: Graph, activations: Mapping[str, ActivationFormat], settings: QuantizeSettings
 ) -> list[Node]:
-    """The layers that get integer weights: one whose input is in float would compute in float, and only lose precision."""
+    """The layers that get integer weights. A layer with a float input would compute in float and only lose accuracy."""
     return [
         node
         for node in graph.nodes
@@ -43,20 +43,18 @@ def quantized_layers(
     ]
 
 
-def weight_scale(
-    graph: Graph, node: Node, input_scale: float, form: WeightFormat, settings: QuantizeSettings
-) -> Tensor:
-    """The scale of each output channel, (N,): by its largest weight or by the least error, equal where one is to serve all.
+def weight_scale(graph: Graph, node: Node, input_scale: float, fmt: WeightFormat, settings: QuantizeSettings) -> Tensor:
+    """The scale of each output channel, (N,): by its largest weight or by the least error; one value if not per channel.
 
-    The int32 bias counts in steps of input scale x weight scale, so the weight scale must not be so small that the bias
-    overflows; channels without any weight need only that.
+    The int32 bias is in units of input scale x weight scale. So the weight scale must be large enough that the bias does not
+    overflow. Channels with zero weights need only that.
     """
     weight = graph.tensors[node.tensors["weight"]].detach()
     rows = weight.reshape(len(weight), -1).double()
     if not settings.per_channel:
         rows = rows.reshape(1, -1)
-    largest = rows.abs().amax(dim=1) / form.high
-    scale = largest if settings.weight_range == "max" else _least_error(rows, largest, form)
+    largest = rows.abs().amax(dim=1) / fmt.high
+    scale = largest if settings.weight_range == "max" else _least_error(rows, largest, fmt)
     scale = scale.expand(len(weight))
     if "bias" in node.tensors:
         bias = graph.tensors[node.tensors["bias"]].detach().abs().double()
@@ -66,13 +64,13 @@ def weight_scale(
     return on_grid(scale)
 
 
-def _least_error(rows: Tensor, largest: Tensor, form: WeightFormat) -> Tensor:
-    """For each of `rows` (N, K) the share of its largest scale (N,) with the least mean square error."""
+def _least_error(rows: Tensor, largest: Tensor, fmt: WeightFormat) -> Tensor:
+    """For each of `rows` (N, K), the scale with the least mean square error; `largest` (N,) are the scales of the full range."""
     best, least = largest, torch.full_like(largest, torch.inf)
-    for step in range(SHARES):
-        scale = largest * (1 - 0.75 * step / SHARES)
+    for step in range(CANDIDATES):
+        scale = largest * (1 - 0.75 * step / CANDIDATES)
         steps = scale.clamp_min(torch.finfo(torch.float64).tiny)[:, None]
-        stored = torch.round(rows / steps).clamp_(-form.high, form.high) * steps
+        stored = torch.round(rows / steps).clamp_(-fmt.high, fmt.high) * steps
         error = (stored - rows).square().sum(dim=1)
         best = torch.where(error < least, scale, best)
         least = torch.minimum(error, least)
@@ -80,7 +78,7 @@ def _least_error(rows: Tensor, largest: Tensor, form: WeightFormat) -> Tensor:
 
 
 def on_grid(scale: Tensor) -> Tensor:
-    """`scale` (N,) rounded up to whole multiples of 1/255 of the largest, which a file can store in one byte a channel."""
+    """`scale` (N,) rounded up to multiples of 1/255 of the largest, which a file stores in one byte per channel."""
     step = (scale.max().float() / SCALE_STEPS).clamp_min(torch.finfo(torch.float32).tiny)
     steps = torch.ceil(scale / step.double() * (1 - 1e-6)).clamp(1, SCALE_STEPS).float()
     return steps * step

@@ -1,4 +1,4 @@
-"""A network made over for a target that cannot run all of it: each operation that it lacks becomes one that it has."""
+"""Substitution: operations that a target does not support are replaced by operations that it supports."""
 
 from pocketcnn.compression.substitution.kernels import KernelReplacement as KernelReplacement
 from pocketcnn.compression.substitution.replacements import Change as Change

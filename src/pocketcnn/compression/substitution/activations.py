@@ -1,4 +1,4 @@
-"""Activations and norms that a target lacks, replaced by the nearest that it has, and scaled to be as large as they were."""
+"""Replacement of unsupported activations and norms by the nearest supported ones, rescaled to the old magnitude."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,11 +12,11 @@ from pocketcnn.compression.substitution.statistics import value_statistics
 from pocketcnn.graph import OPS, Graph, Node
 
 Lacks = Callable[[Graph, Node], bool]
-LEAST = 1e-30
+EPSILON = 1e-30
 
 
 def nearest_supported(graph: Graph, node: Node, lacks: Lacks) -> Chain | None:
-    """The nearest stand-in for `node` that the target has, or None."""
+    """The nearest replacement of `node` that the target supports; None if there is none."""
     for chain in REPLACEMENTS.get(node.op, ()):
         made = _links(node, chain)
         trial = _replaced(graph, node, made)
@@ -26,13 +26,12 @@ def nearest_supported(graph: Graph, node: Node, lacks: Lacks) -> Chain | None:
 
 
 def replace_activations(graph: Graph, chosen: Mapping[str, Chain], images: Tensor | None) -> tuple[Graph, list[Change]]:
-    """Each node of `chosen` becomes its chain.
+    """Replace each node of `chosen` by its chain of operations.
 
-    The chain's result is brought to the old one's size by the least-squares factor of each channel over `images`
-    (N, C, H, W), or over a standard normal distribution where there are none. The factor goes into the weights that read it;
-    where it cannot, there is none.
+    The output is scaled by the least-squares factor of each channel over `images` (N, C, H, W), or over a standard normal
+    distribution without images. The factor is multiplied into the next weights. If that is not possible, no factor is used.
     """
-    wanted = {name: chain for name, chain in chosen.items() if _wants_a_factor(graph[name], chain, images)}
+    wanted = {name: chain for name, chain in chosen.items() if _needs_factor(graph[name], chain, images)}
     factors = _factors(graph, wanted, images)
     changes = []
     for name, chain in chosen.items():
@@ -48,14 +47,14 @@ def replace_activations(graph: Graph, chosen: Mapping[str, Chain], images: Tenso
     return graph, changes
 
 
-def _wants_a_factor(node: Node, chain: Chain, images: Tensor | None) -> bool:
-    """Not where the stand-in is the very same function, nor where only images could tell."""
+def _needs_factor(node: Node, chain: Chain, images: Tensor | None) -> bool:
+    """No factor if the replacement is the same function, or if only images could determine it."""
     same = node.op in ("hardsigmoid", "relu6") and chain[-1:] != () and chain[-1][0] == "clip"
     return not same and (bool(chain) or images is not None)
 
 
 def _links(node: Node, chain: Chain) -> list[Node]:
-    """The nodes of the chain; the last has the name of the old node, so that its readers need not change."""
+    """The nodes of the chain; the last has the name of the old node, so that its readers stay unchanged."""
     names = [f"{node.name}/{op}" for op, _ in chain[:-1]] + [node.name] * bool(chain)
     sources = [node.inputs[0], *names[:-1]]
     return [
@@ -72,7 +71,7 @@ def _replaced(graph: Graph, node: Node, links: Sequence[Node]) -> Graph:
 
 
 def _left_out(graph: Graph, node: Node) -> Graph:
-    """Readers of `node` read its input."""
+    """Make the readers of `node` read its input."""
     source = node.inputs[0]
     nodes = [
         replace(other, inputs=tuple(source if name == node.name else name for name in other.inputs))
@@ -89,7 +88,7 @@ def _run(links: Sequence[Node], value: Tensor) -> Tensor:
 
 
 def _factors(graph: Graph, chosen: Mapping[str, Chain], images: Tensor | None) -> dict[str, Tensor]:
-    """For each activation the factor (C,) that brings its stand-in nearest to it."""
+    """For each activation, the factor (C,) that brings its replacement nearest to it."""
     links = {name: _links(graph[name], chain) for name, chain in chosen.items()}
     if images is None:
         return {name: _factor_without_images(graph, graph[name], made) for name, made in links.items()}
@@ -110,7 +109,7 @@ def _factors(graph: Graph, chosen: Mapping[str, Chain], images: Tensor | None) -
 
 def _factor_without_images(graph: Graph, node: Node, links: Sequence[Node]) -> Tensor:
     values = normal_values()[:, None]
-    if node.tensors:  # the slopes of PReLU belong to channels
+    if node.tensors:  # PReLU has a slope per channel
         values = values.expand(-1, node.shape[0])
     old = OPS[node.op].run(node, [values], graph.node_tensors(node), False)
     new = _run(links, values)
@@ -118,6 +117,6 @@ def _factor_without_images(graph: Graph, node: Node, links: Sequence[Node]) -> T
 
 
 def _ratio(products: Tensor, squares: Tensor) -> Tensor:
-    """product / square, and 1 for a channel that is never active or would turn its sign."""
-    ratio = products / squares.clamp_min(LEAST)
-    return torch.where((squares > LEAST) & (ratio > 0), ratio, torch.ones_like(ratio))
+    """products / squares; 1 for a channel that is never active or would change its sign."""
+    ratio = products / squares.clamp_min(EPSILON)
+    return torch.where((squares > EPSILON) & (ratio > 0), ratio, torch.ones_like(ratio))

@@ -1,6 +1,6 @@
-"""Squeeze-and-excite without its multiply: each channel is weighted by the average of its gate.
+"""Squeeze-and-excite without its multiplication: each channel is scaled by the average of its gate.
 
-The gate of an image becomes a constant, so it needs no operation: it goes into the weights of the next convolution.
+The gate becomes a constant, which is multiplied into the weights of the next convolution, so no operation is needed.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from pocketcnn.graph.node import Attr
 
 
 def gate_of(graph: Graph, node: Node) -> tuple[str, str] | None:
-    """(map, gate) if `node` multiplies a map (C, H, W) by one number a channel (C, 1, 1), else None."""
+    """(map, gate) if `node` multiplies a map (C, H, W) by one number per channel (C, 1, 1), else None."""
     if node.op != "mul":
         return None
     for value, gate in (node.inputs, node.inputs[::-1]):
@@ -27,10 +27,10 @@ def gate_of(graph: Graph, node: Node) -> tuple[str, str] | None:
 
 
 def drop_gates(graph: Graph, nodes: Sequence[Node], images: Tensor | None) -> tuple[Graph, list[Change]]:
-    """Without the multiplications `nodes`, which `gate_of` knows.
+    """Remove the multiplications `nodes`, for which `gate_of` is not None.
 
-    The averages are taken over `images` (N, C, H, W), or where there are none over a grey and a few random images. Where the
-    average cannot go into the next weights, a 1x1 depthwise convolution multiplies by it.
+    The averages are taken over `images` (N, C, H, W), or without images over a grey image and a few random ones. If the
+    average cannot be multiplied into the next weights, a 1x1 depthwise convolution applies it.
     """
     if not nodes:
         return graph, []
@@ -50,7 +50,7 @@ def drop_gates(graph: Graph, nodes: Sequence[Node], images: Tensor | None) -> tu
 def _gated(graph: Graph, node: Node) -> tuple[str, str]:
     found = gate_of(graph, node)
     if found is None:
-        raise ValueError(f"{node.name} multiplies by no gate")
+        raise ValueError(f"{node.name} does not multiply by a gate")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What may replace an activation that a target lacks, nearest first, and what a substitution did."""
+"""The replacements of each activation, nearest first, and the result of a substitution."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ RELU6: Chain = (("relu6", {}),)
 CLIP6: Chain = (("clip", {"min": 0.0, "max": 6.0}),)
 HARD_SIGMOID: Chain = (("hardsigmoid", {}),)
 CLIPPED_LINE: Chain = (("affine", {"scale": 1 / 6, "offset": 0.5}), ("clip", {"min": 0.0, "max": 1.0}))
-"""h-sigmoid(x) = ReLU6(x + 3) / 6, spelled out: the very same function."""
+"""h-sigmoid(x) = ReLU6(x + 3) / 6 written out: exactly the same function."""
 
 REPLACEMENTS: Mapping[str, tuple[Chain, ...]] = {
     "hardswish": (RELU6, CLIP6, RELU),
@@ -29,13 +29,13 @@ REPLACEMENTS: Mapping[str, tuple[Chain, ...]] = {
     "leaky_relu": (RELU,),
     "prelu": (RELU,),
     "elu": (RELU,),
-    "local_response_norm": ((),),  # VGG paper, section 4.1: it brings nothing
+    "local_response_norm": ((),),  # VGG paper, section 4.1: it does not improve accuracy
 }
 
 
 @dataclass(frozen=True)
 class Change:
-    """One layer that became another: its name, what it `was`, and what it is `now`."""
+    """One replaced layer: its name, its old operation `was`, and its new operation `now`."""
 
     name: str
     was: str
@@ -44,7 +44,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Substitution:
-    """The network made over, what was changed, and the layers that nothing could be put in the place of (name, operation)."""
+    """The adapted network, the changes, and the layers without a supported replacement (name, operation)."""
 
     network: GraphNetwork
     changes: tuple[Change, ...]

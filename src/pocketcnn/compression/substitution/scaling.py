@@ -1,4 +1,4 @@
-"""A factor for each channel of a value, moved into the weights that read it."""
+"""Multiply a factor per channel of a value into the weights that read it."""
 
 from collections.abc import Mapping
 
@@ -9,13 +9,13 @@ from pocketcnn.graph import OPS, Graph, Node
 
 LINEAR = frozenset({"conv2d", "linear"})
 KEEPS_FACTORS = frozenset({"mean", "max_pool", "avg_pool", "adaptive_avg_pool", "upsample"})
-"""Operations on each channel by itself that give k times as much for k times the input, for any k > 0."""
+"""Positively homogeneous operations that work on each channel separately."""
 
 
 def scaled_readers(graph: Graph, value: str, factors: Tensor) -> dict[str, Tensor] | None:
-    """New weights of the layers that read `value`, so that they see it times `factors` (C,); None where that cannot be.
+    """New weights for the layers that read `value`, so that they see it times `factors` (C,); None if that is not possible.
 
-    It can be where only convolutions and linear layers read the value, directly or through pooling, and share no weights.
+    It is possible if only convolutions and linear layers read the value, directly or through pooling, and share no weights.
     """
     if value == graph.output:
         return None
@@ -38,7 +38,7 @@ def scaled_readers(graph: Graph, value: str, factors: Tensor) -> dict[str, Tenso
 
 
 def _moved(graph: Graph, node: Node, factors: Tensor) -> Tensor | None:
-    """The factors of the result's first axis: unchanged, or repeated where a map is flattened."""
+    """The factors of the output's first axis: unchanged, or repeated where a map is flattened."""
     before = graph[node.inputs[0]].shape
     if node.shape[0] == before[0]:
         return factors
@@ -67,7 +67,7 @@ def with_tensors(graph: Graph, changed: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def normal_values(count: int = 4096) -> Tensor:
-    """Values (count,) spread like a standard normal distribution, without chance: what a batch norm gives, roughly."""
-    places = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    values: Tensor = torch.special.ndtri(places)
+    """Quantiles (count,) of the standard normal distribution: a deterministic sample of batch-norm outputs."""
+    quantiles = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    values: Tensor = torch.special.ndtri(quantiles)
     return values.float()

@@ -1,4 +1,4 @@
-"""What images tell of a network that is to be made over: values inside it, seen once for all passes."""
+"""Activations of a network on images, for the substitution passes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from pocketcnn.graph import Graph, GraphNetwork, Node
 
 BATCH = 8
-"""Images at a time: patches of large maps take much memory."""
+"""Images per batch: patches of large maps take much memory."""
 
 ValueStatistics = Callable[[Mapping[str, Tensor], int], None]
-"""Is shown the values that were asked for, by name, of one batch (N, …), and N: a constant has a batch axis of 1."""
+"""Receives the requested values of one batch by name, (N, …), and N; a constant has a batch axis of 1."""
 
 
-def value_statistics(graph: Graph, images: Tensor, names: frozenset[str], look: ValueStatistics) -> None:
-    """Run `images` (N, C, H, W) through `graph` in eval mode and show `look` the values `names` of each batch."""
+def value_statistics(graph: Graph, images: Tensor, names: frozenset[str], receive: ValueStatistics) -> None:
+    """Run `images` (N, C, H, W) through `graph` in eval mode and pass the values `names` of each batch to `receive`."""
     network = GraphNetwork(graph).eval().to(images.device)
     with torch.inference_mode():
         for batch in torch.split(images, BATCH):
@@ -27,7 +27,8 @@ def value_statistics(graph: Graph, images: Tensor, names: frozenset[str], look: 
                     seen[node.name] = value
 
             network.run(batch, keep)
-            look(seen, len(batch))
+
+            receive(seen, len(batch))
 
 
 def mean_of(graph: Graph, images: Tensor, names: frozenset[str]) -> dict[str, Tensor]:
@@ -43,10 +44,10 @@ def mean_of(graph: Graph, images: Tensor, names: frozenset[str]) -> dict[str, Te
 
 
 def refresh_statistics(network: nn.Module, images: Tensor) -> None:
-    """Estimate the running mean and variance of every batch norm anew, as the plain average over batches of `images`.
+    """Recalibrate the running mean and variance of every batch norm, as the plain average over batches of `images`.
 
-    After a change of what comes before, the statistics of the old network are of no use (Yu and Huang, "Universally
-    Slimmable Networks and Improved Training Techniques", ICCV 2019, section 3.3: batch norm calibration).
+    After a change, the statistics of the old network no longer apply (Yu and Huang, "Universally Slimmable Networks and
+    Improved Training Techniques", ICCV 2019, section 3.3: batch norm calibration).
     """
     layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
     if not layers or len(images) < 2:

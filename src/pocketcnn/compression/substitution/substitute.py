@@ -1,4 +1,4 @@
-"""`substitute`: make a network over, so that a target runs all of it."""
+"""`substitute`: adapt a network to a target, so that the target runs all of it."""
 
 from typing import get_args
 
@@ -19,29 +19,28 @@ from pocketcnn.targets.target import Target, load_target
 def substitute(
     network: GraphNetwork, target: str | Target, images: Tensor | None = None, *, kernels: KernelReplacement = "pair"
 ) -> Substitution:
-    """`network` with every operation that `target` lacks replaced by what it has, as near to it as can be without training.
+    """Replace every operation that `target` does not support by the nearest supported one, without training.
 
-    The multiply of squeeze-and-excite is dropped for the average of its gate, large depthwise kernels become 3x3, and
-    activations the nearest that the target has (`table.STAND_INS`); batch norm is estimated anew. What is lost comes back with
-    training: `pocketcnn.distil(result.network, network, …)`.
+    The multiplication of squeeze-and-excite becomes the average of its gate. Large depthwise kernels become 3x3. Activations
+    become the nearest supported ones (`replacements.REPLACEMENTS`). Batch-norm statistics are recalibrated. Distillation from
+    the original network recovers the accuracy: `pocketcnn.distil(result.network, network, …)`.
 
     Args:
-        network: a float network; it is not changed.
-        images: (N, C, H, W), prepared as the network wants them: some hundred make the start much better.
-        kernels: what a 5x5 depthwise kernel of stride 1 becomes.
+        network: a captured float network; it is not changed.
+        target: its name, its .toml file, or a `Target`.
+        images: (N, C, H, W), preprocessed for the network. Some hundred improve the result considerably.
+        kernels: the replacement of a 5x5 depthwise kernel of stride 1.
 
     Raises:
-        UsageError: the network is quantized, or the target speaks of operations that there are not.
+        UsageError: the network is quantized, or the target names an unknown operation.
     """
     wanted = target if isinstance(target, Target) else load_target(target)
     if network.numerics:
-        raise UsageError("This network is quantized already. Make over the float network that it was made from.")
+        raise UsageError("This network is already quantized. Adapt the original float network instead.")
     if kernels not in get_args(KernelReplacement):
-        raise UsageError(
-            f"A depthwise kernel becomes one of {', '.join(get_args(KernelReplacement))}, not {kernels!r}."
-        )
+        raise UsageError(f"`kernels` must be one of {', '.join(get_args(KernelReplacement))}, not {kernels!r}.")
     check_patterns(wanted.lacks, wanted.name)
-    graph, changes = _made_over(network.graph.rebuilt(), wanted, images, kernels)
+    graph, changes = _adapted(network.graph.rebuilt(), wanted, images, kernels)
     made = GraphNetwork(graph, network.info)
     if changes and images is not None:
         refresh_statistics(made, images)
@@ -49,14 +48,14 @@ def substitute(
     return Substitution(made, tuple(changes), left)
 
 
-def _made_over(
-    graph: Graph, target: Target, images: Tensor | None, form: KernelReplacement
+def _adapted(
+    graph: Graph, target: Target, images: Tensor | None, replacement: KernelReplacement
 ) -> tuple[Graph, list[Change]]:
-    """The passes, gates first: without them, factors of activations can go into the weights behind."""
+    """The passes. Gates come first: without them, activation factors can be multiplied into the next weights."""
     gated = [node for node in graph.nodes if _lacks(target, graph, node) and gate_of(graph, node)]
     graph, changes = drop_gates(graph, gated, images)
     large = [node for node in graph.nodes if is_depthwise(graph, node) and _lacks(target, graph, node)]
-    plans = [plan for node in large if (plan := plan_kernel(graph, node, form)) is not None]
+    plans = [plan for node in large if (plan := plan_kernel(graph, node, replacement)) is not None]
     graph, more = replace_kernels(graph, plans, images)
     changes += more
     lacking = [node for node in graph.nodes if _lacks(target, graph, node)]

@@ -1,4 +1,4 @@
-"""Search spaces by name, and a user's own."""
+"""Search spaces by name, and user-defined ones."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -27,56 +27,55 @@ SPACES: Mapping[str, Callable[[float], Space]] = MappingProxyType(
         "shufflenet": shufflenet,
     }
 )
-"""Each at a width multiplier; `mobilenet` is another word for `mobilenet_v3`."""
+"""Each takes a width multiplier; `mobilenet` is an alias of `mobilenet_v3`."""
 
 SUFFIXES = (".toml", ".py")
 
 
 def has_width(text: str) -> bool:
-    """Whether the space that `text` names takes a width multiplier."""
+    """Whether the space named `text` takes a width multiplier."""
     return text in SPACES
 
 
 def load_space(text: str, width: float = 1.0) -> Space:
-    """The space of that name, `scaling:NETWORK` for any network of the zoo, or that of a .toml or .py file.
+    """A named space, `scaling:NETWORK` for any network of the zoo, or the space in a .toml or .py file.
 
     Raises:
-        UsageError: there is none, or the file is no space.
+        UsageError: there is no such space, or the file does not define one.
     """
     if text in SPACES:
         if not 0 < width <= 4:
-            raise UsageError(f"The width of a search space lies above 0 and up to 4, not at {width:g}.")
+            raise UsageError(f"The width of a search space must be above 0 and at most 4, not {width:g}.")
         return SPACES[text](width)
     if text.startswith(PREFIX):
         network = text.removeprefix(PREFIX)
         if network not in list_models():
             near = difflib.get_close_matches(network, list_models(), n=1)
-            raise UsageError(f"There is no network {network!r}.{f' Did you mean {near[0]}?' if near else ''}")
+            raise UsageError(f"Unknown network {network!r}.{f' Did you mean {near[0]}?' if near else ''}")
         return ScalingSpace(network)
     path = Path(text)
     if path.suffix == ".toml":
         return space_from_toml(path)
     if path.suffix == ".py":
         space = PythonSpace(path)
-        check_decisions(space.decisions)  # a mistake in the file ends here
+        check_decisions(space.decisions)  # raises for a mistake in the file
         return space
     near = difflib.get_close_matches(text, SPACES, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise UsageError(
-        f"There is no search space {text!r}.{hint} There are {', '.join(SPACES)}, {PREFIX}NETWORK, and files of your own "
-        "(.toml or .py)."
+        f"Unknown search space {text!r}.{hint} Choose one of {', '.join(SPACES)}, {PREFIX}NETWORK, or your own .toml or .py file."
     )
 
 
 def space_of(reference: Mapping[str, Any], folder: Path) -> Space:
-    """The space that a `Space.reference` names.
+    """Build the space that a `Space.reference` describes.
 
     Args:
-        reference: a name, and what else makes the space: its width multiplier, its fields, or its file.
-        folder: where a file is looked for that is not at the path given.
+        reference: a name, and its options: the width multiplier, the fields of the space, or its file.
+        folder: where a file is searched for if it is not at its path.
 
     Raises:
-        UsageError: there is no such space, or an option is none of its own.
+        UsageError: there is no such space, or it does not have an option.
     """
     name, options = str(reference["name"]), {key: value for key, value in reference.items() if key != "name"}
     if set(options) == {"file"}:
@@ -85,14 +84,14 @@ def space_of(reference: Mapping[str, Any], folder: Path) -> Space:
     if name == "nasnet" and set(options) == {"cells", "filters"}:
         return NasnetSpace(_count("cells", options["cells"]), _count("filters", options["filters"]))
     if set(options) - ({"width"} if has_width(name) else set()):
-        raise UsageError(f"The search space {name} takes no {', '.join(sorted(options))}.")
+        raise UsageError(f"The search space {name} has no option {', '.join(sorted(options))}.")
     width = options.get("width", 1.0)
     if isinstance(width, bool) or not isinstance(width, int | float):
-        raise UsageError(f"The width of a search space is a number, not {width!r}.")
+        raise UsageError(f"The width of a search space must be a number, not {width!r}.")
     return load_space(name, width)
 
 
 def _count(key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"{key} of a search space is a whole number above 0, not {value!r}.")
+        raise UsageError(f"{key} of a search space must be a whole number above 0, not {value!r}.")
     return value

@@ -1,11 +1,11 @@
-"""MnasNet's space: "MnasNet: Platform-Aware Neural Architecture Search for Mobile" (Tan et al., 2019), section 4.1 and Figure 4.
+"""MnasNet's space: "MnasNet: Platform-Aware Neural Architecture Search for Mobile" (Tan et al., 2019), section 4.1, Figure 4.
 
-Seven blocks with the strides of MobileNetV2; each has as many layers as there, one more or one less, and 0.75, 1 or 1.25 times as
-many filters.
+Seven blocks with the strides of MobileNetV2. Each has as many layers as there, one more or one fewer, and 0.75, 1 or 1.25
+times as many filters.
 
-`mnasnet_factorized` is not of the paper: its blocks may also be convolutions factorized into K × 1 and 1 × K, as in
+`mnasnet_factorized` is not in the paper: its blocks may also be convolutions factorized into K × 1 and 1 × K, as in
 Inception-v3 ("Rethinking the Inception Architecture for Computer Vision" (Szegedy et al., 2016), section 3.2) and ERFNet
-(Romera et al., 2018). They cost 2 / K of the multiply-adds of the whole kernel, so kernels of 7 come in too.
+(Romera et al., 2018). They take 2 / K of the multiply-adds of the full kernel, so kernels of 7 are included too.
 """
 
 from pocketcnn.nas.spaces.stages import BlockChoices, Frame, StageSpace, distinct, scaled
@@ -24,8 +24,8 @@ KERNELS = (3, 5)
 def mnasnet(width: float = 1.0) -> StageSpace:
     """The space at a width multiplier.
 
-    In each block: a standard, a depthwise separable convolution or an inverted residual with expansion 3 or 6; kernel 3 or 5;
-    squeeze-and-excite or not; no skip, the identity, or pooling; filters and layers.
+    Each block chooses a standard convolution, a depthwise separable convolution, or an inverted residual with expansion 3 or
+    6; kernel 3 or 5; squeeze-and-excite; skip (none, identity, pooling); filters; and layers.
     """
     return _space("mnasnet", width, OPERATIONS, KERNELS)
 

@@ -1,7 +1,7 @@
 """MobileNetV3's space: "Searching for MobileNetV3" (Howard et al., 2019), section 4, over the rows of its Tables 1 and 2.
 
-Every row keeps its output channels and its stride. Searched are its kernel, expansion, squeeze-and-excite and nonlinearity, and
-whether a row that keeps the map's shape is there at all.
+Every row keeps its output channels and stride. The decisions are kernel, expansion, squeeze-and-excite and nonlinearity, and
+whether a row that keeps the shape of the map exists.
 """
 
 from pocketcnn.models.mobilenet_v3 import LARGE, SMALL, STEM, Variant

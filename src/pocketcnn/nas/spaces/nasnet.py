@@ -1,7 +1,7 @@
-"""NASNet's space: a normal and a reduction cell of five blocks, found on small images and transferred to larger networks.
+"""NASNet's space: a normal and a reduction cell of five blocks, searched on small images and transferred to larger networks.
 
-"Learning Transferable Architectures for Scalable Image Recognition" (Zoph et al., 2018), section 3.1: each block chooses two
-earlier maps, an operation for each, and how the results are joined; the maps that nobody reads make the cell's output.
+"Learning Transferable Architectures for Scalable Image Recognition" (Zoph et al., 2018), section 3.1. Each block chooses two
+earlier feature maps, an operation for each, and how the results are joined. Maps that no block reads form the cell's output.
 """
 
 from collections import OrderedDict
@@ -20,27 +20,27 @@ from pocketcnn.nas.space import Choice, Decision, Point, Space, Task, check_deci
 OPERATIONS: tuple[Operation, ...] = (
     "identity", "conv1x3_3x1", "conv1x7_7x1", "dil3", "avg3", "max3", "max5", "max7", "conv1", "conv3", "sep3", "sep5", "sep7",
 )  # fmt: skip
-"""The paper's thirteen, in its order."""
+"""The thirteen operations of the paper, in its order."""
 
 JOINS = ("add", "concat")
 CELLS = ("normal", "reduction")
 BLOCKS = 5
 FILTERS = 32
-"""At width 1, as in the paper's searches on CIFAR-10."""
+"""Filters at width 1, as in the paper's searches on CIFAR-10."""
 
 PARTS = 3
-"""Normal cells come in so many equal parts, with a reduction cell between them."""
+"""The normal cells form so many equal parts, with a reduction cell between them."""
 
 SEARCH_CELLS = 2
-"""Normal cells in each part while the cells are searched: N = 2 in the paper."""
+"""Normal cells per part during the search: N = 2 in the paper."""
 
 TRANSFERS = ((4, 1.0), (2, 1.5), (6, 1.0), (4, 1.5), (6, 1.5), (4, 2.0), (6, 2.0))
-"""(cells in each part, how much wider) of the networks that found cells are transferred to; 6 and 32 filters are the paper's on
-CIFAR-10."""
+"""(cells per part, width factor) of the networks to which found cells are transferred; the paper uses 6 cells and 32 filters
+on CIFAR-10."""
 
 
 class CellNetwork(ImageClassifier):
-    """A stem, cells of two plans, mean over the map, dropout, one linear layer."""
+    """A stem, cells of two plans, global average pooling, dropout, and one linear layer."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class CellNetwork(ImageClassifier):
 class CellFeatures(nn.Module):
     """(N, C, H, W) -> (N, `channels`, h, w).
 
-    A small image gets the paper's form for CIFAR-10, whose reduction cells alone shrink it; a large one first a strided
-    convolution and two reduction cells, as in the form for ImageNet.
+    For small images this is the paper's network for CIFAR-10, in which only reduction cells downsample. Large images first
+    pass a strided convolution and two reduction cells, as in the network for ImageNet.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ def _order(
 
 @dataclass(frozen=True)
 class NasnetSpace(Space):
-    """Two cells of `blocks` blocks, in networks of `cells` normal cells a part and `filters` filters in the first part."""
+    """Two cells of `blocks` blocks, in networks of `cells` normal cells per part and `filters` filters in the first part."""
 
     cells: int = SEARCH_CELLS
     filters: int = FILTERS
@@ -118,7 +118,7 @@ class NasnetSpace(Space):
     drop_path: float = 0.0
     name: str = "nasnet"
     transfers: bool = True
-    """Whether there are larger networks of the same cells; False for one of those."""
+    """Whether larger networks of the same cells are offered; False for those themselves."""
 
     @property
     def reference(self) -> Mapping[str, Choice]:
@@ -146,8 +146,8 @@ class NasnetSpace(Space):
             Decision(f"{name}.join", JOINS),
         ]
 
-    def settled(self, point: Point) -> Point:
-        """Which side is left makes no difference: the input that comes first in the list, then the operation, is left."""
+    def representative(self, point: Point) -> Point:
+        """The two sides of a block are interchangeable: the earlier input, then the earlier operation, goes to the left."""
         found = dict(point)
         by_name = {decision.name: decision for decision in self.decisions}
         for cell in CELLS:
@@ -155,7 +155,7 @@ class NasnetSpace(Space):
                 name = f"{cell}.block{number}"
                 sides = [
                     (
-                        by_name[f"{name}.{side}_input"].place(point[f"{name}.{side}_input"]),
+                        by_name[f"{name}.{side}_input"].index(point[f"{name}.{side}_input"]),
                         self.operations.index(cast(Operation, point[f"{name}.{side}"])),
                     )
                     for side in ("left", "right")
@@ -179,7 +179,7 @@ class NasnetSpace(Space):
             operations = [cast(Operation, point[f"{name}.{side}"]) for side in ("left", "right")]
             blocks.append(Block(operations[0], left, operations[1], right, concat=point[f"{name}.join"] == "concat"))
         read = {source for block in blocks for source in (block.left_input, block.right_input)}
-        outputs = tuple(place for place in range(2, self.blocks + 2) if place not in read)
+        outputs = tuple(index for index in range(2, self.blocks + 2) if index not in read)
         return CellPlan(tuple(blocks), outputs, stride=2 if cell == "reduction" else 1)
 
     def _source(self, name: Choice) -> int:
@@ -215,5 +215,5 @@ class NasnetSpace(Space):
 
 
 def nasnet(width: float = 1.0) -> NasnetSpace:
-    """NASNet's cells in networks of N = 2 normal cells a part and 32 · `width` filters, as they are searched."""
+    """NASNet's cells in networks of N = 2 normal cells per part and 32 · `width` filters, as they are searched."""
     return NasnetSpace(filters=max(4, make_divisible(FILTERS * width, 4)))

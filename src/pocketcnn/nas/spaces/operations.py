@@ -1,4 +1,4 @@
-"""The layers that blocks of a search space are made of, by name."""
+"""The layers of which blocks in a search space consist, by name."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -23,19 +23,20 @@ SHUFFLES = ("shuffle3", "shuffle5", "shuffle7", "xception")
 
 OPERATIONS = ("conv", "separable", "inverted", "factorized", *SHUFFLES)
 """A standard convolution; a depthwise separable one (linear at its end); an inverted residual; a K x K convolution factorized
-into K x 1 and 1 x K ("Rethinking the Inception Architecture for Computer Vision" (Szegedy et al., 2016), section 3.2); the units
-of ShuffleNetV2."""
+into K x 1 and 1 x K ("Rethinking the Inception Architecture for Computer Vision" (Szegedy et al., 2016), section 3.2); the
+units of ShuffleNetV2."""
 
 CONVOLUTIONS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {"conv": ConvNormAct, "factorized": SpatiallySeparable}
 )
-"""Operations that mix channels and space: a squeeze-and-excite comes after them, not inside."""
+"""Operations that mix channels and space; squeeze-and-excite follows them instead of being inside."""
 
 SKIPS = ("none", "identity", "pool")
-"""Added is nothing; the input, where it has the output's shape; or the input in any case, averaged and projected if need be."""
+"""No skip; the identity if input and output have the same shape; or pooling, a skip that is always there, pooled and
+projected if needed."""
 
 SQUEEZE = 0.25
-"""Hidden width of a squeeze-and-excite as a share of the expanded channels, as in MobileNetV3 (MnasNet: of the layer's input)."""
+"""Hidden width of squeeze-and-excite as a share of the expanded channels, as in MobileNetV3 (MnasNet: of the layer's input)."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _convolution(kind: Layer, norm: Norm) -> nn.Module:
 
 
 def _inverted(kind: Layer, norm: Norm) -> nn.Module:
-    """An inverted residual without its own addition; the separable convolution is the one without expansion."""
+    """An inverted residual without its addition; the separable convolution is the case without expansion."""
     expanded = kind.in_channels
     if kind.operation == "inverted":
         expanded = make_divisible(kind.in_channels * kind.expansion, 4)
@@ -111,7 +112,7 @@ def _inverted(kind: Layer, norm: Norm) -> nn.Module:
 
 
 def _shortcut(kind: Layer, norm: Norm) -> nn.Module:
-    """The way around a layer. The paper says that it may pool; where channels differ a 1 × 1 convolution makes them fit."""
+    """The shortcut of a layer. The paper allows pooling; a 1 × 1 convolution adapts the channels if they differ."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if kind.stride > 1:
         layers["pool"] = nn.AvgPool2d(3, kind.stride, padding=1, count_include_pad=False)

@@ -17,17 +17,17 @@ from pocketcnn.nas.space import Decision, Point, Space, Task, check_decisions
 
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 DEPTHS = (1.0, 0.75, 0.5, 0.25)
-"""Shares of the residual blocks that are kept."""
+"""Kept shares of the residual blocks."""
 
 RESOLUTIONS = (1.0, 0.75, 0.5)
-"""Shares of the side of the images."""
+"""Input size as a share of the image size."""
 
 PREFIX = "scaling:"
 
 
 @dataclass(frozen=True)
 class ScalingSpace(Space):
-    """The forms of one network: how wide, how many of its residual blocks, and for images of which size."""
+    """Variants of one network: width, number of residual blocks, and input resolution."""
 
     network: str
 
@@ -47,7 +47,7 @@ class ScalingSpace(Space):
         )
 
     def input_size(self, point: Point, task: Task) -> tuple[int, int]:
-        """The images' size, scaled; never below what the network takes."""
+        """The scaled image size; the full size if the network does not accept the scaled one."""
         height, width = (max(1, round(side * float(point["resolution"]))) for side in task.size)
         return (height, width) if takes(self.network, (height, width)) else task.size
 
@@ -70,13 +70,15 @@ class ScalingSpace(Space):
 
 
 def with_depth(graph: Graph, share: float) -> Graph:
-    """`graph` with about a share of its residual blocks, those that go being spread evenly; what has none stays as it is."""
+    """`graph` with about `share` of its residual blocks; the removed ones are evenly spaced. Without residual blocks it is
+    unchanged.
+    """
     total = len(residual_blocks(graph))
-    gone = total - max(min(total, 1), round(total * share))
-    for number in range(gone):
+    removed = total - max(min(total, 1), round(total * share))
+    for number in range(removed):
         choices = residual_blocks(graph)
         if not choices:
             break
-        place = int((number + 0.5) * total / gone) - number
-        graph = choices[min(max(place, 0), len(choices) - 1)].removed_from(graph)
+        index = int((number + 0.5) * total / removed) - number
+        graph = choices[min(max(index, 0), len(choices) - 1)].removed_from(graph)
     return graph

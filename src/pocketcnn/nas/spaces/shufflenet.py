@@ -1,6 +1,7 @@
 """Choice blocks: "Single Path One-Shot Neural Architecture Search with Uniform Sampling" (Guo et al., 2020), Table 1.
 
-Twenty units of ShuffleNetV2 in four stages; each has kernel 3, 5 or 7, or is the "Xception" one of three separable convolutions.
+Twenty units of ShuffleNetV2 in four stages. Each has kernel 3, 5 or 7, or is the "Xception" unit of three separable
+convolutions.
 """
 
 from pocketcnn.nas.spaces.operations import SHUFFLES

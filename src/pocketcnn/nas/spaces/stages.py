@@ -1,8 +1,8 @@
-"""Spaces of networks that are a stem, blocks of layers one after the other, and a last convolution.
+"""Spaces of networks that consist of a stem, a sequence of blocks, and a last convolution.
 
 Each block has its own choices, and its layers are alike: the factorized hierarchical space of "MnasNet: Platform-Aware Neural
-Architecture Search for Mobile" (Tan et al., 2019), section 4.1. MobileNetV3's and ShuffleNet's spaces, and those that a user
-writes down, are other tables of the same kind.
+Architecture Search for Mobile" (Tan et al., 2019), section 4.1. The spaces of MobileNetV3 and ShuffleNet, and user-defined
+ones, are other tables of the same kind.
 """
 
 from collections import OrderedDict
@@ -27,7 +27,7 @@ NORM = batch_norm(eps=1e-3, decay=0.99)
 
 @dataclass(frozen=True)
 class Block:
-    """One block, every choice made. `layers` alike, the first with `stride`; none at all leaves the block out."""
+    """A block with all choices made: `layers` equal layers, the first with `stride`; 0 layers leave the block out."""
 
     operation: str
     filters: int
@@ -42,7 +42,7 @@ class Block:
 
 @dataclass(frozen=True)
 class BlockChoices:
-    """The choices of one block, field by field as in `Block`; a field with one choice is no decision."""
+    """The choices of one block, with the fields of `Block`; a field with one choice is not a decision."""
 
     operation: tuple[str, ...] = ("inverted",)
     filters: tuple[int, ...] = (16,)
@@ -63,25 +63,25 @@ class BlockChoices:
         known = [("operation", OPERATIONS), ("skip", SKIPS), ("activation", tuple(ACTIVATIONS))]
         for name, names in known:
             unknown = [each for each in getattr(self, name) if each not in names]
-            yield not unknown, f"has the {name} {', '.join(map(str, unknown))}; there are {', '.join(names)}"
-        yield all(_is_count(number) and number % 2 for number in self.kernel), "has a kernel that is no odd number"
-        yield all(_is_count(number) for number in self.filters), "has filters that are no whole number above 0"
-        yield all(number == 0 or _is_count(number) for number in self.layers), "has layers that are no whole number"
+            yield not unknown, f"has the unknown {name} {', '.join(map(str, unknown))}; choose from {', '.join(names)}"
+        yield all(_is_count(number) and number % 2 for number in self.kernel), "has a kernel that is not an odd number"
+        yield all(_is_count(number) for number in self.filters), "has filters that are not a whole number above 0"
+        yield all(number == 0 or _is_count(number) for number in self.layers), "has layers that are not a whole number"
         yield (
             all(_is_number(number) and number > 0 for number in self.expansion),
             "has an expansion that is not above 0",
         )
         yield (
             all(isinstance(each, bool) for each in self.squeeze_excite),
-            "has a squeeze_excite other than true or false",
+            "has a squeeze_excite that is not true or false",
         )
-        yield self.stride in (1, 2), f"has a stride of {self.stride}; there are 1 and 2"
-        yield self.stride == 1 or 0 not in self.layers, "halves the map and may have no layers: only one of the two"
+        yield self.stride in (1, 2), f"has a stride of {self.stride}; it must be 1 or 2"
+        yield self.stride == 1 or 0 not in self.layers, "has stride 2 and may have 0 layers, which cannot be combined"
         odd = any(number % 2 for number in self.filters) and any(each in SHUFFLES for each in self.operation)
         yield not odd, "has an odd number of filters, which a shuffle unit cannot halve"
 
     def decisions(self, block: str) -> list[Decision]:
-        """What is to be decided; `block` is the name of the block."""
+        """The decisions of this block; `block` is its name."""
         found: list[Decision] = []
         for name, matters in ORDER.items():
             choices: tuple[Choice, ...] = getattr(self, name)
@@ -122,20 +122,21 @@ ORDER: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "skip": WITH_SKIP,
     }
 )
-"""The decisions of a block in their order, and the operations for which each makes a difference."""
+"""The decisions of a block in order, and the operations for which each has an effect."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around the blocks.
+    """The layers around the blocks.
 
     Attributes:
-        stem: channels of the first 3 × 3 convolution, which halves the map.
+        stem: channels of the first 3 × 3 convolution, which has stride 2.
         last: channels of the last 1 × 1 convolution.
-        head: width of a linear layer between that and the classifier; None: there is none.
-        pool: whether a max pooling halves the map after the stem.
-        width: the width multiplier that the filters were scaled by.
+        head: width of a linear layer before the classifier; None for none.
+        pool: whether max pooling with stride 2 follows the stem.
+        width: the width multiplier by which the filters were scaled.
         activation: of stem, last convolution and head.
+        dropout: before the classifier.
     """
 
     stem: int
@@ -147,7 +148,7 @@ class Frame:
     dropout: float = 0.0
 
     def fitted(self, task: Task) -> "Frame":
-        """The frame for a task: its widest layer, sized for 1000 classes, is narrowed by `width` for small images."""
+        """The frame for a task. For small images its widest layer, sized for 1000 classes, is scaled by `width`."""
         if not task.is_small:
             return self
         if self.head is None:
@@ -156,7 +157,7 @@ class Frame:
 
 
 class StageNetwork(ImageClassifier):
-    """Stem, blocks, last convolution, mean over the map, perhaps one more linear layer, classifier."""
+    """Stem, blocks, last convolution, global average pooling, an optional linear layer, and the classifier."""
 
     def __init__(self, frame: Frame, blocks: Sequence[Block], task: Task) -> None:
         frame = frame.fitted(task)
@@ -204,28 +205,28 @@ def _classifier(frame: Frame, classes: int) -> nn.Sequential:
 
 
 def at_most(total: int, strides: Sequence[int]) -> tuple[int, ...]:
-    """`strides` with the earliest ones set to 1 until their product is no more than `total`.
+    """`strides` with the earliest ones set to 1 until their product is at most `total`.
 
     >>> at_most(4, [2, 1, 2, 2])
     (1, 1, 2, 2)
     """
     found = list(strides)
-    for place in range(len(found)):
+    for index in range(len(found)):
         if prod(found) <= total:
             break
-        found[place] = 1
+        found[index] = 1
     return tuple(found)
 
 
 @dataclass(frozen=True)
 class StageSpace(Space):
-    """A space of such networks, with the choices of each block."""
+    """A space of stage networks, with the choices of each block."""
 
     name: str
     frame: Frame
     blocks: tuple[BlockChoices, ...]
     file: Path | None = None
-    """The TOML file that says all this, of a user's own space."""
+    """The TOML file of a user-defined space."""
 
     @property
     def reference(self) -> Mapping[str, Choice]:
@@ -243,11 +244,11 @@ class StageSpace(Space):
         return check_decisions(found)
 
     def chosen(self, point: Point) -> tuple[Block, ...]:
-        """The blocks of a point, those that are left out among them."""
+        """The blocks of a point, including those left out."""
         return tuple(choices.chosen(f"block{number}", point) for number, choices in enumerate(self.blocks, 1))
 
-    def settled(self, point: Point) -> Point:
-        """A skip that no layer of its block can have is written as none."""
+    def representative(self, point: Point) -> Point:
+        """An identity skip that no layer of its block can have is written as none."""
         found = dict(point)
         channels = self.frame.stem
         for number, block in enumerate(self.chosen(point), 1):
@@ -282,7 +283,7 @@ def _in_words(block: Block) -> str:
 
 
 def scaled(filters: int, width: float) -> int:
-    """Channels under a width multiplier: multiples of 8, of 4 where networks are narrow."""
+    """Channels at a width multiplier: multiples of 8, of 4 in narrow networks."""
     return make_divisible(filters * width, 8 if width >= 0.5 else 4)
 
 

@@ -1,6 +1,6 @@
-"""A user's own search space, from a short TOML or Python file.
+"""User-defined search spaces, from a short TOML or Python file.
 
-TOML: what stands around the blocks, and a table for each block; a value is one choice, a list is several.
+TOML: the layers around the blocks, and a table per block. A value is fixed, a list is a decision.
 
     stem = 16
     last = 128
@@ -12,7 +12,7 @@ TOML: what stands around the blocks, and a table for each block; a value is one 
     layers = [1, 2]
     stride = 2
 
-Python: `DECISIONS`, names with their choices, and `build(point, task)`, which returns the network of a point.
+Python: `DECISIONS`, which maps names to choices, and `build(point, task)`, which returns the network of a point.
 """
 
 import importlib.util
@@ -34,10 +34,10 @@ BLOCK = "block"
 
 
 def space_from_toml(path: Path) -> StageSpace:
-    """The space of a TOML file.
+    """The space in a TOML file.
 
     Raises:
-        UsageError: the file cannot be read, or is no space; the message says where.
+        UsageError: the file cannot be read, or does not define a space; the message says where.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -47,7 +47,7 @@ def space_from_toml(path: Path) -> StageSpace:
         raise UsageError(f"The search space {path} is not valid TOML: {error}.") from error
     blocks = document.pop(BLOCK, None)
     if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
-        raise UsageError(f"The search space {path} needs a [[{BLOCK}]] for each block.")
+        raise UsageError(f"The search space {path} needs a [[{BLOCK}]] table for each block.")
     name = str(document.pop("name", path.stem))
     made = []
     for number, block in enumerate(blocks, 1):
@@ -67,7 +67,7 @@ def _frame(given: Mapping[str, Any]) -> Frame:
     _check_names(given, Frame, "a search space", also=("name", BLOCK))
     missing = [name for name in ("stem", "last") if name not in given]
     if missing:
-        raise UsageError(f"{missing[0]} is missing: the channels of the {missing[0]} convolution.")
+        raise UsageError(f"{missing[0]} is missing. It is the number of channels of the {missing[0]} convolution.")
     for name in ("stem", "last", "head"):
         value = given.get(name, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -91,12 +91,12 @@ def _check_names(given: Mapping[str, Any], of: type, what: str, also: tuple[str,
     known = [field.name for field in fields(of)]
     unknown = [name for name in given if name not in known]
     if unknown:
-        raise UsageError(f"{what} has no {unknown[0]}; it has {', '.join([*known, *also])}.")
+        raise UsageError(f"{what} has no field {unknown[0]}; its fields are {', '.join([*known, *also])}.")
 
 
 @dataclass(frozen=True)
 class PythonSpace(Space):
-    """A space from a Python file. It travels to other processes as its path."""
+    """A space from a Python file. It is pickled as its path."""
 
     path: Path
 
@@ -116,7 +116,7 @@ class PythonSpace(Space):
     def decisions(self) -> tuple[Decision, ...]:
         given = getattr(self._module, "DECISIONS", None)
         if not isinstance(given, Mapping) or not all(isinstance(each, list | tuple) for each in given.values()):
-            raise UsageError(f"The search space {self.path} needs DECISIONS, names with lists of choices.")
+            raise UsageError(f"The search space {self.path} needs DECISIONS, a mapping of names to lists of choices.")
         try:
             return check_decisions([Decision(str(name), tuple(choices)) for name, choices in given.items()])
         except UsageError as error:
@@ -128,7 +128,9 @@ class PythonSpace(Space):
             raise UsageError(f"The search space {self.path} needs a function build(point, task).")
         network = make(dict(point), task)
         if not isinstance(network, nn.Module):
-            raise UsageError(f"build of {self.path} returned a {type(network).__name__}, not an nn.Module.")
+            raise UsageError(
+                f"build(point, task) in {self.path} returned a {type(network).__name__}, not an nn.Module."
+            )
         return network
 
     def describe(self, point: Point) -> list[str]:
@@ -139,19 +141,19 @@ class PythonSpace(Space):
 
 
 def _executed(path: Path) -> ModuleType:
-    """The module of a file, run once more; it takes no place among the imported ones.
+    """Execute a Python file as a new module, without adding it to `sys.modules`.
 
     Raises:
-        UsageError: the file is not there, or raises when it runs.
+        UsageError: the file does not exist, or raises when it runs.
     """
     spec = importlib.util.spec_from_file_location(f"search_space_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"The search space {path} is no Python file.")
+        raise UsageError(f"The search space {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except OSError as error:
         raise UsageError(f"Cannot read the search space {path}: {error.strerror or error}.") from error
     except Exception as error:
-        raise UsageError(f"The search space {path} fails as it is read: {type(error).__name__}: {error}") from error
+        raise UsageError(f"The search space {path} cannot be executed: {type(error).__name__}: {error}") from error
     return module

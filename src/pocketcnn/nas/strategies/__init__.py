@@ -1,4 +1,4 @@
-"""Search strategies by name: how each proposes, on which space by default, what it is rewarded for, and what comes after it."""
+"""Search strategies by name, with their default space, objective, and what follows the search."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,27 +16,27 @@ from pocketcnn.nas.strategies.nsga2 import Nsga2
 CONTROL = "random"
 
 ONCE_FOR_ALL = "once-for-all"
-"""A strategy of another kind: one training of a supernet, see `pocketcnn.once_for_all`. It has no trials."""
+"""A strategy of another kind: it trains one supernet and has no trials, see `pocketcnn.once_for_all`."""
 
 OPTIONS = frozenset(
     {"space", "trials", "width", "reward", "epochs", "workers", "ray", "storage", "control", "warm_start"}
 )
-"""What a strategy that evaluates points one by one may read of the options of a search; images, budget, effort, seed and recipe
-every strategy reads."""
+"""Options of a search that a strategy with trials may use. Images, budget, effort, seed and recipe are used by every
+strategy."""
 
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    """A strategy as a command knows it.
+    """The registration of a strategy.
 
     Attributes:
-        make: the strategy for a space and a number of whole evaluations.
-        space: the space that is searched if no other is asked for.
-        objective: what it is rewarded with.
-        slack: how much of the budget the networks may use that it searches for; what is too much is taken away later.
-        pruner: how that is done: a strategy of `compress`.
-        transfers: whether the found point is transferred to the largest network of its cells that keeps the budget.
-        reads: the `OPTIONS` that it reads; any other is refused.
+        make: builds the strategy from a space and a number of full evaluations.
+        space: the default space.
+        objective: the default objective.
+        slack: the share of the budget that candidates may use; above 1, pruning follows the search.
+        pruner: the strategy of `compress` that then prunes.
+        transfers: whether the found point is transferred to the largest network of its cells that meets the budget.
+        reads: the `OPTIONS` that it uses; others are rejected.
     """
 
     make: Callable[[Space, int], Strategy]
@@ -54,12 +54,12 @@ def _controller(name: str) -> Callable[[Space, int], Strategy]:
 
 STRATEGIES: Mapping[str, StrategyConfig] = MappingProxyType(
     {
-        # proposes whatever was rewarded, and is the control itself
+        # ignores rewards, and is the baseline itself
         CONTROL: StrategyConfig(lambda space, _: RandomSearch(space), reads=OPTIONS - {"reward", "control"}),
         "evolution": StrategyConfig(
             lambda space, evaluations: Evolution(space, EvolutionSettings.fitting(evaluations))
         ),
-        "nsga2": StrategyConfig(  # keeps accuracy and use apart: no reward weighs them
+        "nsga2": StrategyConfig(  # multi-objective: no reward combines accuracy and use
             lambda space, evaluations: Nsga2(space, Nsga2.fitting(evaluations)), reads=OPTIONS - {"reward"}
         ),
         "halving": StrategyConfig(Halving),
@@ -74,11 +74,11 @@ STRATEGIES: Mapping[str, StrategyConfig] = MappingProxyType(
 OPTIONS_READ: Mapping[str, frozenset[str]] = MappingProxyType(
     {**{name: plan.reads for name, plan in STRATEGIES.items()}, ONCE_FOR_ALL: frozenset()}
 )
-"""By strategy, the options that it reads of those that not every strategy reads."""
+"""By strategy, the options that it uses among those that not every strategy uses."""
 
 
 def strategy_config(name: str) -> StrategyConfig:
-    """The strategy of that name.
+    """The strategy with this name.
 
     Raises:
         UsageError: there is none.
@@ -88,5 +88,5 @@ def strategy_config(name: str) -> StrategyConfig:
             f"{name} trains one supernet and has no trials. In Python: pocketcnn.once_for_all(data, budget, out)."
         )
     if name not in STRATEGIES:
-        raise UsageError(f"There is no strategy {name!r}; choose {', '.join(STRATEGIES)}.")
+        raise UsageError(f"Unknown search strategy {name!r}. Choose one of {', '.join(STRATEGIES)}.")
     return STRATEGIES[name]

@@ -1,4 +1,4 @@
-"""What a search strategy is, random search (the control of all others), and the warm start of a strategy from given points."""
+"""The interface of a search strategy, random search (the baseline of all others), and the warm start from given points."""
 
 import zlib
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from pocketcnn.nas.space import Point, Space, key_of
 from pocketcnn.nas.trial import History, Proposal
 
 REDRAWS = 50
-"""How often a point that was proposed before is drawn anew."""
+"""How often a point that was proposed before is drawn again."""
 
 
 class Strategy(ABC):
@@ -24,18 +24,18 @@ class Strategy(ABC):
 
     @abstractmethod
     def propose(self, history: History, seed: int, number: int) -> Proposal:
-        """The proposal of trial `number`, counted from 0: the same for the same history and seed."""
+        """The proposal of trial `number`, counted from 0. It is deterministic for a history and seed."""
 
     def trials(self, evaluations: int) -> int:
-        """How many trials cost as much training as so many whole evaluations."""
+        """How many trials take the training time of `evaluations` full evaluations."""
         return evaluations
 
     def rng(self, seed: int, number: int) -> np.random.Generator:
-        """The random stream of one trial; strategies draw apart from each other."""
+        """The random stream of one trial, separate for each strategy."""
         return np.random.default_rng([zlib.crc32(self.name.encode()), seed, number])
 
     def new_point(self, history: History, rng: np.random.Generator) -> Point:
-        """A random point that was not proposed before, as far as there are any."""
+        """A random point that was not proposed before, if one is found."""
         known = {trial.proposal.key for trial in history}
         point = self.space.random(rng)
         for _ in range(REDRAWS):
@@ -46,7 +46,7 @@ class Strategy(ABC):
 
 
 class RandomSearch(Strategy):
-    """Every decision evenly at random, no point twice as far as it can be helped."""
+    """Uniform random search, avoiding repeated points."""
 
     name = "random"
 
@@ -55,7 +55,7 @@ class RandomSearch(Strategy):
 
 
 class WarmStart(Strategy):
-    """The given points first, then the proposals of a strategy, which learns from them as from its own."""
+    """Proposes the given points first, then those of a strategy, which learns from all of them."""
 
     def __init__(self, strategy: Strategy, points: Sequence[Point]) -> None:
         super().__init__(strategy.space)

@@ -1,7 +1,7 @@
-"""Regularized evolution: the best of a sample from the population is mutated, and the oldest dies, not the worst.
+"""Regularized evolution: the best of a random sample of the population is mutated, and the oldest member is removed.
 
-"Regularized Evolution for Image Classifier Architecture Search" (Real et al., 2019), algorithm 1. As each child replaces the
-oldest, the population is nothing but the latest trials.
+"Regularized Evolution for Image Classifier Architecture Search" (Real et al., 2019), algorithm 1. Each child replaces the
+oldest member, so the population is simply the latest trials.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from pocketcnn.nas.trial import History, Proposal, finished
 
 @dataclass(frozen=True)
 class EvolutionSettings:
-    """The paper's population of 100 and sample of 25 are for 20,000 trials; these are for some dozens to hundreds."""
+    """Sizes for some dozens to hundreds of trials; the paper's population of 100 and sample of 25 are for 20,000."""
 
     population: int = 20
     sample: int = 5
 
     def __post_init__(self) -> None:
         if not 1 <= self.sample <= self.population:
-            raise UsageError("The sample of evolution is at least 1 and at most its population.")
+            raise UsageError("The sample of evolution must be at least 1 and at most its population.")
 
     @classmethod
     def fitting(cls, trials: int) -> "EvolutionSettings":
-        """For so many trials: a population of at most a third, so that most trials are children."""
+        """Settings for so many trials: at most a third of them form the first population, so that most trials are children."""
         population = max(2, min(cls.population, trials // 3))
         return cls(population, max(1, min(cls.sample, population // 3)))
 
 
 class Evolution(Strategy):
-    """Regularized evolution. A child that was proposed before is mutated once more."""
+    """Regularized evolution. A child that was proposed before is mutated again."""
 
     name = "evolution"
 
@@ -46,7 +46,7 @@ class Evolution(Strategy):
             return Proposal(self.new_point(history, rng))
         size = min(self.settings.sample, len(population))
         drawn = rng.choice(len(population), size=size, replace=False)
-        parent = max((population[place] for place in drawn), key=lambda trial: trial.reward)
+        parent = max((population[index] for index in drawn), key=lambda trial: trial.reward)
         known = {trial.proposal.key for trial in history}
         child = self.space.mutated(parent.point, rng)
         for _ in range(REDRAWS):

@@ -1,7 +1,7 @@
-"""Successive halving of the training: many points are trained a little, the best of them longer, the best of those in full.
+"""Successive halving: many points are trained briefly, the best of them longer, the best of those in full.
 
-"Non-stochastic Best Arm Identification and Hyperparameter Optimization" (Jamieson and Talwalkar, 2016), Figure 3; with several
-workers a promotion waits for nobody, as in "A System for Massively Parallel Hyperparameter Tuning" (Li et al., 2020).
+"Non-stochastic Best Arm Identification and Hyperparameter Optimization" (Jamieson and Talwalkar, 2016), Figure 3. With
+several workers, promotions are asynchronous, as in "A System for Massively Parallel Hyperparameter Tuning" (Li et al., 2020).
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pocketcnn.nas.trial import History, Proposal, finished
 
 @dataclass(frozen=True)
 class Rung:
-    """`points` are trained with the share `training` of the full training; the first of them is trial `first`."""
+    """`points` points are trained with the share `training` of the full training; the first of them is trial `first`."""
 
     points: int
     training: float
@@ -22,16 +22,17 @@ class Rung:
 
 
 def rungs(evaluations: int, factor: int = 3, count: int = 3) -> tuple[Rung, ...]:
-    """Rungs that cost as much training as `evaluations` whole ones: each has `factor` times fewer points, trained longer.
+    """Rungs that take as much training as `evaluations` full evaluations; each has `factor` times fewer points, trained
+    longer.
 
     >>> [(rung.points, round(rung.training, 2)) for rung in rungs(18)]
     [(54, 0.11), (18, 0.33), (6, 1.0)]
 
     Raises:
-        UsageError: so few evaluations are not enough for one point on the last rung.
+        UsageError: there are too few evaluations for one point on the last rung.
     """
     if evaluations < 1 or factor < 2:
-        raise UsageError("Successive halving needs at least one evaluation, and a factor of 2 or more.")
+        raise UsageError("Successive halving needs at least one evaluation and a factor of at least 2.")
     count = min(count, evaluations)
     last = max(1, evaluations // count)
     found: list[Rung] = []
@@ -43,7 +44,7 @@ def rungs(evaluations: int, factor: int = 3, count: int = 3) -> tuple[Rung, ...]
 
 
 class Halving(Strategy):
-    """Successive halving over random points, for a number of evaluations."""
+    """Successive halving over random points, for a number of full evaluations."""
 
     name = "halving"
 
@@ -55,17 +56,17 @@ class Halving(Strategy):
         return self.rungs[-1].first + self.rungs[-1].points
 
     def propose(self, history: History, seed: int, number: int) -> Proposal:
-        place = max(place for place, rung in enumerate(self.rungs) if number >= rung.first)
-        rung = self.rungs[place]
-        if place == 0:
+        index = max(index for index, rung in enumerate(self.rungs) if number >= rung.first)
+        rung = self.rungs[index]
+        if index == 0:
             return Proposal(self.new_point(history, self.rng(seed, number)), rung.training)
-        below = self.rungs[place - 1].training
-        promoted = {trial.proposal.key for trial in history if trial.proposal.training > below}
-        waiting = [
+        previous = self.rungs[index - 1].training
+        promoted = {trial.proposal.key for trial in history if trial.proposal.training > previous}
+        promotable = [
             trial
             for trial in finished(history)
-            if trial.proposal.training == below and trial.proposal.key not in promoted
+            if trial.proposal.training == previous and trial.proposal.key not in promoted
         ]
-        if not waiting:  # all of them failed, or still run
+        if not promotable:  # all failed or are still running
             return Proposal(self.new_point(history, self.rng(seed, number)), rung.training)
-        return Proposal(max(waiting, key=lambda trial: (trial.reward, -trial.number)).point, rung.training)
+        return Proposal(max(promotable, key=lambda trial: (trial.reward, -trial.number)).point, rung.training)

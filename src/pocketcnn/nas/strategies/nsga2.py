@@ -1,4 +1,4 @@
-"""NSGA-II for two goals at once, high accuracy and little of the budget: Optuna's sampler.
+"""NSGA-II, multi-objective: high accuracy and low use of the budget. Uses Optuna's sampler.
 
 "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II" (Deb et al., 2002).
 """
@@ -11,18 +11,18 @@ from pocketcnn.nas.study import optuna_for
 from pocketcnn.nas.trial import Finished, History, Proposal, finished
 
 POPULATION = 20
-"""Optuna's own 50 are for longer searches."""
+"""Optuna's default of 50 is for longer searches."""
 
 
 class Nsga2(Strategy):
-    """Optuna's NSGAIISampler over a history that is told to it trial by trial."""
+    """Optuna's NSGAIISampler on a history that is replayed trial by trial."""
 
     name = "nsga2"
 
     def __init__(self, space: Space, population: int = POPULATION) -> None:
         super().__init__(space)
         self.population = population
-        self._told: list[Finished] = []
+        self._added: list[Finished] = []
         self._study: Any = None
         self._optuna = optuna_for("NSGA-II")
         self._distributions = {
@@ -32,31 +32,33 @@ class Nsga2(Strategy):
 
     @staticmethod
     def fitting(trials: int) -> int:
-        """A population that leaves room for three generations at least."""
+        """A population that allows at least three generations."""
         return max(2, min(POPULATION, trials // 4))
 
     def propose(self, history: History, seed: int, number: int) -> Proposal:
         study = self._study_of(finished(history))
         study.sampler = self._sampler(int(self.rng(seed, number).integers(2**31)))
-        asked = study.ask(self._distributions)
-        study.tell(asked, state=self._optuna.trial.TrialState.FAIL)  # it is told when it is evaluated, as another trial
-        return Proposal(self.space.check(asked.params))
+        suggested = study.ask(self._distributions)
+        study.tell(
+            suggested, state=self._optuna.trial.TrialState.FAIL
+        )  # its evaluation is added later as another trial
+        return Proposal(self.space.check(suggested.params))
 
     def _sampler(self, seed: int) -> Any:
         return self._optuna.samplers.NSGAIISampler(population_size=self.population, seed=seed)
 
     def _study_of(self, trials: list[Finished]) -> Any:
-        """A study in memory that knows these trials; the sampler gives each its generation as it is told."""
-        if self._study is None or trials[: len(self._told)] != self._told:
+        """An in-memory study with these trials; the sampler assigns each its generation when it is added."""
+        if self._study is None or trials[: len(self._added)] != self._added:
             self._study = self._optuna.create_study(directions=["maximize", "minimize"], sampler=self._sampler(0))
-            self._told = []
+            self._added = []
         self._study.sampler = self._sampler(0)
-        for trial in trials[len(self._told) :]:
+        for trial in trials[len(self._added) :]:
             self._study.enqueue_trial(dict(trial.point))
-            asked = self._study.ask(self._distributions)
+            suggested = self._study.ask(self._distributions)
             _ = (
-                asked.relative_params
-            )  # the sampler looks at a trial, and gives it its generation, when these are asked for
-            self._study.tell(asked, [trial.evaluation.accuracy, trial.evaluation.use])
-            self._told.append(trial)
+                suggested.relative_params
+            )  # the sampler looks at a trial, and gives it its generation, when these are suggested for
+            self._study.tell(suggested, [trial.evaluation.accuracy, trial.evaluation.use])
+            self._added.append(trial)
         return self._study

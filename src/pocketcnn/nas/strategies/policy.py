@@ -1,6 +1,6 @@
-"""The controller's network: an LSTM that takes one decision after the other, each by a softmax over its choices.
+"""The controller's network: an LSTM that makes one decision after the other, each by a softmax over its choices.
 
-"Neural Architecture Search with Reinforcement Learning" (Zoph and Le, 2017), section 3.1; NASNet's has one layer of 100 units
+"Neural Architecture Search with Reinforcement Learning" (Zoph and Le, 2017), section 3.1. NASNet's has one layer of 100 units
 (appendix A of its paper), and MnasNet uses the same.
 """
 
@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from pocketcnn.nas.space import Choice, Space
 
 WEIGHTS = 0.1
-"""Initial weights are drawn from ± this (appendix A of NASNet's paper)."""
+"""Initial weights are uniform in ± this value (appendix A of NASNet's paper)."""
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What is known of some points under a policy.
+class PointStatistics:
+    """Log-probability and entropy of points under a policy.
 
     Attributes:
-        log_probability: (N,) of all decisions that matter together.
-        entropy: (N,) mean over them, in nats.
+        log_probability: (N,), summed over the decisions with an effect.
+        entropy: (N,), mean over them, in nats.
     """
 
     log_probability: Tensor
@@ -44,45 +44,47 @@ class Policy(nn.Module):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -WEIGHTS, WEIGHTS)
 
-    def forward(self, places: Tensor, matters: Tensor) -> Taken:
-        """Of points with choices at `places` (N, decisions), whose decisions make a difference where `matters` (N, decisions)."""
-        count = len(places)
+    def forward(self, indices: Tensor, matters: Tensor) -> PointStatistics:
+        """Evaluate points with choices at `indices` (N, decisions); `matters` (N, decisions) marks the decisions with an
+        effect.
+        """
+        count = len(indices)
         x = self.start.expand(count, -1)
         state = (torch.zeros_like(x), torch.zeros_like(x))
         chosen, entropies = [], []
         for number, (head, embedding) in enumerate(zip(self.heads, self.choices, strict=True)):
             state = self.cell(x, state)
             log_probabilities = F.log_softmax(head(state[0]), 1)
-            chosen.append(log_probabilities.gather(1, places[:, number : number + 1])[:, 0])
+            chosen.append(log_probabilities.gather(1, indices[:, number : number + 1])[:, 0])
             entropies.append(-(log_probabilities.exp() * log_probabilities).sum(1))
-            x = embedding(places[:, number])
+            x = embedding(indices[:, number])
         weight = matters.to(torch.float32)
         total = (torch.stack(chosen, 1) * weight).sum(1)
         entropy = (torch.stack(entropies, 1) * weight).sum(1) / weight.sum(1).clamp(min=1)
-        return Taken(total, entropy)
+        return PointStatistics(total, entropy)
 
     @torch.no_grad()
     def sample(self, generator: torch.Generator) -> tuple[int, ...]:
-        """The places of the choices of a point, drawn decision by decision; one that makes no difference takes its first."""
+        """The choice indices of a random point; a decision without effect takes its first choice."""
         x = self.start[None]
         state = (torch.zeros_like(x), torch.zeros_like(x))
-        places: list[int] = []
-        so_far: dict[str, Choice] = {}
+        indices: list[int] = []
+        partial_point: dict[str, Choice] = {}
         for decision, head, embedding in zip(self.space.decisions, self.heads, self.choices, strict=True):
             state = self.cell(x, state)
-            place = 0
-            if decision.matters(so_far):
+            index = 0
+            if decision.matters(partial_point):
                 probabilities = F.softmax(head(state[0]), 1)[0]
-                place = int(torch.multinomial(probabilities, 1, generator=generator))
-            places.append(place)
-            so_far[decision.name] = decision.choices[place]
-            x = embedding(torch.tensor([place]))
-        return tuple(places)
+                index = int(torch.multinomial(probabilities, 1, generator=generator))
+            indices.append(index)
+            partial_point[decision.name] = decision.choices[index]
+            x = embedding(torch.tensor([index]))
+        return tuple(indices)
 
 
 def as_tensors(space: Space, points: Sequence[dict[str, Choice]]) -> tuple[Tensor, Tensor]:
-    """Points as the policy takes them: places (N, decisions), and which decisions matter (N, decisions)."""
+    """Points as inputs of the policy: choice indices (N, decisions), and which decisions have an effect (N, decisions)."""
     return (
-        torch.tensor([space.places(point) for point in points]),
+        torch.tensor([space.indices(point) for point in points]),
         torch.tensor([space.matters(point) for point in points]),
     )

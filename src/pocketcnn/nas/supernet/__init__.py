@@ -1,1 +1,1 @@
-"""One training, many networks: a supernet whose sub-networks share its weights and are taken from it without training."""
+"""Supernets: one training, after which sub-networks that share the weights are extracted without training (once-for-all)."""

@@ -1,4 +1,4 @@
-"""How good sub-networks are without training: taken out, their batch norms told new statistics, and tried on held-out images."""
+"""Evaluation of sub-networks without training: extracted, batch norms recalibrated, tested on held-out images."""
 
 from dataclasses import dataclass
 
@@ -16,10 +16,10 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class SubnetworkEvaluator:
-    """Images by which sub-networks are judged, all of the supernet's largest size.
+    """The images on which sub-networks are evaluated, in the supernet's largest size.
 
     Attributes:
-        calibration: training images (M, C, H, W) that give batch norms their statistics.
+        calibration: training images (M, C, H, W) for the batch-norm statistics.
         images, labels: held-out images (N, C, H, W) and their labels (N,).
     """
 
@@ -28,7 +28,7 @@ class SubnetworkEvaluator:
     labels: Tensor
 
     def score(self, network: nn.Module, size: tuple[int, int], device: str = "auto") -> Score:
-        """Loss and accuracy of an ordinary network on the held-out images brought to (height, width)."""
+        """Loss and accuracy of an ordinary network on the held-out images, resized to (height, width)."""
         with placed(network, choose_device(device), training=False):
             where = device_of(network)
             parts = zip(torch.split(self.images, BATCH), torch.split(self.labels, BATCH), strict=True)
@@ -36,13 +36,16 @@ class SubnetworkEvaluator:
 
 
 def recalibrated(supernet: Supernet, choice: Subnetwork, calibration: Tensor, device: str = "auto") -> nn.Module:
-    """The sub-network as an ordinary network whose batch norms know its own values.
+    """The sub-network as an ordinary network with its own batch-norm statistics.
 
-    Running statistics belong to the largest network, and a sub-network may guess with them (BigNAS calls this batch norm
-    calibration, "Universally Slimmable Networks" post-statistics).
+    The supernet's running statistics belong to the largest network, with which a sub-network may be no better than chance
+    (BigNAS calls this batch norm calibration, "Universally Slimmable Networks" post-statistics).
 
     Args:
+        supernet: a trained supernet.
+        choice: the sub-network.
         calibration: training images (M, C, H, W) of any size.
+        device: where it runs.
     """
     network = extract(supernet, choice)
     with placed(network, choose_device(device), training=False):
@@ -51,5 +54,5 @@ def recalibrated(supernet: Supernet, choice: Subnetwork, calibration: Tensor, de
 
 
 def accuracy_of(supernet: Supernet, choice: Subnetwork, held_out: SubnetworkEvaluator, device: str = "auto") -> float:
-    """Top-1 of a sub-network, 0 to 1, after `recalibrated`."""
+    """Top-1 accuracy of a sub-network, 0 to 1, after `recalibrated`."""
     return held_out.score(recalibrated(supernet, choice, held_out.calibration, device), choice.size, device).top1

@@ -1,7 +1,8 @@
-"""Evolution over a supernet: the sub-networks that are predicted to be best among those that keep a budget.
+"""Evolutionary search over a supernet: the sub-networks with the best predicted accuracy within a budget.
 
-"Once-for-All" (Cai et al., 2020), section 3.4; the loop is that of "Single Path One-Shot Neural Architecture Search with Uniform
-Sampling" (Guo et al., 2020), algorithm 1: the best are crossed and mutated, and only what keeps the budget lives.
+"Once-for-All" (Cai et al., 2020), section 3.4. The loop is that of "Single Path One-Shot Neural Architecture Search with
+Uniform Sampling" (Guo et al., 2020), algorithm 1: the best are crossed and mutated, and only sub-networks within the budget
+survive.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,15 +18,15 @@ from pocketcnn.nas.supernet.sampling import crossed, mutated, random_subnetwork,
 from pocketcnn.nas.supernet.subnetwork import Subnetwork
 
 Predict = Callable[[Sequence[Subnetwork]], NDArray[np.float64]]
-"""What some sub-networks are worth, higher is better."""
+"""Predicted scores of sub-networks, higher is better."""
 
 Fits = Callable[[Subnetwork], bool]
-"""Whether a sub-network keeps the budget."""
+"""Whether a sub-network meets the budget."""
 
 
 @dataclass(frozen=True)
 class EvolutionSettings:
-    """The size of the evolution; the paper's: 100 in a population, 500 generations, mutation 0.1, a quarter become parents."""
+    """Size of the evolution. The paper: population 100, 500 generations, mutation 0.1, a quarter become parents."""
 
     population: int = 100
     generations: int = 500
@@ -34,42 +35,49 @@ class EvolutionSettings:
 
     def __post_init__(self) -> None:
         if self.population < 2 or self.generations < 0:
-            raise UsageError("An evolution has a population of 2 or more, and 0 or more generations.")
+            raise UsageError("An evolution needs a population of at least 2 and at least 0 generations.")
         if not 0 < self.mutation <= 1 or not 0 < self.parents <= 1:
-            raise UsageError("`mutation` and `parents` are shares above 0 and up to 1.")
+            raise UsageError("`mutation` and `parents` must be shares above 0 and at most 1.")
 
 
 @dataclass
 class CachedFits:
-    """Whether sub-networks keep the budget, each asked about once: that may take a measurement."""
+    """Caches whether sub-networks meet the budget, because that may take a measurement."""
 
     fits: Fits
-    known: dict[Subnetwork, bool] = field(default_factory=dict)
+    cache: dict[Subnetwork, bool] = field(default_factory=dict)
 
     def __call__(self, choice: Subnetwork) -> bool:
-        if choice not in self.known:
-            self.known[choice] = self.fits(choice)
-        return self.known[choice]
+        if choice not in self.cache:
+            self.cache[choice] = self.fits(choice)
+        return self.cache[choice]
 
 
 def evolve(
     plan: SupernetPlan, predict: Predict, fits: Fits, settings: EvolutionSettings | None = None, seed: int = 0
 ) -> list[Subnetwork]:
-    """All sub-networks that came up and keep the budget, the one that is predicted to be best first.
+    """All sub-networks found within the budget, the best predicted one first; empty if even the smallest misses it.
 
-    Empty where even the smallest does not keep it. What does not is made smaller, decision by decision, until it does: so the
-    population lies along the budget and not far below it.
+    Candidates that miss the budget are made smaller, decision by decision, until they meet it. So the population stays close
+    to the budget.
+
+    Args:
+        plan: the search space.
+        predict: predicted accuracies.
+        fits: the budget.
+        settings: size of the evolution.
+        seed: of the random choices.
     """
     settings, rng, fits = settings or EvolutionSettings(), Random(seed), CachedFits(fits)
     if not fits(plan.smallest):
         return []
-    worth: dict[Subnetwork, float] = {}
+    predicted: dict[Subnetwork, float] = {}
 
     def ranked(choices: Sequence[Subnetwork]) -> list[Subnetwork]:
-        new = [choice for choice in dict.fromkeys(choices) if choice not in worth]
+        new = [choice for choice in dict.fromkeys(choices) if choice not in predicted]
         if new:
-            worth.update(zip(new, map(float, predict(new)), strict=True))
-        return sorted(dict.fromkeys(choices), key=lambda choice: worth[choice], reverse=True)
+            predicted.update(zip(new, map(float, predict(new)), strict=True))
+        return sorted(dict.fromkeys(choices), key=lambda choice: predicted[choice], reverse=True)
 
     start = [plan.smallest] + [
         repaired(plan, random_subnetwork(plan, rng), fits, rng) for _ in range(settings.population - 1)
@@ -85,23 +93,23 @@ def evolve(
                 child = crossed(rng.choice(parents), rng.choice(parents), rng)
             children.append(repaired(plan, child, fits, rng))
         population = ranked(parents + children)
-    return ranked(list(worth))
+    return ranked(list(predicted))
 
 
 def repaired(plan: SupernetPlan, choice: Subnetwork, fits: Fits, rng: Random) -> Subnetwork:
-    """`choice`, with as few decisions taken to lower values in a random order as it takes to keep the budget.
+    """`choice` with as few decisions lowered, in random order, as needed to meet the budget.
 
-    Whether a sub-network on that way keeps it is found by bisection: what costs less of everything keeps it more easily. The
-    smallest sub-network must keep it.
+    Bisection finds the first sub-network on the path that meets it: lowering a decision only reduces the cost. The smallest
+    sub-network must meet the budget.
     """
     if fits(choice):
         return choice
-    way = list(shrinking_path(plan, choice, rng))
-    above, below = 0, len(way) - 1  # the last one keeps the budget
+    path = list(shrinking_path(plan, choice, rng))
+    above, below = 0, len(path) - 1  # the last one meets the budget
     while below - above > 1:
         middle = (above + below) // 2
-        if fits(way[middle]):
+        if fits(path[middle]):
             below = middle
         else:
             above = middle
-    return way[below]
+    return path[below]

@@ -1,7 +1,7 @@
-"""The supernet as a module: the largest network, of which every sub-network uses a part.
+"""The supernet as a module: the largest network, of whose tensors every sub-network uses a part.
 
-A sub-network is computed as what it is, an ordinary network of its plan, whose tensors are parts of the supernet's. So what is
-extracted computes what the supernet computed, because it is the same network with the same tensors.
+A sub-network is computed as an ordinary network of its plan whose tensors are slices of the supernet's. An extracted network
+therefore computes exactly what the supernet computed.
 """
 
 from collections import OrderedDict
@@ -29,13 +29,14 @@ FIXED_BLOCKS = 1
 
 @dataclass(frozen=True)
 class Sandwich:
-    """What is trained beside the largest network in each step: the smallest one and some random ones, see `Supernet`.
+    """The sandwich rule: in each step the smallest and some random sub-networks are trained besides the largest, see
+    `Supernet`.
 
     Attributes:
-        space: the supernet as far as it is open by now; sub-networks are drawn from it.
+        space: the part of the supernet that is elastic so far; sub-networks are drawn from it.
         drawn: how many random ones.
-        weight: of their losses' mean, beside that of the largest network. With their sum in its place, as in the paper, small
-            supernets learned far more slowly: what is distilled at the beginning is not worth learning yet.
+        weight: of the mean of their losses, relative to the loss of the largest network. The paper uses the sum. With it,
+            small supernets learned far more slowly, because the largest network is a poor teacher at first.
     """
 
     space: SupernetPlan
@@ -46,12 +47,12 @@ class Sandwich:
 class Supernet(Regularized, Scheduled, nn.Module):
     """(N, C, H, W) -> (N, classes) by the largest network; `run` does the same for any sub-network.
 
-    While it is trained with a `sandwich`, each step trains the smallest and some random sub-networks too, on the same images
-    and the predictions that the largest network makes of them in the same step: the sandwich rule and in-place
-    distillation of "BigNAS: Scaling Up Neural Architecture Search with Big Single-Stage Models" (Yu et al., 2020),
-    after "Universally Slimmable Networks and Improved Training Techniques" (Yu and Huang, 2019). To the trainer this is a
-    penalty on the loss of the largest network. Running statistics of batch norms are those of the largest network;
-    any other wants its own (`pocketcnn.training.recalibrate`) after it was extracted.
+    While it is trained with a `sandwich`, each step also trains the smallest and some random sub-networks, on the same images
+    and on the predictions of the largest network in the same step. This is the sandwich rule with in-place distillation of
+    "BigNAS: Scaling Up Neural Architecture Search with Big Single-Stage Models" (Yu et al., 2020), after "Universally
+    Slimmable Networks and Improved Training Techniques" (Yu and Huang, 2019). To the trainer it is a regularizer on the loss
+    of the largest network. Batch-norm statistics are those of the largest network. Any other sub-network needs recalibration
+    after extraction (`pocketcnn.training.recalibrate`).
     """
 
     def __init__(self, plan: SupernetPlan, seed: int = 0) -> None:
@@ -62,9 +63,9 @@ class Supernet(Regularized, Scheduled, nn.Module):
         self.matrices = nn.ModuleList(
             nn.ParameterDict(identity_matrices(plan.kernels)) for _ in range(len(plan.stages) * plan.depths[-1])
         )
-        """Of each block of the stages, see `slicing.kernel_of`."""
+        """Kernel transformation matrices of each block, see `slicing.kernel_of`."""
         with torch.device("meta"):
-            self._outline = [plan.build(plan.largest)]  # in a list, where it is no sub-module
+            self._template = [plan.build(plan.largest)]  # in a list, so that it is not registered as a submodule
         self._blocks: dict[tuple[int, int, Bottleneck], nn.Module] = {}
         self._batch: tuple[Tensor, Tensor] | None = None
         self._progress = 0.0
@@ -77,19 +78,19 @@ class Supernet(Regularized, Scheduled, nn.Module):
         return logits
 
     def penalty(self) -> Tensor:
-        """What the sub-networks have still to learn from the predictions of the last forward pass: a scalar.
+        """The distillation loss of the sub-networks on the last forward pass: a scalar.
 
         Sub-networks are drawn from torch's random stream, so a resumed training draws the same.
         """
         batch, self._batch = self._batch, None
         if batch is None or self.sandwich is None:
             return next(self.parameters()).new_zeros(())
-        images, taught = batch
+        images, teacher_logits = batch
         space, rng = self.sandwich.space, Random(int(torch.randint(2**62, ())))
         choices = [space.smallest, *(random_subnetwork(space, rng) for _ in range(self.sandwich.drawn))]
-        losses = [distillation_loss(self.run(images, choice), taught, temperature=1.0) for choice in choices]
-        # A matrix that nobody used gets a gradient of zero: fused SGD does not take weights whose first gradient comes later.
-        unused = sum((matrix.sum() for matrix in self.matrices.parameters()), start=taught.new_zeros(()))
+        losses = [distillation_loss(self.run(images, choice), teacher_logits, temperature=1.0) for choice in choices]
+        # An unused matrix gets a zero gradient: fused SGD does not accept weights whose first gradient comes later.
+        unused = sum((matrix.sum() for matrix in self.matrices.parameters()), start=teacher_logits.new_zeros(()))
         return self.sandwich.weight * torch.stack(losses).mean() + 0.0 * unused
 
     def set_progress(self, progress: float) -> None:
@@ -97,23 +98,23 @@ class Supernet(Regularized, Scheduled, nn.Module):
 
     @property
     def is_final(self) -> bool:
-        """Sub-networks are best at the end of their training, whatever the largest network's best epoch was."""
+        """Sub-networks are best at the end of the training, whatever the best epoch of the largest network is."""
         return self.sandwich is None or self._progress >= 1
 
     def run(self, x: Tensor, choice: Subnetwork) -> Tensor:
-        """The logits (N, classes) of a sub-network for images (N, C, H, W) of any size, brought to its own.
+        """The logits (N, classes) of a sub-network for images (N, C, H, W) of any size, which are resized.
 
         Raises:
             UsageError: there is no such sub-network.
         """
-        network = self._ordinary(choice).train(self.training)
+        network = self._standalone(choice).train(self.training)
         logits: Tensor = functional_call(network, self.tensors_of(choice), (at_size(x, choice.size),))
         return logits
 
     def tensors_of(self, choice: Subnetwork) -> dict[str, Tensor]:
-        """The tensors of a sub-network under the names of the ordinary network, as parts of the supernet's.
+        """The tensors of a sub-network under the names of the ordinary network, as slices of the supernet's.
 
-        In train mode the statistics of batch norms are copies, lest the sub-network adds to those of the largest.
+        In train mode, batch-norm statistics are copied, so that the sub-network does not change those of the largest network.
         """
         full: dict[str, Tensor] = dict(self.largest.named_parameters())
         for name, buffer in self.largest.named_buffers():
@@ -121,9 +122,9 @@ class Supernet(Regularized, Scheduled, nn.Module):
         blocks: dict[int, dict[str, Tensor]] = {}
         found: dict[str, Tensor] = {}
         for name, tensor in full.items():
-            place, _, rest = name.removeprefix("features.block").partition(".")
-            if name.startswith("features.block") and int(place) > FIXED_BLOCKS:
-                blocks.setdefault(int(place), {})[rest] = tensor
+            index, _, rest = name.removeprefix("features.block").partition(".")
+            if name.startswith("features.block") and int(index) > FIXED_BLOCKS:
+                blocks.setdefault(int(index), {})[rest] = tensor
             else:
                 found[name] = tensor
         for part in self.parts(choice):
@@ -135,11 +136,11 @@ class Supernet(Regularized, Scheduled, nn.Module):
     def parts(self, choice: Subnetwork) -> list[Part]:
         """Which blocks of the largest network a sub-network uses."""
         plans = self.plan.bottlenecks(choice).blocks
-        most = self.plan.depths[-1]
+        max_depth = self.plan.depths[-1]
         sources = [
-            FIXED_BLOCKS + number * most + place + 1
+            FIXED_BLOCKS + number * max_depth + index + 1
             for number, blocks in enumerate(choice.stages)
-            for place in range(len(blocks))
+            for index in range(len(blocks))
         ]
         first = FIXED_BLOCKS + 1
         return [
@@ -147,33 +148,33 @@ class Supernet(Regularized, Scheduled, nn.Module):
             for number, source in zip(range(first, first + len(sources)), sources, strict=True)
         ]
 
-    def _ordinary(self, choice: Subnetwork) -> ImageClassifier:
-        """The sub-network without tensors. Its blocks are made once: a supernet has few of them in many combinations."""
-        outline, plan = self._outline[0], self.plan.bottlenecks(choice)
-        layers: OrderedDict[str, nn.Module] = OrderedDict(stem=outline.features.stem)  # type: ignore[arg-type]
+    def _standalone(self, choice: Subnetwork) -> ImageClassifier:
+        """The sub-network without tensors. Its blocks are cached, because many sub-networks share them."""
+        template, plan = self._template[0], self.plan.bottlenecks(choice)
+        layers: OrderedDict[str, nn.Module] = OrderedDict(stem=template.features.stem)  # type: ignore[arg-type]
         width = plan.stem
         for number, block in enumerate(plan.blocks, start=1):
-            key = (number, width, block)  # with its place: a module cannot be twice in a network
+            key = (number, width, block)  # with its number: a module can occur only once in a network
             if key not in self._blocks:
                 with torch.device("meta"):
                     self._blocks[key] = block.build(width, NORM)
             layers[f"block{number}"] = self._blocks[key]
             width = block.out
-        layers["last"] = outline.features.last  # type: ignore[assignment]
-        return ImageClassifier(nn.Sequential(layers), outline.classifier)
+        layers["last"] = template.features.last  # type: ignore[assignment]
+        return ImageClassifier(nn.Sequential(layers), template.classifier)
 
 
 def at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images (N, C, H, W) brought to (height, width); those of that size are returned as they are."""
+    """Images (N, C, H, W) resized to (height, width); returned unchanged if they have that size."""
     if tuple(images.shape[2:]) == size:
         return images
     return F.interpolate(images, size=size, mode="bilinear", antialias=True)
 
 
 def extract(supernet: Supernet, choice: Subnetwork) -> MobileNetV3:
-    """A sub-network as an ordinary network with copies of its tensors, in eval mode; the supernet stays as it is.
+    """A sub-network as an ordinary network with copies of its tensors, in eval mode; the supernet is not changed.
 
-    Its batch norms have the statistics of the largest network, which do not suit it: see `pocketcnn.training.recalibrate`.
+    Its batch-norm statistics are those of the largest network and need `pocketcnn.training.recalibrate`.
 
     Raises:
         UsageError: there is no such sub-network.

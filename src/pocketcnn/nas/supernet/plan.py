@@ -1,8 +1,8 @@
-"""The supernet as data: its stages, and what may be chosen in them.
+"""The supernet as data: its stages and the choices in them.
 
-The stages are those of the MobileNetV3 space of "Once-for-All: Train One Network and Specialize it for Efficient
-Deployment" (Cai et al., ICLR 2020), section 3.2: MobileNetV3-Large's widths, strides and activations, where each stage may have
-2 to 4 blocks, each with a kernel of 3, 5 or 7 and an expansion of 3, 4 or 6.
+The stages are those of the MobileNetV3 space of "Once-for-All: Train One Network and Specialize it for Efficient Deployment"
+(Cai et al., ICLR 2020), section 3.2: the widths, strides and activations of MobileNetV3-Large, with 2 to 4 blocks per stage,
+kernels of 3, 5 or 7, and expansions of 3, 4 or 6.
 """
 
 import math
@@ -21,7 +21,7 @@ from pocketcnn.training import drawn_from
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Inverted residuals of one width; the first of them has the stride."""
+    """Inverted residuals of one width; the first has the stride."""
 
     out: int
     stride: int
@@ -31,15 +31,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class SupernetPlan:
-    """Everything that builds a supernet, and any of its sub-networks.
+    """Everything needed to build a supernet and any of its sub-networks.
 
     Attributes:
+        in_channels, classes: of the task.
         stem, stem_stride: the first convolution, 3x3.
-        first: width of the one block that is always the same, without expansion.
+        first: width of the fixed first block, without expansion.
+        stages: see `Stage`.
         last, head: widths of the last convolution and of the layer before the classifier.
-        sizes: (height, width) of the images that sub-networks may take, the largest first.
-        kernels, expansions, depths: what may be chosen, in ascending order; depths are of a stage.
-        width: the multiplier that the widths come from, for people.
+        sizes: (height, width) of the input images to choose from, the largest first.
+        kernels, expansions, depths: the choices, in ascending order; depths are blocks per stage.
+        dropout: before the classifier.
+        width: the multiplier of the widths, for display.
     """
 
     in_channels: int
@@ -61,44 +64,46 @@ class SupernetPlan:
         for name in ("kernels", "expansions", "depths"):
             values = getattr(self, name)
             if not values or any(one >= other for one, other in pairwise(values)):
-                raise UsageError(f"The {name} of a supernet are one or more numbers in ascending order, not {values}.")
+                raise UsageError(
+                    f"The {name} of a supernet must be one or more numbers in ascending order, not {values}."
+                )
         if any(kernel % 2 == 0 or kernel < 1 for kernel in self.kernels):
-            raise UsageError(f"The kernels of a supernet are odd, not {self.kernels}.")
+            raise UsageError(f"The kernels of a supernet must be odd, not {self.kernels}.")
         if self.expansions[0] < 2 or self.depths[0] < 1:
-            raise UsageError("The expansions of a supernet are 2 or more, and its stages have at least one block.")
+            raise UsageError("The expansions of a supernet must be at least 2, and its stages need at least one block.")
         if not self.stages or not self.sizes:
-            raise UsageError("A supernet has at least one stage and one size of its images.")
+            raise UsageError("A supernet needs at least one stage and one image size.")
 
     @property
     def total_stride(self) -> int:
-        """How much smaller the last feature map is than the image."""
+        """The ratio of image size to the size of the last feature map."""
         return self.stem_stride * math.prod(stage.stride for stage in self.stages)
 
     @property
     def largest(self) -> Subnetwork:
-        """Everything as large as it may be."""
+        """The sub-network with all choices at their maximum."""
         return self.uniform(self.sizes[0], self.depths[-1], self.kernels[-1], self.expansions[-1])
 
     @property
     def smallest(self) -> Subnetwork:
-        """Everything as small as it may be."""
+        """The sub-network with all choices at their minimum."""
         return self.uniform(self.sizes[-1], self.depths[0], self.kernels[0], self.expansions[0])
 
     @property
     def middle(self) -> Subnetwork:
-        """The lower one of the middle values everywhere."""
+        """The sub-network with all choices at their (lower) median."""
         sizes = self.sizes[::-1]
         return self.uniform(_middle(sizes), _middle(self.depths), _middle(self.kernels), _middle(self.expansions))
 
     def uniform(self, size: tuple[int, int], depth: int, kernel: int, expansion: int) -> Subnetwork:
-        """The same choice in every stage."""
+        """The sub-network with the same choice in every stage."""
         return Subnetwork(size, ((Block(kernel, expansion),) * depth,) * len(self.stages))
 
     def check(self, choice: Subnetwork) -> None:
-        """Whether this supernet has such a sub-network.
+        """Check that this supernet has such a sub-network.
 
         Raises:
-            UsageError: it has not; the message says where.
+            UsageError: it does not; the message says where.
         """
         if choice.size not in self.sizes:
             known = ", ".join(f"{height}x{width}" for height, width in self.sizes)
@@ -123,7 +128,7 @@ class SupernetPlan:
         expansions: tuple[int, ...] | None = None,
         depths: tuple[int, ...] | None = None,
     ) -> Self:
-        """The same supernet with less to choose from: its choices are choices of this one, too."""
+        """The same supernet with fewer choices; its sub-networks are also sub-networks of this one."""
         return replace(
             self,
             sizes=sizes or self.sizes,
@@ -142,16 +147,16 @@ class SupernetPlan:
         blocks = [Bottleneck(self.stem, self.first, 3, 1, "relu")]
         width = self.first
         for stage, chosen in zip(self.stages, choice.stages, strict=True):
-            for place, block in enumerate(chosen):
+            for index, block in enumerate(chosen):
                 expanded = make_divisible(width * block.expansion)
                 squeeze = make_divisible(expanded / 4) if stage.squeeze_excite else None
-                stride = stage.stride if place == 0 else 1
+                stride = stage.stride if index == 0 else 1
                 blocks.append(Bottleneck(expanded, stage.out, block.kernel, stride, stage.activation, squeeze))
                 width = stage.out
         return BottleneckPlan(self.stem, tuple(blocks), self.last, "hardswish", self.stem_stride)
 
     def build(self, choice: Subnetwork, seed: int = 0) -> MobileNetV3:
-        """The sub-network as an ordinary network with fresh weights from `seed`.
+        """The sub-network as an ordinary network with new weights from `seed`.
 
         Raises:
             UsageError: there is no such sub-network.
@@ -166,15 +171,15 @@ class SupernetPlan:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """Plain values, for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The plan that `as_dict` wrote, also after it went through JSON.
+        """Restore what `as_dict` returned, also after JSON.
 
         Raises:
-            UsageError: it is not of that form.
+            UsageError: the data has another form.
         """
         fields = dict(data)
         try:
@@ -184,7 +189,7 @@ class SupernetPlan:
                 fields[name] = tuple(map(int, fields[name]))
             return cls(**fields)
         except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"This is not the plan of a supernet: {error}.") from error
+            raise UsageError(f"The data does not describe a supernet: {error}.") from error
 
 
 STAGES = (
@@ -194,10 +199,10 @@ STAGES = (
     Stage(112, 1, "hardswish", True),
     Stage(160, 2, "hardswish", True),
 )
-"""Of the paper, at width 1."""
+"""The stages of the paper, at width 1."""
 
 SMALL_LAST, SMALL_HEAD = 480, 320
-"""For few classes: the paper's 960 and 1280 are for 1000, and no sub-network is without them."""
+"""For few classes. The paper's 960 and 1280 are for 1000 classes, and every sub-network has these layers."""
 
 
 def mobilenet_supernet(
@@ -209,13 +214,16 @@ def mobilenet_supernet(
     total_stride: int = 32,
     small: bool = False,
 ) -> SupernetPlan:
-    """The paper's supernet at a width, which here scales all layers: the last one would be most of a narrow network.
+    """The paper's supernet at a width multiplier, which scales all layers; otherwise the last one would dominate a narrow
+    network.
 
     Args:
+        width: the width multiplier.
+        in_channels, classes: of the task.
         sizes: of the images, the largest first.
-        total_stride: below 32 keeps more of a small image: the earliest strides are dropped.
-        small: for small images and few classes: stages of 1 to 3 blocks, kernels of 3 and 5 (one of 7 would be larger than
-            the maps), and narrower layers before the classifier.
+        total_stride: values below 32 drop the earliest strides, for small images.
+        small: for small images and few classes: 1 to 3 blocks per stage, kernels of 3 and 5 (7 would exceed the maps), and
+            narrower layers before the classifier.
     """
     stem_stride, *strides = keep_total_stride((2, *(stage.stride for stage in STAGES)), total_stride)
     stages = [

@@ -1,7 +1,7 @@
-"""Predicts the accuracy of a sub-network from its choices, so that a search can look at many.
+"""Predicts the accuracy of a sub-network from its choices, so that a search can evaluate many.
 
-"Once-for-All" (Cai et al., 2020), section 3.4, fits a small neural network to 16,000 measured sub-networks. Here there are some
-dozens or hundreds, and a Gaussian process with a linear and a smooth part needs no more.
+"Once-for-All" (Cai et al., 2020), section 3.4, trains a small neural network on 16,000 measured sub-networks. Here there are
+some dozens or hundreds, for which a Gaussian process with a linear and a smooth kernel is enough.
 """
 
 import importlib.util
@@ -18,18 +18,18 @@ from pocketcnn.nas.supernet.plan import SupernetPlan
 from pocketcnn.nas.supernet.subnetwork import Subnetwork
 
 FOLDS = 5
-FEWEST = 4
-"""Samples below which nothing is held out for judging the predictor."""
+MIN_SAMPLES = 4
+"""With fewer samples there is no cross-validation."""
 
 
 def encode(plan: SupernetPlan, choice: Subnetwork) -> NDArray[np.float64]:
-    """A choice as numbers: for each block that the largest network has, one-hot its kernel and its expansion, all zero where the
-    block is left out; and one-hot the size of the images.
+    """Encode a choice as a vector: one-hot image size; for each block of the largest network, one-hot kernel and expansion,
+    all zero if the block is left out.
     """
     values: list[float] = [float(size == choice.size) for size in plan.sizes]
     for blocks in choice.stages:
-        for place in range(plan.depths[-1]):
-            block = blocks[place] if place < len(blocks) else None
+        for index in range(plan.depths[-1]):
+            block = blocks[index] if index < len(blocks) else None
             values += [float(block is not None and block.kernel == kernel) for kernel in plan.kernels]
             values += [float(block is not None and block.expansion == expansion) for expansion in plan.expansions]
     return np.array(values)
@@ -39,8 +39,8 @@ def encode(plan: SupernetPlan, choice: Subnetwork) -> NDArray[np.float64]:
 class AccuracyPredictor:
     """A fitted predictor.
 
-    `correlation` is Spearman's, between what it predicted for samples that it had not seen (cross-validation) and what was
-    measured; None where there were too few samples, or all were alike.
+    `correlation` is Spearman's rank correlation between predictions in cross-validation and measured accuracies; None with
+    too few samples or equal values.
     """
 
     plan: SupernetPlan
@@ -49,7 +49,7 @@ class AccuracyPredictor:
 
     @classmethod
     def fit(cls, plan: SupernetPlan, samples: Sequence[tuple[Subnetwork, float]], seed: int = 0) -> "AccuracyPredictor":
-        """Learn from sub-networks whose accuracies (0 to 1) were measured.
+        """Fit to sub-networks with measured accuracies (0 to 1).
 
         Raises:
             MissingExtra: scikit-learn is not installed.
@@ -57,7 +57,7 @@ class AccuracyPredictor:
         inputs = np.stack([encode(plan, choice) for choice, _ in samples])
         accuracies = np.array([accuracy for _, accuracy in samples])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a part of the kernel that is driven to its bound: it is not needed
+            warnings.simplefilter("ignore")  # about a kernel parameter at its bound, which is then not needed
             model = _model(seed).fit(inputs, accuracies)
             return cls(plan, _held_out_correlation(inputs, accuracies, seed), model)
 
@@ -68,7 +68,7 @@ class AccuracyPredictor:
 
 
 def require_predictor() -> None:
-    """To be asked before the long training, whose sub-networks are to be predicted.
+    """Check the requirements before a long supernet training.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -90,7 +90,7 @@ def _model(seed: int) -> Any:
 
 
 def _held_out_correlation(inputs: NDArray[np.float64], accuracies: NDArray[np.float64], seed: int) -> float | None:
-    if len(accuracies) < FEWEST or np.ptp(accuracies) == 0:
+    if len(accuracies) < MIN_SAMPLES or np.ptp(accuracies) == 0:
         return None
     from sklearn.model_selection import KFold, cross_val_predict
 
@@ -99,9 +99,9 @@ def _held_out_correlation(inputs: NDArray[np.float64], accuracies: NDArray[np.fl
 
 
 def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """Spearman's rank correlation, -1 to 1; None where all values of one are alike.
+    """Spearman's rank correlation, -1 to 1; None if one side has equal values only.
 
-    Needs scipy, which scikit-learn brings along.
+    Needs scipy, a dependency of scikit-learn.
     """
     from scipy.stats import spearmanr
 

@@ -1,4 +1,4 @@
-"""Sub-networks drawn at random, varied, and made smaller one decision at a time."""
+"""Random sub-networks, mutation, crossover, and shrinking by one decision at a time."""
 
 from collections.abc import Iterator
 from random import Random
@@ -8,7 +8,7 @@ from pocketcnn.nas.supernet.subnetwork import Block, Subnetwork
 
 
 def random_subnetwork(plan: SupernetPlan, rng: Random) -> Subnetwork:
-    """Every decision on its own, all values alike."""
+    """A sub-network with every decision drawn uniformly and independently."""
     stages = tuple(
         tuple(_random_block(plan, rng) for _ in range(rng.choice(plan.depths))) for _ in range(len(plan.stages))
     )
@@ -16,7 +16,7 @@ def random_subnetwork(plan: SupernetPlan, rng: Random) -> Subnetwork:
 
 
 def mutated(plan: SupernetPlan, choice: Subnetwork, rng: Random, probability: float) -> Subnetwork:
-    """Each decision of `choice` is drawn anew with this probability; a stage that grows gets random blocks."""
+    """`choice` with each decision drawn again with this probability; a stage that grows gets random blocks."""
     stages = []
     for blocks in choice.stages:
         depth = rng.choice(plan.depths) if rng.random() < probability else len(blocks)
@@ -27,15 +27,15 @@ def mutated(plan: SupernetPlan, choice: Subnetwork, rng: Random, probability: fl
 
 
 def crossed(one: Subnetwork, other: Subnetwork, rng: Random) -> Subnetwork:
-    """The size and each stage from one parent or the other."""
+    """The image size and each stage from one parent or the other."""
     stages = tuple(rng.choice(pair) for pair in zip(one.stages, other.stages, strict=True))
     return Subnetwork(rng.choice((one.size, other.size)), stages)
 
 
 def shrinking_path(plan: SupernetPlan, choice: Subnetwork, rng: Random) -> Iterator[Subnetwork]:
-    """`choice`, then ever smaller sub-networks, each with one decision taken to its next lower value, to the smallest.
+    """`choice`, then ever smaller sub-networks, each with one random decision lowered, down to the smallest.
 
-    None needs more of anything than the one before it. Which decision is next is drawn.
+    No sub-network on the path costs more than the one before.
     """
     while True:
         yield choice
@@ -46,16 +46,16 @@ def shrinking_path(plan: SupernetPlan, choice: Subnetwork, rng: Random) -> Itera
 
 
 def lowered(plan: SupernetPlan, choice: Subnetwork) -> list[Subnetwork]:
-    """All sub-networks in which one decision has its next lower value."""
+    """All sub-networks with one decision at its next lower value."""
     found = []
-    if (place := plan.sizes.index(choice.size)) + 1 < len(plan.sizes):
-        found.append(Subnetwork(plan.sizes[place + 1], choice.stages))
+    if (index := plan.sizes.index(choice.size)) + 1 < len(plan.sizes):
+        found.append(Subnetwork(plan.sizes[index + 1], choice.stages))
     for number, blocks in enumerate(choice.stages):
         if (depth := plan.depths.index(len(blocks))) > 0:
             found.append(_with_stage(choice, number, blocks[: plan.depths[depth - 1]]))
-        for place, block in enumerate(blocks):
+        for index, block in enumerate(blocks):
             for smaller in _lowered_block(plan, block):
-                found.append(_with_stage(choice, number, (*blocks[:place], smaller, *blocks[place + 1 :])))
+                found.append(_with_stage(choice, number, (*blocks[:index], smaller, *blocks[index + 1 :])))
     return found
 
 

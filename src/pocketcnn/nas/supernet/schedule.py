@@ -1,7 +1,7 @@
-"""In which order the parts of a supernet are opened, as data.
+"""Training schedules of a supernet: in which order its choices become elastic.
 
-"Once-for-All" (Cai et al., 2020), section 3.3, progressive shrinking: first the largest network alone, then smaller kernels, then
-fewer blocks, then fewer channels; image sizes are elastic throughout. BigNAS (Yu et al., 2020) opens everything at once.
+"Once-for-All" (Cai et al., 2020), section 3.3, progressive shrinking: the largest network alone, then smaller kernels, fewer
+blocks, and fewer channels; image sizes are elastic throughout. BigNAS (Yu et al., 2020) starts with everything elastic.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +16,14 @@ from pocketcnn.nas.supernet.sorting import sort_channels
 
 @dataclass(frozen=True)
 class Phase:
-    """A training of the supernet.
+    """One phase of the training of a supernet.
 
     Attributes:
-        name: for people, and for the checkpoints.
+        name: for messages and checkpoints.
         share: of the steps of the whole schedule.
-        rate: of the learning rate of the recipe.
-        sandwich: what is trained beside the largest network; None: nothing.
-        sorts: channels are sorted by importance before it.
+        rate: factor on the learning rate of the recipe.
+        sandwich: the sub-networks that are trained besides the largest network; None for none.
+        sorts: whether channels are sorted by importance before the phase.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Phase:
 
 
 def progressive(plan: SupernetPlan, drawn: int = 2, later_rate: float = 1.0) -> tuple[Phase, ...]:
-    """The largest network, then kernels, depths and widths; a phase that opens nothing is left out.
+    """Progressive shrinking: the largest network, then kernels, depths and widths; phases without choices are left out.
 
-    `later_rate` is that of all phases but the first, where the paper has less than a half. In trainings of some hundred steps a
-    third of the rate left much unlearned (digits, smallest sub-network: 84 % in place of 92 %).
-    Shares are those of the paper's epochs: 180 for the largest network, 125 for kernels, 150 each for depths and widths.
+    Shares follow the paper's epochs: 180 for the largest network, 125 for kernels, 150 each for depths and widths.
+    `later_rate` is the learning-rate factor of all phases but the first. The paper uses less than a half. With some hundred
+    steps, a third of the rate was too low (digits, smallest sub-network: 84 % instead of 92 % accuracy).
     """
     kernel, depth, expansion = plan.kernels[-1:], plan.depths[-1:], plan.expansions[-1:]
     opened = {
@@ -62,7 +62,7 @@ def progressive(plan: SupernetPlan, drawn: int = 2, later_rate: float = 1.0) -> 
 
 
 def at_once(plan: SupernetPlan, drawn: int = 2) -> tuple[Phase, ...]:
-    """Everything from the first step."""
+    """Everything is elastic from the first step."""
     return (Phase("all at once", 1.0, sandwich=Sandwich(plan, drawn)),)
 
 
@@ -72,27 +72,27 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType({"progressive": progressive
 
 
 def check_schedule(name: str) -> None:
-    """There must be a schedule of that name.
+    """Check that there is a schedule with this name.
 
     Raises:
         UsageError: there is none.
     """
     if name not in SCHEDULES:
-        raise UsageError(f"There is no schedule {name!r} of a supernet; choose {', '.join(SCHEDULES)}.")
+        raise UsageError(f"Unknown supernet schedule {name!r}. Choose one of {', '.join(SCHEDULES)}.")
 
 
 def phases_of(schedule: str, plan: SupernetPlan) -> tuple[Phase, ...]:
-    """The phases of the schedule of that name.
+    """The phases of the schedule with this name.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none.
     """
     check_schedule(schedule)
     return SCHEDULES[schedule](plan)
 
 
 def train_phases(supernet: Supernet, phases: Sequence[Phase], train: Callable[[Phase, Supernet], None]) -> Supernet:
-    """Train `supernet` in place, phase by phase; `train` does one. It is returned in eval mode."""
+    """Train `supernet` in place, phase by phase; `train` runs one phase. It is returned in eval mode."""
     for phase in phases:
         if phase.sorts:
             sort_channels(supernet)

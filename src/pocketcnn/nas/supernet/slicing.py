@@ -1,6 +1,6 @@
-"""Which part of a supernet's tensors a sub-network uses.
+"""Which slices of a supernet's tensors a sub-network uses.
 
-Widths take the first channels, depths the first blocks, and kernels the middle of a larger one, changed by a matrix:
+Widths take the first channels, depths the first blocks, and kernels the centre of a larger kernel, transformed by a matrix:
 "Once-for-All" (Cai et al., 2020), section 3.3.
 """
 
@@ -26,11 +26,12 @@ class Part:
 
 
 def block_tensors(full: Tensors, block: Bottleneck, matrices: Tensors) -> dict[str, Tensor]:
-    """The tensors of a narrower block with smaller kernels, as differentiable parts of those of the full one.
+    """The tensors of a narrower block with a smaller kernel, as differentiable slices of those of the full block.
 
     Args:
-        full: of the full block, by their names in it.
-        matrices: those of `kernel_of`, by their names.
+        full: tensors of the full block, by name.
+        block: the plan of the narrower block.
+        matrices: kernel transformations by name, see `kernel_of`.
     """
     width, squeeze = block.expanded, block.squeeze
     found = {}
@@ -55,14 +56,14 @@ def steps_down(kernels: tuple[int, ...]) -> Iterator[tuple[int, int]]:
 
 
 def matrix_name(large: int, small: int) -> str:
-    """What the matrix from one kernel to the next smaller is called."""
+    """The name of the matrix from one kernel to the next smaller one."""
     return f"from{large}to{small}"
 
 
 def kernel_of(weight: Tensor, kernel: int, matrices: Tensors) -> Tensor:
-    """Depthwise kernels (C, 1, K, K) as (C, 1, kernel, kernel), by one matrix (k², k²) for each step on the way.
+    """Depthwise kernels (C, 1, K, K) as (C, 1, kernel, kernel), by one matrix (k², k²) per step.
 
-    The matrix, shared by all channels of a layer, maps the middle of the larger kernel to the smaller one.
+    A matrix, shared by all channels of a layer, maps the centre of the larger kernel to the smaller one.
     """
     sides = sorted({int(name.rpartition("to")[2]) for name in matrices}, reverse=True)
     for side in (side for side in sides if kernel <= side < weight.shape[-1]):
@@ -74,11 +75,11 @@ def kernel_of(weight: Tensor, kernel: int, matrices: Tensors) -> Tensor:
 
 
 def centre(weight: Tensor, side: int) -> Tensor:
-    """The middle of kernels (…, K, K), as (…, side, side)."""
+    """The centre of kernels (…, K, K), as (…, side, side)."""
     first = (weight.shape[-1] - side) // 2
     return weight[..., first : first + side, first : first + side]
 
 
 def identity_matrices(kernels: tuple[int, ...]) -> dict[str, Tensor]:
-    """The matrices at their start: smaller kernels are the middle of larger ones."""
+    """The initial matrices: smaller kernels are the centres of larger ones."""
     return {matrix_name(large, small): torch.eye(small * small) for large, small in steps_down(kernels)}

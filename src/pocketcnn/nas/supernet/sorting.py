@@ -1,7 +1,7 @@
-"""Channels sorted by importance, so that a narrow block, which takes the first ones, takes the best.
+"""Sorts channels by importance, so that a narrow block, which takes the first ones, takes the most important ones.
 
-"Once-for-All" (Cai et al., 2020), section 3.3, elastic width: by the L1 norm of the weights that read a channel. What the largest
-network computes does not change.
+"Once-for-All" (Cai et al., 2020), section 3.3, elastic width: by the L1 norm of the weights that read a channel. The function
+of the largest network does not change.
 """
 
 import torch
@@ -13,7 +13,7 @@ from pocketcnn.nas.supernet.network import FIXED_BLOCKS, Supernet
 
 @torch.no_grad()
 def sort_channels(supernet: Supernet) -> None:
-    """Sort the channels between expansion and projection of every block, and those inside its squeeze-and-excite, in place."""
+    """Sort, in place, the expanded channels of every block, and the hidden channels of its squeeze-and-excite."""
     for name, block in supernet.largest.features.named_children():
         if isinstance(block, InvertedResidual) and int(name.removeprefix("block")) > FIXED_BLOCKS:
             _sort_block(dict(block.named_parameters()) | dict(block.named_buffers()))
@@ -36,7 +36,7 @@ def _sort_block(tensors: dict[str, Tensor]) -> None:
 
 
 def _by_importance(reader: Tensor) -> Tensor:
-    """Input channels of a layer (N, M, 1, 1), the one with the largest weights first."""
+    """The input channels of a layer (N, M, 1, 1), by decreasing L1 norm of their weights."""
     return reader.abs().sum(dim=(0, 2, 3)).argsort(descending=True, stable=True)
 
 

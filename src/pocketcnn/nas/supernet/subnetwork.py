@@ -1,4 +1,4 @@
-"""A sub-network of a supernet as data: the size of its images, and kernel and expansion of each of its blocks."""
+"""A sub-network of a supernet as data: image size, and kernel and expansion of each block."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pocketcnn.errors import UsageError
 
 @dataclass(frozen=True, slots=True, order=True)
 class Block:
-    """What is chosen in one inverted residual: the side of its depthwise kernel, and its expansion ratio."""
+    """The choices of one inverted residual: depthwise kernel size, and expansion ratio."""
 
     kernel: int
     expansion: int
@@ -20,11 +20,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Subnetwork:
-    """A sub-network. Blocks that a stage leaves out are not named, so equal networks are equal choices.
+    """A sub-network. Blocks that are left out are not listed, so equal networks are equal objects.
 
     Attributes:
         size: (height, width) of its images.
-        stages: the blocks of each stage that are there, in their order.
+        stages: the blocks of each stage, in order.
     """
 
     size: tuple[int, int]
@@ -32,32 +32,32 @@ class Subnetwork:
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """Blocks in each stage."""
+        """Blocks per stage."""
         return tuple(map(len, self.stages))
 
     def __str__(self) -> str:
-        """For people: ``28x28: k3e4 k5e6 | k3e3``."""
+        """For display: ``28x28: k3e4 k5e6 | k3e3``."""
         stages = " | ".join(" ".join(map(str, blocks)) for blocks in self.stages)
         return f"{self.size[0]}x{self.size[1]}: {stages}"
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON takes it: ``{"size": [28, 28], "stages": [[[3, 4], [5, 6]], [[3, 3]]]}``."""
+        """Plain values, for JSON: ``{"size": [28, 28], "stages": [[[3, 4], [5, 6]], [[3, 3]]]}``."""
         stages = [[[block.kernel, block.expansion] for block in blocks] for blocks in self.stages]
         return {"size": list(self.size), "stages": stages}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The choice that `as_dict` wrote, or that was written by hand.
+        """Restore what `as_dict` returned, or what was written by hand.
 
         Raises:
-            UsageError: it is not of that form.
+            UsageError: the data has another form.
         """
         try:
             height, width = map(int, data["size"])
             stages = tuple(tuple(Block(int(k), int(e)) for k, e in blocks) for blocks in data["stages"])
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(
-                'A sub-network is written as {"size": [height, width], "stages": [[[kernel, expansion], …], …]}; '
-                f"this is not: {dict(data)}."
+                'A sub-network must have the form {"size": [height, width], "stages": [[[kernel, expansion], …], …]}, '
+                f"not {dict(data)}."
             ) from error
         return cls((height, width), stages)

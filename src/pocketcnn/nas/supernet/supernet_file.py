@@ -1,6 +1,6 @@
-"""A trained supernet as a file, from which sub-networks for new budgets can be taken without training.
+"""A trained supernet as a file, from which sub-networks for new budgets can be extracted without training.
 
-A `.safetensors` with a JSON header, as model files are: nothing in it is executed.
+The format is `.safetensors` with a JSON header, like model files: loading executes no code.
 """
 
 import json
@@ -23,7 +23,7 @@ HEADER = "pocketcnn-supernet"
 
 @dataclass(frozen=True)
 class StoredSupernet:
-    """A supernet and what was noted of its training, plain data."""
+    """A supernet and the notes on its training, as plain data."""
 
     supernet: Supernet
     notes: Mapping[str, Any]
@@ -33,7 +33,7 @@ def save_supernet(path: Path, supernet: Supernet, notes: Mapping[str, Any]) -> N
     """Write `supernet` to `path`, atomically.
 
     Raises:
-        PocketcnnError: the disk is full or the folder cannot be written to.
+        PocketcnnError: the disk is full or the folder is not writable.
     """
     header = {"format": FORMAT, "plan": supernet.plan.as_dict(), "notes": dict(notes)}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in supernet.state_dict().items()}
@@ -41,22 +41,22 @@ def save_supernet(path: Path, supernet: Supernet, notes: Mapping[str, Any]) -> N
 
 
 def load_supernet(path: Path) -> StoredSupernet:
-    """Read what `save_supernet` wrote; in eval mode.
+    """Read what `save_supernet` wrote; the supernet is in eval mode.
 
     Raises:
-        UsageError: the file is missing, is no supernet, or was written by a later version.
+        UsageError: the file is missing, does not hold a supernet, or was written by a later version.
     """
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[HEADER])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UsageError(f"{path} is not the file of a supernet: {error}.") from error
+        raise UsageError(f"{path} is not a supernet file: {error}.") from error
     if header.get("format") != FORMAT:
         raise UsageError(f"{path} was written by a later version of pocketcnn. Install that version to read it.")
     supernet = Supernet(SupernetPlan.from_dict(header["plan"]))
     try:
         supernet.load_state_dict(state)
     except RuntimeError as error:
-        raise PocketcnnError(f"The tensors in {path} are not those of its plan: {error}") from error
+        raise PocketcnnError(f"The tensors in {path} do not match its plan: {error}") from error
     return StoredSupernet(supernet.eval(), header["notes"])

@@ -1,4 +1,4 @@
-"""Where points are evaluated: in this process, in several on this machine, or on a Ray cluster."""
+"""Workers that evaluate points: in this process, in several processes, or on a Ray cluster."""
 
 from pocketcnn.nas.workers.base import Evaluator, Inline, Outcome, Workers
 from pocketcnn.nas.workers.processes import Processes
@@ -7,10 +7,10 @@ __all__ = ["Evaluator", "Inline", "Outcome", "Processes", "Workers", "workers_fo
 
 
 def workers_for(evaluate: Evaluator, count: int = 1, ray: str | None = None) -> Workers:
-    """One worker is this process; more are processes of their own, or tasks on the Ray cluster at the address `ray`.
+    """One worker runs in this process; more run in their own processes, or as tasks on the Ray cluster at the address `ray`.
 
     Raises:
-        UsageError: there are to be none, or `evaluate` cannot be sent to them.
+        UsageError: `count` is below 1, or `evaluate` cannot be pickled.
         MissingExtra: Ray is not installed.
         PocketcnnError: there is no cluster at that address.
     """

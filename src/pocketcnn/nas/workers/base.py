@@ -1,4 +1,4 @@
-"""What evaluates proposals: the same contract for this process, other processes, and other machines."""
+"""The interface of workers that evaluate proposals, and the worker in this process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from pocketcnn.errors import Interrupted
 from pocketcnn.nas.trial import Evaluation, Proposal
 
 Evaluator = Callable[[Proposal, int], Evaluation]
-"""Evaluates the proposal of a trial; what it raises makes the trial a failed one. Must be picklable to leave this process."""
+"""Evaluates the proposal of a trial. If it raises, the trial fails. It must be picklable to run in other processes."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial: its evaluation, or why there is none."""
+    """The outcome of a trial: its evaluation, or why there is none."""
 
     number: int
     evaluation: Evaluation | None
@@ -22,20 +22,20 @@ class Outcome:
 
 
 class Workers(Protocol):
-    """Takes proposals while some of it is `free`, and gives back outcomes in the order in which they come.
+    """Accepts proposals while some workers are `free`, and returns outcomes in the order in which they arrive.
 
-    A worker that is lost costs the trial that it had, and nothing else.
+    A lost worker costs only the trial that it was running.
     """
 
     @property
     def free(self) -> int:
-        """How many more proposals can be taken now."""
+        """How many more proposals can be submitted now."""
 
     def submit(self, number: int, proposal: Proposal) -> None:
-        """Take the proposal of a trial."""
+        """Start the evaluation of a trial."""
 
     def next(self) -> Outcome:
-        """The next outcome; waits for it."""
+        """Wait for the next outcome."""
 
     def __enter__(self) -> Self: ...
 
@@ -45,7 +45,7 @@ class Workers(Protocol):
 
 
 def outcome_of(evaluate: Evaluator, number: int, proposal: Proposal) -> Outcome:
-    """Evaluate a proposal; a failure becomes an outcome with its reason, unless the user stopped the work."""
+    """Evaluate a proposal. An exception becomes a failed outcome, except when the user stopped the work."""
     try:
         return Outcome(number, evaluate(proposal, number))
     except Interrupted:

@@ -1,4 +1,4 @@
-"""Workers that are processes on this machine."""
+"""Workers in separate processes on this machine."""
 
 import multiprocessing
 import os
@@ -17,11 +17,11 @@ from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.nas.trial import Proposal
 from pocketcnn.nas.workers.base import Evaluator, Outcome, outcome_of
 
-PATIENCE = 3
-"""So many workers lost in a row, with nothing done between, are no accident."""
+MAX_CONSECUTIVE_LOSSES = 3
+"""After so many lost workers without a finished trial between them, the search stops."""
 
-SECONDS = 5.0
-"""How long a worker may take to end."""
+EXIT_TIMEOUT = 5.0
+"""Seconds that a worker may take to exit."""
 
 
 @dataclass
@@ -29,11 +29,11 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     trial: int | None = None
-    """The number of the trial that it works at."""
+    """The number of its current trial."""
 
 
 class Processes:
-    """`count` processes, started when they are first needed. One that dies is replaced; its trial comes back as lost."""
+    """`count` processes, started when first needed. One that dies is replaced; its trial fails."""
 
     def __init__(self, evaluate: Evaluator, count: int) -> None:
         if count < 1:
@@ -41,15 +41,15 @@ class Processes:
         try:
             self._evaluate = pickle.dumps(evaluate)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise UsageError(f"What evaluates the points cannot be sent to other processes: {error}") from error
-        self._context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads half alive
+            raise UsageError(f"The evaluator of a search cannot be pickled for other processes: {error}") from error
+        self._context = multiprocessing.get_context("spawn")  # forking is not safe with torch's threads
         self._count = count
         self._workers: list[_Worker] = []
         self._lost = 0
 
     @property
     def processes(self) -> list[BaseProcess]:
-        """The processes that there are now."""
+        """The current processes."""
         return [worker.process for worker in self._workers]
 
     @property
@@ -57,12 +57,12 @@ class Processes:
         return self._count - sum(worker.trial is not None for worker in self._workers)
 
     def submit(self, number: int, proposal: Proposal) -> None:
-        worker = next((worker for worker in self._workers if worker.trial is None), None) or self._started()
+        worker = next((worker for worker in self._workers if worker.trial is None), None) or self._start()
         worker.trial = number
         try:
             worker.pipe.send((number, proposal))
         except OSError:
-            return  # it died while it was idle; `next` finds that out
+            return  # it died while idle; `next` reports it
 
     def next(self) -> Outcome:
         busy = [worker for worker in self._workers if worker.trial is not None]
@@ -75,29 +75,29 @@ class Processes:
         except (EOFError, OSError):
             outcome = None
         if outcome is None:
-            return self._gone(worker, number)
+            return self._replace_lost(worker, number)
         self._lost, worker.trial = 0, None
         return outcome
 
-    def _gone(self, worker: _Worker, number: int) -> Outcome:
-        worker.process.join(SECONDS)
+    def _replace_lost(self, worker: _Worker, number: int) -> Outcome:
+        worker.process.join(EXIT_TIMEOUT)
         self._workers.remove(worker)
         worker.pipe.close()
         self._lost += 1
         reason = f"its worker was lost (exit code {worker.process.exitcode})"
-        if self._lost >= PATIENCE:
+        if self._lost >= MAX_CONSECUTIVE_LOSSES:
             raise PocketcnnError(
-                f"{PATIENCE} workers in a row were lost, the last with exit code {worker.process.exitcode}. "
-                "Is there enough memory for so many? Fewer --workers need less."
+                f"{MAX_CONSECUTIVE_LOSSES} workers in a row were lost, the last with exit code {worker.process.exitcode}. "
+                "They may have run out of memory: use fewer --workers."
             )
         return Outcome(number, None, reason)
 
-    def _started(self) -> _Worker:
+    def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         threads = max(1, (os.cpu_count() or 1) // self._count)
         process = self._context.Process(target=_work, args=(theirs, self._evaluate, threads), daemon=True)
         process.start()
-        theirs.close()  # so that its end is noticed here
+        theirs.close()  # so that this process notices when the worker ends
         worker = _Worker(process, ours)
         self._workers.append(worker)
         return worker
@@ -111,7 +111,7 @@ class Processes:
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
-            worker.process.join(SECONDS)
+            worker.process.join(EXIT_TIMEOUT)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
@@ -120,8 +120,8 @@ class Processes:
 
 
 def _work(pipe: Connection, evaluate: bytes, threads: int) -> None:
-    """What a worker does until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    """The main loop of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     torch.set_num_threads(threads)
     evaluator: Evaluator = pickle.loads(evaluate)

@@ -1,4 +1,4 @@
-"""Workers that are processes of a Ray cluster, on this machine or on many."""
+"""Workers on a Ray cluster, on this machine or on many."""
 
 import importlib
 from types import TracebackType
@@ -9,13 +9,13 @@ from pocketcnn.nas.trial import Proposal
 from pocketcnn.nas.workers.base import Evaluator, Outcome, outcome_of
 
 LOCAL = "local"
-"""The address that means a cluster of this machine alone, started for this search."""
+"""The address of a cluster on this machine only, started for this search."""
 
 
 class RayWorkers:
-    """`count` tasks at a time on the cluster at `address`; each takes one processor, and a share of a GPU if `gpus` says so.
+    """Up to `count` concurrent tasks on the cluster at `address`; each takes one processor, and `gpus` of a GPU.
 
-    The machines need the library, and the images at the same path.
+    Every machine needs this library, and the images at the same path.
     """
 
     def __init__(self, evaluate: Evaluator, count: int, address: str, gpus: float = 0.0) -> None:
@@ -38,7 +38,7 @@ class RayWorkers:
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise PocketcnnError(f"There is no Ray cluster at {address}: {error}") from error
         self._evaluate = self._ray.put(evaluate)
-        # a task that is lost is a lost trial: another try of the same point might lose the next machine too
+        # no retries: the same point might crash the next machine too
         self._task = self._ray.remote(max_retries=0, num_cpus=1, num_gpus=gpus)(outcome_of)
 
     @property

@@ -10,9 +10,10 @@ from pocketcnn.compression.evaluator import absolute
 from pocketcnn.data import scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.pipeline.compress.method import CompressionMethod
 from pocketcnn.pipeline.compress.restructure import resized, restructure
+from pocketcnn.pipeline.compress.shrink import shrink
 from pocketcnn.pipeline.compress.strategies import OPTIONS_READ, check_strategy, pruner_of
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.compression_run import CompressionRun
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.effort import Effort, load_effort
@@ -106,4 +107,4 @@ def compress(
             run = replace(run, sets=datasets(folder, deployed_contract, trainings.base.augmentation))
         if options.restructures:
             parent = restructure(network, run)
-        return finish(parent, run, RunConfig(requested, folder, Path(out), seed, command, started))
+        return finish(parent, run, RunConfig(requested, folder, Path(out), seed, command, started), shrink)

@@ -16,7 +16,7 @@ from pocketcnn.compression.pruning.reconstruction import reconstruct
 from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner, best_after_fine_tuning
 from pocketcnn.errors import BudgetNotMet, PocketcnnError
 from pocketcnn.graph import Graph, GraphNetwork
-from pocketcnn.pipeline.compress.method import BEST, SENSITIVE
+from pocketcnn.pipeline.compression_method import BEST, SENSITIVE
 from pocketcnn.pipeline.compression_run import CompressionRun
 from pocketcnn.targets import Budget, load_target
 from pocketcnn.training import Recipe, recalibrate

@@ -5,21 +5,19 @@ Other images, fewer blocks and smaller kernels come before, see `restructure`.
 """
 
 import time
-from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
 
+from pocketcnn.compression.coding.sparsity import Sparsity, sparsify, zero_share
 from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.pruning.prune import Fits
-from pocketcnn.compression.pruning.sparsity import Sparsity, sparsify, zero_share
 from pocketcnn.compression.quantization import LearnedSteps, QuantizeSettings, quantize
 from pocketcnn.cost import count
 from pocketcnn.data import ImageDataset
 from pocketcnn.graph import Graph, GraphNetwork
 from pocketcnn.pipeline.accuracy_check import loss
 from pocketcnn.pipeline.compress.clustering import cluster_and_recover
-from pocketcnn.pipeline.compress.method import CRITERION as CRITERION
 from pocketcnn.pipeline.compress.pruning import (
     CRITERION_IMAGES,
     plan_pruning,
@@ -27,7 +25,8 @@ from pocketcnn.pipeline.compress.pruning import (
     reconstruct_and_recalibrate,
     resolve,
 )
-from pocketcnn.pipeline.compression_run import CompressionRun, accuracy, longer, recover
+from pocketcnn.pipeline.compression_method import CRITERION as CRITERION
+from pocketcnn.pipeline.compression_run import CompressedNetwork, CompressionRun, accuracy, longer, recover
 from pocketcnn.training import predict_logits, recalibrate
 
 TWO_STAGES_BELOW = 0.5
@@ -35,15 +34,6 @@ TWO_STAGES_BELOW = 0.5
 
 AGREEMENT = 0.995
 """Share of validation images with the same prediction in int8 and in float, from which no fine-tuning is needed."""
-
-
-@dataclass(frozen=True)
-class CompressedNetwork:
-    """The network to deploy, the float network before quantization, and whether pruning could reach the budget."""
-
-    network: GraphNetwork
-    float_network: GraphNetwork
-    within_reach: bool
 
 
 def shrink(parent: GraphNetwork, run: CompressionRun) -> CompressedNetwork:

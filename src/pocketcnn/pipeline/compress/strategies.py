@@ -59,7 +59,7 @@ class NetAdaptPruner:
 
     def __call__(self, parent: GraphNetwork, run: CompressionRun, fits: Fits) -> tuple[GraphNetwork, bool]:  # noqa: ARG002
         config = pruning_config_of(run)
-        settings = NetAdaptSettings(tried=TRIED, channels=config.settings)
+        settings = NetAdaptSettings(max_proposals=TRIED, channels=config.settings)
         attempt = run.attempt + 1
         start = self._latest[-1] if self._latest else parent
         adapted = netadapt(
@@ -80,7 +80,7 @@ class NetAdaptPruner:
         )
         network = GraphNetwork(adapted.network.graph.rebuilt(), parent.info)
         record = {"strategy": "netadapt", "steps": len(steps), "step": settings.step, "decay": settings.decay}
-        record |= {"most": settings.most, "tried": settings.tried}
+        record |= {"most": settings.max_ratio, "tried": settings.max_proposals}
         recover("pruned", network, parent, run, {**record, **config.record()})
         return network, adapted.met
 
@@ -105,7 +105,7 @@ class AmcPruner:
         reward = UntrainedAccuracy(space, held_out_of(run), run.sets.calibration())
         episodes = run.trainings.effort.episodes
         settings = AmcSettings(warmup=max(1, episodes // 4), episodes=episodes, seed=run.trainings.seed)
-        met, counts = True, space.most
+        met, counts = True, space.max_counts
         try:
             if self._actors:
                 policy = follow(space, reward, 1.0, self._actors[-1])
@@ -118,7 +118,7 @@ class AmcPruner:
         except BudgetNotMet:
             met = False
         network = reward.network(counts, parent.info)
-        kept = [[list(space.layers(group)), 1 - counts[group] / space.units(group)] for group in space.movable]
+        kept = [[list(space.layers(group)), 1 - counts[group] / space.units(group)] for group in space.prunable]
         record = {"strategy": "amc", "episodes": episodes, "kept": kept, **config.record()}
         recover("pruned", network, parent, run, record)
         return network, met

@@ -15,10 +15,9 @@ from pocketcnn.compression.evaluator import figures
 from pocketcnn.compression.latency import opened
 from pocketcnn.graph import Graph, GraphNetwork, InputContract
 from pocketcnn.graph.model_file import file_bytes, save, smallest_coding
-from pocketcnn.pipeline.compress.shrink import CompressedNetwork, shrink
-from pocketcnn.pipeline.compression_run import CompressionRun
+from pocketcnn.pipeline.compression_run import CompressedNetwork, CompressionRun, Compressor
 from pocketcnn.pipeline.deploy.export import describe, export, numerics_name
-from pocketcnn.pipeline.deploy.sidecar import Figures
+from pocketcnn.pipeline.sidecar import Figures
 from pocketcnn.pipeline.workspace import fingerprint_of
 from pocketcnn.records.result import (
     DEPLOYED,
@@ -213,8 +212,8 @@ class Deployment:
     latencies: tuple[LatencyRecord, ...]
 
 
-def deploy(parent: GraphNetwork, run: CompressionRun, out: Path) -> Deployment:
-    """Compress `parent` to the budget and write `model.safetensors`, `model.onnx` and `model.json` to `out`.
+def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Compressor) -> Deployment:
+    """Compress `parent` to the budget by `compressor`, and write `model.safetensors`, `model.onnx` and `model.json` to `out`.
 
     The written file is checked against the budget. If it misses a limit, because a repeated measurement of the latency
     differs, the limit is tightened by the miss and the network is compressed again, up to `TIGHTEN` times.
@@ -225,7 +224,7 @@ def deploy(parent: GraphNetwork, run: CompressionRun, out: Path) -> Deployment:
     first_stages = tuple(run.stages)
     for attempt in range(TIGHTEN + 1):
         run.stages[:] = first_stages
-        shrunk = shrink(parent, run.with_budget(target, attempt))
+        shrunk = compressor(parent, run.with_budget(target, attempt))
         artefact = write_artefact(shrunk.network, path, val, test)
         model_file = write_model_file(shrunk.network, out / MODEL_FILE, is_coded=is_coded(run))
         verdicts, limits = judge(shrunk.network, path, run.budget, model_file.bytes)
@@ -253,8 +252,8 @@ def deploy(parent: GraphNetwork, run: CompressionRun, out: Path) -> Deployment:
 
 
 def _tightened(budget: Budget, missed: list[Verdict]) -> Budget:
-    """`budget` with the bound of each missed limit divided by its miss, and reduced by a further 3 %."""
-    factor = {(verdict.limit.quantity, verdict.limit.target): 0.97 / verdict.miss for verdict in missed}
+    """`budget` with the bound of each missed limit divided by its ratio, and reduced by a further 3 %."""
+    factor = {(verdict.limit.quantity, verdict.limit.target): 0.97 / verdict.ratio for verdict in missed}
     return Budget(
         tuple(
             replace(limit, bound=limit.bound * factor.get((limit.quantity, limit.target), 1.0))

@@ -6,7 +6,7 @@ from pathlib import Path
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.graph.model_file import load
-from pocketcnn.pipeline.deploy.sidecar import SPLIT_SEED, Figures, write_sidecar
+from pocketcnn.pipeline.sidecar import SPLIT_SEED, Figures, write_sidecar
 from pocketcnn.runtimes.base import Runtime, artefact_files
 from pocketcnn.runtimes.registry import export_formats, get_runtime
 

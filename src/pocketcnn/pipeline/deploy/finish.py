@@ -11,7 +11,7 @@ from pocketcnn.data import ImageFolder, load_image
 from pocketcnn.files import write_text
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.candidates import CandidateNetwork
-from pocketcnn.pipeline.compression_run import CompressionRun
+from pocketcnn.pipeline.compression_run import CompressionRun, Compressor
 from pocketcnn.pipeline.deploy.deploy import Deployment, deploy, predictions
 from pocketcnn.pipeline.deploy.notes import notes_on, warnings_on
 from pocketcnn.records.result import Candidate, DataRecord, FitResult
@@ -40,11 +40,12 @@ def finish(
     parent: GraphNetwork,
     run: CompressionRun,
     config: RunConfig,
+    compressor: Compressor,
     candidates: Sequence[Candidate] = (),
     plan: CandidateNetwork | None = None,
 ) -> FitResult:
     """Compress and deploy `parent`, and write `result.json`, `report.html` and `stages.csv` beside the file."""
-    deployment = deploy(parent, run, config.out)
+    deployment = deploy(parent, run, config.out, compressor)
     result = FitResult(
         version=version("pocketcnn"),
         command=config.command,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pocketcnn.pipeline.accuracy_check import baseline, chance_warnings, loss_warnings
 from pocketcnn.pipeline.candidates import CandidateNetwork
-from pocketcnn.pipeline.compress.method import CompressionMethod
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.deploy.deploy import Deployment
 from pocketcnn.records.result import DEPLOYED, ArtefactRecord, LatencyRecord, ModelFileRecord, StageRecord
 from pocketcnn.targets.units import format_bytes

@@ -15,6 +15,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract
 from pocketcnn.models import list_models
 from pocketcnn.pipeline.candidates import NETWORKS
+from pocketcnn.pipeline.compress.shrink import shrink
 from pocketcnn.pipeline.compression_run import CompressionRun
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.effort import Effort, load_effort
@@ -99,7 +100,7 @@ def fit(
         )
         run.record("trained", parent.network, settings=parent.settings, seconds=time.monotonic() - started)
         config = RunConfig(requested, folder, Path(out), seed, command, started)
-        return finish(parent.network, run, config, parent.candidates, parent.plan)
+        return finish(parent.network, run, config, shrink, parent.candidates, parent.plan)
 
 
 def _uses_supernet(effort: Effort, networks: Sequence[str] | None) -> bool:

@@ -28,7 +28,7 @@ from pocketcnn.targets.latency.block_text import PooledWeights, build
 from pocketcnn.targets.latency.predictor import current_conditions
 from pocketcnn.targets.latency.regression import MIN_MEASUREMENTS
 from pocketcnn.targets.latency.sampling import plan
-from pocketcnn.targets.latency.table import MOST_POINTS, BlockLatency, LatencyTable
+from pocketcnn.targets.latency.table import MAX_POINTS, BlockLatency, LatencyTable
 from pocketcnn.targets.measuring import example_batch, runtime_of
 
 SECONDS = 300.0
@@ -171,9 +171,9 @@ class _Profile:
         """Measure the points that the table does not have, in the order of the plan; yield them in groups."""
         done = {(point.blocks, point.numerics) for point in table.points}
         wanted = (
-            (blocks, precision) for blocks in islice(plan(table.seed), MOST_POINTS) for precision in self.precisions
+            (blocks, precision) for blocks in islice(plan(table.seed), MAX_POINTS) for precision in self.precisions
         )
-        missing = islice((pair for pair in wanted if pair not in done), MOST_POINTS - len(done))
+        missing = islice((pair for pair in wanted if pair not in done), MAX_POINTS - len(done))
         while pairs := list(islice(missing, TOGETHER)):
             yield self._together(pairs)
 

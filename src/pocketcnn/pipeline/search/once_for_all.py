@@ -23,6 +23,7 @@ from pocketcnn.nas.supernet.predictor import require_predictor
 from pocketcnn.nas.supernet.schedule import check_schedule, phases_of
 from pocketcnn.nas.supernet.subnetwork import Subnetwork
 from pocketcnn.nas.supernet.supernet_file import load_supernet, save_supernet
+from pocketcnn.pipeline.compress.shrink import shrink
 from pocketcnn.pipeline.compression_run import CompressionRun, accuracy
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.effort import Effort, load_effort
@@ -274,7 +275,7 @@ class _Specialization:
             candidate(plan, number, found, epochs, chosen=found is best)
             for number, found in enumerate(finalists, start=1)
         ]
-        return finish(network, run, config, candidates), best
+        return finish(network, run, config, shrink, candidates), best
 
     def _tuned(self, network: GraphNetwork, teacher: GraphNetwork, run: CompressionRun) -> GraphNetwork:
         """`network`, fine-tuned with the largest one as teacher; unchanged if that lowers its validation accuracy."""

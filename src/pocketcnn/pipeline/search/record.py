@@ -49,12 +49,12 @@ def reward_in_words(objective: Objective) -> str:
     """The formula of the reward."""
     target = "" if objective.target == 1 else f" / {objective.target:g}"
     share = f"(share of the budget{target})"
-    if objective.within == objective.beyond == 0:
+    if objective.alpha == objective.beta == 0:
         return "accuracy"
-    if objective.within == objective.beyond:
-        return f"accuracy · {share}^{objective.within:g}"
-    over = f"accuracy · {share}^{objective.beyond:g}"
-    within = "accuracy" if objective.within == 0 else f"accuracy · {share}^{objective.within:g}"
+    if objective.alpha == objective.beta:
+        return f"accuracy · {share}^{objective.alpha:g}"
+    over = f"accuracy · {share}^{objective.beta:g}"
+    within = "accuracy" if objective.alpha == 0 else f"accuracy · {share}^{objective.alpha:g}"
     return f"{within} where the budget is kept, else {over}"
 
 

@@ -19,6 +19,7 @@ from pocketcnn.nas.study import StudyLog
 from pocketcnn.nas.trial import Trial
 from pocketcnn.nas.workers import workers_for
 from pocketcnn.nas.zero_cost import ranked
+from pocketcnn.pipeline.compress.shrink import shrink
 from pocketcnn.pipeline.compress.strategies import pruner_of
 from pocketcnn.pipeline.compression_run import CompressionRun
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
@@ -119,6 +120,7 @@ class SearchRun:
             parent,
             compression,
             RunConfig(budget, folder, self.out, self.config.seed, self.config.command, self.started),
+            shrink,
         )
         config = with_notes(self.config, *delivered.warnings, *delivered.notes, *_verdict(found, runs))
         record = found_record(found, evaluator.space, transferred)

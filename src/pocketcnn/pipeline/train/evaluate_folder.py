@@ -10,7 +10,7 @@ from pocketcnn.data import ImageDataset, ImageFolder, scan
 from pocketcnn.data.folder import check_seed
 from pocketcnn.errors import UsageError
 from pocketcnn.pipeline.choices import ALL_SPLITS, SPLITS
-from pocketcnn.pipeline.classifier import Classifier, check_classes, load_classifier
+from pocketcnn.pipeline.train.classifier import Classifier, check_classes, load_classifier
 from pocketcnn.pipeline.workspace import Say
 from pocketcnn.training import Evaluation, evaluate
 

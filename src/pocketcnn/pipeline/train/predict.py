@@ -9,7 +9,7 @@ from pocketcnn.callbacks import no_op
 from pocketcnn.data import ImageDataset, Sample
 from pocketcnn.data.images import SUFFIXES, check_image
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.pipeline.classifier import Classifier, load_classifier
+from pocketcnn.pipeline.train.classifier import Classifier, load_classifier
 from pocketcnn.pipeline.workspace import Say
 from pocketcnn.training import predict_logits
 

@@ -16,11 +16,11 @@ from pocketcnn.graph.model_file import save
 from pocketcnn.layers import reparameterize
 from pocketcnn.models import network_options
 from pocketcnn.models.libraries import channels_of, is_library_name
+from pocketcnn.pipeline.architecture_network import ArchitectureNetwork
 from pocketcnn.pipeline.candidates import CandidateNetwork
-from pocketcnn.pipeline.classifier import Classifier, as_teacher, check_classes, load_classifier
 from pocketcnn.pipeline.networks import is_architecture_file
 from pocketcnn.pipeline.recipes import Splits, datasets
-from pocketcnn.pipeline.train.architecture_network import ArchitectureNetwork
+from pocketcnn.pipeline.train.classifier import Classifier, as_teacher, check_classes, load_classifier
 from pocketcnn.pipeline.train.evaluate_folder import figures_of
 from pocketcnn.pipeline.train.network_builders import LibraryNetwork, NetworkBuilder
 from pocketcnn.pipeline.workspace import ProgressFor, Say, quiet

@@ -1,4 +1,4 @@
-"""How long a network takes on a target, predicted from what its building blocks were measured to take."""
+"""Latency prediction: the latency of a network on a target, from measurements of building blocks."""
 
 from pocketcnn.targets.latency.predictor import KernelTime as KernelTime
 from pocketcnn.targets.latency.predictor import LatencyPredictor as LatencyPredictor

@@ -1,6 +1,6 @@
 """Graphs as text: an input shape and blocks, ``24x56x56 ir:3,1,144,24,0,6 max:3,2``.
 
-A latency table says in this language what was measured. A block is its name (`blocks.BLOCKS`) and whole numbers.
+A latency table describes its measured networks in this notation. A block is its name (`blocks.BLOCKS`) and integers.
 """
 
 from functools import lru_cache
@@ -18,7 +18,7 @@ from pocketcnn.targets.latency.graph_builder import GraphBuilder, Weights
 
 
 class BlockError(PocketcnnError):
-    """A text that stands for no graph."""
+    """A text that does not describe a valid graph."""
 
 
 POOL = 1 << 20
@@ -31,7 +31,7 @@ def _pool() -> Tensor:
 
 
 class PooledWeights:
-    """Random weights cut from one pool, which costs less than to draw them; no two begin at the same place."""
+    """Random weights sliced from one pool, which is faster than drawing them; consecutive slices start at different offsets."""
 
     def __init__(self) -> None:
         self._start = 0
@@ -47,27 +47,27 @@ class PooledWeights:
 
 
 def no_weights(shape: Shape) -> Tensor:
-    """Weights without values, for graphs that are only looked at."""
+    """Weights without values, for graphs that are not executed."""
     return torch.empty(shape, device="meta")
 
 
 def build(text: str, weights: Weights = no_weights) -> Graph:
-    """The graph that a text stands for; a feature map at its end is averaged, and classified by a linear layer.
+    """The graph that a text describes. A feature map at its end is averaged and classified by a linear layer.
 
-    So what is measured ends as networks end, and int8 pools are pools of integers, not of the float answer.
+    So measured networks end like real ones, and int8 pooling is measured on integers, not on the float output.
 
     Raises:
-        BlockError: it is not in the language, or its blocks do not fit each other.
+        BlockError: the text is not valid, or its blocks do not fit together.
     """
     try:
         builder, x = _built(text, weights)
         return builder.graph(builder.linear(builder.mean(x), ANSWERS) if len(builder.shape(x)) == 3 else x)
     except _NO_GRAPH as error:
-        raise BlockError(f"{text!r} stands for no graph: {error}") from error
+        raise BlockError(f"{text!r} does not describe a valid graph: {error}") from error
 
 
 def output_shape(text: str) -> Shape:
-    """The shape of what the last block gives.
+    """The output shape of the last block.
 
     Raises:
         BlockError: as `build`.
@@ -76,7 +76,7 @@ def output_shape(text: str) -> Shape:
         builder, x = _built(text, no_weights)
         return builder.shape(x)
     except _NO_GRAPH as error:
-        raise BlockError(f"{text!r} stands for no graph: {error}") from error
+        raise BlockError(f"{text!r} does not describe a valid graph: {error}") from error
 
 
 _NO_GRAPH = (KeyError, ValueError, TypeError, ZeroDivisionError, PocketcnnError, RuntimeError)

@@ -1,6 +1,6 @@
-"""The building blocks of light networks: what each name of the language of latency tables stands for (`block_text`).
+"""The building blocks of light networks, by their names in latency tables (`block_text`).
 
-A block takes whole numbers; activations are numbers too (`graph_builder.ACTIVATIONS`).
+A block takes integers; activations are numbers too (`graph_builder.ACTIVATIONS`).
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def _block(function: Block) -> Block:
 
 @_block
 def conv_(b: GraphBuilder, x: str, k: int, s: int, n: int, act: int) -> str:
-    """A convolution with an activation."""
+    """A convolution of kernel k, stride s and n outputs, with an activation."""
     return b.conv(x, k, s, n, act)
 
 
@@ -99,9 +99,9 @@ def bott(b: GraphBuilder, x: str, s: int, m: int, n: int, groups: int, q: int) -
 
 @_block
 def res2(b: GraphBuilder, x: str, m: int, parts: int) -> str:
-    """The bottleneck of Res2Net: the middle in parts, each added to the next."""
+    """The bottleneck of Res2Net: the channels in parts, each added to the next."""
     y = b.conv(x, 1, 1, m * parts, 1)
-    pieces = [b.slice(y, place * m, (place + 1) * m) for place in range(parts)]
+    pieces = [b.slice(y, index * m, (index + 1) * m) for index in range(parts)]
     done = [b.conv(pieces[0], 3, 1, m, 1)]
     for piece in pieces[1:-1]:
         done.append(b.conv(b.add(done[-1], piece), 3, 1, m, 1))
@@ -127,7 +127,7 @@ def shuffle1(b: GraphBuilder, x: str, s: int, m: int, n: int, groups: int) -> st
 
 
 def _two_branches(b: GraphBuilder, x: str, s: int, m: int, n: int) -> str:
-    """Both branches of ShuffleNetV2's unit joined to n channels, m of them inside the right one."""
+    """Both branches of ShuffleNetV2's unit concatenated to n channels; the right branch has m inner channels."""
     channels = b.channels(x)
     if s == 1:
         left, right = b.slice(x, 0, channels // 2), b.slice(x, channels // 2, channels)
@@ -139,34 +139,34 @@ def _two_branches(b: GraphBuilder, x: str, s: int, m: int, n: int) -> str:
 
 @_block
 def shuffle2(b: GraphBuilder, x: str, s: int, n: int) -> str:
-    """The unit of ShuffleNetV2: half of n channels a branch."""
+    """The unit of ShuffleNetV2, with half of n channels per branch."""
     half = n // 2
     return b.op("channel_shuffle", [_two_branches(b, x, s, half, 2 * half)], groups=2)
 
 
 @_block
 def pruned2(b: GraphBuilder, x: str, s: int, m: int, n: int) -> str:
-    """The unit of ShuffleNetV2 after pruning: m inner channels, and n channels picked by an index where a shuffle was."""
+    """The unit of ShuffleNetV2 after pruning: m inner channels, and a gather of n channels in place of the shuffle."""
     joined = _two_branches(b, x, s, m, n)
     return b.gather(joined, b.channels(joined))
 
 
 @_block
 def pick(b: GraphBuilder, x: str) -> str:
-    """All channels in another order."""
+    """A gather of all channels in another order."""
     return b.gather(x, b.channels(x))
 
 
 @_block
 def dense(b: GraphBuilder, x: str, m: int, n: int) -> str:
-    """A layer of DenseNet: batch normalization and ReLU, which nothing absorbs, before each of two convolutions."""
+    """A layer of DenseNet: batch normalization and ReLU, which cannot be folded, before each of two convolutions."""
     y = b.depthwise(x, 1, 1, 1)
     return b.concat([x, b.conv(b.conv(y, 1, 1, m, 1), 3, 1, n)])
 
 
 @_block
 def condense(b: GraphBuilder, x: str, m: int, n: int, groups: int) -> str:
-    """A layer of CondenseNet at inference: an index, a grouped pointwise convolution, shuffle, a grouped convolution."""
+    """A layer of CondenseNet at inference: gather, grouped pointwise convolution, shuffle, grouped convolution."""
     y = b.gather(b.depthwise(x, 1, 1, 1), b.channels(x) // groups * groups)
     y = b.op("channel_shuffle", [b.conv(y, 1, 1, m, 1, groups)], groups=groups)
     return b.concat([x, b.conv(y, 3, 1, n, 0, groups)])
@@ -174,14 +174,14 @@ def condense(b: GraphBuilder, x: str, m: int, n: int, groups: int) -> str:
 
 @_block
 def ghost(b: GraphBuilder, x: str, n: int, act: int) -> str:
-    """The module of GhostNet: half of the channels are made from the other half by a depthwise convolution."""
+    """The module of GhostNet: a depthwise convolution computes half of the channels from the other half."""
     y = b.conv(x, 1, 1, n // 2, act)
     return b.concat([y, b.depthwise(y, 3, 1, act)])
 
 
 @_block
 def inception(b: GraphBuilder, x: str, n1: int, m3: int, n3: int, m5: int, n5: int, np_: int) -> str:
-    """The module of GoogLeNet with 3x3 in place of 5x5 convolutions."""
+    """The module of GoogLeNet, with 3x3 in place of 5x5 convolutions."""
     pooled = b.conv(b.pool(x, "max_pool", 3, 1), 1, 1, np_, 1)
     branches = [b.conv(b.conv(x, 1, 1, m, 1), 3, 1, n, 1) for m, n in ((m3, n3), (m5, n5))]
     return b.concat([b.conv(x, 1, 1, n1, 1), *branches, pooled])
@@ -196,7 +196,7 @@ def _nas_separable(b: GraphBuilder, x: str, k: int, n: int) -> str:
 
 @_block
 def nas(b: GraphBuilder, x: str, n: int) -> str:
-    """A cell in the manner of NASNet: separable convolutions, average pools and sums, joined."""
+    """A cell similar to NASNet's: separable convolutions, average pooling and additions, concatenated."""
     y = b.conv(b.act(x, 1), 1, 1, n)
     sums = [
         b.add(_nas_separable(b, y, 5, n), _nas_separable(b, y, 3, n)),
@@ -227,30 +227,30 @@ def avg_(b: GraphBuilder, x: str, k: int, s: int) -> str:
 
 @_block
 def act_(b: GraphBuilder, x: str, activation: int) -> str:
-    """An activation on its own."""
+    """A separate activation."""
     return b.act(x, activation)
 
 
 @_block
 def padconv(b: GraphBuilder, x: str, k: int, n: int, act: int) -> str:
-    """Stride 2 with the padding of TensorFlow, which no convolution of the IR has."""
+    """A convolution of stride 2 with TensorFlow's asymmetric padding, as a pad and a convolution."""
     y = b.op("pad", [x], pads=(k // 2 - 1, k // 2, k // 2 - 1, k // 2), value=0.0)
     return b.conv(y, k, 2, n, act, padding=0)
 
 
 @_block
 def pool(b: GraphBuilder, x: str) -> str:
-    """The mean over height and width, as a vector."""
+    """Global average pooling to a vector."""
     return b.mean(x)
 
 
 @_block
 def poolconv(b: GraphBuilder, x: str, n: int, act: int) -> str:
-    """The mean over height and width, a pointwise convolution of the one pixel that is left, and a vector (MobileNetV3)."""
+    """Global average pooling, a pointwise convolution of the single pixel, and flattening (MobileNetV3)."""
     return b.flatten(b.conv(b.mean(x, keepdim=True), 1, 1, n, act))
 
 
 @_block
 def fc(b: GraphBuilder, x: str, n: int, act: int) -> str:
-    """A linear layer of all values."""
+    """A linear layer on the flattened value."""
     return b.linear(b.flatten(x), n, act)

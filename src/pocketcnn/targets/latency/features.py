@@ -1,8 +1,8 @@
-"""What the time of a kernel depends on: its work in physical terms, and where it lies among other kernels.
+"""Features of a kernel: its work in physical units, and its coordinates among other kernels.
 
-`work` are amounts that take time in proportion (multiply-adds, values read and written, weights, the call itself), so that
-a sum of them with non-negative coefficients extrapolates to sizes that were never measured. `position_features` are
-coordinates: kernels of one family that lie near each other have similar residuals.
+`work` has amounts to which the time is proportional (multiply-adds, values read and written, weights, calls). A sum of them
+with non-negative coefficients extrapolates to sizes that were never measured. `position_features` are coordinates: kernels of
+one family with similar coordinates have similar residuals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,39 +16,40 @@ from pocketcnn.targets.latency.kernels import Kernel
 
 Floats = npt.NDArray[np.float64]
 
-ALIKE = {"relu6": "clip", "prelu": "leaky_relu"}
-"""Activations that are computed alike. ReLU is none of them: kernel libraries have it built in, and clip in a pass of its own."""
+SAME_KERNEL = {"relu6": "clip", "prelu": "leaky_relu"}
+"""Activations that are computed in the same way. ReLU is separate: kernel libraries have it built in, and clip in an extra
+pass."""
 
 LANES = 4
-"""Kernel libraries fall back to slower code where channels do not fill a vector register; 4 float32 is the least common one."""
+"""Kernel libraries use slower code if channels do not fill a vector register; 4 float32 is the smallest common one."""
 
 TILES = ((1, 1), (8, 8), (8, 16), (16, 16), (16, 64))
-"""(Input, output) channels that a blocked convolution computes together; the last tile is as much work as a full one."""
+"""(Input, output) channels that a blocked convolution computes together; the last tile takes as long as a full one."""
 
 CHANNEL_TILES = (1, 8, 16)
-"""Channels that code which works channel by channel computes together."""
+"""Channels that channel-wise kernels compute together."""
 
 BLOCKED = ("conv", "pointwise", "grouped")
-"""Kinds that blocks of channels are computed of."""
+"""Kinds of kernels that compute blocks of channels."""
 
 LARGEST_WINDOW = {"depthwise": 7, "conv": 4, "grouped": 4}
-"""Windows from here on share their rates."""
+"""Windows of at least this size share their coefficients."""
 
 FEW_INPUTS = 8
-"""Below so many input channels, as those of an image, a convolution has code of its own."""
+"""With fewer input channels, such as those of an image, a convolution has a kernel of its own."""
 
-FEWEST_COUNTED = 1000
-"""Added to what may be none before its logarithm is taken."""
+LOG_OFFSET = 1000
+"""Added to amounts that may be zero before taking the logarithm."""
 
 STREAMED = frozenset({"linear", "vector"})
-"""Kinds that use each weight once in a call: their time is that of fetching the weights."""
+"""Kinds that use each weight once per call: their time is that of loading the weights."""
 
 FOOTPRINTS = tuple(2.0**power for power in np.arange(17.5, 26.0))
-"""Elements that a call touches around which a level of the memory hierarchy may end."""
+"""Working-set sizes, in elements, at which a level of the memory hierarchy may end."""
 
 
 def family(kernel: Kernel) -> str:
-    """Kernels that are compared with each other."""
+    """The family of a kernel: kernels that are compared with each other."""
     if kernel.kind in ("conv", "pointwise") and kernel.inputs[0][0] < FEW_INPUTS:
         return f"{kernel.kind}, few inputs"
     return kernel.kind if _fills_lanes(kernel) else f"{kernel.kind}, odd channels"
@@ -65,7 +66,7 @@ def _fills_lanes(kernel: Kernel) -> bool:
 
 
 def work(kernel: Kernel) -> Mapping[str, float]:
-    """Amounts by name; the names are those of the rates that `regression` finds."""
+    """Amounts of work by name; the names are those of the coefficients in `regression`."""
     group = _group(kernel)
     amounts: dict[str, float] = {
         f"{group}: call": 1,
@@ -82,23 +83,23 @@ def work(kernel: Kernel) -> Mapping[str, float]:
     if kernel.kind in ("max_pool", "avg_pool"):
         amounts[f"{group}: window"] = kernel.written * prod(kernel.window)
     for operation in kernel.fused:
-        amounts[f"+ {ALIKE.get(operation, operation)}: values"] = kernel.written
+        amounts[f"+ {SAME_KERNEL.get(operation, operation)}: values"] = kernel.written
     return amounts
 
 
 def coarse_work(kernel: Kernel) -> Mapping[str, float]:
-    """Amounts that every kind of kernel shares, for kinds that were never measured."""
+    """Amounts that all kinds of kernels share, for kinds that were never measured."""
     moved = kernel.read + kernel.written + kernel.weights
     return {"any: call": 1, "any: values": moved, "any: madds": kernel.madds}
 
 
-def is_known(kernel: Kernel, coefficients: Mapping[str, float]) -> bool:
-    """Whether there are rates for kernels of this group."""
+def has_coefficients(kernel: Kernel, coefficients: Mapping[str, float]) -> bool:
+    """Whether there are coefficients for kernels of this group."""
     return f"{_group(kernel)}: call" in coefficients
 
 
 def _group(kernel: Kernel) -> str:
-    """Kernels that share rates: a family, apart by window and stride where code usually is."""
+    """Kernels that share coefficients: a family, split by window and stride where implementations usually differ."""
     if kernel.kind not in LARGEST_WINDOW:
         return family(kernel)
     window = min(max(kernel.window), LARGEST_WINDOW[kernel.kind])
@@ -118,7 +119,7 @@ def _tiles(kernel: Kernel) -> Sequence[tuple[int, int]]:
 
 
 def _tiled_channels(kernel: Kernel, tile: tuple[int, int]) -> float:
-    """Pairs of input and output channels that are computed, those that only fill a tile among them."""
+    """Pairs of input and output channels that are computed, including those that only fill a tile."""
     if kernel.kind == "depthwise":
         return float(_up(kernel.output[0], tile[1]))
     if kernel.kind not in BLOCKED:
@@ -128,7 +129,7 @@ def _tiled_channels(kernel: Kernel, tile: tuple[int, int]) -> float:
 
 
 def _taps(kernel: Kernel) -> Mapping[str, int]:
-    """Multiply-adds of a pair of channels: all, and without those that fall on padding, which some code leaves out."""
+    """Multiply-adds per pair of channels: all of them, and without those on padding, which some kernels skip."""
     if not kernel.madds:
         return {}
     every = prod(kernel.window) * prod(kernel.output[1:])
@@ -137,13 +138,13 @@ def _taps(kernel: Kernel) -> Mapping[str, int]:
 
 @lru_cache(maxsize=1 << 16)
 def inside(kernel: Kernel) -> int:
-    """Multiply-adds of a pair of channels that do not fall on padding, with as much padding on each side."""
+    """Multiply-adds per pair of channels outside the padding, with equal padding on each side."""
     found = 1
     for axis in (0, 1):
         window, stride = kernel.window[axis], kernel.stride[axis]
         taken, made = kernel.inputs[0][axis + 1], kernel.output[axis + 1]
         before = max(0, (made - 1) * stride + window - taken) // 2
-        starts = (place * stride - before for place in range(made))
+        starts = (index * stride - before for index in range(made))
         found *= sum(max(0, min(start + window, taken) - max(start, 0)) for start in starts)
     return found
 
@@ -156,9 +157,9 @@ FUSED = ("add", "relu", "clip", "hardswish", "silu", "sigmoid", "hardsigmoid")
 
 
 def position_features(kernel: Kernel) -> Floats:
-    """Coordinates of a kernel in its family: binary logarithms of sizes, and marks of what changes the code that runs."""
+    """Coordinates of a kernel in its family: binary logarithms of sizes, and indicators of what changes the implementation."""
     inputs, outputs = kernel.inputs[0][0], kernel.output[0]
-    fused = {ALIKE.get(operation, operation) for operation in kernel.fused}
+    fused = {SAME_KERNEL.get(operation, operation) for operation in kernel.fused}
     sizes = (prod(kernel.output[1:]), inputs, outputs)
     taps = _taps(kernel)
     return np.array(
@@ -179,10 +180,10 @@ def position_features(kernel: Kernel) -> Floats:
 
 
 def network_work(kernels: Mapping[Kernel, int]) -> Mapping[str, float]:
-    """Amounts of a network as a whole: the call, and weights that do not stay in a cache from one call to the next.
+    """Work of a network as a whole: the call, and weights that do not stay in a cache between calls.
 
-    Weights are read in the same order in every call, so a cache that does not hold all that a call touches (the weights,
-    and the largest activations) holds none of them when they are needed again. Where the caches end is left to the measurements.
+    Weights are read in the same order in every call. So a cache smaller than the working set (weights and largest
+    activations) holds none of them when they are needed again. The cache sizes are fitted to the measurements.
     """
     streamed = sum(count * kernel.weights for kernel, count in kernels.items() if kernel.kind in STREAMED)
     reused = sum(count * kernel.weights for kernel, count in kernels.items()) - streamed
@@ -196,14 +197,13 @@ def network_work(kernels: Mapping[Kernel, int]) -> Mapping[str, float]:
 
 
 def network_features(kernels: Mapping[Kernel, int], seconds: float) -> Floats:
-    """Coordinates of a network among networks, given about how long it takes: what its kernels do to each other depends on them.
+    """Coordinates of a network, given its approximate latency; they determine how its kernels affect each other.
 
-    Binary logarithms of its time, its number of kernels, its weights, its multiply-adds in a second, and its largest kernel's
-    values.
+    Binary logarithms of its time, number of kernels, weights, multiply-adds per second, and size of its largest kernel.
     """
     weights = sum(count * kernel.weights for kernel, count in kernels.items())
     madds = sum(count * kernel.madds for kernel, count in kernels.items())
     largest = max(kernel.read + kernel.written for kernel in kernels)
-    rate = (madds + FEWEST_COUNTED) / (seconds * 1e9)
-    sizes = (seconds * 1e6, sum(kernels.values()), weights + FEWEST_COUNTED, rate, largest)
+    rate = (madds + LOG_OFFSET) / (seconds * 1e9)
+    sizes = (seconds * 1e6, sum(kernels.values()), weights + LOG_OFFSET, rate, largest)
     return np.array([log2(size) for size in sizes])

@@ -1,6 +1,6 @@
-"""Graphs of the IR written operation by operation, as they are at inference.
+"""Builds graphs of the IR operation by operation, in their inference form.
 
-Convolutions carry the bias that folded batch normalization leaves.
+Convolutions have the bias that results from folding batch normalization.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ class GraphBuilder:
         self._weights = weights
 
     def graph(self, output: str) -> Graph:
-        """The graph up to `output`, checked."""
+        """The graph up to `output`, validated."""
         graph = Graph(tuple(self._nodes), output, self._tensors)
         return graph.rebuilt()
 
@@ -44,7 +44,7 @@ class GraphBuilder:
         return self._shapes[value][0]
 
     def op(self, op: str, inputs: Sequence[str], tensors: Mapping[str, Tensor] | None = None, **attrs: Attr) -> str:
-        """One operation of the IR."""
+        """Append one operation of the IR."""
         name = f"n{len(self._nodes)}"
         named = {role: f"{name}.{role}" for role in tensors or {}}
         self._tensors.update({named[role]: tensor for role, tensor in (tensors or {}).items()})
@@ -60,7 +60,7 @@ class GraphBuilder:
         return self.op(ACTIVATIONS[activation], [x]) if activation else x
 
     def conv(self, x: str, k: int, s: int, n: int, act: int = 0, groups: int = 1, padding: int | None = None) -> str:
-        """A convolution of n outputs with bias, padded to its own size over the stride, and an activation."""
+        """A convolution of kernel k, stride s and n outputs, with bias, same padding and an activation."""
         weight = (n, self.channels(x) // groups, k, k)
         tensors = {"weight": self._weights(weight), "bias": self._weights((n,))}
         pad = (k // 2, k // 2) if padding is None else (padding, padding)
@@ -68,7 +68,7 @@ class GraphBuilder:
         return self.act(y, act)
 
     def oblong(self, x: str, height: int, width: int, n: int, act: int) -> str:
-        """A convolution whose kernel is no square."""
+        """A convolution with a non-square kernel."""
         tensors = {"weight": self._weights((n, self.channels(x), height, width)), "bias": self._weights((n,))}
         pad = (height // 2, width // 2)
         return self.act(self.op("conv2d", [x], tensors, stride=(1, 1), padding=pad, dilation=(1, 1), groups=1), act)
@@ -105,5 +105,5 @@ class GraphBuilder:
         return self.op("gather", [x], {"index": index})
 
     def shift(self, x: str) -> str:
-        moves = [(place % 3 - 1, place // 3 % 3 - 1) for place in range(self.channels(x))]
+        moves = [(index % 3 - 1, index // 3 % 3 - 1) for index in range(self.channels(x))]
         return self.op("shift", [x], down=tuple(m[0] for m in moves), right=tuple(m[1] for m in moves))

@@ -1,8 +1,8 @@
-"""Kernels: what a runtime executes as one piece, found in a graph by rules of fusion.
+"""Kernels: the units that a runtime executes, found in a graph by fusion rules.
 
-The unit of latency is not the layer: a runtime computes a convolution, the addition that follows it and the activation in
-one pass (Zhang et al., "nn-Meter: Towards Accurate Latency Prediction of Deep-Learning Model Inference on Diverse Edge
-Devices", MobiSys 2021, section 3). A kernel is one operation, the anchor, with the element-wise operations that follow it.
+The unit of latency is not the layer: a runtime computes a convolution, a following addition and the activation in one pass
+(Zhang et al., "nn-Meter: Towards Accurate Latency Prediction of Deep-Learning Model Inference on Diverse Edge Devices",
+MobiSys 2021, section 3). A kernel is one operation, the anchor, with the element-wise operations fused into it.
 """
 
 from collections.abc import Mapping
@@ -24,29 +24,29 @@ ABSORBS: Mapping[str, frozenset[str]] = {
     "mul": ACTIVATIONS,
     "affine": ACTIVATIONS,
 }
-"""Anchor -> the operations that may join it, in the order in which they come."""
+"""Anchor -> the operations that may be fused into it, in order."""
 
-MOST_FUSED = 3
-"""An addition and an activation after a convolution; an activation spelled in two operations."""
+MAX_FUSED = 3
+"""An addition and an activation after a convolution; an activation that consists of two operations."""
 
 FREE = frozenset({"dropout", "reshape", "constant"})
-"""Operations that do no work of their own at inference."""
+"""Operations that take no time at inference."""
 
 
 MULTIPLYING = frozenset({"conv", "pointwise", "depthwise", "grouped", "vector", "linear", "shift"})
-"""Kinds whose anchor multiplies and adds."""
+"""Kinds whose anchor performs multiply-adds."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One piece of work for one image; equal kernels of one numerics cost the same.
+    """One unit of work for one image. Equal kernels in one precision take the same time.
 
     Attributes:
-        kind: of the anchor: ``conv``, ``pointwise``, ``depthwise``, ``grouped``, ``vector`` (a pointwise convolution of
-            one pixel), ``linear``, or the name of the operation; ``input`` is what a runtime does to take an image in.
-        fused: the operations that joined the anchor.
-        inputs, output: shapes of the anchor's inputs and of the last result.
-        window, stride, groups: of convolutions and pools, else (1, 1), (1, 1), 1.
+        kind: of the anchor: ``conv``, ``pointwise``, ``depthwise``, ``grouped``, ``vector`` (a pointwise convolution of one
+            pixel), ``linear``, or the name of the operation; ``input`` is the conversion of the input image.
+        fused: the operations fused into the anchor.
+        inputs, output: shapes of the anchor's inputs and of the result.
+        window, stride, groups: of convolutions and pooling, else (1, 1), (1, 1), 1.
         weights: number of elements of the anchor's weight.
     """
 
@@ -79,7 +79,7 @@ class Kernel:
         return hash((self.kind, self.fused, self.inputs, self.output, self.window, self.stride, self.groups))
 
     def __hash__(self) -> int:
-        return self._hash  # kernels are looked up far more often than made
+        return self._hash  # cached: kernels are looked up far more often than created
 
     def __str__(self) -> str:
         """``depthwise 3x3/2 + relu6, 96x112x112 -> 96x56x56``."""
@@ -92,7 +92,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class KernelGroup:
-    """A kernel of a graph, and the names of the nodes that it computes; the anchor's comes first."""
+    """A kernel of a graph, and the names of its nodes; the anchor comes first."""
 
     kernel: Kernel
     nodes: tuple[str, ...]
@@ -102,7 +102,7 @@ def split(graph: Graph) -> tuple[KernelGroup, ...]:
     """The kernels of a graph at inference (see `for_inference`), in the order in which their anchors run."""
     taken: set[str] = set()
     groups: list[KernelGroup] = []
-    order = {node.name: place for place, node in enumerate(graph.nodes)}
+    order = {node.name: index for index, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         if node.name in taken or node.op in FREE:
             continue
@@ -113,9 +113,11 @@ def split(graph: Graph) -> tuple[KernelGroup, ...]:
 
 
 def _members(graph: Graph, anchor: Node, order: Mapping[str, int]) -> list[Node]:
-    """The anchor and what joins it: the only reader of the value so far, if its kind may join and all else it reads is there."""
+    """The anchor and the operations fused into it: each the only reader of the last value, of an allowed kind, with other
+    inputs available.
+    """
     members, allowed = [anchor], ABSORBS.get(anchor.op, frozenset())
-    while len(members) < MOST_FUSED:
+    while len(members) < MAX_FUSED:
         last = members[-1]
         users = graph.users(last.name)
         if len(users) != 1 or last.name == graph.output or users[0].op not in allowed:
@@ -156,7 +158,7 @@ def _kind(graph: Graph, anchor: Node) -> str:
     if anchor.op in ("mul", "add", "sub", "div") and graph[anchor.inputs[0]].shape != graph[anchor.inputs[-1]].shape:
         return f"{anchor.op}_broadcast"
     if anchor.op in ACTIVATIONS:
-        return "activation" if anchor.op in CHEAP else anchor.op
+        return "activation" if anchor.op in CHEAP_ACTIVATIONS else anchor.op
     if anchor.op != "conv2d":
         return anchor.op
     weight = graph.tensors[anchor.tensors["weight"]].shape
@@ -168,8 +170,8 @@ def _kind(graph: Graph, anchor: Node) -> str:
     return "vector" if prod(graph[anchor.inputs[0]].shape[1:]) == 1 else "pointwise"
 
 
-CHEAP = frozenset(name for name in ACTIVATIONS if OPS[name].clips or OPS[name].homogeneous)
-"""Comparisons and at most a multiplication, without any exponential."""
+CHEAP_ACTIVATIONS = frozenset(name for name in ACTIVATIONS if OPS[name].clips or OPS[name].homogeneous)
+"""Activations of comparisons and at most one multiplication, without exponentials."""
 
 
 def _window(graph: Graph, anchor: Node) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""`predict_latency`: the time of a network on a target, layer by layer, from the target's latency table."""
+"""`predict_latency`: the latency of a network on a target, by kernel, from the target's latency table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from pocketcnn.targets.measuring import runtime_of
 from pocketcnn.targets.target import Target, load_target
 
 NINETY = 1.645
-"""Standard errors to each side that hold nine in ten."""
+"""Standard errors on each side of a 90 % interval."""
 
 
 @dataclass(frozen=True)
 class KernelTime:
-    """Seconds of one kernel, and the graph's nodes that it computes."""
+    """Seconds of one kernel, and the graph nodes that it computes."""
 
     kernel: Kernel
     nodes: tuple[str, ...]
@@ -36,12 +36,13 @@ class KernelTime:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The time of one image.
+    """The predicted latency of one image.
 
     Attributes:
-        total: seconds; with nine chances in ten it lies between `low` and `high`.
-        layers: of the kernels, in the order in which they run.
-        overhead: what belongs to no kernel: the call, and fetching weights that no cache keeps.
+        total: seconds.
+        low, high: 90 % prediction interval.
+        layers: kernels in the order in which they run.
+        overhead: time outside the kernels: the call, and loading weights that do not fit in a cache.
     """
 
     total: float
@@ -66,7 +67,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class LatencyPredictor:
-    """Predicts from one table in one numerics. Kernels that were met before cost a look-up."""
+    """Predicts latencies from one table in one precision. Results for known kernels are cached."""
 
     target: str
     numerics: Numerics
@@ -74,10 +75,10 @@ class LatencyPredictor:
 
     @classmethod
     def fitted(cls, table: LatencyTable, numerics: Numerics = "float32") -> "LatencyPredictor":
-        """Fit a predictor to the measurements of `table` in `numerics`, some seconds of work.
+        """Fit a predictor to the measurements of `table` in the precision `numerics`; takes some seconds.
 
         Raises:
-            MissingExtra: scikit-learn is absent.
+            MissingExtra: scikit-learn is not installed.
             UsageError: the table has too few measurements.
         """
         measured = table.steady(numerics)
@@ -85,15 +86,15 @@ class LatencyPredictor:
         return cls(table.target, numerics, fit(networks, [seconds for _, seconds in measured]))
 
     def seconds(self, graph: Graph) -> float:
-        """The time of a graph at inference (see `for_inference`); the quickest way, for loops."""
+        """The latency of a graph at inference (see `for_inference`), in seconds; the fastest method, for loops."""
         return self.times.total(Counter(group.kernel for group in split(graph)))
 
     def predict(self, graph: Graph) -> Prediction:
-        """The time of a graph at inference, layer by layer."""
+        """The latency of a graph at inference, by kernel, with an interval."""
         groups: Sequence[KernelGroup] = split(graph)
         kernels = Counter(group.kernel for group in groups)
         factor, error = self.times.context(kernels), self.times.error(kernels)
-        total = factor * self.times.apart(kernels)
+        total = factor * self.times.isolated_total(kernels)
         layers = tuple(
             KernelTime(group.kernel, group.nodes, factor * self.times.time(group.kernel)) for group in groups
         )
@@ -109,53 +110,55 @@ def predict_latency(
     table: Path | None = None,
     force: bool = False,
 ) -> Prediction:
-    """The time of one image of `network` on `target`, without running it.
+    """Predict the latency of one image of `network` on `target`, without running it.
 
     Args:
         network: captured; batch normalization is folded first.
         target: its name, its .toml file, or a `Target`. It must have been profiled: ``pocketcnn target profile``.
-        numerics: the form to predict for; that of the network unless given.
-        table: the file with the target's latency table; its place in the cache unless given.
-        force: use the table though it was measured on another machine or with another version of the runtime.
+        numerics: the precision to predict for; by default that of the network.
+        table: the latency table of the target; by default the one in the user's cache.
+        force: use the table even if it was measured on another machine or with another version of the runtime.
 
     Raises:
-        UsageError: there is no table, it is of other circumstances, or it has no measurements in that numerics.
-        MissingExtra: scikit-learn is absent.
+        UsageError: there is no table, it was measured under other conditions, or it lacks the precision.
+        MissingExtra: scikit-learn is not installed.
     """
-    place = target if isinstance(target, Target) else load_target(target)
+    resolved = target if isinstance(target, Target) else load_target(target)
     graph = network if isinstance(network, Graph) else network.graph.rebuilt()
-    form: Numerics = numerics or ("int8" if graph.numerics else "float32")
-    predictor = load_predictor(place, form, table=table, force=force)
+    precision: Numerics = numerics or ("int8" if graph.numerics else "float32")
+    predictor = load_predictor(resolved, precision, table=table, force=force)
     return predictor.predict(graph if graph.numerics else for_inference(graph))
 
 
 def load_predictor(
     target: Target, numerics: Numerics = "float32", *, table: Path | None = None, force: bool = False
 ) -> LatencyPredictor:
-    """The predictor of a target, fitted once for each table and kept; see `predict_latency`."""
+    """The predictor of a target, fitted once per table and cached; see `predict_latency`."""
     path = table or default_path(target.name)
     found = load_table(target.name, path)
     if not force:
         found.check(_by_runtime(runtime_of(target), target.thread_count))
     if numerics not in found.numerics:
-        there = ", ".join(found.numerics) or "nothing"
-        raise UsageError(f"The latency table of {target.name} has no {numerics} measurements, only {there}: {path}.")
+        available = ", ".join(found.numerics) or "nothing"
+        raise UsageError(
+            f"The latency table of {target.name} has no {numerics} measurements, only {available}: {path}."
+        )
     return _fitted(path, path.stat().st_mtime_ns, numerics)
 
 
 @lru_cache(maxsize=16)
 def _fitted(path: Path, changed: int, numerics: Numerics) -> LatencyPredictor:
-    """`changed` makes a table that was measured anew another key."""
+    """`changed` is part of the cache key, so that a changed table is loaded again."""
     del changed
     return LatencyPredictor.fitted(LatencyTable.load(path), numerics)
 
 
 def current_conditions(target: Target) -> Conditions:
-    """What the times of `target` depend on, here and now; a tiny network is run to learn the runtime's version.
+    """The conditions of measurements on `target`, now; a tiny network is run to get the runtime's version.
 
     Raises:
-        UsageError: no runtime here runs networks of the target.
-        PocketcnnError: its runtime is absent.
+        UsageError: the target does not run on this machine.
+        PocketcnnError: its runtime is not installed.
     """
     runtime = get_runtime(runtime_of(target))
     if (absent := runtime.available()) is not None:

@@ -1,15 +1,14 @@
-"""The time of a kernel as a function, found from times of networks that are sums of kernels.
+"""Regression of kernel latencies from measured networks, whose latency is a sum over their kernels.
 
-A kernel alone cannot be timed as it runs in a network: alone it pays for the call, for taking its input in, often for a
-change of layout, and finds its weights in the cache. So networks of some kernels are timed, and a function of one kernel is
-found whose sums are those times:
+A kernel cannot be timed in isolation: alone it pays for the call, the input and often a layout change, and finds its weights
+in the cache. So networks of some kernels are timed, and a function of a kernel is fitted whose sums are those times:
 
-    time(network) = (network work · rates + sum over kernels of (work · rates) · exp(g(place))) · exp(h(network's place))
+    time(network) = (network work · c + sum over kernels of (work · c) · exp(g(kernel))) · exp(h(network))
 
-Rates are not negative, by least squares (`coefficients`). g, the share by which a kernel misses its family's rates, is a Gaussian
-process (`shares`), which can be conditioned on sums as well as on values and says how certain it is. h is a smaller one: by what
-share the kernels of a network keep each other from the caches. All are fitted robustly: a measurement that something
-disturbed counts less.
+The coefficients c are non-negative, by least squares (`coefficients`). g is the log-residual of a kernel relative to its
+family's coefficients. It is a Gaussian process (`residuals`), which can be conditioned on sums and gives a variance. h is a
+smaller one for the effect of a network's kernels on each other's caches. All are fitted robustly: disturbed measurements get
+lower weights.
 """
 
 from collections import defaultdict
@@ -26,41 +25,46 @@ from pocketcnn.targets.latency.features import (
     Floats,
     coarse_work,
     family,
-    is_known,
+    has_coefficients,
     network_features,
     network_work,
     position_features,
     work,
 )
 from pocketcnn.targets.latency.kernels import Kernel
-from pocketcnn.targets.latency.residuals import Family, covariance, families_of, landmarked, likeliest
+from pocketcnn.targets.latency.residuals import Family, covariance, families_of, family_at, maximum_likelihood
 
 Counts = Mapping[Kernel, int]
 """The kernels of a network, and how often each occurs."""
 
 MIN_MEASUREMENTS = 20
 ROUNDS = 4
-"""Rounds of Gauss-Newton and of weighing outliers down."""
+"""Rounds of Gauss-Newton with outlier down-weighting."""
 
-LATE, EARLY = 1.0, 3.0
-"""Standard errors of the noise; measurements further off count less, sooner if they took too long: disturbances only add."""
+LATE_ERRORS, EARLY_ERRORS = 1.0, 3.0
+"""Noise standard errors from which measurements are down-weighted; lower for measurements that are too slow, because
+disturbances only add time."""
 
-LEAST = 1e-9
-"""Seconds; keeps logarithms finite."""
+MIN_SECONDS = 1e-9
+"""A lower bound on seconds, so that logarithms stay finite."""
 
 CONTEXT = 0.25
-"""How far a network's time misses the sum of its kernels, in units of how far a kernel's misses its rates."""
+"""Standard deviation of the network residual h, relative to that of the kernel residual g."""
 
 
 @dataclass(frozen=True)
 class KernelTimes:
-    """The fitted function. `time` gives one kernel, `total` a network, `error` how far off that may be.
+    """The fitted model. `time` predicts a kernel, `total` a network, and `error` the relative error of `total`.
 
     Attributes:
-        rates: by name of the amount; families, weights: of the Gaussian processes.
-        networks: the family of whole networks.
-        observed: (measurements, columns), what each measurement saw of the function; factor: lower, of their covariance.
-        amplitude: how far shares deviate; noise: relative error of a measurement and of the sum.
+        coefficients: seconds per unit of work, by name.
+        families: the Gaussian process of each kernel family.
+        weights: of the Gaussian processes, (columns,).
+        observed: (measurements, columns), the design matrix.
+        factor: Cholesky factor of the measurements' covariance, lower.
+        amplitude: standard deviation of the log-residuals.
+        noise: relative error of a measurement.
+        networks: the Gaussian process of whole networks.
     """
 
     coefficients: Mapping[str, float]
@@ -73,38 +77,38 @@ class KernelTimes:
     networks: Family | None = None
 
     _bases: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
-    _known: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
-    _drawn: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
+    _times: dict[Kernel, float] = field(default_factory=dict, repr=False, compare=False)
+    _landmark_weights: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     def base(self, kernel: Kernel) -> float:
-        """Seconds of one kernel by its family's rates."""
+        """Seconds of one kernel by its family's coefficients."""
         if kernel not in self._bases:
-            amounts = work(kernel) if is_known(kernel, self.coefficients) else coarse_work(kernel)
+            amounts = work(kernel) if has_coefficients(kernel, self.coefficients) else coarse_work(kernel)
             seconds = sum(self.coefficients.get(name, 0.0) * amount for name, amount in amounts.items())
-            self._bases[kernel] = max(LEAST, seconds)
+            self._bases[kernel] = max(MIN_SECONDS, seconds)
         return self._bases[kernel]
 
     def time(self, kernel: Kernel) -> float:
         """Seconds of one kernel."""
-        if kernel not in self._known:
+        if kernel not in self._times:
             name = family(kernel)
-            share = self._share(name, position_features(kernel)) if name in self.families else 0.0
-            self._known[kernel] = self.base(kernel) * float(np.exp(share))
-        return self._known[kernel]
+            share = self._residual(name, position_features(kernel)) if name in self.families else 0.0
+            self._times[kernel] = self.base(kernel) * float(np.exp(share))
+        return self._times[kernel]
 
-    def _share(self, name: str, where: Floats) -> float:
-        """The share of a family at a place: what it draws from each landmark, weighed by how near that lies."""
+    def _residual(self, name: str, features: Floats) -> float:
+        """The log-residual at some coordinates: landmark weights times their covariance."""
         group = self.families[name]
-        if name not in self._drawn:
-            self._drawn[name] = group.inverse.T @ self.weights[group.columns]
-        return float(covariance(where[None], group.landmarks)[0] @ self._drawn[name])
+        if name not in self._landmark_weights:
+            self._landmark_weights[name] = group.inverse.T @ self.weights[group.columns]
+        return float(covariance(features[None], group.landmarks)[0] @ self._landmark_weights[name])
 
     def overhead(self, kernels: Counts) -> float:
-        """Seconds that belong to the network as a whole."""
+        """Seconds of the network as a whole, outside its kernels."""
         return sum(self.coefficients.get(name, 0.0) * amount for name, amount in network_work(kernels).items())
 
     def context(self, kernels: Counts) -> float:
-        """By what factor a network takes longer than the sum of its kernels and of its overhead."""
+        """The factor by which a network differs from the sum of its kernels and overhead."""
         if self.networks is None:
             return 1.0
         return float(np.exp(self._context_coordinates(kernels) @ self.weights[self.networks.columns]))
@@ -115,19 +119,19 @@ class KernelTimes:
         found: Floats = CONTEXT * self.networks.coordinates(network_features(kernels, about)[None])[0]
         return found
 
-    def apart(self, kernels: Counts) -> float:
-        """Seconds of the kernels of a network and of its overhead, whatever they do to each other."""
+    def isolated_total(self, kernels: Counts) -> float:
+        """Seconds of a network's kernels and overhead, without their effect on each other."""
         return self.overhead(kernels) + sum(count * self.time(kernel) for kernel, count in kernels.items())
 
     def total(self, kernels: Counts) -> float:
         """Seconds of a network."""
-        return self.apart(kernels) * self.context(kernels)
+        return self.isolated_total(kernels) * self.context(kernels)
 
     def error(self, kernels: Counts) -> float:
-        """The relative standard error of `total`: of the function where it was measured, where not, and of any sum."""
+        """The relative standard error of `total`: of the fit, of unmeasured regions, and of the noise."""
         from scipy.linalg import solve_triangular
 
-        total, seen, blind = self.apart(kernels), np.zeros(len(self.weights)), 0.0
+        total, seen, blind = self.isolated_total(kernels), np.zeros(len(self.weights)), 0.0
         if self.networks is not None:
             seen[self.networks.columns] = self._context_coordinates(kernels)
         for kernel, count in kernels.items():
@@ -148,24 +152,28 @@ class KernelTimes:
 
 
 def fit(networks: Sequence[Counts], seconds: Sequence[float]) -> KernelTimes:
-    """The function of kernels that explains the times of `networks`; the same for the same measurements.
+    """Fit the model to the latencies of `networks`; deterministic.
+
+    Args:
+        networks: the kernels of each measured network.
+        seconds: its latency.
 
     Raises:
-        MissingExtra: scikit-learn is absent.
+        MissingExtra: scikit-learn is not installed.
         UsageError: there are too few measurements.
     """
     if len(networks) < MIN_MEASUREMENTS:
         raise UsageError(
-            f"{len(networks)} measurements are too few to predict from; {MIN_MEASUREMENTS} are needed. Profile for longer."
+            f"{len(networks)} measurements are too few for a predictor: at least {MIN_MEASUREMENTS} are needed. Profile for longer."
         )
     times = np.asarray(seconds, np.float64)
     coarse = fit_coefficients([_summed(coarse_work, kernels) for kernels in networks], times)
     coefficients = fit_coefficients([_summed(work, kernels) for kernels in networks], times)
-    return _with_shares(networks, times, KernelTimes({**coarse, **coefficients}))
+    return _with_residuals(networks, times, KernelTimes({**coarse, **coefficients}))
 
 
 def _summed(amounts_of: Callable[[Kernel], Mapping[str, float]], kernels: Counts) -> Mapping[str, float]:
-    """The amounts of a network."""
+    """The amounts of work of a network."""
     amounts: dict[str, float] = defaultdict(float, network_work(kernels))
     for kernel, count in kernels.items():
         for name, amount in amounts_of(kernel).items():
@@ -173,8 +181,8 @@ def _summed(amounts_of: Callable[[Kernel], Mapping[str, float]], kernels: Counts
     return amounts
 
 
-def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) -> KernelTimes:
-    """The shares by Gauss-Newton on the logarithm of the times."""
+def _with_residuals(networks: Sequence[Counts], times: Floats, start: KernelTimes) -> KernelTimes:
+    """Fit the residuals by Gauss-Newton on the logarithm of the times."""
     from scipy.linalg import cho_solve
 
     known = list(dict.fromkeys(kernel for kernels in networks for kernel in kernels))
@@ -184,10 +192,10 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
     counts = _counts(networks, known)
     about = counts @ base + whole
     kernel_columns = coordinates.shape[1]
-    places = np.array([network_features(kernels, time) for kernels, time in zip(networks, about, strict=True)])
-    contexts = landmarked(places, kernel_columns)
-    context = CONTEXT * contexts.coordinates(places)
-    weights, trust = np.zeros(kernel_columns + context.shape[1]), np.ones(len(times))
+    positions = np.array([network_features(kernels, time) for kernels, time in zip(networks, about, strict=True)])
+    contexts = family_at(positions, kernel_columns)
+    context = CONTEXT * contexts.coordinates(positions)
+    weights, precision_weights = np.zeros(kernel_columns + context.shape[1]), np.ones(len(times))
     amplitude, noise = 0.0, 0.0
     seen: Floats = np.zeros((0, 0))
     factor: Floats = np.zeros((0, 0))
@@ -197,12 +205,14 @@ def _with_shares(networks: Sequence[Counts], times: Floats, start: KernelTimes) 
         shares = (parts.multiply(1 / totals[:, None]).tocsr() @ coordinates).toarray()
         seen = np.hstack([shares, context])
         target = np.log(times) - np.log(totals) + shares @ weights[:kernel_columns]
-        if turn in (0, 2):  # before and after the outliers were weighed down
-            amplitude, noise = likeliest(seen, target, trust)
-        factor = np.asarray(np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / trust)), np.float64)
+        if turn in (0, 2):  # before and after outliers are down-weighted
+            amplitude, noise = maximum_likelihood(seen, target, precision_weights)
+        factor = np.asarray(
+            np.linalg.cholesky(amplitude**2 * seen @ seen.T + np.diag(noise**2 / precision_weights)), np.float64
+        )
         weights = amplitude**2 * seen.T @ cho_solve((factor, True), target)
-        missed = target - seen @ weights
-        trust = 1 / (1 + (missed / (np.where(missed > 0, LATE, EARLY) * noise)) ** 2)
+        errors = target - seen @ weights
+        precision_weights = 1 / (1 + (errors / (np.where(errors > 0, LATE_ERRORS, EARLY_ERRORS) * noise)) ** 2)
     return KernelTimes(start.coefficients, families, weights, seen, factor, amplitude, noise, contexts)
 
 

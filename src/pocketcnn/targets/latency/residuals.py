@@ -1,7 +1,7 @@
-"""Gaussian processes over the places of kernels, one for each family, sparse by landmarks.
+"""Sparse Gaussian processes over kernel coordinates, one per kernel family.
 
 C. E. Rasmussen and C. K. I. Williams, "Gaussian Processes for Machine Learning" (2006): section 8.1 for the reduction to
-landmarks (Nyström), 5.4 for the choice of amplitude and noise by the marginal likelihood.
+landmarks (Nyström), section 5.4 for the choice of amplitude and noise by the marginal likelihood.
 """
 
 from collections import defaultdict
@@ -15,20 +15,20 @@ from pocketcnn.targets.latency.features import Floats, family, position_features
 from pocketcnn.targets.latency.kernels import Kernel
 
 LENGTH = 4.0
-"""Distance in `position_features`, in doublings of a size, over which shares stay alike."""
+"""Length scale in `position_features`, in doublings of a size."""
 
 LANDMARKS = 320
-"""Places of a family on which its function is built."""
+"""Largest number of landmarks per family."""
 
 AMPLITUDES = (0.1, 0.2, 0.4, 0.8)
-"""How far shares may deviate, as natural logarithms."""
+"""Candidate standard deviations of the log-residuals."""
 
 NOISES = (0.01, 0.02, 0.03, 0.05, 0.08)
-"""Relative errors of a measurement, and of what no sum of kernels explains."""
+"""Candidate relative errors of a measurement."""
 
 
 def covariance(first: Floats, second: Floats) -> Floats:
-    """Of two sets of places, at most 1: Matérn 3/2 for what changes quickly, a wide Gaussian for what changes slowly."""
+    """The covariance of two sets of coordinates, at most 1: Matérn 3/2 for short range, a wide Gaussian for long range."""
     squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * first @ second.T
     squares = np.maximum(squares, 0)
     near = np.sqrt(3 * squares) / LENGTH
@@ -38,15 +38,15 @@ def covariance(first: Floats, second: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Family:
-    """The landmarks of a family, the inverse of their covariance's factor, and the family's columns among all."""
+    """The landmarks of a family, the inverse Cholesky factor of their covariance, and the family's columns among all."""
 
     landmarks: Floats
     inverse: Floats
     columns: slice
 
-    def coordinates(self, places: Floats) -> Floats:
-        """(places, landmarks): rows whose products are the covariances."""
-        return covariance(places, self.landmarks) @ self.inverse.T
+    def coordinates(self, positions: Floats) -> Floats:
+        """(positions, landmarks): rows whose inner products are the covariances."""
+        return covariance(positions, self.landmarks) @ self.inverse.T
 
 
 def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
@@ -59,9 +59,9 @@ def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
     families: dict[str, Family] = {}
     values, rows, columns, width = [], [], [], 0
     for name, indices in sorted(members.items()):
-        places = np.array([position_features(kernels[index]) for index in indices])
-        found = landmarked(places, width)
-        block = found.coordinates(places)
+        positions = np.array([position_features(kernels[index]) for index in indices])
+        found = family_at(positions, width)
+        block = found.coordinates(positions)
         values.append(block.ravel())
         rows.append(np.repeat(indices, block.shape[1]))
         columns.append(np.tile(np.arange(width, width + block.shape[1]), len(indices)))
@@ -71,11 +71,11 @@ def families_of(kernels: Sequence[Kernel]) -> tuple[dict[str, Family], Any]:
     return families, csr_matrix(entries, shape=(len(kernels), width))
 
 
-def landmarked(places: Floats, first: int) -> Family:
-    """The family of what lies at `places` (kernels or networks, coordinates); its columns begin at `first`."""
+def family_at(positions: Floats, first: int) -> Family:
+    """A family for some `positions` (n, features); its columns begin at `first`."""
     from sklearn.cluster import kmeans_plusplus
 
-    landmarks = np.unique(places, axis=0)
+    landmarks = np.unique(positions, axis=0)
     if len(landmarks) > LANDMARKS:
         landmarks, _ = kmeans_plusplus(landmarks, LANDMARKS, random_state=0)
     among = covariance(landmarks, landmarks) + 1e-6 * np.eye(len(landmarks))
@@ -83,15 +83,17 @@ def landmarked(places: Floats, first: int) -> Family:
     return Family(landmarks, inverse, slice(first, first + len(landmarks)))
 
 
-def likeliest(seen: Floats, target: Floats, trust: Floats) -> tuple[float, float]:
-    """The (amplitude, noise) under which the measurements are the most likely.
+def maximum_likelihood(seen: Floats, target: Floats, precision_weights: Floats) -> tuple[float, float]:
+    """The (amplitude, noise) with the highest marginal likelihood.
 
-    `seen` (measurements, columns) is what each measurement saw of the function, `target` what it was, and `trust` divides the
-    variance of its noise.
+    Args:
+        seen: design matrix (measurements, columns).
+        target: observed log-residuals (measurements,).
+        precision_weights: weights of the measurements, (measurements,): they divide the noise variance.
     """
-    scaled = seen * np.sqrt(trust)[:, None]
+    scaled = seen * np.sqrt(precision_weights)[:, None]
     values, vectors = np.linalg.eigh(scaled @ scaled.T)
-    squares = (vectors.T @ (target * np.sqrt(trust))) ** 2
+    squares = (vectors.T @ (target * np.sqrt(precision_weights))) ** 2
 
     def evidence(pair: tuple[float, float]) -> float:
         variances = pair[0] ** 2 * np.maximum(values, 0) + pair[1] ** 2

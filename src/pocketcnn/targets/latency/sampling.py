@@ -1,9 +1,9 @@
-"""Which building blocks a latency table measures: pieces of random networks in the manner of the papers.
+"""Sampling of the networks that a latency table measures: excerpts of random networks in the style of the papers.
 
-A blind product of sizes would be measured mostly where no network is (nn-Meter, section 4, samples kernels around those of
+A uniform grid of sizes would mostly measure sizes that no network has (nn-Meter, section 4, samples kernels around those of
 real networks for the same reason). Here whole networks are drawn, each from blocks of one family with random input size,
-widths, depths and expansions, and a run of consecutive blocks is cut out of one: as short as one block, as long as
-the network. So kernels appear beside the neighbours that they have in networks, and none of a real network is copied.
+widths, depths and expansions. A run of consecutive blocks is taken from each: from one block up to the whole network. So
+kernels appear next to the neighbours that they have in networks, and no real network is copied.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,28 +14,28 @@ from pocketcnn.targets.latency.block_text import BlockError, build, output_shape
 from pocketcnn.targets.latency.kernels import split
 
 QUANTA = (8, 8, 8, 8, 8, 8, 16, 4, 2, 1)
-"""Channels are multiples of one of these: of 8 in most papers, of anything after pruning."""
+"""Channels are multiples of one of these: of 8 in most papers, of any number after pruning."""
 
-MOST_MADDS = 1.2e9
+MAX_MADDS = 1.2e9
 FEW_MADDS = 3e8
-"""Blocks above are kept the less often the longer they run."""
+"""Networks above this are kept less often the longer they run."""
 
-CHAINS = 0.35
-"""Share of the blocks that repeat one kernel, which tells kernels apart that always come together in networks."""
+CHAIN_SHARE = 0.35
+"""Share of the samples that repeat one kernel, to separate kernels that always occur together in networks."""
 
-MOST_WEIGHTS = 2**26
-"""Of one linear layer: more than AlexNet's largest has, and than any cache holds."""
+MAX_WEIGHTS = 2**26
+"""Of one linear layer: more than in AlexNet's largest, and more than a cache holds."""
 
-WHOLE = 0.15
-"""Share of the cuts that are whole networks: how kernels crowd each other out of the caches shows nowhere else."""
+WHOLE_NETWORKS = 0.15
+"""Share of the excerpts that are whole networks, which alone show how kernels evict each other's data from caches."""
 
 HEADS, TAILS = 0.2, 0.3
-"""Shares of the cuts that begin with the image, and that end with the classifier, where most of the weights are."""
+"""Shares of the excerpts that start at the image and that end with the classifier, where most weights are."""
 
 
 @dataclass
 class _Draw:
-    """Random sizes of one network; `c` and `h` are the channels and the side of its present value."""
+    """Random sizes of one network; `c` and `h` are the channels and the side of the current feature map."""
 
     random: Random
     quantum: int
@@ -43,14 +43,14 @@ class _Draw:
     h: int
 
     def channels(self, about: float, least: int = 4) -> int:
-        """About so many, a multiple of the network's quantum."""
+        """About so many channels, a multiple of the network's quantum."""
         return max(least, self.quantum, round(about / self.quantum) * self.quantum)
 
     def choice(self, *values: int) -> int:
         return self.random.choice(values)
 
     def near(self, about: float, spread: float = 1.4) -> float:
-        """TrialLog-uniform around a value."""
+        """A log-uniform value around `about`, within a factor of `spread`."""
         factor: float = spread ** self.random.uniform(-1, 1)
         return about * factor
 
@@ -59,7 +59,7 @@ class _Draw:
 
 
 Family = Callable[[_Draw, int, int], list[str]]
-"""(draw, outputs, stride) -> the blocks that make a stage's first unit; outputs equal to `draw.c` and stride 1 repeat it."""
+"""(draw, outputs, stride) -> the blocks of a stage's first unit; with outputs equal to `draw.c` and stride 1, a further unit."""
 
 
 def _even(n: int, of: int = 2) -> int:
@@ -183,11 +183,11 @@ FAMILIES: Mapping[Family, float] = {
     _shift: 0.8,
     _plain: 1.8,
 }
-"""Families of networks and how often each is drawn."""
+"""Network families and their sampling weights."""
 
 
 def draw_network(random: Random) -> list[tuple[str, str]]:
-    """One random network: (input shape, block) in order, the head last."""
+    """A random network: (input shape, block) in order, the head last."""
     side = random.choice((32, 64, 96, 128, 160, 192, 224, 224, 224, 224, 240, 256, 288, random.randrange(40, 300, 4)))
     family = random.choices(list(FAMILIES), list(FAMILIES.values()))[0]
     draw = _Draw(random, random.choice(QUANTA), 3, side)
@@ -251,7 +251,7 @@ def _after(c: int, h: int, block: str) -> tuple[int, int]:
 
 
 def draw_chain(random: Random) -> str:
-    """One kernel or a pair that leads back to its input's channels, several times over."""
+    """A kernel, or a pair of kernels that returns to the input's channels, repeated several times."""
     draw = _Draw(random, random.choice(QUANTA), 0, 0)
     draw.h = random.choice((1, 4, 7, 7, 8, 10, 12, 14, 14, 14, 16, 20, 24, 28, 28, 32, 40, 56, 56, 80, 112))
     draw.c = draw.channels(min(2048.0, draw.near(2500 / (draw.h + 1), 5)), 8)
@@ -264,7 +264,7 @@ def draw_chain(random: Random) -> str:
     stem = f"conv:{draw.choice(3, 3, 3, 5, 7)},{draw.choice(1, 2, 2, 2)},{draw.channels(draw.near(24, 2.5))},{act}"
     side, c = draw.h, draw.c
     deep, last = draw.channels(draw.near(224, 2.5), 8), draw.choice(2, 4, 6, 7)
-    outputs = min(draw.choice(512, 1024, 2048, 4096, 4096), MOST_WEIGHTS // (deep * last * last))
+    outputs = min(draw.choice(512, 1024, 2048, 4096, 4096), MAX_WEIGHTS // (deep * last * last))
     pieces = {
         f"3x{image}x{image} {stem}": 1.5,
         f"{c}x{side}x{side}" + f" conv:1,1,{other},{act} conv:1,1,{c},0" * times: 5,
@@ -280,24 +280,24 @@ def draw_chain(random: Random) -> str:
         f"{c}x{side}x{side}" + f" pick conv:1,1,{c},0" * times: 1,
         f"{c}x{side}x{side}" + f" act:{draw.choice(1, 2, 3)} conv:1,1,{c},0" * times: 1,
         f"{c}x{side}x{side} pool" + f" fc:{other},1 fc:{c},0" * times: 1.5,
-        f"{deep}x{last}x{last} conv:1,1,{deep},1 fc:{outputs},1 fc:{outputs},1": 1.5,  # weights that no cache holds
+        f"{deep}x{last}x{last} conv:1,1,{deep},1 fc:{outputs},1 fc:{outputs},1": 1.5,  # weights larger than any cache
     }
-    return _begun(random.choices(list(pieces), list(pieces.values()))[0])
+    return _with_leading_conv(random.choices(list(pieces), list(pieces.values()))[0])
 
 
-def _cut(random: Random, network: list[tuple[str, str]]) -> str:
-    """Some consecutive blocks of a network, the number log-uniform, each start as likely."""
-    length = len(network) if random.random() < WHOLE else round(len(network) ** random.random())
+def _excerpt(random: Random, network: list[tuple[str, str]]) -> str:
+    """Consecutive blocks of a network; their number is log-uniform."""
+    length = len(network) if random.random() < WHOLE_NETWORKS else round(len(network) ** random.random())
     last = len(network) - length
     start = random.choices((0, last, random.randrange(last + 1)), (HEADS, TAILS, 1 - HEADS - TAILS))[0]
-    return _begun(" ".join((network[start][0], *(block for _, block in network[start : start + length]))))
+    return _with_leading_conv(" ".join((network[start][0], *(block for _, block in network[start : start + length]))))
 
 
-def _begun(text: str) -> str:
-    """The blocks behind a pointwise convolution, unless they begin with a convolution.
+def _with_leading_conv(text: str) -> str:
+    """The blocks after a pointwise convolution, unless they start with a convolution.
 
-    Runtimes choose the layout of a value by the convolution that makes it; at the input of a network it is another. ONNX
-    Runtime's int8 pools were seen to take 50 times as long there.
+    Runtimes choose the memory layout of a value by the convolution that produces it; the layout of a network's input differs.
+    ONNX Runtime's int8 pooling took 50 times as long there.
     """
     shape, first, *rest = text.split()
     if first.startswith(("conv:", "padconv:", "asym:")):
@@ -307,12 +307,12 @@ def _begun(text: str) -> str:
 
 
 def plan(seed: int = 0) -> Iterator[str]:
-    """The texts to measure, without end, in an order in which every beginning is a fair sample; the same for a seed."""
+    """An endless sequence of texts to measure; every prefix is a fair sample. Deterministic for a seed."""
     random, seen = Random(seed), set()
     while True:
         try:
-            text = draw_chain(random) if random.random() < CHAINS else _cut(random, draw_network(random))
-        except BlockError:  # sizes that do not fit each other
+            text = draw_chain(random) if random.random() < CHAIN_SHARE else _excerpt(random, draw_network(random))
+        except BlockError:  # sizes that do not fit together
             continue
         if text in seen or not _is_wanted(random, text):
             continue
@@ -321,9 +321,9 @@ def plan(seed: int = 0) -> Iterator[str]:
 
 
 def _is_wanted(random: Random, text: str) -> bool:
-    """Whether it can be built and is not too long to be measured."""
+    """Whether a text can be built and does not take too long to measure."""
     try:
         madds = sum(group.kernel.madds for group in split(build(text)))
     except BlockError:
         return False
-    return madds < MOST_MADDS and random.random() < FEW_MADDS / max(madds, FEW_MADDS)
+    return madds < MAX_MADDS and random.random() < FEW_MADDS / max(madds, FEW_MADDS)

@@ -1,7 +1,7 @@
-"""The latency table of a target: what was measured, on which machine, under which runtime.
+"""The latency table of a target: measurements, with the machine and runtime on which they were made.
 
-A small JSON file with one measurement a line. Times on it are true for one machine, one version of one runtime and one
-number of threads; the table says which, and whoever uses it elsewhere is told so (`LatencyTable.check`).
+A small JSON file with one measurement per line. It is valid for one machine, one version of one runtime and one number of
+threads. The table stores these conditions, and `LatencyTable.check` compares them.
 """
 
 import json
@@ -20,22 +20,23 @@ from pocketcnn.runtimes.machine import Machine
 
 FORMAT = 1
 DIGITS = 4
-MOST_POINTS = 4000
+MAX_POINTS = 4000
 """Keeps the file below 600 kB."""
 
-SMOOTHED = 240
-"""Measurements around one, some half minute, whose references' median says how fast the machine was then.
+REFERENCE_WINDOW = 240
+"""Measurements (about half a minute) over which the median reference time estimates the machine's speed.
 
-A machine's clock drifts slowly. A shorter time would take for drift what disturbed the reference alone.
-"""
+The clock of a machine drifts slowly. A shorter window would mistake a disturbed reference for drift."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockLatency:
-    """One measurement: `blocks` (see `targets.latency.block_text`) in some numerics.
+    """One measurement of `blocks` (see `targets.latency.block_text`) in one precision.
 
-    `median`, `p10`, `p90` are of `repeats` calls, in seconds; `reference` is the time of the table's reference network
-    at that moment. A point that the runtime could not run has no repeats.
+    Attributes:
+        median, p10, p90: over `repeats` calls, in seconds.
+        repeats: number of calls; 0 if the runtime could not run the blocks.
+        reference: latency of the table's reference network at that moment, in seconds.
     """
 
     blocks: str
@@ -53,7 +54,7 @@ class BlockLatency:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the times of a table depend on beside the network."""
+    """The conditions on which the latencies of a table depend."""
 
     runtime: str
     version: str
@@ -62,7 +63,7 @@ class Conditions:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def differences(self, other: "Conditions") -> list[str]:
-        """What differs, in words for people: ``the runtime onnxruntime 1.32.0, not 1.31.0``."""
+        """The differences in words: ``the runtime onnxruntime 1.32.0, not 1.31.0``."""
         pairs = {
             "the runtime": (f"{self.runtime} {self.version}", f"{other.runtime} {other.version}"),
             "the threads": (self.threads, other.threads),
@@ -76,63 +77,67 @@ class Conditions:
 class LatencyTable:
     """Measurements of one target.
 
-    `seconds` is the time that measuring them took; `seed` and the number of points say where profiling goes on.
+    Attributes:
+        conditions: machine, runtime and threads.
+        seed: of the sampled networks; with the number of points it says where profiling continues.
+        seconds: total time of the measurements.
+        points: the measurements.
     """
 
     target: str
-    circumstances: Conditions
+    conditions: Conditions
     seed: int = 0
     seconds: float = 0.0
     points: tuple[BlockLatency, ...] = ()
 
     @property
     def numerics(self) -> tuple[Numerics, ...]:
-        """The forms of a network of which there are measurements."""
+        """The precisions with measurements."""
         found = dict.fromkeys(point.numerics for point in self.points if point.ran)
         return tuple(found)
 
     def summary(self) -> dict[str, Any]:
-        """What was measured, for people and for JSON."""
+        """A summary for display and JSON."""
         ran = [point for point in self.points if point.ran]
         spreads = sorted((point.p90 - point.p10) / point.median for point in ran) or [0.0]
-        here = self.circumstances
+        here = self.conditions
         return {
             "target": self.target,
             "runtime": f"{here.runtime} {here.version}",
             "threads": here.threads,
             "cpu": here.machine.cpu,
             "seconds": round(self.seconds, 1),
-            **{f"{form} blocks": sum(point.numerics == form for point in ran) for form in self.numerics},
+            **{f"{precision} blocks": sum(point.numerics == precision for point in ran) for precision in self.numerics},
             "not run": len(self.points) - len(ran),
             "median spread (p90-p10)": f"{spreads[len(spreads) // 2]:.1%}",
         }
 
     def extended(self, points: Iterable[BlockLatency], seconds: float) -> "LatencyTable":
-        """With more points, that took so many seconds."""
+        """A table with more points, whose measurement took `seconds`."""
         return replace(self, points=(*self.points, *points), seconds=self.seconds + seconds)
 
     def check(self, here: Conditions) -> None:
-        """The table must have been measured under the circumstances `here`.
+        """Check that the table was measured under the conditions `here`.
 
         Raises:
-            UsageError: it was not; the message names what differs.
+            UsageError: it was not; the message names the differences.
         """
-        if differences := self.circumstances.differences(here):
+        if differences := self.conditions.differences(here):
             raise UsageError(
-                f"The latency table of {self.target} was measured with {'; '.join(differences)}. Its times are not those "
-                f"of this machine. Measure anew: pocketcnn target profile {self.target} --fresh, or use it as it is: --force."
+                f"The latency table of {self.target} was measured with {'; '.join(differences)}. It is not valid for this "
+                f"machine. Measure again with: pocketcnn target profile {self.target} --fresh. Or use it anyway with --force."
             )
 
     def steady(self, numerics: Numerics) -> list[tuple[str, float]]:
-        """(blocks, seconds) of what ran in `numerics`, as if the machine had been as fast as at its median all the time.
+        """(blocks, seconds) in the precision `numerics`, corrected for drift of the machine's speed.
 
-        The seconds are the 10th percentile of the calls. What else goes on in a machine only ever adds to a call, for longer
-        than the turns of a block last, so that their median is late for every tenth block or so.
+        The seconds are the 10th percentile of the calls. Other processes only add time, and for longer than the calls of one
+        block take, so about every tenth median would be too high.
         """
         points = [point for point in self.points if point.ran]
         references = np.array([point.reference for point in points])
         usual = float(np.median(references)) if points else 0.0
-        half = SMOOTHED // 2
+        half = REFERENCE_WINDOW // 2
         then = [float(np.median(references[max(0, at - half) : at + half + 1])) for at in range(len(points))]
         return [
             (point.blocks, point.p10 * usual / reference)
@@ -141,15 +146,15 @@ class LatencyTable:
         ]
 
     def save(self, path: Path) -> None:
-        """Write the table to `path`, whole or not at all.
+        """Write the table to `path`, atomically.
 
         Raises:
-            PocketcnnError: the disk is full or the folder cannot be written to.
+            PocketcnnError: the disk is full or the folder is not writable.
         """
         head = {
             "format": FORMAT,
             "target": self.target,
-            "circumstances": asdict(self.circumstances),
+            "circumstances": asdict(self.conditions),
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
             "columns": ["blocks", "numerics", "median_us", "p10_us", "p90_us", "repeats", "reference_us"],
@@ -160,10 +165,10 @@ class LatencyTable:
 
     @classmethod
     def load(cls, path: Path) -> "LatencyTable":
-        """The table in a file.
+        """Load the table in a file.
 
         Raises:
-            UsageError: there is no such file, or it is no latency table of this version.
+            UsageError: there is no such file, or it is not a latency table of this version.
         """
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -189,15 +194,15 @@ def _digits(value: float) -> float:
 def _parsed(document: Any) -> LatencyTable:
     if document["format"] != FORMAT:
         raise ValueError(f"format {document['format']}, this version reads {FORMAT}")
-    told = document["circumstances"]
-    machine = Machine(**{**told["machine"], "flags": tuple(told["machine"]["flags"])})
+    conditions = document["circumstances"]
+    machine = Machine(**{**conditions["machine"], "flags": tuple(conditions["machine"]["flags"])})
     points = tuple(
-        BlockLatency(str(blocks), form, median / 1e6, p10 / 1e6, p90 / 1e6, int(repeats), reference / 1e6)
-        for blocks, form, median, p10, p90, repeats, reference in document["points"]
+        BlockLatency(str(blocks), precision, median / 1e6, p10 / 1e6, p90 / 1e6, int(repeats), reference / 1e6)
+        for blocks, precision, median, p10, p90, repeats, reference in document["points"]
     )
     return LatencyTable(
         target=str(document["target"]),
-        circumstances=Conditions(**{**told, "machine": machine}),
+        conditions=Conditions(**{**conditions, "machine": machine}),
         seed=int(document["seed"]),
         seconds=float(document["seconds"]),
         points=points,
@@ -205,20 +210,20 @@ def _parsed(document: Any) -> LatencyTable:
 
 
 def default_path(target: str) -> Path:
-    """Where the table of a target is kept: ``pocketcnn/latency/TARGET.json`` in the user's cache."""
+    """The default file of a target's table: ``pocketcnn/latency/TARGET.json`` in the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(cache) / "pocketcnn" / "latency" / f"{target}.json"
 
 
 def load_table(target: str, path: Path | None = None) -> LatencyTable:
-    """The table of a target, from `path` or from where it is kept.
+    """The table of a target, from `path` or from its default file.
 
     Raises:
-        UsageError: there is none yet, or the file is no latency table.
+        UsageError: there is no table, or the file is not a latency table.
     """
-    place = path or default_path(target)
-    if not place.is_file():
+    path = path or default_path(target)
+    if not path.is_file():
         raise UsageError(
-            f"There is no latency table of {target} yet ({place}). Measure one: pocketcnn target profile {target}"
+            f"There is no latency table of {target} ({path}). Create one with: pocketcnn target profile {target}"
         )
-    return LatencyTable.load(place)
+    return LatencyTable.load(path)

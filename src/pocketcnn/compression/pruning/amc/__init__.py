@@ -1,4 +1,4 @@
-"""AMC: how much of each channel group to keep is learned by an agent that walks through the network.
+"""AMC: a reinforcement-learning agent chooses how much of each channel group to keep, group by group.
 
 He et al., "AMC: AutoML for Model Compression and Acceleration on Mobile Devices" (ECCV 2018).
 """

@@ -1,8 +1,8 @@
-"""The agent: deep deterministic policy gradient (Lillicrap et al., 2016) with the changes of the AMC paper, section 3.3.
+"""The agent of AMC: deep deterministic policy gradient (Lillicrap et al., 2016) with the changes of AMC, section 3.3.
 
-Three of them cannot be told to the DDPG of stable-baselines3 without replacing its parts: the reward of an episode is known at
-its end and is that of all its transitions, a moving average of it is subtracted when a batch is drawn, and actions are
-explored by a normal distribution truncated to their range. What is left of the algorithm is this file.
+The DDPG of stable-baselines3 supports three of these changes only if its parts are replaced. The reward of an episode is
+known at its end and applies to all its transitions. A moving average of the reward is subtracted when a batch is drawn.
+Exploration uses a normal distribution truncated to the range of actions. This file is the remaining algorithm.
 """
 
 import json
@@ -24,18 +24,21 @@ from pocketcnn.training.rng import drawn_from
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """Of the paper where it says them, of the authors' code (mit-han-lab/amc) elsewhere, but for the number of updates.
+    """Hyperparameters of the agent: from the paper, or from the authors' code (mit-han-lab/amc) where the paper gives none.
 
-    That code makes one for each transition and walks 800 times. In a tenth of the walks the critic would learn too little of
-    what the limits on actions do, and the actor would stay at the edge of their range.
+    Only `updates` differs. The authors' code makes one update per transition in 800 episodes. With a tenth of the episodes,
+    the critic would learn too little about the limits on actions, and the actor would stay at the edge of their range.
 
     Attributes:
         hidden: width of the two hidden layers of actor and critic.
-        actor_rate, critic_rate: learning rates of Adam; discount: of later rewards; soft_update: share of the target networks
-            that each update replaces.
-        updates: of actor and critic for each new transition; batch: transitions in an update; memory: transitions that are
-            remembered for each step of an episode.
-        noise: deviation of the exploration; noise_decay: what is left of it after each episode that learned.
+        actor_rate, critic_rate: learning rates of Adam.
+        discount: discount factor of later rewards.
+        soft_update: share of the target networks that each update replaces (tau).
+        updates: updates of actor and critic per new transition.
+        batch: transitions per update.
+        memory: capacity of the replay buffer, in transitions per step of an episode.
+        noise: standard deviation of the exploration.
+        noise_decay: factor on `noise` after each learning episode.
         baseline: weight of the newest episode in the moving average of the rewards.
     """
 
@@ -53,7 +56,7 @@ class AgentSettings:
 
 
 class Transition(NamedTuple):
-    """A state, the action in it, the state that it led to, and whether the episode ended there."""
+    """A state, the action taken, the next state, and whether the episode ended there."""
 
     state: Floats
     action: float
@@ -62,18 +65,18 @@ class Transition(NamedTuple):
 
 
 class Actor(nn.Module):
-    """States (N, features) -> actions (N, 1) from `least` to 1."""
+    """States (N, features) -> actions (N, 1) from `min_ratio` to 1."""
 
-    def __init__(self, hidden: int, least: float) -> None:
+    def __init__(self, hidden: int, min_ratio: float) -> None:
         super().__init__()
-        self.least = least
+        self.min_ratio = min_ratio
         self.layers = nn.Sequential(
             nn.Linear(len(FEATURES), hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
         )
-        _start_small(self.layers[-1])
+        _init_output_layer(self.layers[-1])
 
     def forward(self, states: Tensor) -> Tensor:
-        return self.least + (1 - self.least) * torch.sigmoid(self.layers(states))
+        return self.min_ratio + (1 - self.min_ratio) * torch.sigmoid(self.layers(states))
 
 
 class Critic(nn.Module):
@@ -83,15 +86,15 @@ class Critic(nn.Module):
         super().__init__()
         self.of_state, self.of_action = nn.Linear(len(FEATURES), hidden), nn.Linear(1, hidden)
         self.layers = nn.Sequential(nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1))
-        _start_small(self.layers[-1])
+        _init_output_layer(self.layers[-1])
 
     def forward(self, states: Tensor, actions: Tensor) -> Tensor:
         values: Tensor = self.layers(self.of_state(states) + self.of_action(actions))
         return values
 
 
-def _start_small(layer: nn.Module) -> None:
-    """The first values are near zero, as in the DDPG paper, section 7."""
+def _init_output_layer(layer: nn.Module) -> None:
+    """Initialize near zero, as in the DDPG paper, section 7."""
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -3e-3, 3e-3)
 
@@ -100,46 +103,48 @@ def _start_small(layer: nn.Module) -> None:
 class ReplayBuffer:
     """The newest transitions, each with the reward of its episode."""
 
-    most: int
-    _held: deque[tuple[Transition, float]] = field(init=False)
-    _columns: tuple[Tensor, ...] | None = field(init=False, default=None)  # of all that is held, until more is added
+    capacity: int
+    _transitions: deque[tuple[Transition, float]] = field(init=False)
+    _stacked: tuple[Tensor, ...] | None = field(
+        init=False, default=None
+    )  # cache of `_stack`, until transitions are added
 
     def __post_init__(self) -> None:
-        self._held = deque(maxlen=self.most)
+        self._transitions = deque(maxlen=self.capacity)
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._transitions)
 
     def add(self, episode: list[Transition], reward: float) -> None:
-        """Remember an episode."""
-        self._columns = None
-        self._held.extend((transition, reward) for transition in episode)
+        """Store an episode."""
+        self._stacked = None
+        self._transitions.extend((transition, reward) for transition in episode)
 
-    def drawn(self, count: int, draw: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """`count` of them at random: states, actions, rewards, following states, 1 where the episode went on; (N, ·) each."""
-        places = torch.from_numpy(draw.integers(len(self._held), size=count))
-        if self._columns is None:
-            self._columns = self._stacked()
-        states, actions, rewards, following, on = (column[places] for column in self._columns)
-        return states, actions, rewards, following, on
+    def sample(self, count: int, draw: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Draw `count` transitions: states, actions, rewards, next states, and 1 where the episode continued; (N, ·) each."""
+        indices = torch.from_numpy(draw.integers(len(self._transitions), size=count))
+        if self._stacked is None:
+            self._stacked = self._stack()
+        states, actions, rewards, following, continues = (column[indices] for column in self._stacked)
+        return states, actions, rewards, following, continues
 
-    def _stacked(self) -> tuple[Tensor, ...]:
-        transitions, rewards = zip(*self._held, strict=True)
+    def _stack(self) -> tuple[Tensor, ...]:
+        transitions, rewards = zip(*self._transitions, strict=True)
         plain = (
             [item.action for item in transitions],
             rewards,
             [float(not item.last) for item in transitions],
         )
-        actions, gained, on = (torch.tensor(values, dtype=torch.float32)[:, None] for values in plain)
+        actions, gained, continues = (torch.tensor(values, dtype=torch.float32)[:, None] for values in plain)
         states = torch.from_numpy(np.stack([item.state for item in transitions]))
         following = torch.from_numpy(np.stack([item.following for item in transitions]))
-        return states, actions, gained, following, on
+        return states, actions, gained, following, continues
 
     def state(self) -> dict[str, Tensor]:
-        """All of it as tensors."""
-        if not self._held:
+        """The contents as tensors."""
+        if not self._transitions:
             return {}
-        transitions, rewards = zip(*self._held, strict=True)
+        transitions, rewards = zip(*self._transitions, strict=True)
         return {
             "states": torch.from_numpy(np.stack([item.state for item in transitions])),
             "actions": torch.tensor([item.action for item in transitions], dtype=torch.float64),
@@ -149,25 +154,25 @@ class ReplayBuffer:
         }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """What `state` gave."""
-        self._columns = None
-        self._held.clear()
+        """Restore what `state` returned."""
+        self._stacked = None
+        self._transitions.clear()
         if state:
             states, following = state["states"].numpy(), state["following"].numpy()
             plain = zip(*(state[name].tolist() for name in ("actions", "last", "rewards")), strict=True)
-            for place, (action, last, reward) in enumerate(plain):
-                self._held.append((Transition(states[place], action, following[place], last), reward))
+            for index, (action, last, reward) in enumerate(plain):
+                self._transitions.append((Transition(states[index], action, following[index], last), reward))
 
 
 class Agent:
-    """Acts, remembers and learns. The same for a seed."""
+    """The DDPG agent: acts, stores episodes and learns. Deterministic for a seed."""
 
-    def __init__(self, steps: int, least: float, settings: AgentSettings, seed: int) -> None:
-        """`steps` is the length of an episode, `least` the smallest action."""
-        self.settings, self.least = settings, least
+    def __init__(self, steps: int, min_ratio: float, settings: AgentSettings, seed: int) -> None:
+        """`steps` is the length of an episode, `min_ratio` the smallest action."""
+        self.settings, self.min_ratio = settings, min_ratio
         self.draw = np.random.default_rng(seed)
         with drawn_from(seed):
-            self.actor, self.critic = Actor(settings.hidden, least), Critic(settings.hidden)
+            self.actor, self.critic = Actor(settings.hidden, min_ratio), Critic(settings.hidden)
         self.actor_target, self.critic_target = deepcopy(self.actor), deepcopy(self.critic)
         self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), settings.actor_rate, fused=True)
         self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), settings.critic_rate, fused=True)
@@ -177,54 +182,54 @@ class Agent:
 
     @torch.no_grad()
     def act(self, state: Floats) -> float:
-        """What the policy does in `state` (features,)."""
+        """The action of the policy in `state` (features,)."""
         return float(self.actor(torch.from_numpy(state)[None]))
 
     def explore(self, state: Floats) -> float:
-        """An action around that of the policy."""
-        return truncated_normal(self.act(state), self.noise, self.least, 1.0, self.draw)
+        """An action of the policy with exploration noise."""
+        return truncated_normal(self.act(state), self.noise, self.min_ratio, 1.0, self.draw)
 
-    def wander(self) -> float:
-        """Any action, all alike: the warm-up."""
-        return float(self.draw.uniform(self.least, 1.0))
+    def random_action(self) -> float:
+        """A uniformly distributed action, for the warm-up."""
+        return float(self.draw.uniform(self.min_ratio, 1.0))
 
     def remember(self, episode: list[Transition], reward: float) -> None:
-        """All transitions of an episode get its reward; the baseline moves towards it."""
+        """Store an episode with its reward, and update the baseline."""
         self.memory.add(episode, reward)
         weight = self.settings.baseline
         self.average = reward if self.average is None else (1 - weight) * self.average + weight * reward
 
     def learn(self, transitions: int) -> None:
-        """The updates of critic and actor for some new transitions; then explore a little less."""
+        """Update critic and actor for some new transitions; then reduce the exploration noise."""
         for _ in range(self.settings.updates * transitions):
             self._update()
         self.noise *= self.settings.noise_decay
 
     def _update(self) -> None:
-        states, actions, rewards, following, on = self.memory.drawn(self.settings.batch, self.draw)
+        states, actions, rewards, following, continues = self.memory.sample(self.settings.batch, self.draw)
         with torch.no_grad():
-            ahead = self.critic_target(following, self.actor_target(following))
-            values = rewards - (self.average or 0.0) + self.settings.discount * on * ahead
+            next_values = self.critic_target(following, self.actor_target(following))
+            values = rewards - (self.average or 0.0) + self.settings.discount * continues * next_values
         self._step(self.critic_optimizer, F.mse_loss(self.critic(states, actions), values))
         self._step(self.actor_optimizer, -self.critic(states, self.actor(states)).mean())
         for network, target in ((self.actor, self.actor_target), (self.critic, self.critic_target)):
-            _follow(target, network, self.settings.soft_update)
+            _soft_update(target, network, self.settings.soft_update)
 
     @staticmethod
     def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # not the critic's in the actor's step
+        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]  # the actor's step must not change the critic
         optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that what follows depends on, as tensors and plain values."""
+        """The whole state of the agent, as tensors and plain values."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
-        rng = json.dumps(self.draw.bit_generator.state)  # its integers are too long for a tensor
+        rng = json.dumps(self.draw.bit_generator.state)  # JSON, because its integers are too long for a tensor
         return {**parts, "memory": self.memory.state(), "noise": self.noise, "average": self.average, "rng": rng}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """What `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])
         self.memory.load(state["memory"])
@@ -236,12 +241,12 @@ _PARTS = ("actor", "critic", "actor_target", "critic_target", "actor_optimizer",
 
 
 @torch.no_grad()
-def _follow(target: nn.Module, network: nn.Module, share: float) -> None:
+def _soft_update(target: nn.Module, network: nn.Module, share: float) -> None:
     torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), share)
 
 
 def truncated_normal(mean: float, deviation: float, low: float, high: float, draw: np.random.Generator) -> float:
-    """A draw from the normal distribution of `mean` and `deviation`, given that it lies between `low` and `high`."""
+    """Draw from the normal distribution of `mean` and `deviation`, truncated to `low` … `high`."""
     if deviation < 1e-6:
         return min(high, max(low, mean))
     normal = NormalDist(mean, deviation)

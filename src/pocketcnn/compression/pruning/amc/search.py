@@ -1,4 +1,4 @@
-"""The search: episodes of an agent in the environment, the best policy kept, and the same call goes on where it was stopped."""
+"""The AMC search: episodes of an agent in the environment; the best policy is kept; an interrupted search can be resumed."""
 
 import json
 from collections.abc import Callable
@@ -10,44 +10,46 @@ import numpy as np
 import torch
 
 from pocketcnn.compression.pruning.amc.agent import Actor, Agent, AgentSettings, Transition
-from pocketcnn.compression.pruning.amc.environment import LEAST, Evaluator, Policy, PruningEnvironment
+from pocketcnn.compression.pruning.amc.environment import MIN_RATIO, Evaluator, Policy, PruningEnvironment
 from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.training.checkpoint import load_newest, save_checkpoint
 
-SAVED_EVERY = 10
-"""Episodes between two checkpoints."""
+CHECKPOINT_INTERVAL = 10
+"""Episodes between checkpoints."""
 
 
 @dataclass(frozen=True)
 class AmcSettings:
-    """How long, for what, and how.
+    """Settings of the AMC search.
 
     Attributes:
-        warmup: episodes of any actions, before the agent learns; episodes: in all.
+        warmup: episodes with random actions before the agent learns.
+        episodes: total number of episodes, including the warm-up.
         reward: ``resource_constrained`` or ``accuracy_guaranteed``.
-        least: the smallest share of a group that an action keeps.
-        agent: of the learning.
+        min_ratio: the smallest share of a group that an action keeps.
+        seed: of the agent and its exploration.
+        agent: hyperparameters of the agent.
     """
 
     warmup: int = 100
     episodes: int = 400
     reward: str = "resource_constrained"
-    least: float = LEAST
+    min_ratio: float = MIN_RATIO
     seed: int = 0
     agent: AgentSettings = field(default_factory=AgentSettings)
 
     def __post_init__(self) -> None:
         if not 1 <= self.warmup <= self.episodes:
-            raise UsageError("There is at least one episode of warm-up, and no more than episodes in all.")
-        if not 0 < self.least < 1:
-            raise UsageError(f"`least` lies between 0 and 1, not at {self.least}.")
+            raise UsageError("`warmup` must be at least 1 and at most `episodes`.")
+        if not 0 < self.min_ratio < 1:
+            raise UsageError(f"`min_ratio` must be between 0 and 1, not {self.min_ratio}.")
 
 
 @dataclass(frozen=True)
 class Episode:
-    """What one walk brought."""
+    """The result of one episode."""
 
     number: int
     reward: float
@@ -57,13 +59,13 @@ class Episode:
 
 @dataclass(frozen=True)
 class AmcResult:
-    """What a search found.
+    """The result of an AMC search.
 
     Attributes:
         policy: the best of all episodes by reward.
-        learned: what the trained actor does by itself, without exploring.
+        learned: the policy of the trained actor, without exploration.
         actor: the trained actor.
-        episodes: the course of the search.
+        episodes: all episodes in order.
     """
 
     policy: Policy
@@ -72,7 +74,7 @@ class AmcResult:
     episodes: tuple[Episode, ...]
 
     def save(self, folder: Path) -> None:
-        """Leave ``policy.json`` in `folder`."""
+        """Write ``policy.json`` to `folder`."""
         document = {
             "policy": self.policy.as_dict(),
             "learned": self.learned.as_dict(),
@@ -83,70 +85,76 @@ class AmcResult:
 
 def amc(
     space: PruningSpace,
-    judge: Evaluator,
+    evaluate: Evaluator,
     bound: float | None,
     settings: AmcSettings | None = None,
     *,
     store: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> AmcResult:
-    """Learn how much of each channel group to keep. The network of the result is `space.cut(found.policy.counts)`.
+    """Learn how much of each channel group to keep. The pruned network is `space.prune(found.policy.counts)`.
 
     Args:
-        space: of the network to narrow.
-        judge: the accuracy of a narrowed network without fine-tuning (`UntrainedAccuracy`); asked once an episode.
-        bound: what the network may use at most of the space's resource; None leaves that to the reward.
-        store: a folder for checkpoints; the same call goes on from there.
+        space: the pruning space of the network.
+        evaluate: the accuracy of a pruned network without fine-tuning (`UntrainedAccuracy`); called once per episode.
+        bound: the upper bound on the space's resource; None leaves the trade-off to the reward.
+        settings: of the search and its agent.
+        store: a folder for checkpoints. If it has some, the search is resumed.
+        say: receives progress messages.
 
     Raises:
-        BudgetNotMet: not even the narrowest network keeps the bound.
-        UsageError: there is nothing to prune, or the settings make no sense.
+        BudgetNotMet: not even the smallest network meets the bound.
+        UsageError: there is nothing to prune, or the settings are invalid.
     """
     settings = settings or AmcSettings()
-    environment = PruningEnvironment(space, judge, bound, settings.reward, settings.least)
-    agent = Agent(len(space.movable), settings.least, settings.agent, settings.seed)
-    course = _SearchState()
+    environment = PruningEnvironment(space, evaluate, bound, settings.reward, settings.min_ratio)
+    agent = Agent(len(space.prunable), settings.min_ratio, settings.agent, settings.seed)
+    state = _SearchState()
     if store is not None:
-        course.restore(store, agent)
-    while len(course.episodes) < settings.episodes:
-        number = len(course.episodes) + 1
+        state.restore(store, agent)
+    while len(state.episodes) < settings.episodes:
+        number = len(state.episodes) + 1
         learns = number > settings.warmup
-        walk, reward, policy = _walk(environment, agent.explore if learns else lambda _: agent.wander())
-        agent.remember(walk, reward)
+        transitions, reward, policy = _run_episode(
+            environment, agent.explore if learns else lambda _: agent.random_action()
+        )
+        agent.remember(transitions, reward)
         if learns:
-            agent.learn(len(walk))
-        course.add(Episode(number, reward, policy.accuracy, policy.use), policy)
-        if number % SAVED_EVERY == 0 or number == settings.episodes:
-            say(f"episode {number}: accuracy {policy.accuracy:.2%}, best {course.best_policy.accuracy:.2%}")
+            agent.learn(len(transitions))
+        state.add(Episode(number, reward, policy.accuracy, policy.use), policy)
+        if number % CHECKPOINT_INTERVAL == 0 or number == settings.episodes:
+            say(f"episode {number}: accuracy {policy.accuracy:.2%}, best {state.best_policy.accuracy:.2%}")
             if store is not None:
-                course.save(store, agent)
-    _, reward, learned = _walk(environment, agent.act)
-    best = learned if reward >= course.best_reward else course.best_policy
-    return AmcResult(best, learned, agent.actor, tuple(course.episodes))
+                state.save(store, agent)
+    _, reward, learned = _run_episode(environment, agent.act)
+    best = learned if reward >= state.best_reward else state.best_policy
+    return AmcResult(best, learned, agent.actor, tuple(state.episodes))
 
 
-def follow(space: PruningSpace, judge: Evaluator, bound: float | None, actor: Actor) -> Policy:
-    """What a trained actor decides, within another bound, say; nothing is learned."""
+def follow(space: PruningSpace, evaluate: Evaluator, bound: float | None, actor: Actor) -> Policy:
+    """The policy that a trained actor chooses, for example under another bound; nothing is learned."""
 
     @torch.no_grad()
     def act(state: np.ndarray[Any, Any]) -> float:
         return float(actor(torch.from_numpy(state)[None]))
 
-    return _walk(PruningEnvironment(space, judge, bound, least=actor.least), act)[2]
+    return _run_episode(PruningEnvironment(space, evaluate, bound, min_ratio=actor.min_ratio), act)[2]
 
 
-def _walk(environment: PruningEnvironment, act: Callable[[Any], float]) -> tuple[list[Transition], float, Policy]:
-    """One episode: its transitions, its reward, and what was decided."""
-    walk: list[Transition] = []
+def _run_episode(
+    environment: PruningEnvironment, act: Callable[[Any], float]
+) -> tuple[list[Transition], float, Policy]:
+    """Run one episode; return its transitions, its reward and its policy."""
+    transitions: list[Transition] = []
     done, reward, info = False, 0.0, dict[str, Any]()
     state, _ = environment.reset()
     while not done:
         action = act(state)
         following, reward, done, _, info = environment.step(np.array([action], np.float32))
-        # as it was chosen, not as it was limited: else the critic would not know what actions beyond the limit bring
-        walk.append(Transition(state, action, following, done))
+        # store the chosen action, not the limited one: the critic must learn the value of actions beyond the limit
+        transitions.append(Transition(state, action, following, done))
         state = following
-    return walk, reward, info["policy"]
+    return transitions, reward, info["policy"]
 
 
 @dataclass
@@ -159,7 +167,7 @@ class _SearchState:
 
     @property
     def best_policy(self) -> Policy:
-        """There must have been an episode."""
+        """The best policy; at least one episode must have run."""
         assert self.best is not None
         return self.best
 
@@ -169,15 +177,15 @@ class _SearchState:
             self.best_reward, self.best = episode.reward, policy
 
     def save(self, store: Path, agent: Agent) -> None:
-        told = {"episodes": [asdict(episode) for episode in self.episodes], "policy": self.best_policy.as_dict()}
-        save_checkpoint(store, len(self.episodes), {"agent": agent.state_dict(), "course": json.dumps(told)})
+        document = {"episodes": [asdict(episode) for episode in self.episodes], "policy": self.best_policy.as_dict()}
+        save_checkpoint(store, len(self.episodes), {"agent": agent.state_dict(), "course": json.dumps(document)})
 
     def restore(self, store: Path, agent: Agent) -> None:
         loaded = load_newest(store)
         if loaded is None:
             return
-        told = json.loads(loaded.state["course"])
+        document = json.loads(loaded.state["course"])
         agent.load_state_dict(loaded.state["agent"])
-        self.episodes = [Episode(**fields) for fields in told["episodes"]]
-        self.best = Policy.from_dict(told["policy"])
+        self.episodes = [Episode(**fields) for fields in document["episodes"]]
+        self.best = Policy.from_dict(document["policy"])
         self.best_reward = max(episode.reward for episode in self.episodes)

@@ -1,4 +1,4 @@
-"""How good a narrowed network would be, judged without training it."""
+"""The accuracy of a pruned network without fine-tuning, as the AMC agent is rewarded with."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,14 +16,16 @@ from pocketcnn.training.devices import choose_device, placed
 
 @dataclass(frozen=True)
 class UntrainedAccuracy:
-    """The accuracy of a network of `space` on `held_out`, with its batch norms, or its layers, fitted to `images` first.
+    """The accuracy of a pruned network on `held_out`, after batch norms are recalibrated or layers reconstructed on `images`.
 
     Attributes:
+        space: the pruning space.
+        held_out: labelled validation images.
         images: (N, C, H, W), without labels.
-        repair: ``statistics``, batch norms average anew over the images; ``layers``, each layer that has lost inputs is
-            fitted by least squares to what it answered before (the paper's section 3.1, after He et al., 2017), which takes
-            many times as long; ``auto``, the statistics where there are any.
-        device: where networks are looked at.
+        repair: ``statistics`` recalibrates batch norms. ``layers`` reconstructs each layer that lost inputs by least squares
+            (AMC, section 3.1, after He et al., 2017), which takes many times as long. ``auto`` recalibrates if the network
+            has batch norms, else reconstructs.
+        device: where networks are evaluated.
     """
 
     space: PruningSpace
@@ -36,8 +38,8 @@ class UntrainedAccuracy:
         return self.held_out.accuracy(self.network(counts), self.device)
 
     def network(self, counts: Counts, info: ModelInfo | None = None) -> GraphNetwork:
-        """The narrowed and repaired network."""
-        graph = self.space.cut(counts)
+        """The pruned network after recalibration or reconstruction."""
+        graph = self.space.prune(counts)
         if self.repair == "layers" or (self.repair == "auto" and not self._has_statistics):
             graph = reconstruct(
                 self.space.graph, graph, self.space.coupling, self.space.order.classes(counts), self.images

@@ -1,6 +1,6 @@
-"""What a channel is worth: one criterion a file, from a graph and its coupling to a score for each channel class.
+"""Importance criteria: from a graph and its coupling to a score for each channel class.
 
-A higher score means more important; only the order of the scores matters. A class with an infinite score is never removed.
+A higher score means more important. Only the order of the scores matters. A class with an infinite score is never pruned.
 """
 
 from .criterion import Criterion as Criterion

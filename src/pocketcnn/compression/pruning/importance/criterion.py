@@ -1,4 +1,4 @@
-"""What a criterion is: its signature, and what it may look at besides the weights."""
+"""The signature of an importance criterion, and the data that it may use besides the weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling import Coupling
+from pocketcnn.compression.coupling import Coupling
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 
 
 @dataclass(frozen=True)
 class CriterionData:
-    """What a criterion may look at besides the weights.
+    """The data that a criterion may use besides the weights.
 
-    `batches` are images (N, C, H, W) with labels as `loss(logits, labels)` takes them, on the network's device.
+    Attributes:
+        batches: images (N, C, H, W) with labels as `loss(logits, labels)` takes them, on the network's device.
+        loss: the loss of logits (N, classes); cross-entropy by default.
+        seed: of criteria that draw random numbers.
     """
 
     batches: Sequence[tuple[Tensor, Tensor]] = ()
@@ -23,7 +26,7 @@ class CriterionData:
     seed: int = 0
 
     def needed_by(self, name: str) -> Sequence[tuple[Tensor, Tensor]]:
-        """The batches, which the criterion `name` cannot do without.
+        """The batches, for the criterion `name`, which requires them.
 
         Raises:
             UsageError: there are none.

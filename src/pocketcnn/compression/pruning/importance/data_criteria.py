@@ -1,4 +1,4 @@
-"""Criteria that look at images: the energy of a channel in the layers that read it, and the Taylor expansion of the loss."""
+"""Importance criteria that use images: channel energy (as ThiNet) and the Taylor expansion of the loss."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling import Coupling
+from pocketcnn.compression.coupling import Coupling
 from pocketcnn.compression.pruning.importance.by_class import ByClass, blocks, relative
 from pocketcnn.compression.pruning.importance.criterion import CriterionData
 from pocketcnn.graph.graph import Graph
@@ -14,23 +14,23 @@ from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.node import Node
 
 
-def energy(graph: Graph, coupling: Coupling, evidence: CriterionData) -> dict[int, float]:
-    """What a class brings into the layers that read it: root mean square of its channel times the norm of the columns.
+def energy(graph: Graph, coupling: Coupling, data: CriterionData) -> dict[int, float]:
+    """Root mean square of a channel times the norm of the weight columns that read it, averaged over the layers that read it.
 
-    Without the class, and were channels uncorrelated, the outputs of a layer would miss just that: the error that ThiNet
-    (Luo et al., section 3.2, equation 4) minimizes over sets of channels, here one channel at a time, in units of the
-    layer's mean. The labels of the batches are not used.
+    If channels were uncorrelated, this is the error of a layer's outputs without the channel. ThiNet (Luo et al., section
+    3.2, equation 4) minimizes this error over sets of channels; here each channel is scored alone, relative to the mean of
+    its layer. Labels are not used.
 
     Raises:
         UsageError: no batches were given.
     """
-    squares = _mean_squares(graph, coupling, [images for images, _ in evidence.needed_by("energy")])
+    squares = _mean_squares(graph, coupling, [images for images, _ in data.needed_by("energy")])
     scores = ByClass()
     for layer in coupling.layers:
-        if not layer.passes:
+        if not layer.depthwise_like:
             columns = blocks(graph.tensors[layer.weight], layer).square().sum((1, 3)).reshape(-1)
             scores.add(layer.inputs, relative((columns * squares[graph[layer.node].inputs[0]]).sqrt()))
-    return scores.mean_or(0.0, coupling)  # what nothing reads is worth nothing
+    return scores.mean_or(0.0, coupling)  # a channel that no layer reads has no importance
 
 
 def _mean_squares(graph: Graph, coupling: Coupling, batches: list[Tensor]) -> dict[str, Tensor]:
@@ -50,36 +50,38 @@ def _mean_squares(graph: Graph, coupling: Coupling, batches: list[Tensor]) -> di
     return squares
 
 
-def taylor(graph: Graph, coupling: Coupling, evidence: CriterionData) -> dict[int, float]:
-    """First-order estimate of what the loss changes by without a class, in eval mode: root mean square over the batches.
+def taylor(graph: Graph, coupling: Coupling, data: CriterionData) -> dict[int, float]:
+    """First-order estimate of the change of the loss without a class, in eval mode: root mean square over the batches.
 
-    Molchanov et al., "Importance Estimation for Neural Network Pruning", section 3.1, equation 8, with the gate of a class
-    at the inputs of the layers that read it: its gradient is the sum of weight x gradient over the columns that read the
-    class, so one backward pass gives it for all classes, and it is exactly the change that removal makes. Scores are in
-    units of their layer's mean: compared as they are, they empty whole layers in one shot. Small batches tell more,
-    because gradients of opposite sign cancel within a batch.
+    Molchanov et al., "Importance Estimation for Neural Network Pruning" (CVPR 2019), section 3.1, equation 8, with the gate
+    of a class at the inputs of the layers that read it. The gradient of the gate is the sum of weight x gradient over the
+    columns that read the class, so one backward pass scores all classes. Scores are relative to the mean of their layer,
+    because absolute scores would empty whole layers in one shot. Small batches are better, because gradients of opposite sign
+    cancel within a batch.
 
     Raises:
         UsageError: no batches were given.
     """
     network = GraphNetwork(graph).eval()
     scores = ByClass()
-    for images, labels in evidence.needed_by("taylor"):
+    for images, labels in data.needed_by("taylor"):
         network.zero_grad(set_to_none=True)
-        evidence.loss(network(images), labels).backward()  # type: ignore[no-untyped-call]
+        data.loss(network(images), labels).backward()  # type: ignore[no-untyped-call]
         change = _loss_changes(network, coupling)
         scores.add(np.array(list(change), dtype=np.int64), torch.tensor(list(change.values())).double().square())
     return _per_layer(coupling, scores.mean_or(0.0, coupling))
 
 
 def _loss_changes(network: GraphNetwork, coupling: Coupling) -> dict[int, float]:
-    """Class -> the first-order change of the loss when nothing reads the class any more."""
+    """Class -> first-order change of the loss when no layer reads the class."""
     parameters = dict(network.named_parameters())
     change = ByClass()
     seen: set[str] = set()
     for layer in coupling.layers:
         weight = parameters[layer.weight]
-        if weight.grad is None or layer.passes or layer.weight in seen:  # a shared weight has the gradient of all uses
+        if (
+            weight.grad is None or layer.depthwise_like or layer.weight in seen
+        ):  # a shared weight has one gradient for all uses
             continue
         seen.add(layer.weight)
         change.add(layer.inputs, blocks(weight.detach() * weight.grad, layer).sum((1, 3)))
@@ -87,10 +89,10 @@ def _loss_changes(network: GraphNetwork, coupling: Coupling) -> dict[int, float]
 
 
 def _per_layer(coupling: Coupling, squares: Mapping[int, float]) -> dict[int, float]:
-    """Roots of `squares` in units of the mean of the layers that make a class."""
+    """Square roots of `squares`, relative to the mean of the layers that produce the class."""
     scores = ByClass()
     for layer in coupling.layers:
-        if not layer.passes:
+        if not layer.depthwise_like:
             values = torch.tensor([squares.get(item, 0.0) for item in layer.outputs.tolist()], dtype=torch.float64)
             scores.add(layer.outputs, relative(values.sqrt()))
     return scores.mean_or(0.0, coupling)

@@ -1,4 +1,4 @@
-"""The criteria by name."""
+"""The importance criteria by name."""
 
 import difflib
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
 
 
 def criterion(name: str) -> Criterion:
-    """The criterion called `name`.
+    """The criterion with this name.
 
     Raises:
-        UsageError: there is none; the message has the nearest and all names.
+        UsageError: there is none; the message suggests the nearest name and lists all.
     """
     if name in CRITERIA:
         return CRITERIA[name]

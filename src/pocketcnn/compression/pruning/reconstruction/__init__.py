@@ -1,3 +1,3 @@
-"""Layers that read pruned channels, fitted anew so that they answer as before."""
+"""Reconstruction: layers that read pruned channels are fitted so that their outputs stay close to the original ones."""
 
 from .reconstruct import reconstruct as reconstruct

@@ -1,4 +1,4 @@
-"""Least squares from sums: the weights that come nearest to given answers, held back where the samples are too few."""
+"""Least squares from accumulated moments, with a ridge towards the current weights where samples are too few."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 RIDGES = (1e-8, 1e-5, 1e-3, 1e-1)
-"""Strengths of the pull towards the present weights that are tried, in units of the mean square of an input."""
+"""Ridge strengths that are tried, relative to the mean square of an input."""
 
 
 @dataclass
 class Moments:
-    """Sums over samples of inputs x (D,) and answers y (R,), for G independent problems at once, in double precision."""
+    """Sums over samples of inputs x (D,) and outputs y (R,), for G independent problems, in double precision."""
 
     xx: Tensor  # (G, D, D)
     xy: Tensor  # (G, D, R)
@@ -22,13 +22,13 @@ class Moments:
 
     @classmethod
     def empty(cls, groups: int, inputs: int, answers: int) -> "Moments":
-        """Of no samples."""
+        """Moments of no samples."""
         shapes = ((inputs, inputs), (inputs, answers), (answers,), (inputs,), (answers,))
         xx, xy, yy, x, y = (torch.zeros(groups, *shape, dtype=torch.float64) for shape in shapes)
         return cls(xx, xy, yy, x, y)
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        """Samples x (S, G, D) and y (S, G, R)."""
+        """Add samples x (S, G, D) and y (S, G, R)."""
         x, y = x.double().transpose(0, 1), y.double().transpose(0, 1)
         self.xx += x.mT @ x
         self.xy += x.mT @ y
@@ -48,13 +48,13 @@ class Moments:
         )
 
     def residual(self, weight: Tensor) -> "Moments":
-        """The same with answers y - weight · x, for weights (G, R, D)."""
+        """The moments for outputs y - weight · x, for weights (G, R, D)."""
         xy = self.xy - self.xx @ weight.mT
         yy = self.yy - ((self.xy + xy) * weight.mT).sum(1)
         return Moments(self.xx, xy, yy, self.x, self.y - (weight @ self.x[:, :, None])[:, :, 0], self.count)
 
     def centred(self) -> "Moments":
-        """The same with the means of x and y taken away: what an intercept takes care of."""
+        """The moments with the means of x and y removed: what remains after an intercept is fitted."""
         n = max(1, self.count)
         return Moments(
             self.xx - self.x[:, :, None] * self.x[:, None] / n,
@@ -68,7 +68,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Fit:
-    """Weights (G, R, D) and an intercept (G, R); `ridge` is the pull that was chosen, None where nothing beat the old weights."""
+    """Weights (G, R, D), an intercept (G, R), and the chosen `ridge`; None if nothing improved on the old weights."""
 
     weight: Tensor
     intercept: Tensor
@@ -76,33 +76,39 @@ class Fit:
 
 
 def fitted(seen: Moments, held_out: Moments, weight: Tensor, *, intercept: bool) -> Fit:
-    """The weights that answer best, beginning with `weight` (G, R, D).
+    """The best weights by ridge regression, starting from `weight` (G, R, D).
 
-    The correction is found by ridge regression, so that where samples tell nothing the weights stay. How strong the ridge
-    must be is judged by the samples held out, and so is whether any correction helps at all.
+    Only a correction is fitted, so weights stay unchanged where samples say nothing. The held-out samples choose the ridge
+    strength, and whether a correction is made at all.
+
+    Args:
+        seen: moments of the samples to fit.
+        held_out: moments of the validation samples.
+        weight: the current weights.
+        intercept: whether a constant may be added.
     """
-    form = Moments.centred if intercept else _as_they_are
-    start, judge = form(seen.residual(weight)), form(held_out.residual(weight))
-    best, chosen = float(judge.yy.sum()), None
+    transform = Moments.centred if intercept else _uncentred
+    start, validation = transform(seen.residual(weight)), transform(held_out.residual(weight))
+    best, chosen = float(validation.yy.sum()), None
     for ridge in RIDGES:
-        if (error := float(judge.residual(_correction(start, ridge)).yy.sum())) < best:
+        if (error := float(validation.residual(_correction(start, ridge)).yy.sum())) < best:
             best, chosen = error, ridge
     both = seen + held_out
     if chosen is not None:
-        weight = weight + _correction(form(both.residual(weight)), chosen)
+        weight = weight + _correction(transform(both.residual(weight)), chosen)
     rest = both.residual(weight).y / max(1, both.count)
     return Fit(weight, rest if intercept else torch.zeros_like(rest), chosen)
 
 
-def _as_they_are(moments: Moments) -> Moments:
+def _uncentred(moments: Moments) -> Moments:
     return moments
 
 
 def _correction(moments: Moments, ridge: float) -> Tensor:
-    """Weights (G, R, D) of ridge regression."""
+    """The correction (G, R, D) by ridge regression."""
     diagonal = moments.xx.diagonal(dim1=1, dim2=2)
-    pull = ridge * diagonal.mean(1).clamp_min(1e-30)
-    factor, failed = torch.linalg.cholesky_ex(moments.xx + torch.diag_embed(pull[:, None].expand_as(diagonal)))
+    strength = ridge * diagonal.mean(1).clamp_min(1e-30)
+    factor, failed = torch.linalg.cholesky_ex(moments.xx + torch.diag_embed(strength[:, None].expand_as(diagonal)))
     if bool(failed.any()):  # numerically singular: this ridge is too weak
         return torch.zeros_like(moments.xy.mT)
     return torch.cholesky_solve(moments.xy, factor).mT

@@ -1,8 +1,8 @@
-"""After channels were removed: the layers that read them are fitted so that they answer as in the whole network.
+"""Reconstruction after channel removal: each layer that reads removed channels is fitted to its original output.
 
-He, Zhang and Sun, "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, section 3.1, equation 1 with the
-channels given (and ThiNet, section 3.2.3). Layers are fitted in the order in which they run, each on what the layers before
-it, already fitted, now give it, so that errors do not add up (section 3.2, "whole model pruning").
+He, Zhang and Sun, "Channel Pruning for Accelerating Very Deep Neural Networks" (ICCV 2017), section 3.1, equation 1 with the
+channels given (also ThiNet, section 3.2.3). Layers are fitted in the order in which they run, on inputs from the layers
+already fitted, so that errors do not accumulate (section 3.2, "whole model pruning").
 """
 
 from collections import Counter
@@ -13,97 +13,99 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling import Coupling
-from pocketcnn.compression.pruning.coupling.trace import Layer
+from pocketcnn.compression.coupling import Coupling
+from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.compression.pruning.reconstruction.least_squares import Moments, fitted
 from pocketcnn.compression.sampled_positions import SampledPositions, patches, sample_positions_per_image, values_at
 from pocketcnn.cost import count
 from pocketcnn.graph import OPS, Graph, GraphNetwork, Node
 
-PLACES = 10
-"""Places of an image that are looked at in a map, as in the paper; more where a layer has many weights to find."""
+POSITIONS_PER_IMAGE = 10
+"""Sampled positions per image and map, as in the paper; more if a layer has many weights to fit."""
 
-SAMPLES_A_WEIGHT = 8
+SAMPLES_PER_WEIGHT = 8
 HELD_OUT = 4
-"""Every fourth image judges."""
+"""Every fourth image is held out to choose the ridge strength."""
 
 BATCH = 32
 MEMORY = 2**30
-"""Bytes of activations that all images together may take; beyond that fewer images are looked at."""
+"""Bytes of activations for all images together; if they would take more, fewer images are used."""
 
 
 @dataclass
 class _Target:
-    """A layer to fit, the outputs that are left of it, where it is looked at, and what it answered there in the whole network."""
+    """A layer to fit, its remaining outputs, the sampled positions, and its original outputs there."""
 
     layer: Layer
     rows: Tensor
-    places: SampledPositions
+    positions: SampledPositions
     answers: list[Tensor] = field(default_factory=list)
 
 
 def reconstruct(whole: Graph, pruned: Graph, coupling: Coupling, classes: Sequence[int], images: Tensor) -> Graph:
-    """`pruned` with the weights of the layers that read removed channels fitted to what these layers answer in `whole`.
+    """`pruned` with the layers that read removed channels fitted to their outputs in `whole`.
 
-    Where the removed channels were linear combinations of those that are left, `pruned` then computes what `whole` does.
-    Depthwise convolutions lose channels with all that reads them, and layers that share a weight cannot each have their own:
-    both stay as they are. Statistics of batch norms stay too, but for a constant that such a layer cannot add itself.
+    If the removed channels were linear combinations of the remaining ones, `pruned` then computes the same as `whole`. Not
+    fitted are depthwise convolutions, which lose channels together with all that read them, and layers that share a weight.
+    Batch-norm statistics stay, except for a constant that a layer without bias cannot add itself.
 
     Args:
-        whole: a float graph.
-        pruned: what `remove(whole, classes, coupling)` left of it.
-        images: (N, C, H, W), at least some hundred; their labels are not needed.
+        whole: the unpruned float graph.
+        pruned: the result of `remove(whole, classes, coupling)`.
+        coupling: the coupling of `whole`.
+        classes: the removed channel classes.
+        images: (N, C, H, W), at least some hundred; labels are not needed.
     """
     images = images[: max(HELD_OUT, MEMORY // max(1, count(whole).peak_activation_bytes))]
     targets = _targets(whole, pruned, coupling, classes, len(images))
     if not targets or len(images) < HELD_OUT:
         return pruned
-    _look(whole, targets, images)
+    _record_outputs(whole, targets, images)
     network = GraphNetwork(pruned).eval()
     with torch.no_grad():
-        network.run(images, _Sweep(pruned, network, targets).observe)
+        network.run(images, _FittingPass(pruned, network, targets).observe)
     return network.graph
 
 
 def _targets(
     whole: Graph, pruned: Graph, coupling: Coupling, classes: Sequence[int], images: int
 ) -> dict[str, _Target]:
-    """By name, the layers that have lost inputs and have a weight of their own."""
-    left = coupling.staying(classes)
+    """By name, the layers that have lost inputs and do not share their weight."""
+    left = coupling.kept_mask(classes)
     uses = Counter(name for node in whole.nodes for name in set(node.tensors.values()))
     draw = torch.Generator().manual_seed(0)
     targets = {}
     for layer in coupling.layers:
-        if layer.passes or left[layer.inputs].all() or uses[layer.weight] > 1 or layer.node not in pruned:
+        if layer.depthwise_like or left[layer.inputs].all() or uses[layer.weight] > 1 or layer.node not in pruned:
             continue
         node = pruned[layer.node]
         if node.op == "conv2d" and node.integer("groups") != layer.groups:
             continue
         inputs = pruned.tensors[layer.weight][0].numel()
-        each = max(PLACES, ceil(SAMPLES_A_WEIGHT * inputs / images))
-        places = sample_positions_per_image(node.shape, images, each, draw)
-        targets[layer.node] = _Target(layer, torch.from_numpy(left[layer.outputs].nonzero()[0]), places)
+        each = max(POSITIONS_PER_IMAGE, ceil(SAMPLES_PER_WEIGHT * inputs / images))
+        positions = sample_positions_per_image(node.shape, images, each, draw)
+        targets[layer.node] = _Target(layer, torch.from_numpy(left[layer.outputs].nonzero()[0]), positions)
     return targets
 
 
-def _look(whole: Graph, targets: dict[str, _Target], images: Tensor) -> None:
-    """Note what each layer answers in the whole network."""
+def _record_outputs(whole: Graph, targets: dict[str, _Target], images: Tensor) -> None:
+    """Record the outputs of each target layer in the unpruned network."""
     network = GraphNetwork(whole).eval()
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
 
-        def note(node: Node, value: Tensor, start: int = start) -> None:
+        def record(node: Node, value: Tensor, start: int = start) -> None:
             if node.name in targets:
                 target = targets[node.name]
-                places = target.places.of_images(start, start + len(value))
-                target.answers.append(values_at(value[:, target.rows], places))
+                positions = target.positions.of_images(start, start + len(value))
+                target.answers.append(values_at(value[:, target.rows], positions))
 
         with torch.no_grad():
-            network.run(batch, note)
+            network.run(batch, record)
 
 
-class _Sweep:
-    """One pass of all images through the pruned network, in which each layer is fitted when its turn comes."""
+class _FittingPass:
+    """One pass of all images through the pruned network, in which each layer is fitted when it runs."""
 
     def __init__(self, graph: Graph, network: GraphNetwork, targets: dict[str, _Target]) -> None:
         self._graph, self._targets = graph, targets
@@ -112,7 +114,7 @@ class _Sweep:
         self._inputs: dict[str, Tensor] = {}
 
     def observe(self, node: Node, value: Tensor) -> Tensor | None:
-        """Fit `node` if it is a target; the next nodes then see its new answer."""
+        """Fit `node` if it is a target; later nodes then read its new output."""
         answer = None
         if node.name in self._targets:
             answer = self._fit(node, self._inputs[node.inputs[0]])
@@ -137,22 +139,22 @@ class _Sweep:
         return OPS[node.op].run(node, [value], tensors, False)
 
     def _moments(self, target: _Target, node: Node, value: Tensor, weight: Tensor) -> tuple[Moments, Moments]:
-        """Of three images in four, and of the fourth; the bias is taken off the answers."""
+        """Moments of three images in four, and of the held-out fourth; the bias is subtracted from the outputs."""
         groups, outputs = target.layer.groups, weight.shape[0]
         bias = self._tensors[node.tensors["bias"]] if "bias" in node.tensors else weight.new_zeros(())
         seen, held_out = (Moments.empty(groups, weight[0].numel(), outputs // groups) for _ in range(2))
         for number, answers in enumerate(target.answers):
             start, stop = number * BATCH, min((number + 1) * BATCH, len(value))
-            places = target.places.of_images(start, stop)
-            read = patches(node, value[start:stop], tuple(weight.shape), places)
-            judges = (places.image + start) % HELD_OUT == 0
-            for moments, chosen in ((seen, ~judges), (held_out, judges)):
+            positions = target.positions.of_images(start, stop)
+            read = patches(node, value[start:stop], tuple(weight.shape), positions)
+            is_held_out = (positions.image + start) % HELD_OUT == 0
+            for moments, chosen in ((seen, ~is_held_out), (held_out, is_held_out)):
                 x, y = read[chosen], answers[chosen] - bias
                 moments.add(x.cpu(), y.cpu().reshape(len(y), groups, -1))
         return seen, held_out
 
     def _can_shift(self, node: Node) -> bool:
-        """Whether a constant can be added to the answer: by a bias of its own, or by a batch norm that alone reads it."""
+        """Whether a constant can be added to the output: by its own bias, or by a batch norm that is its only reader."""
         name = node.tensors.get("bias") or self._mean_after(node)
         return name is not None and self._uses(name) == 1
 

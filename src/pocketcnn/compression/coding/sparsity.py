@@ -1,7 +1,6 @@
-"""Sparse weights: single weights set to zero, for storage. No multiply-add is saved; what codes the file saves the bytes.
+"""Weight sparsity: single weights are set to zero. It saves no multiply-adds; the entropy-coded file gets smaller.
 
-The zeros are the mask: they are in the weights, so a model file has them, and further training keeps them if it is told to
-(`zeros_kept`).
+The zeros in the weights are the mask. A model file stores them, and further training keeps them inside `zeros_kept`.
 """
 
 from collections.abc import Iterator
@@ -22,11 +21,11 @@ Scope = Literal["global", "layer"]
 
 @dataclass(frozen=True)
 class Unstructured:
-    """The smallest weights, a `share` of all, are zero.
+    """The smallest weights by magnitude, a `share` of all, are zero.
 
-    Han et al., "Learning both Weights and Connections for Efficient Neural Networks", 2015, rank them layer by layer; with
-    scope ``global`` they are ranked together, in units of the root mean square of their layer, so that no layer goes first
-    because its weights are small throughout.
+    Han et al., "Learning both Weights and Connections for Efficient Neural Networks" (2015), rank them layer by layer. With
+    scope ``global`` they are ranked together, relative to the root mean square of their layer, so that layers with small
+    weights are not pruned first.
     """
 
     share: float
@@ -34,7 +33,7 @@ class Unstructured:
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
-            raise UsageError(f"Sparsity is the share of weights that are zero, between 0 and 1, not {self.share}.")
+            raise UsageError(f"The sparsity must be the share of zero weights, between 0 and 1, not {self.share}.")
 
     def __str__(self) -> str:
         return f"{self.share:g}"
@@ -42,10 +41,10 @@ class Unstructured:
 
 @dataclass(frozen=True)
 class Pattern:
-    """Of every `group` weights of a filter along its input channels at most `kept` are not zero, the largest: N:M.
+    """N:M sparsity: of every `group` weights along the input channels of a filter, at most `kept`, the largest, are non-zero.
 
-    Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021, section 3: 2:4. A layer with fewer than `group` inputs
-    a filter, such as a depthwise convolution, stays dense.
+    Mishra et al., "Accelerating Sparse Deep Neural Networks" (2021), section 3: 2:4. A layer with fewer than `group` inputs
+    per filter, such as a depthwise convolution, stays dense.
     """
 
     kept: int
@@ -53,7 +52,9 @@ class Pattern:
 
     def __post_init__(self) -> None:
         if not 1 <= self.kept < self.group:
-            raise UsageError(f"A pattern N:M keeps N of M weights, 1 <= N < M, not {self.kept}:{self.group}.")
+            raise UsageError(
+                f"A pattern N:M keeps N of M weights with 1 <= N < M; {self.kept}:{self.group} is not valid."
+            )
 
     def __str__(self) -> str:
         return f"{self.kept}:{self.group}"
@@ -63,10 +64,10 @@ Sparsity = Unstructured | Pattern
 
 
 def parse_sparsity(text: str) -> Sparsity:
-    """Read ``2:4``, ``0.8`` or ``80%``.
+    """Parse ``2:4``, ``0.8`` or ``80%``.
 
     Raises:
-        UsageError: the text is none of these, or a number is out of range.
+        UsageError: the text has none of these forms, or a number is out of range.
     """
     try:
         if ":" in text:
@@ -75,20 +76,24 @@ def parse_sparsity(text: str) -> Sparsity:
         return Unstructured(float(text.removesuffix("%")) / (100 if text.endswith("%") else 1))
     except ValueError as error:
         raise UsageError(
-            f"'{text}' is no sparsity: write a share such as 0.8 or 80%, or a pattern such as 2:4."
+            f"{text!r} is not a sparsity. Write a share such as 0.8 or 80%, or a pattern such as 2:4."
         ) from error
 
 
 def sparsify(network: GraphNetwork, sparsity: str | Sparsity) -> GraphNetwork:
     """A copy of a float network with zeros among the weights of its convolutions and linear layers.
 
+    Args:
+        network: a captured float network.
+        sparsity: see `parse_sparsity`.
+
     Raises:
-        UsageError: the network is quantized, or the sparsity makes no sense.
+        UsageError: the network is quantized, or the sparsity is not valid.
     """
     wanted = parse_sparsity(sparsity) if isinstance(sparsity, str) else sparsity
     graph = network.graph
     if graph.numerics:
-        raise UsageError("This network is quantized already. Make the float network sparse, then quantize it.")
+        raise UsageError("This network is already quantized. Sparsify the float network, then quantize it.")
     names = weight_names(graph)
     weights = {name: graph.tensors[name].detach() for name in names}
     if isinstance(wanted, Pattern):
@@ -97,7 +102,7 @@ def sparsify(network: GraphNetwork, sparsity: str | Sparsity) -> GraphNetwork:
         zeroed = _smallest_zeroed(weights, wanted)
     zeroed = {
         name: weight + 0.0 for name, weight in zeroed.items()
-    }  # -0 is another value than 0 to what codes the file
+    }  # turns -0 into 0: the entropy coder treats them as two values
     sparse = graph.rebuilt(tensors={**graph.tensors, **zeroed})
     return GraphNetwork(sparse, network.info).train(network.training)
 
@@ -108,16 +113,16 @@ def weight_names(graph: Graph) -> list[str]:
 
 
 def zero_share(graph: Graph) -> float:
-    """The share of zeros among the weights of convolutions and linear layers."""
+    """The share of zeros among the weights of convolutions and linear layers, 0 to 1."""
     weights = [graph.tensors[name] for name in weight_names(graph)]
     return sum(int((weight == 0).sum()) for weight in weights) / max(1, sum(weight.numel() for weight in weights))
 
 
 @contextmanager
 def zeros_kept(network: nn.Module) -> Iterator[None]:
-    """Weights of `network` that are zero now stay zero while it is trained inside.
+    """Inside, weights of `network` that are zero stay zero during training.
 
-    Their gradients are zero, and so are the momentum and the decay of a weight that never moves.
+    Their gradients are set to zero; momentum and weight decay of a zero weight are zero too.
     """
     hooks = []
     for parameter in network.parameters():
@@ -135,13 +140,13 @@ def _smallest_zeroed(weights: dict[str, Tensor], wanted: Unstructured) -> dict[s
     scored = {name: weight.abs() / weight.square().mean().sqrt().clamp_min(1e-30) for name, weight in weights.items()}
     if wanted.scope == "layer":
         return {name: weight * _largest(scored[name], wanted.share) for name, weight in weights.items()}
-    together = torch.cat([scores.flatten() for scores in scored.values()])
-    kept = torch.split(_largest(together, wanted.share), [weight.numel() for weight in weights.values()])
+    all_scores = torch.cat([scores.flatten() for scores in scored.values()])
+    kept = torch.split(_largest(all_scores, wanted.share), [weight.numel() for weight in weights.values()])
     return {name: weight * mask.view_as(weight) for (name, weight), mask in zip(weights.items(), kept, strict=True)}
 
 
 def _largest(scores: Tensor, share: float) -> Tensor:
-    """A mask of `scores` without its smallest `share`: exactly as many, between equals the earlier ones go."""
+    """A mask of `scores` that drops exactly the smallest `share`; of equal scores the earlier ones are dropped."""
     gone = scores.flatten().sort(stable=True).indices[: round(share * scores.numel())]
     mask = torch.ones(scores.numel(), dtype=scores.dtype, device=scores.device)
     mask[gone] = 0
@@ -149,7 +154,7 @@ def _largest(scores: Tensor, share: float) -> Tensor:
 
 
 def _patterned(weight: Tensor, pattern: Pattern) -> Tensor:
-    """A weight (N, C/G, …) with the largest `kept` of every `group` along axis 1; the rest at the end is a short group."""
+    """Keep the largest `kept` of every `group` of a weight (N, C/G, …) along axis 1; the last group may be shorter."""
     inputs = weight.shape[1]
     if inputs < pattern.group:
         return weight

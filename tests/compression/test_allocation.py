@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pocketcnn.compression.pruning.prune import PruneSettings, plan, prune, prune_with_report, sensitivity_of
-from pocketcnn.compression.pruning.prune_report import total_madds
+from pocketcnn.cost.counting import total_madds
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import Graph, GraphNetwork
 from tests.support.random_graphs import random_graph

@@ -1,27 +1,29 @@
-"""Why layers keep all their channels: said where pruning ends before its bound."""
+"""Explains why layers cannot be pruned, for the message when a budget is not met."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pocketcnn.compression.pruning.coupling.coupling import ANSWER, Coupling
+from pocketcnn.compression.coupling.coupling import ANSWER, Coupling
 from pocketcnn.graph.graph import Graph
 
-MOST_NAMED = 3
-"""Reasons that are spelled out, those with most multiply-adds."""
+MAX_REASONS = 3
+"""How many reasons a message names, those with the most multiply-adds first."""
 
 _NODE = re.compile(r" \(([^()]+)\)$")
-"""The node at the end of a reason that names an operation."""
+"""The node name at the end of a reason."""
 
 
 @dataclass(frozen=True)
 class FrozenLayers:
-    """Layers that keep all their output channels for one reason.
+    """Layers that keep all their output channels for the same reason.
 
     Attributes:
-        reason: without the nodes that it is about; nodes: those, where the reason is an operation.
-        layers: names of the layers; madds: what they multiply and add, for one image.
+        reason: without node names.
+        nodes: the nodes that cause it, if the reason is an operation.
+        layers: names of the frozen layers.
+        madds: their multiply-adds for one image.
     """
 
     reason: str
@@ -35,20 +37,20 @@ class FrozenLayers:
 
 
 def frozen_layers(graph: Graph, coupling: Coupling) -> tuple[FrozenLayers, ...]:
-    """The layers of which no output channel may go, by reason, the reason with most multiply-adds first.
+    """The layers that cannot lose output channels, by reason, the reason with the most multiply-adds first.
 
-    The layer that gives the answer is not among them: its channels are the classes.
+    The output layer is not included: its channels are the classes.
     """
     nodes: dict[str, dict[str, None]] = defaultdict(dict)
     layers: dict[str, list[str]] = defaultdict(list)
     for layer in coupling.layers:
         reasons = [coupling.frozen.get(item) for item in layer.outputs.tolist()]
-        told = [reason for reason in reasons if reason is not None and reason != ANSWER]
-        if None in reasons or not told:
+        reasons_found = [reason for reason in reasons if reason is not None and reason != ANSWER]
+        if None in reasons or not reasons_found:
             continue
-        plain = _NODE.sub("", told[0])
+        plain = _NODE.sub("", reasons_found[0])
         layers[plain].append(layer.node)
-        nodes[plain].update(dict.fromkeys(_nodes(told)))
+        nodes[plain].update(dict.fromkeys(_nodes(reasons_found)))
     found = [
         FrozenLayers(reason, tuple(nodes[reason]), tuple(names), sum(graph.madds(graph[name]) for name in names))
         for reason, names in layers.items()
@@ -61,14 +63,14 @@ def _nodes(reasons: Iterable[str]) -> list[str]:
 
 
 def why_frozen(graph: Graph, coupling: Coupling) -> str:
-    """A sentence that says which layers keep all their channels and why, with a space before it; nothing if none does."""
+    """A sentence, with a leading space, that says which layers cannot be pruned and why; empty if all can."""
     found = frozen_layers(graph, coupling)
     if not found:
         return ""
     count, total = sum(len(each.layers) for each in found), sum(graph.madds(node) for node in graph.nodes[1:]) or 1
     share = sum(each.madds for each in found) / total
-    more = f"; and {len(found) - MOST_NAMED} more reasons" if len(found) > MOST_NAMED else ""
+    more = f"; and {len(found) - MAX_REASONS} more reasons" if len(found) > MAX_REASONS else ""
     return (
-        f" {count} of {len(coupling.layers)} layers, with {share:.1%} of the multiply-adds, keep all their channels: "
-        f"{'; '.join(map(str, found[:MOST_NAMED]))}{more}."
+        f" {count} of {len(coupling.layers)} layers, with {share:.1%} of the multiply-adds, cannot be pruned: "
+        f"{'; '.join(map(str, found[:MAX_REASONS]))}{more}."
     )

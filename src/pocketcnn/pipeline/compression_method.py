@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from pocketcnn.compression.coding.sparsity import Sparsity, parse_sparsity
 from pocketcnn.compression.deployed import WeightCompression
 from pocketcnn.compression.pruning.allocation import ALLOCATIONS
 from pocketcnn.compression.pruning.importance import criterion
-from pocketcnn.compression.pruning.sparsity import Sparsity, parse_sparsity
 from pocketcnn.errors import UsageError
 from pocketcnn.pipeline.accuracy_check import MAX_LOSS
 

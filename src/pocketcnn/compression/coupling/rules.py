@@ -1,8 +1,8 @@
 # ruff: noqa: ARG001  (the rules of a table share one signature)
-"""How each operation of the IR carries the labels of channels from its inputs to its output.
+"""How each operation of the IR passes the channel labels of its inputs to its output.
 
-Which rule is an operation's, its `Op.channels` says. A rule may move labels, join them, or freeze them where it cannot prove
-more; an operation of which nothing is known freezes all that it reads, and is named as the reason.
+`Op.channels` says which rule an operation has. A rule may move labels, join them, or freeze them if it cannot prove more. An
+operation without a rule freezes everything that it reads, and is named as the reason.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import Labels
-from pocketcnn.compression.pruning.coupling.trace import Trace
+from pocketcnn.compression.coupling.classes import Labels
+from pocketcnn.compression.coupling.trace import Trace
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.facts import ChannelRule
@@ -21,15 +21,15 @@ Rule = Callable[[Trace, Node, Sequence[Labels]], Labels]
 
 
 def follow(trace: Trace, node: Node) -> Labels:
-    """The labels of the output of `node`, varying along one axis at most."""
+    """The labels of the output of `node`, varying along at most one axis."""
     inputs = [trace.values[name] for name in node.inputs]
     return one_axis(trace, RULES[OPS[node.op].channels](trace, node, inputs))
 
 
 def one_axis(trace: Trace, labels: Labels) -> Labels:
-    """Join labels until they vary along one axis only, the longest: what is removed must leave a regular array.
+    """Join labels until they vary along one axis only, the longest, so that removal leaves a regular array.
 
-    For channels seen as (G, C/G) this makes the channels at the same place of all groups live and die together.
+    For channels viewed as (G, C/G), this couples the channels at the same position of all groups.
     """
     sets = trace.classes.find(labels)
     for axis in range(labels.ndim):
@@ -49,16 +49,16 @@ def _unknown(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 
 def _input(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    return trace.fixed(len(node.shape), "it is the network's input")
+    return trace.fixed(len(node.shape), "it reads the network's input")
 
 
 def _same(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    """Every element is a function of the one at its place."""
+    """Element-wise: each output element depends on the input element at the same position."""
     return inputs[0]
 
 
 def _spatial(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    """Each channel is a function of the same channel: pooling, padding, upsampling."""
+    """Each output channel depends on the same input channel: pooling, padding, upsampling."""
     channels = trace.channels(inputs[0], node.shape[0])
     return _map(channels, node)
 
@@ -78,7 +78,7 @@ def _linear(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 
 def _per_channel(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    """Batch normalization and PReLU: each tensor with an entry a channel is cut with the channels."""
+    """Batch normalization and PReLU: tensors with one entry per channel are sliced with the channels."""
     channels = trace.channels(inputs[0], node.shape[0])
     for role, shape in trace.graph.tensor_shapes(node).items():
         if shape == node.shape[:1]:
@@ -87,7 +87,7 @@ def _per_channel(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 
 def _binary(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    """Elements at the same place go together. A value repeated for every channel has one channel, so it stays anyway."""
+    """Elements at the same position are coupled. A value that is broadcast over channels has one channel, which is kept."""
     for axis, (first, second) in enumerate(zip(*trace.graph.input_shapes(node), strict=True)):
         long, short = inputs if first > second else inputs[::-1]
         if first != second and long.shape[axis] > 1:
@@ -97,7 +97,7 @@ def _binary(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 
 def _constant(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    """A stored value with one entry or map a channel is cut like any other tensor; other layouts stay whole."""
+    """A constant with one entry or map per channel is sliced like a tensor; constants of other shapes are kept whole."""
     shape = node.ints("shape")
     if len(shape) not in (1, 3) or shape[0] == 1:
         return trace.fixed(len(shape), f"{node.name} is a constant without channels")
@@ -107,7 +107,7 @@ def _constant(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 
 def _reduce(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    """A mean or sum needs all that it runs over, or nothing of it."""
+    """A mean or sum needs all of the axis that it reduces, or none of it."""
     labels, axes = inputs[0], node.ints("axes")
     for axis in axes:
         labels = trace.classes.unite_along(labels, axis)
@@ -156,8 +156,8 @@ def _gather(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
 
 
 def _local_response_norm(trace: Trace, node: Node, inputs: Sequence[Labels]) -> Labels:
-    """Each channel is divided by the energy of its neighbours: without one of them, others would move next to it."""
-    trace.classes.freeze(inputs[0], f"each channel is changed by its neighbours in {node.op} ({node.name})")
+    """Each channel depends on its neighbours, and removing one would give others new neighbours: all are frozen."""
+    trace.classes.freeze(inputs[0], f"each channel depends on its neighbours in {node.op} ({node.name})")
     return inputs[0]
 
 

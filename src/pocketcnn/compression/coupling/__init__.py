@@ -1,4 +1,4 @@
-"""Which channels of a network go together, and how they are taken out."""
+"""Channel coupling: which channels must be pruned together, and their removal from the graph."""
 
 from .coupling import Coupling as Coupling
 from .coupling import couple as couple

@@ -1,4 +1,4 @@
-"""Labels that channels carry through a graph, and which labels turned out to be one: a disjoint-set forest."""
+"""Labels that channels carry through a graph, and the classes of coupled labels: a disjoint-set forest."""
 
 from dataclasses import dataclass, field
 
@@ -6,15 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
-"""Labels of a value, one a position. An axis along which nothing changes has size 1, so (C, 1, 1) for a feature map."""
+"""The label of each position of a value. An axis with equal labels has size 1: (C, 1, 1) for a feature map."""
 
 Mask = NDArray[np.bool_]
-"""Which positions survive."""
+"""Which positions are kept."""
 
 
 @dataclass
 class ChannelClasses:
-    """Splits of labels that live and die together. A set is known by its smallest label, so results do not depend on order."""
+    """Classes of labels whose channels must be pruned together. A class is named by its smallest label, so results do not
+    depend on the order of operations.
+    """
 
     _parent: Labels = field(default_factory=lambda: np.empty(0, np.int64))
     _reasons: dict[int, str] = field(default_factory=dict)
@@ -23,14 +25,14 @@ class ChannelClasses:
         return len(self._parent)
 
     def fresh(self, count: int) -> Labels:
-        """`count` new labels, (count,), each alone in its set."""
+        """`count` new labels, (count,), each in its own class."""
         start = len(self._parent)
         labels = np.arange(start, start + count, dtype=np.int64)
         self._parent = np.concatenate([self._parent, labels])
         return labels
 
     def find(self, labels: Labels) -> Labels:
-        """The set of each label."""
+        """The class of each label."""
         while True:
             parents = self._parent[labels]
             if np.array_equal(parents, labels):
@@ -39,7 +41,7 @@ class ChannelClasses:
             labels = parents
 
     def unite(self, first: Labels, second: Labels) -> None:
-        """Join the sets of the labels at the same place; the arrays are broadcast against each other."""
+        """Join the classes of the labels at the same position; the arrays are broadcast against each other."""
         pairs = np.stack([part.ravel() for part in np.broadcast_arrays(self.find(first), self.find(second))])
         for one, other in np.unique(pairs[:, pairs[0] != pairs[1]], axis=1).T:
             low, high = sorted((self._root(int(one)), self._root(int(other))))
@@ -58,12 +60,12 @@ class ChannelClasses:
         return first
 
     def freeze(self, labels: Labels, reason: str) -> None:
-        """Forbid that the sets of these labels are ever removed."""
+        """Forbid the removal of the classes of these labels."""
         for label in np.unique(labels):
             self._reasons.setdefault(int(label), reason)
 
     def frozen(self) -> dict[int, str]:
-        """The sets that must stay, and the first reason that was found for each."""
+        """The classes that must be kept, and the first reason for each."""
         reasons: dict[int, str] = {}
         for label, reason in self._reasons.items():
             reasons.setdefault(self._root(label), reason)

@@ -9,8 +9,8 @@ from torch import nn
 from pocketcnn.data import ImageFolder
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import InputContract
-from pocketcnn.pipeline.deploy.sidecar import SPLIT_SEED, read_sidecar
 from pocketcnn.pipeline.networks import MODEL, ONNX, kind_of, load_network
+from pocketcnn.pipeline.sidecar import SPLIT_SEED, read_sidecar
 from pocketcnn.pipeline.teachers import teacher_for
 from pocketcnn.runtimes.onnx_module import OnnxModule
 

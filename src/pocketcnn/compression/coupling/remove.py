@@ -1,4 +1,4 @@
-"""Channels removed: tensors are sliced and operations rewritten. Channels masked: what removal must equal."""
+"""Removal of channels: tensors are sliced and operations rewritten. Masking computes the same function for comparison."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketcnn.compression.pruning.coupling.classes import Labels, Mask
-from pocketcnn.compression.pruning.coupling.coupling import Coupling, couple
-from pocketcnn.compression.pruning.coupling.trace import Layer
+from pocketcnn.compression.coupling.classes import Labels, Mask
+from pocketcnn.compression.coupling.coupling import Coupling, couple
+from pocketcnn.compression.coupling.trace import Layer
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Attr, Node, Shape
@@ -21,15 +21,15 @@ from pocketcnn.graph.ops.layout import shuffle_order
 def mask(graph: Graph, classes: Iterable[int], coupling: Coupling | None = None) -> Graph:
     """`graph` with the channels of `classes` read as zero by every convolution and linear layer.
 
-    The columns of the weights that read them are zeroed. This is the meaning of "without these channels" that holds
-    for every network: zeroing what *makes* a channel would leave behind what batch normalization, a gate or an
-    activation with f(0) != 0 makes of a zero.
+    The weight columns that read these channels are set to zero. This defines "without these channels" for every network.
+    Zeroing the weights that produce a channel would not be enough: batch normalization, a gate or an activation with f(0) !=
+    0 can turn zero into another value.
 
     Raises:
-        UsageError: a class that must stay, or a quantized graph.
+        UsageError: a class is frozen, or the graph is quantized.
     """
     coupling = coupling or couple(graph)
-    left = coupling.staying(classes)
+    left = coupling.kept_mask(classes)
     tensors = dict(graph.tensors)
     for layer in coupling.layers:
         weight = graph.tensors[layer.weight]
@@ -41,27 +41,33 @@ def mask(graph: Graph, classes: Iterable[int], coupling: Coupling | None = None)
 
 
 def remove(graph: Graph, classes: Iterable[int], coupling: Coupling | None = None) -> Graph:
-    """`graph` without the channels of `classes`; it computes what `mask(graph, classes)` computes.
+    """`graph` without the channels of `classes`. It computes the same function as `mask(graph, classes)`.
 
-    Names are kept. A channel shuffle whose survivors no longer form one becomes a gather. `coupling` saves the analysis
-    where it is known.
+    Names are kept. A channel shuffle that is no longer regular becomes a gather.
+
+    Args:
+        graph: a float graph.
+        classes: channel classes to remove.
+        coupling: of `graph`; passing it saves the analysis.
 
     Raises:
-        UsageError: a class that must stay, groups of a convolution left with unequal widths, a value left without
-            channels, or a quantized graph.
+        UsageError: a class is frozen, groups of a convolution would get unequal widths, a value would have no channels left,
+            or the graph is quantized.
     """
     coupling = coupling or couple(graph)
-    cut = _Cut(graph, coupling, coupling.staying(classes))
-    result = graph.rebuilt([cut.node(node) for node in graph.nodes], tensors=cut.tensors())
+    removal = _Removal(graph, coupling, coupling.kept_mask(classes))
+    result = graph.rebuilt([removal.node(node) for node in graph.nodes], tensors=removal.tensors())
     for node in result.nodes:
-        if node.shape != cut.shape(node.name):
-            raise GraphError(f"Node {node.name!r} has shape {node.shape} after pruning, not {cut.shape(node.name)}.")
+        if node.shape != removal.shape(node.name):
+            raise GraphError(
+                f"Node {node.name!r} has shape {node.shape} after pruning, not {removal.shape(node.name)}."
+            )
     return result
 
 
 @dataclass
-class _Cut:
-    """One removal: which positions of each value stay, and what becomes of nodes and tensors."""
+class _Removal:
+    """The state of one removal: which positions of each value are kept, and the rewritten nodes and tensors."""
 
     graph: Graph
     coupling: Coupling
@@ -73,33 +79,33 @@ class _Cut:
         self._kept = {name: self.left[part.classes] for name, part in self.coupling.values.items()}
         for name, kept in self._kept.items():
             if not kept.any():
-                raise UsageError(f"These channels cannot be removed together: nothing would be left of {name!r}.")
+                raise UsageError(f"These channels cannot be removed together: {name!r} would have no channels left.")
         self._layers = {layer.node: layer for layer in self.coupling.layers}
         self._uses = Counter(tensor for node in self.graph.nodes for tensor in node.tensors.values())
 
     def kept(self, value: str, axis: int) -> Mask | None:
-        """Which positions of `value` stay along `axis`; None if it loses nothing there."""
+        """Which positions of `value` are kept along `axis`; None if it loses nothing there."""
         channels = self.coupling.values.get(value)
         if channels is None or channels.axis != axis or self._kept[value].all():
             return None
         return self._kept[value]
 
     def shape(self, value: str) -> Shape:
-        """The shape of `value` after the cut."""
+        """The shape of `value` after the removal."""
         masks = [(size, self.kept(value, axis)) for axis, size in enumerate(self.graph[value].shape)]
         return tuple(size if kept is None else int(kept.sum()) for size, kept in masks)
 
     def node(self, node: Node) -> Node:
-        """`node` for the channels that are left."""
+        """`node`, rewritten for the remaining channels."""
         match node.op:
             case "conv2d":
-                return _with(node, groups=_alive_groups(self._layers[node.name], self.left))
+                return _with(node, groups=_remaining_groups(self._layers[node.name], self.left))
             case "reshape" | "constant":
                 return _with(node, shape=self.shape(node.name))
             case "shift":
                 return self._shift(node)
             case "slice" | "channel_shuffle" | "gather":
-                return self._pick(node)
+                return self._select_channels(node)
         return node
 
     def _shift(self, node: Node) -> Node:
@@ -109,22 +115,22 @@ class _Cut:
         moves = {name: np.array(node.ints(name))[kept].tolist() for name in ("down", "right")}
         return _with(node, down=tuple(moves["down"]), right=tuple(moves["right"]))
 
-    def _pick(self, node: Node) -> Node:
-        """An operation that picks channels, for the channels that are left to pick."""
+    def _select_channels(self, node: Node) -> Node:
+        """An operation that selects channels, rewritten for the remaining ones."""
         source, axis = node.inputs[0], node.integer("axis") if node.op == "slice" else 0
         kept = self.kept(source, axis)
         if kept is None:
             return node
-        picked = self._picked(node)
-        places = (np.cumsum(kept) - 1)[picked[kept[picked]]]  # where the survivors among the picked are now
+        selected = self._selected(node)
+        positions = (np.cumsum(kept) - 1)[selected[kept[selected]]]  # new positions of the remaining selected channels
         count = int(kept.sum())
-        if node.op == "slice" and (np.diff(places) == 1).all():
-            return _with(node, start=int(places[0]), stop=int(places[-1]) + 1, step=1)
-        if node.op == "channel_shuffle" and _is_shuffle(places, count, node.integer("groups")):
+        if node.op == "slice" and (np.diff(positions) == 1).all():
+            return _with(node, start=int(positions[0]), stop=int(positions[-1]) + 1, step=1)
+        if node.op == "channel_shuffle" and _is_shuffle(positions, count, node.integer("groups")):
             return node
-        return self._gather(node, places)
+        return self._gather(node, positions)
 
-    def _picked(self, node: Node) -> Labels:
+    def _selected(self, node: Node) -> Labels:
         """The input position of each output position of `node`."""
         if node.op == "slice":
             return np.arange(*(node.integer(name) for name in ("start", "stop", "step")))
@@ -147,10 +153,10 @@ class _Cut:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors as they are after the cut; the nodes must have been rewritten before."""
+        """All tensors after the removal; call it after the nodes were rewritten."""
         tensors = dict(self.graph.tensors)
         for layer in self.coupling.layers:
-            tensors[layer.weight] = _cut_weight(self.graph.tensors[layer.weight], layer, self.left)
+            tensors[layer.weight] = _sliced_weight(self.graph.tensors[layer.weight], layer, self.left)
         shapes = {node.tensors["value"]: node.ints("shape") for node in self.graph.nodes if node.op == "constant"}
         for name, classes in self.coupling.vectors.items():
             kept = self.left[classes]
@@ -165,8 +171,8 @@ def _with(node: Node, **attrs: Attr) -> Node:
     return replace(node, attrs={**node.attrs, **attrs})
 
 
-def _is_shuffle(places: Labels, count: int, groups: int) -> bool:
-    return count % groups == 0 and places.tolist() == shuffle_order(count, groups)
+def _is_shuffle(positions: Labels, count: int, groups: int) -> bool:
+    return count % groups == 0 and positions.tolist() == shuffle_order(count, groups)
 
 
 def _select(tensor: Tensor, axis: int, kept: Mask) -> Tensor:
@@ -176,25 +182,25 @@ def _select(tensor: Tensor, axis: int, kept: Mask) -> Tensor:
 
 
 def _sides(layer: Layer, left: Mask) -> tuple[Mask, Mask]:
-    """Which outputs (G, N/G) and inputs (G, C/G) of each group stay."""
+    """Which outputs (G, N/G) and inputs (G, C/G) of each group are kept."""
     return left[layer.outputs].reshape(layer.groups, -1), left[layer.inputs].reshape(layer.groups, -1)
 
 
-def _alive_groups(layer: Layer, left: Mask) -> int:
+def _remaining_groups(layer: Layer, left: Mask) -> int:
     return int(_sides(layer, left)[0].any(axis=1).sum())
 
 
-def _cut_weight(weight: Tensor, layer: Layer, left: Mask) -> Tensor:
-    """Cut a weight (N, C/G, …) group by group; a group that loses all its channels is gone."""
+def _sliced_weight(weight: Tensor, layer: Layer, left: Mask) -> Tensor:
+    """Slice a weight (N, C/G, …) group by group; a group without remaining channels is removed."""
     rows, columns = _sides(layer, left)
     if rows.all() and columns.all():
         return weight
-    alive = rows.any(axis=1)
-    _check_regular(layer, rows[alive], columns[alive], columns[~alive])
-    if columns[alive].all():
+    remaining = rows.any(axis=1)
+    _check_regular(layer, rows[remaining], columns[remaining], columns[~remaining])
+    if columns[remaining].all():
         return _select(weight, 0, rows.ravel())
     blocks = weight.reshape(layer.groups, -1, *weight.shape[1:])
-    kept = [_select(_select(blocks[g], 0, rows[g]), 1, columns[g]) for g in np.flatnonzero(alive).tolist()]
+    kept = [_select(_select(blocks[g], 0, rows[g]), 1, columns[g]) for g in np.flatnonzero(remaining).tolist()]
     return kept[0] if len(kept) == 1 else torch.cat(kept)
 
 
@@ -202,6 +208,6 @@ def _check_regular(layer: Layer, rows: Mask, columns: Mask, orphans: Mask) -> No
     widths = [sorted(set(side.sum(axis=1).tolist())) for side in (rows, columns)]
     if orphans.any() or any(len(width) > 1 for width in widths):
         raise UsageError(
-            f"These channels cannot be removed together: the groups of {layer.node!r} would be left with "
+            f"These channels cannot be removed together: the groups of {layer.node!r} would have "
             f"{' or '.join(map(str, widths[1]))} inputs and {' or '.join(map(str, widths[0]))} outputs each."
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from pocketcnn.compression.coding import ClusterSettings, cluster_weights, deep_compress
 from pocketcnn.compression.coding.clustered_network import ClusteredNetwork
 from pocketcnn.compression.coding.clustering import coded_weights, kmeans_codebook, rounded, shared_weights
-from pocketcnn.compression.pruning.sparsity import weight_names, zero_share
+from pocketcnn.compression.coding.sparsity import weight_names, zero_share
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, for_inference
 from tests.support.small_networks import float_network, images, quantized_network

@@ -1,7 +1,7 @@
-"""Where the channels of a graph come from and go to: every value, layer and tensor with the labels of its channels.
+"""Tracing of channels through a graph: the channel labels of every value, layer and tensor.
 
-Each output channel of a convolution or linear layer gets a fresh label. The rules in `rules.py` carry the labels through
-the other operations and join labels wherever two channels can only be removed together.
+Each output channel of a convolution or linear layer gets a new label. The rules in `rules.py` pass labels through other
+operations, and join labels whose channels must be pruned together.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,22 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.compression.pruning.coupling.classes import ChannelClasses, Labels
+from pocketcnn.compression.coupling.classes import ChannelClasses, Labels
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or linear layer, and what its channels are.
+    """A convolution or linear layer with the labels of its channels.
 
-    `inputs` (C,) and `outputs` (N,) are labels while the graph is traced, classes afterwards. `passes` tells that
-    each of its groups is removed as a whole, inputs with outputs, as in a depthwise convolution.
+    Attributes:
+        node: name of its node.
+        weight: name of its weight tensor.
+        groups: groups of the convolution; 1 for a linear layer.
+        inputs: (C,) labels during tracing, classes afterwards.
+        outputs: (N,) the same for the output channels.
+        depthwise_like: each group is removed as a whole, inputs with outputs, as in a depthwise convolution.
     """
 
     node: str
@@ -28,14 +33,14 @@ class Layer:
     groups: int
     inputs: Labels
     outputs: Labels
-    passes: bool
+    depthwise_like: bool
 
 
 @dataclass(frozen=True)
 class Balance:
     """Groups of channels that must lose equally many: the inputs, or the outputs, of a grouped convolution.
 
-    `groups` has shape (G, channels of a group).
+    `groups` has shape (G, channels per group).
     """
 
     node: str
@@ -44,7 +49,7 @@ class Balance:
 
 @dataclass
 class Trace:
-    """A graph while its channels are being followed."""
+    """The state of tracing the channels of a graph."""
 
     graph: Graph
     classes: ChannelClasses = field(default_factory=ChannelClasses)
@@ -58,19 +63,21 @@ class Trace:
         self._roles = _roles(self.graph)
 
     def fixed(self, rank: int, reason: str) -> Labels:
-        """The label of a value of which no part can be removed."""
+        """The label of a value that cannot be pruned."""
         label = self.classes.fresh(1)
         self.classes.freeze(label, reason)
         return label.reshape((1,) * rank)
 
     def channels(self, labels: Labels, count: int) -> Labels:
-        """The labels of `count` channels, (count,): whatever differs along other axes than the first is joined."""
+        """The labels of `count` channels, (count,); labels that differ along other axes than the first are joined."""
         for axis in range(1, labels.ndim):
             labels = self.classes.unite_along(labels, axis)
         return np.broadcast_to(labels.reshape(-1), (count,))
 
     def vector(self, node: Node, role: str, labels: Labels) -> None:
-        """The tensor of `role`, if `node` has it, has one entry a channel: cut it along axis 0 with `labels` (C,)."""
+        """Note that the tensor of `role`, if `node` has it, has one entry per channel and is sliced along axis 0 with
+        `labels` (C,).
+        """
         name = node.tensors.get(role)
         if name is None:
             return
@@ -81,10 +88,10 @@ class Trace:
             self.classes.unite(first, labels)
 
     def layer(self, node: Node, groups: int, inputs: Labels) -> Labels:
-        """Follow a layer: fresh labels (N,) of its outputs, joined with those of a layer that shares its weight."""
+        """Trace a layer: new labels (N,) for its outputs, joined with those of a layer that shares its weight."""
         weight = node.tensors["weight"]
         outputs = self.classes.fresh(self.graph.tensors[weight].shape[0])
-        layer = Layer(node.name, weight, groups, inputs, outputs, _passes(groups, len(inputs), len(outputs)))
+        layer = Layer(node.name, weight, groups, inputs, outputs, _is_depthwise_like(groups, len(inputs), len(outputs)))
         if len(self._roles[weight]) > 1:
             self._freeze_layer(layer, f"{weight!r} is used in different ways")
         for other in self.layers.values():
@@ -111,19 +118,19 @@ class Trace:
         if layer.groups == 1:
             return
         sides = [side.reshape(layer.groups, -1) for side in (layer.inputs, layer.outputs)]
-        if layer.passes:
+        if layer.depthwise_like:
             self.classes.unite(np.concatenate(sides, axis=1), sides[0][:, :1])
         else:
             self.balances += [Balance(layer.node, side) for side in sides]
 
 
-def _passes(groups: int, inputs: int, outputs: int) -> bool:
-    """Many narrow groups (depthwise, ResNeXt, RegNet) lose whole groups; few wide ones (ShuffleNet) become narrower."""
+def _is_depthwise_like(groups: int, inputs: int, outputs: int) -> bool:
+    """Many narrow groups (depthwise, ResNeXt, RegNet) lose whole groups; a few wide ones (ShuffleNet) become narrower."""
     return groups > 1 and groups >= max(inputs, outputs) // groups
 
 
 def _roles(graph: Graph) -> Mapping[str, frozenset[tuple[str, str]]]:
-    """Tensor name -> the (operation, role) pairs that it is used in."""
+    """Tensor name -> the (operation, role) pairs in which it is used."""
     roles: dict[str, set[tuple[str, str]]] = {}
     for node in graph.nodes:
         for role, name in node.tensors.items():
