@@ -1,4 +1,4 @@
-"""A folder of images in, tensors out: scanning, splits, input contract, preprocessing, augmentation, sample sets."""
+"""Image folders as datasets: scanning, splits, input contract, preprocessing, augmentation, sample datasets."""
 
 from pocketcnn.data.augment import POLICIES as POLICIES
 from pocketcnn.data.augment import Augmentation as Augmentation

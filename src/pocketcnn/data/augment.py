@@ -1,10 +1,10 @@
 """Augmentation by name: policies are lists of torchvision transforms, applied to uint8 images before normalization.
 
-``none``      nothing
-``light``     small turns, shifts and scalings, nothing mirrored: for digits, glyphs, icons
+``none``      no augmentation
+``light``     small rotations, shifts and scalings without flips: for digits, glyphs, icons
 ``standard``  random resized crop and horizontal flip: for photos
 ``strong``    and TrivialAugmentWide (Müller & Hutter 2021, arXiv:2103.10158) and random erasing (Zhong et al. 2017,
-              arXiv:1708.04896): for long trainings on few photos
+              arXiv:1708.04896): for long training on few photos
 """
 
 import math
@@ -20,10 +20,10 @@ from pocketcnn.graph.contract import InputContract
 from pocketcnn.vision import require_torchvision
 
 SIZE, MEAN, MARGIN, SHIFT, BILINEAR = "$size", "$mean", "$margin", "$shift", "$bilinear"
-"""Stand for what follows from the contract: (height, width); the mean colour in 0 ... 255; a border that turning and
-shifting never reach beyond; a shift by `LARGEST_SHIFT` of the image, as a share of the image with its border."""
+"""Placeholders that are resolved from the contract: (height, width); the mean colour, 0 … 255; a border wide enough for
+rotation and shift; a shift by `LARGEST_SHIFT` of the image, as a share of the image with border."""
 
-LARGEST_SHIFT = 0.07  # of the side; of 8 pixels rarely one: whole-pixel shifts of 8 x 8 digits cost accuracy when tried
+LARGEST_SHIFT = 0.07  # share of the side; of 8 pixels rarely one, because whole-pixel shifts of 8 x 8 digits cost accuracy
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Policy:
-    """Steps in order. `source_scale`: how much larger than the input the image should come, so that crops stay sharp."""
+    """Transforms in order. `source_scale`: size of the source image relative to the input, so that crops stay sharp."""
 
     steps: tuple[Step, ...] = ()
     source_scale: float = 1.0
@@ -51,7 +51,7 @@ POLICIES = {
     "none": Policy(),
     "light": Policy(
         (
-            # Repeating the border first keeps the background, whatever its colour, where the image moves away.
+            # Repeating the border first fills the area that the shifted image leaves with its background colour.
             Step("Pad", {"padding": MARGIN, "padding_mode": "edge"}),
             Step(
                 "RandomAffine",
@@ -76,10 +76,10 @@ MOST_IMAGES_PER_DRAW = 8
 
 
 class Augmentation:
-    """A policy made for one input size: uint8 (C, H', W') or (N, C, H', W') to uint8 of the contract's (C, H, W).
+    """A policy for one input size: uint8 (C, H', W') or (N, C, H', W') to uint8 with the contract's (C, H, W).
 
-    A batch gets one draw of the random parameters; `augment_batch` gives it many. The draws come from torch's global
-    generator. Pickles as (policy, contract), because a worker process must import torchvision in its own way.
+    All images of a batch get the same random parameters; `augment_batch` draws them per image. The random numbers come
+    from torch's global generator. It is pickled as (policy, contract), because a worker process imports torchvision itself.
     """
 
     def __init__(self, policy: str, contract: InputContract) -> None:
@@ -110,10 +110,10 @@ def build_augmentation(policy: str, contract: InputContract) -> Augmentation:
 
 
 def augment_batch(images: Tensor, augmentation: Callable[[Tensor], Tensor]) -> Tensor:
-    """Augment uint8 (N, C, H', W'), with a draw of its own for every image, or every few where they are tiny.
+    """Augment uint8 (N, C, H', W') with separate random parameters per image, or per group of tiny images.
 
-    A draw costs the same 0.1 to 0.3 ms for one 8 x 8 image as for eight, so up to 8 neighbours in the batch share one
-    as long as they have at most 4096 pixels together; batches are shuffled, so other neighbours share the next.
+    A draw takes 0.1 to 0.3 ms, for one 8 x 8 image as for eight. So up to 8 consecutive images of the batch share one if
+    they have at most 4096 pixels together; since batches are shuffled, the groups change from epoch to epoch.
     """
     height, width = images.shape[-2:]
     together = min(MOST_IMAGES_PER_DRAW, max(1, PIXELS_PER_DRAW // (height * width)))
@@ -144,5 +144,5 @@ def _resolve(vision: Any, value: Any, contract: InputContract) -> Any:
 
 
 def _margin(contract: InputContract) -> int:
-    """A third of the longer side and a pixel: half of it is out of reach of 10 degrees, a scale of 0.9 and the shift."""
+    """Border in pixels: a third of the longer side plus 1, enough for 10 degrees, a scale of 0.9 and the shift."""
     return math.ceil(max(contract.height, contract.width) / 3) + 1

@@ -1,4 +1,4 @@
-"""Decoded pixels kept in memory, filled as they are first asked for, and shared with forked worker processes."""
+"""A cache of decoded images in memory, filled on demand and shared with forked worker processes."""
 
 import mmap
 from collections.abc import Callable, Sequence
@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 class PixelCache:
-    """uint8 images (N, C, H, W) and which of them are there already.
+    """uint8 images (N, C, H, W), with a flag per image whether it is cached.
 
-    The memory is an anonymous shared mapping: what one forked worker decodes the others find, pages that are never
-    filled cost nothing, and /dev/shm, which is small in containers, is not needed.
+    The memory is an anonymous shared mapping: forked workers share what one of them decodes, unused pages take no
+    memory, and /dev/shm, which is small in containers, is not needed.
     """
 
     def __init__(self, images: int, shape: tuple[int, int, int]) -> None:
@@ -19,17 +19,17 @@ class PixelCache:
         self._filled = _shared(images)
 
     def get(self, indices: Sequence[int], read: Callable[[list[int]], list[Tensor]]) -> Tensor:
-        """The images at `indices` (n, C, H, W), a copy; those that are not there yet come from `read`."""
+        """A copy of the images at `indices` (n, C, H, W); those that are not cached are decoded by `read`."""
         missing = [index for index in dict.fromkeys(indices) if not self._filled[index]]
         if missing:
             for index, pixels in zip(missing, read(missing), strict=True):
                 self._pixels[index] = pixels
-                self._filled[index] = 1  # after the pixels: another process may look in between
+                self._filled[index] = 1  # after the pixels, because other processes read concurrently
         return self._pixels[list(indices)]
 
 
 def cache_bytes(images: int, shape: tuple[int, int, int]) -> int:
-    """The memory that a full cache takes."""
+    """The size of a full cache in bytes."""
     return images * _volume(shape)
 
 

@@ -1,4 +1,4 @@
-"""An input contract that suits a folder of images: size, channels, resize policy and pixel statistics, measured."""
+"""Inference of an input contract from an image folder: size, channels, resize policy and pixel statistics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph.contract import InputContract, ResizePolicy
 
 SAMPLED_IMAGES = 1024
-LARGEST_SIDE = 224  # the usual input of ImageNet networks; a larger one is the user's explicit choice
+LARGEST_SIDE = 224  # the usual input of ImageNet networks; larger sizes must be chosen explicitly
 SIMILAR_SHARE = 0.95  # this share of the images ...
-SAME_ASPECT = 1.1  # ... within this factor of the median aspect ratio: stretching distorts nothing visibly
+SAME_ASPECT = 1.1  # ... within this factor of the median aspect ratio: stretching is then not visible
 SMALLEST_STD = 1 / 255
 
 Floats = npt.NDArray[np.float64]
@@ -30,16 +30,16 @@ def infer_contract(
     channels: Literal[1, 3] | None = None,
     workers: int | None = None,
 ) -> InputContract:
-    """Measure up to 1024 training images, spread evenly over the classes, and say how the network shall see them.
+    """Infer the input contract from up to 1024 training images, spread evenly over the classes.
 
     Args:
         size: side of a square, or (height, width); None takes the median size of the images, at most 224 on the
             longer side (a square where the images are cropped).
-        channels: None takes 1 when every sampled image is grey, else 3.
+        channels: None takes 1 if every sampled image is grey, else 3.
 
     Raises:
-        UsageError: the size is below 1 or above what a contract allows.
-        UnusableImage: a file has changed since the scan.
+        UsageError: the size is not from 1 to 8192 pixels.
+        UnusableImage: a file was changed since the scan.
     """
     paths = _evenly([sample.path for sample in folder.train], SAMPLED_IMAGES)
     sizes = np.array(list(thread_map(image_size, paths, workers)), dtype=np.float64)
@@ -57,14 +57,14 @@ def infer_contract(
 
 
 def resize_policy(sizes: Floats) -> ResizePolicy:
-    """``stretch`` when nearly all of `sizes` (N, 2: height, width) have one aspect ratio, else ``crop``."""
+    """``stretch`` if 95 % of `sizes` (N, 2: height, width) have about the same aspect ratio, else ``crop``."""
     aspect = sizes[:, 1] / sizes[:, 0]
     similar = np.abs(np.log(aspect / np.median(aspect))) <= np.log(SAME_ASPECT)
     return "stretch" if similar.mean() >= SIMILAR_SHARE else "crop"
 
 
 def native_size(sizes: Floats, policy: ResizePolicy) -> tuple[int, int]:
-    """The median (height, width) of `sizes` (N, 2), reduced to `LARGEST_SIDE`; the median short side squared to crop."""
+    """The median (height, width) of `sizes` (N, 2), at most `LARGEST_SIDE`; for ``crop`` a square of the median short side."""
     median = np.median(sizes, axis=0) if policy == "stretch" else np.full(2, np.median(sizes.min(axis=1)))
     height, width = np.maximum(1, np.round(median * min(1.0, LARGEST_SIDE / median.max()))).astype(int)
     return int(height), int(width)
@@ -72,7 +72,7 @@ def native_size(sizes: Floats, policy: ResizePolicy) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Per channel, of pixels in 0 ... 1: sum, sum of squares, and how many pixels."""
+    """Per channel, for pixels in 0 … 1: sum, sum of squares, number of pixels."""
 
     total: Floats
     squares: Floats
@@ -87,12 +87,12 @@ def _sum_up(path: Path, contract: InputContract) -> _Sums:
 
 
 def _all_gray(pixels: npt.NDArray[np.uint8]) -> bool:
-    """Whether (H, W) or (H, W, 3) holds no colour."""
+    """Whether pixels (H, W) or (H, W, 3) are grey."""
     return pixels.ndim == 2 or bool((pixels == pixels[..., :1]).all())
 
 
 def _statistics(sums: Sequence[_Sums], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over all pixels, to four digits."""
+    """Mean and standard deviation of each channel over all pixels, rounded to four digits."""
     pixels = sum(image.pixels for image in sums)
     mean = np.sum([image.total for image in sums], axis=0) / pixels
     variance = np.sum([image.squares for image in sums], axis=0) / pixels - mean**2
@@ -101,7 +101,7 @@ def _statistics(sums: Sequence[_Sums], channels: int) -> tuple[tuple[float, ...]
 
 
 def _evenly(paths: Sequence[Path], most: int) -> list[Path]:
-    """Up to `most` of `paths`, equally spaced: the samples come sorted by class, so every class is drawn from."""
+    """Up to `most` of `paths`, equally spaced: the samples are sorted by class, so all classes are represented."""
     indices = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int))
     return [paths[index] for index in indices]
 
@@ -111,5 +111,5 @@ def _chosen_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
         return None
     height, width = (size, size) if isinstance(size, int) else size
     if not (1 <= height <= 8192 and 1 <= width <= 8192):
-        raise UsageError(f"An input size must lie between 1 and 8192 pixels, not {height} x {width}.")
+        raise UsageError(f"The sides of the input must be from 1 to 8192 pixels, not {height} x {width}.")
     return height, width

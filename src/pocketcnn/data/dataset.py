@@ -1,4 +1,4 @@
-"""Images and labels for torch's DataLoader, preprocessed by an input contract and cached as uint8 where they fit."""
+"""Dataset of images and labels for torch's DataLoader, preprocessed by an input contract and cached in memory."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,14 +27,13 @@ Augment = Callable[[Tensor], Tensor]
 class ImageDataset(Dataset[tuple[Tensor, int]]):
     """(float32 image (C, H, W), label) for each sample.
 
-    Without augmentation an image is `preprocess(load_image(path), contract)`, always the same. With one, the
-    augmentation gets the resized uint8 image (C, H', W') and its result is normalized. H' x W' is the contract's
-    size times the augmentation's `source_scale`, so that random crops are cut from a picture with some detail to
-    spare, but no larger than the images are by themselves. Caching originals instead would take the memory of the
-    largest ones for detail that the crop throws away.
+    Without augmentation an image is `preprocess(load_image(path), contract)`. With augmentation, that gets the resized
+    uint8 image (C, H', W') and its result is normalized. H' x W' is the contract's size times the augmentation's
+    `source_scale`, so that random crops are sharp, but at most the size of the images themselves. (A cache of the
+    original images would need more memory for detail that the crop discards.)
 
-    The resized images are kept in memory when all of them fit in `cache_limit` bytes (default 1 GiB), else they are
-    read anew each time; what comes out is the same. A pickled dataset leaves its cache behind.
+    The resized images are cached in memory if all of them fit in `cache_limit` bytes (default 1 GiB), else they are
+    read again each time, with the same result. A pickled dataset does not include the cache.
     """
 
     def __init__(
@@ -56,13 +55,13 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        pixels = self._pixels([range(len(self))[index]])[0]  # an index out of range ends a for loop over the dataset
+        pixels = self._pixels([range(len(self))[index]])[0]  # raises IndexError, which ends a for loop over the dataset
         if self.augmentation is not None:
             pixels = self.augmentation(pixels)
         return normalize(pixels, self.contract), self.samples[index].label
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
-        """A batch at once, as torch's DataLoader asks for it: one pass of augmentation and normalization."""
+        """A batch for torch's DataLoader, augmented and normalized in one pass."""
         if not indices:
             return []
         pixels = self._pixels(indices)
@@ -73,21 +72,21 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
 
     @property
     def labels(self) -> Tensor:
-        """int64 (N,)"""
+        """The labels, int64 (N,)."""
         return torch.tensor([sample.label for sample in self.samples], dtype=torch.int64)
 
     @property
     def cached(self) -> bool:
-        """Whether the images stay in memory once they were read."""
+        """Whether images are cached in memory."""
         return self._cache is not None
 
     def as_tensors(self) -> tuple[Tensor, Tensor]:
-        """All images without augmentation, float32 (N, C, H, W), and labels, int64 (N,): to evaluate small sets fast."""
+        """All images without augmentation, float32 (N, C, H, W), and labels, int64 (N,), for fast evaluation of small sets."""
         plain = self.with_augmentation(None)
         return normalize(plain._pixels(range(len(self))), self.contract), self.labels
 
     def with_augmentation(self, augmentation: Augment | None) -> "ImageDataset":
-        """The same samples and input with another augmentation, or none. Shares the cache where the images are the same."""
+        """A dataset with another augmentation, or none; it shares the cache if the source size is the same."""
         other = ImageDataset(self.samples, self.contract, augmentation, cache_limit=self.cache_limit)
         if other._source == self._source:
             other._cache = self._cache
@@ -125,7 +124,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
 
 
 def _source_contract(samples: Sequence[Sample], contract: InputContract, augmentation: Augment | None) -> InputContract:
-    """The contract at the size in which images are handed to the augmentation."""
+    """The contract with the size of the augmentation's source images."""
     wanted: float = getattr(augmentation, "source_scale", 1.0)
     if wanted <= 1.0 or not samples:
         return contract
@@ -136,7 +135,7 @@ def _source_contract(samples: Sequence[Sample], contract: InputContract, augment
 
 
 def _detail(samples: Sequence[Sample], contract: InputContract) -> float:
-    """How many times larger than the input the images are, by the median of some."""
+    """Size of the images relative to the input, the median of a sample."""
     some = samples[:: -(-len(samples) // SIZES_SAMPLED)]
     sizes = np.array([image_size(sample.path) for sample in some])
     return float(np.median((sizes / [contract.height, contract.width]).min(axis=1)))

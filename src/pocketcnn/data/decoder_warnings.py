@@ -1,7 +1,7 @@
-"""Pillow's warnings as data, per file: collected instead of printed, also when many threads decode at once.
+"""Collection of Pillow's warnings per file instead of printing them, also with many decoder threads.
 
-`warnings.catch_warnings` changes the whole process and must be left in the order it was entered, which threads do
-not do. So one process-wide hook is put in with the first collector and taken out with the last, and each thread
+`warnings.catch_warnings` changes process-wide state and must be exited in reverse order of entry, which threads do not
+guarantee. So one process-wide hook is installed with the first collector and removed with the last, and each thread
 collects its own messages.
 """
 
@@ -61,9 +61,9 @@ class _Hook:
             messages.append(" ".join(str(message).split()))
 
 
-_HOOK = _Hook()  # the state it guards, the warning filters, is the process's own
+_HOOK = _Hook()  # one instance, because the warning filters are process-wide
 
 
 def collect_decoder_warnings() -> contextlib.AbstractContextManager[list[str]]:
-    """Within the context, Pillow's warnings of this thread go to the yielded list; all others are shown as before."""
+    """Within the context, Pillow's warnings of this thread go to the yielded list; all others are handled as before."""
     return _HOOK.collect()

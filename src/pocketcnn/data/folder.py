@@ -1,4 +1,4 @@
-"""From a folder of images to three honest splits, and a report of all in the folder that is not a plain image."""
+"""Scan of an image folder: disjoint train, val and test splits, and a report of all files that are not plain images."""
 
 import hashlib
 from collections import Counter
@@ -28,10 +28,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A scanned data folder. Choices are made on `val`; the figures of a report come from `test`.
+    """A scanned data folder. `val` is for model selection, `test` for the reported accuracy.
 
-    `fingerprint` is a SHA-256 over relative paths, contents and class names of the images in use: the same data
-    give the same fingerprint wherever the folder lies.
+    `fingerprint` is a SHA-256 over relative paths, contents and class names of the images in use; it does not depend on
+    the location of the folder.
     """
 
     root: Path
@@ -43,7 +43,7 @@ class ImageFolder:
     fingerprint: str
     notes: tuple[str, ...]
     split_by_seed: bool = True
-    """Whether the seed says which images are in which split; not so where the folder has all three splits."""
+    """Whether the splits depend on the seed; False if the folder has all three splits."""
 
     @property
     def splits(self) -> dict[str, tuple[Sample, ...]]:
@@ -51,7 +51,7 @@ class ImageFolder:
         return {"train": self.train, "val": self.val, "test": self.test}
 
     def class_counts(self, split: str) -> tuple[int, ...]:
-        """Images per class, in the order of `classes`, in ``"train"``, ``"val"`` or ``"test"``."""
+        """Number of images per class, in the order of `classes`; `split` is ``"train"``, ``"val"`` or ``"test"``."""
         counts = Counter(sample.label for sample in self.splits[split])
         return tuple(counts[label] for label in range(len(self.classes)))
 
@@ -64,15 +64,15 @@ def scan(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> ImageFolder:
-    """Read every image of `root` once, list what is wrong with any of them, and split them.
+    """Read and check every image of `root` once, and split the images.
 
-    The folder is DATA/CLASS/* (split here by `fractions`: train, val, test), or has train and perhaps val and test
-    folders with the classes in them (splits that are missing are cut from train or val; `notes` says how). Files of
-    the same bytes never lie in two splits. Class names are sorted as strings.
+    The folder is DATA/CLASS/* (split by `fractions`: train, val, test), or has a train and optional val and test
+    folders that contain the classes (missing splits are taken from train or val; `notes` says how). Identical files
+    are never in two splits. Class names are sorted as strings.
 
     Raises:
-        UsageError: no such folder, no images, one class only, classes that differ between splits, or too few
-            images for three splits.
+        UsageError: the folder does not exist, has no images, has only one class, has different classes in its splits, or
+            has too few images for three splits.
     """
     check_fractions(fractions)
     listing = list_images(root)
@@ -106,14 +106,14 @@ def scan(
 
 
 def check_seed(folder: ImageFolder, seed: int | None) -> None:
-    """A seed that was given for nothing but the split must say something about it.
+    """Refuse a seed that would have no effect, because the folder has its own splits.
 
     Raises:
         UsageError: the folder has its own splits.
     """
     if seed is not None and not folder.split_by_seed:
         raise UsageError(
-            f"{folder.root} has its own train, val and test splits: --seed {seed} changes nothing. Leave it out."
+            f"{folder.root} has its own train, val and test splits, so --seed {seed} has no effect. Leave it out."
         )
 
 
@@ -123,7 +123,7 @@ def _check_listing(root: Path, listing: Listing) -> None:
     if base not in classes:
         where = root / base if base else root
         ignored = len(listing.findings)
-        raise UsageError(f"{where} has no class folders with images ({ignored} other files). Expected {LAYOUTS}.")
+        raise UsageError(f"{where} has no class folders with images ({ignored} other files). Expected: {LAYOUTS}.")
     for split, names in classes.items():
         if names != classes[base]:
             raise UsageError(
@@ -139,18 +139,18 @@ def _one_class(root: Path, name: str, candidates: Sequence[Candidate]) -> str:
     depth = 2 if candidates[0].split == WHOLE else 3
     nested = any(candidate.key.count("/") >= depth for candidate in candidates)
     hint = f" If the folders inside {name} are the classes, give the path that ends in {name}." if nested else ""
-    return f"{root} has one class only ({name}); a classifier needs two or more.{hint} Expected {LAYOUTS}."
+    return f"{root} has only one class ({name}); a classifier needs two or more.{hint} Expected: {LAYOUTS}."
 
 
 def _label(
     root: Path, candidates: Sequence[Candidate], checks: Sequence[ImageCheck]
 ) -> tuple[tuple[str, ...], dict[str, tuple[Item, ...]]]:
-    """The classes that have usable images, and the items of each split that the folder has."""
+    """The classes with readable images, and the items of each split in the folder."""
     usable = [(candidate, check) for candidate, check in zip(candidates, checks, strict=True) if check.usable]
     classes = tuple(sorted({candidate.class_name for candidate, _ in usable}))
     if len(classes) < 2:
         raise UsageError(
-            f"{root} has {len(usable)} readable images in {len(classes)} classes; two classes are needed. "
+            f"{root} has {len(usable)} readable images in {len(classes)} classes; at least two classes are needed. "
             f"{_why_unreadable(candidates, checks)}"
         )
     label = {name: index for index, name in enumerate(classes)}
@@ -171,14 +171,14 @@ def _check_filled(root: Path, classes: Sequence[str], splits: Mapping[str, Seque
     untrained = [name for label, name in enumerate(classes) if label not in trained]
     if untrained:
         raise UsageError(
-            f"No image is left to train on for {_names(untrained)} in {root}: "
+            f"There are no training images for {_names(untrained)} in {root}: "
             "the files are unreadable, or copies of files in val, test or another class."
         )
     for split in ("val", "test"):
         if not splits[split]:
             raise UsageError(
                 f"{root} has too few images: none is left for {split}. "
-                "Three or more different images a class are needed to train, choose and test."
+                "Each class needs three or more different images, for train, val and test."
             )
 
 
@@ -200,7 +200,7 @@ def _findings_of_copies(items: Iterable[Item], classes: Sequence[str]) -> Iterat
 
 
 def _notes(report: ImageReport, classes: Sequence[str], splits: Mapping[str, Sequence[Item]]) -> Iterator[str]:
-    """What a person should know before trusting a figure."""
+    """Notes that matter for the interpretation of the accuracy."""
     counts = {split: Counter(item.label for item in items) for split, items in splits.items()}
     totals = sum(counts.values(), Counter())
     single = [name for label, name in enumerate(classes) if totals[label] == 1]
@@ -209,13 +209,13 @@ def _notes(report: ImageReport, classes: Sequence[str], splits: Mapping[str, Seq
     for split in ("val", "test"):
         absent = [name for label, name in enumerate(classes) if not counts[split][label] and name not in single]
         if absent:
-            yield f"Classes without an image in {split}: {_names(absent)}. The figures of {split} leave them out."
+            yield f"Classes without an image in {split}: {_names(absent)}. The accuracy on {split} does not cover them."
     if repeated := report.of(Kind.REPEATED):
         yield f"{len(repeated)} files are copies of files in another split and are used only there."
     if duplicates := report.of(Kind.DUPLICATE):
-        yield f"{len(duplicates)} files are copies of others; copies always share a split."
+        yield f"{len(duplicates)} files are copies of others; copies are always in the same split."
     if contradictions := report.of(Kind.CONTRADICTION):
-        yield f"{len(contradictions)} files lie with the same bytes in two classes: no network can be right on both."
+        yield f"{len(contradictions)} identical files are in two classes: no network can classify both correctly."
 
 
 def _fingerprint(items: Iterable[Item], classes: Sequence[str]) -> str:

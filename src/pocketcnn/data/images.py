@@ -1,6 +1,6 @@
-"""Image files of every common kind, read as a person would see them: upright, on white, 8 bits a channel.
+"""Reading of image files as viewers show them: upright, on white, 8 bits per channel.
 
-Files are identified by their content, never by their name, and only by decoders that run no other program.
+The format is detected from the content, not from the name, and only decoders that start no other program are used.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ UNSUPPORTED_SUFFIXES = frozenset((
 ))
 # fmt: on
 
-MAX_PIXELS = 89_478_485  # a quarter GiB of 24-bit pixels: the size from which Pillow warns of a decompression bomb
+MAX_PIXELS = 89_478_485  # 0.25 GiB of 24-bit pixels, the size above which Pillow warns of a decompression bomb
 MAX_FILE_BYTES = 512 * 2**20
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
@@ -40,7 +40,7 @@ _DEEP_GRAY_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 
 
 class UnusableImage(PocketcnnError):
-    """A file that cannot be used as an image; `kind` says how it is listed in the report."""
+    """A file that cannot be used as an image; `kind` is its kind in the report."""
 
     def __init__(self, path: Path, kind: Kind, detail: str = "") -> None:
         self.kind = kind
@@ -50,7 +50,7 @@ class UnusableImage(PocketcnnError):
 
 @dataclass(frozen=True)
 class ImageProblem:
-    """Why a file is not a plain 8-bit image: skipped (`usable` is False), or converted when it is read."""
+    """Why a file is not a plain 8-bit image: it is skipped (`usable` is False) or converted when it is read."""
 
     path: Path
     kind: Kind
@@ -58,13 +58,13 @@ class ImageProblem:
 
     @property
     def usable(self) -> bool:
-        """Whether `load_image` reads the file all the same."""
+        """Whether `load_image` can read the file."""
         return self.kind.outcome is not Outcome.SKIPPED
 
 
 @dataclass(frozen=True)
 class ImageCheck:
-    """One file, read and decoded once: SHA-256 of its bytes (empty when unreadable), what was found, grey or not."""
+    """The check of one file: SHA-256 of its bytes (empty if unreadable), its problems, and whether it is grey."""
 
     digest: str
     problems: tuple[ImageProblem, ...]
@@ -77,13 +77,13 @@ class ImageCheck:
 
 
 class _NoAgreedRange(ValueError):
-    """Pixels that cannot be brought to 8 bits without knowing what they measure."""
+    """Pixels whose value range is not defined, so that they cannot be scaled to 8 bits."""
 
 
 def load_image(path: Path, channels: int) -> Image.Image:
     """Read `path` as an 8-bit image in mode ``L`` (channels=1, luminance of ITU-R 601) or ``RGB`` (channels=3).
 
-    The first frame of an animation; turned as EXIF says; transparent parts on white; 16 bits scaled to 8.
+    Animations: first frame. EXIF orientation is applied. Transparent pixels are blended with white. 16 bits are scaled to 8.
 
     Raises:
         UnusableImage: the file is missing, empty, truncated, not an image, or too large to decode safely.
@@ -95,10 +95,10 @@ def load_image(path: Path, channels: int) -> Image.Image:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) in pixels of the upright image, from the head of the file.
+    """(height, width) in pixels of the upright image, from the header of the file.
 
     Raises:
-        UnusableImage: as `load_image`, as far as the head tells.
+        UnusableImage: as `load_image`, as far as the header shows it.
     """
     with collect_decoder_warnings():
         data = _read(path)
@@ -108,10 +108,10 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def to_8bit_image(image: Image.Image, channels: int) -> Image.Image:
-    """An opened image as `load_image` would give it. Applying it twice changes nothing more.
+    """Convert an opened image as `load_image` does. The function is idempotent.
 
     Raises:
-        ValueError: the pixels are 32-bit numbers, which have no agreed range.
+        ValueError: the pixels are 32-bit numbers, which have no defined range.
     """
     image = _upright(image)
     image = _to_eight_bits(image)
@@ -122,13 +122,13 @@ def to_8bit_image(image: Image.Image, channels: int) -> Image.Image:
 
 
 def check_image(path: Path) -> ImageProblem | None:
-    """Decode `path` fully. None for a plain image; else why it is skipped, or the first conversion it needs."""
+    """Decode `path` fully. None for a plain image; else why it is skipped, or the first conversion that it needs."""
     problems = [problem for problem in validate_image(path).problems if problem.kind is not Kind.WARNING]
     return problems[0] if problems else None
 
 
 def validate_image(path: Path) -> ImageCheck:
-    """Read and decode `path` once and say all there is to say about it. Never raises for a bad file."""
+    """Read and decode `path` once and collect all findings. Does not raise for an invalid file."""
     digest = ""
     with collect_decoder_warnings() as warned:
         try:
@@ -162,13 +162,13 @@ def _open(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data), formats=_formats())
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise Image.DecompressionBombError(f"{width} x {height} pixels, the most is {MAX_PIXELS}")
+        raise Image.DecompressionBombError(f"{width} x {height} pixels; the limit is {MAX_PIXELS}")
     return image
 
 
 @contextlib.contextmanager
 def _failures_explained(path: Path) -> Iterator[None]:
-    """A damaged file can make a decoder fail in any way at all; whichever way, the image is unusable."""
+    """Translate the exceptions of decoders, which can be of any type for a damaged file, to `UnusableImage`."""
     try:
         yield
     except Image.DecompressionBombError as error:
@@ -193,7 +193,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _conversions(image: Image.Image) -> Iterator[Kind]:
-    """What `to_8bit_image` will change. `image` comes undecoded and is decoded on the way."""
+    """The conversions that `to_8bit_image` will apply. Decodes `image`, which must not be decoded yet."""
     if image.mode in _DEEP_GRAY_MODES or _stored_in_16_bits(image):
         yield Kind.SIXTEEN_BIT
     image.load()
@@ -210,34 +210,34 @@ def _conversions(image: Image.Image) -> Iterator[Kind]:
 
 
 def _is_animated(data: bytes) -> bool:
-    """Whether frames follow the first. Counting them may leave the decoder in the middle of one, so it gets its own."""
+    """Whether there are several frames. Uses its own decoder, because counting frames changes the decoder's state."""
     with _open(data) as image:
         try:
             return bool(getattr(image, "is_animated", False))
-        except Exception:  # more frames, but damaged ones: the first is what is used
+        except Exception:  # further frames are damaged; only the first is used
             return True
 
 
 def _check_convertible(image: Image.Image) -> None:
-    """Fail as `to_8bit_image` would. For 8-bit images one pixel is enough: only the mode decides."""
+    """Raise what `to_8bit_image` would raise. For 8-bit images one pixel suffices, since only the mode matters."""
     to_8bit_image(image if image.mode in {"F", *_DEEP_GRAY_MODES} else image.crop((0, 0, 1, 1)), channels=3)
 
 
 def _stored_in_16_bits(image: Image.Image) -> bool:
-    """Whether the file has 16 bits a channel, which Pillow reduces when it decodes; known only before that."""
+    """Whether the file has 16 bits per channel. Pillow reduces them on decoding, so this is known only before."""
     return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged EXIF block does not make the pixels wrong
+    except Exception:  # the pixels are valid although the EXIF block is damaged
         return 1
     return value if isinstance(value, int) else 1
 
 
 def _is_transparent(image: Image.Image) -> bool:
-    """Whether any pixel lets the background through."""
+    """Whether any pixel is transparent."""
     if not image.has_transparency_data or image.mode in _DEEP_GRAY_MODES:
         return False
     alpha = np.asarray((image if image.mode in ("RGBA", "LA") else image.convert("RGBA")).getchannel("A"))
@@ -249,14 +249,14 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled by 255/65535. (Pillow itself reduces 16-bit colour when it decodes.)"""
+    """16-bit grey scaled by 255/65535. (16-bit colour is reduced by Pillow on decoding.)"""
     if image.mode == "F":
-        raise _NoAgreedRange("floating-point pixels have no agreed range: convert the image to 8 or 16 bits")
+        raise _NoAgreedRange("floating-point pixels have no defined range: convert the image to 8 or 16 bits")
     if image.mode not in _DEEP_GRAY_MODES:
         return image
     pixels = np.asarray(image).astype(np.int64)
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise _NoAgreedRange("32-bit pixels have no agreed range: convert the image to 8 or 16 bits")
+        raise _NoAgreedRange("32-bit pixels have no defined range: convert the image to 8 or 16 bits")
     return Image.fromarray(((pixels * 255 + 32767) // 65535).astype(np.uint8))
 
 

@@ -1,10 +1,10 @@
-"""Which of the layouts a data folder has, and the image files in it, before any of them is opened.
+"""Detection of the layout of a data folder, and the list of its image files, without opening them.
 
-    DATA/CLASS/*                             one set, to be split
-    DATA/train/CLASS/*  DATA/val/CLASS/*  [DATA/test/CLASS/*]   already split, in part or in whole
+    DATA/CLASS/*                             not split
+    DATA/train/CLASS/*  DATA/val/CLASS/*  [DATA/test/CLASS/*]   split, partly or completely
 
-The names of the splits are taken in any case, with the usual variants ("valid", "validation", "training", "testing").
-Folders inside a class belong to it. Links are followed, each real folder once a class, so loops end.
+Names of splits are case-insensitive, with the usual variants ("valid", "validation", "training", "testing"). Folders inside
+a class belong to the class. Links are followed, each real folder once per class, so loops end.
 """
 
 import os
@@ -21,14 +21,14 @@ SPLIT_NAMES = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-WHOLE = ""  # the split of a folder that is not split
+WHOLE = ""  # the split name of a folder that is not split
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "lost+found"})
 LAYOUTS = "DATA/CLASS/*.png, or DATA/train/CLASS/*.png with DATA/val/CLASS/*.png and, if wanted, DATA/test/CLASS/*.png"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that its name says is an image."""
+    """A file with the name suffix of an image."""
 
     path: Path
     key: str  # relative to the data folder, with forward slashes
@@ -38,7 +38,7 @@ class Candidate:
 
 @dataclass
 class Listing:
-    """What lies in a data folder: the image files by split and class, all other files, and what people should know."""
+    """The contents of a data folder: image files by split and class, all other files, and notes for the user."""
 
     candidates: list[Candidate] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Listing:
 
     @property
     def classes(self) -> dict[str, set[str]]:
-        """The class names of each split that has image files."""
+        """Split -> its class names, for splits with image files."""
         found: dict[str, set[str]] = {}
         for candidate in self.candidates:
             found.setdefault(candidate.split, set()).add(candidate.class_name)
@@ -54,7 +54,7 @@ class Listing:
 
 
 def list_images(root: Path) -> Listing:
-    """Find the layout of `root` and list its files by split and class, in sorted order.
+    """Detect the layout of `root` and list its files by split and class, sorted.
 
     Raises:
         UsageError: `root` is missing, not a folder or unreadable, or has splits without a train folder.
@@ -78,9 +78,9 @@ class _Lister:
         return self._result
 
     def _split_folders(self) -> dict[str, Path]:
-        """The folders that hold splits; empty when the folders of `root` are classes.
+        """Split -> its folder; empty if the folders of `root` are classes.
 
-        A class may itself be called "train": then other classes lie beside it.
+        A class may be named "train": then there are other classes beside it.
         """
         found: dict[str, Path] = {}
         for folder in self._folders:
@@ -92,11 +92,11 @@ class _Lister:
         others = [folder for folder in self._folders if not _split_of(folder.name)]
         if "train" not in found:
             if found and not others:
-                raise UsageError(f"{self._root} has {' and '.join(found)} but no train folder. Expected {LAYOUTS}.")
+                raise UsageError(f"{self._root} has {' and '.join(found)} but no train folder. Expected: {LAYOUTS}.")
             return {}
         is_split = bool(_visible(found["train"])) and (len(found) > 1 or not any(map(_has_images, others)))
         if not is_split and not others:
-            raise UsageError(f"{found['train']} has no class folders in it. Expected {LAYOUTS}.")
+            raise UsageError(f"{found['train']} contains no class folders. Expected: {LAYOUTS}.")
         return found if is_split else {}
 
     def _list_splits(self, split_folders: dict[str, Path]) -> None:
@@ -125,7 +125,7 @@ class _Lister:
                 self._result.notes.append(f"{folder} holds no images: not a class.")
 
     def _walk(self, folder: Path, above: set[tuple[int, int]]) -> Iterator[Path]:
-        """The image files under `folder` in sorted order; everything else becomes a finding."""
+        """The image files under `folder`, sorted; all other entries become findings."""
         seen = set(above)
         waiting = [folder]
         while waiting:
@@ -144,7 +144,7 @@ class _Lister:
             yield from (path for path in entries if self._is_candidate(path))
 
     def _is_candidate(self, path: Path) -> bool:
-        """Whether to open this entry; if not, it is a folder (walked on its own) or becomes a finding."""
+        """Whether the entry is a candidate; if not, it is a folder (visited separately) or becomes a finding."""
         if is_hidden(path.name):
             self._add(path, Kind.HIDDEN)
         elif _is_folder(path):
@@ -160,7 +160,7 @@ class _Lister:
         return False
 
     def _sort_out_strays(self, parent: Path) -> None:
-        """Files that lie beside the class folders."""
+        """Record the files beside the class folders as findings."""
         for path in sorted(parent.iterdir()):
             if is_hidden(path.name):
                 self._add(path, Kind.HIDDEN)
@@ -173,7 +173,7 @@ class _Lister:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file is hidden or one that an operating system leaves behind."""
+    """Whether a file is hidden or a system file."""
     return name.startswith(".") or name.lower() in SYSTEM_FILES
 
 
@@ -182,9 +182,9 @@ def _visible(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if _is_folder(path) and not is_hidden(path.name))
     except FileNotFoundError as error:
-        raise UsageError(f"There is no folder {folder}. Expected {LAYOUTS}.") from error
+        raise UsageError(f"There is no folder {folder}. Expected: {LAYOUTS}.") from error
     except NotADirectoryError as error:
-        raise UsageError(f"{folder} is a file, not a folder of images. Expected {LAYOUTS}.") from error
+        raise UsageError(f"{folder} is a file, not a folder of images. Expected: {LAYOUTS}.") from error
     except OSError as error:
         raise UsageError(f"Cannot read the folder {folder}: {error.strerror}.") from error
 
@@ -192,7 +192,7 @@ def _visible(folder: Path) -> list[Path]:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # listed, but may not be looked at
+    except OSError:  # no permission
         return False
 
 
@@ -204,7 +204,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _split_of(name: str) -> str:
-    """The split that a folder's name stands for, or an empty string."""
+    """The split that a folder name denotes, or an empty string."""
     return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), "")
 
 

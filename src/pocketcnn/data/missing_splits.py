@@ -1,16 +1,16 @@
-"""From the splits that a data folder has to train, val and test: what is missing is cut from what is there."""
+"""Completion of the splits of a data folder: a missing train, val or test split is taken from an existing one."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pocketcnn.data.split import Item, drop_repeats, stratified_split
 
-# A test set that came with the data keeps all its images, so that its figure can be compared with others'.
+# A test set of the data folder keeps all its images, so that its accuracy is comparable with published figures.
 KEEP_FIRST_IN = ("test", "val", "train")
 
 
 class CompletedSplits(NamedTuple):
-    """Three disjoint splits, the copies that were left out of them, and what was done, in words."""
+    """Three disjoint splits, the copies that were removed, and notes about what was done."""
 
     train: tuple[Item, ...]
     val: tuple[Item, ...]
@@ -25,11 +25,11 @@ class CompletedSplits(NamedTuple):
 
 
 def complete_splits(given: Mapping[str, Sequence[Item]], fractions: Sequence[float], seed: int) -> CompletedSplits:
-    """Make train, val and test of `given`, which has "train" and perhaps "val" and "test".
+    """Complete the splits `given`, which have "train" and optionally "val" and "test".
 
-    Copies of a file that lie in several given splits stay in test before val before train. Then, by `fractions`
-    (train, val, test) and `seed`: train alone is split in three; without val, it is cut from train; without test,
-    val is halved.
+    If copies of a file are in several splits, only one split keeps them: test before val before train. Then, by
+    `fractions` (train, val, test) and `seed`: train alone is split into three; a missing val is taken from train; for a
+    missing test, val is halved.
     """
     kept, dropped = drop_repeats(given, [name for name in KEEP_FIRST_IN if name in given])
     train, val, test = (kept.get(name, ()) for name in ("train", "val", "test"))
@@ -41,7 +41,7 @@ def complete_splits(given: Mapping[str, Sequence[Item]], fractions: Sequence[flo
     elif "test" in given and "val" not in given:
         whole = train_share + val_share
         train, val = stratified_split(train, (train_share / whole, val_share / whole), seed)
-        notes = (f"There is no val split: it was cut from train by class with seed {seed}. {_roles(val, test)}",)
+        notes = (f"There is no val split: it was taken from train by class with seed {seed}. {_roles(val, test)}",)
     elif "val" not in given:
         train, val, test = stratified_split(train, fractions, seed)
         shares = f"{train_share:.0%} train, {val_share:.0%} val, {test_share:.0%} test"
@@ -50,4 +50,4 @@ def complete_splits(given: Mapping[str, Sequence[Item]], fractions: Sequence[flo
 
 
 def _roles(val: Sequence[Item], test: Sequence[Item]) -> str:
-    return f"Choices are made on val ({len(val)} images), the figures come from test ({len(test)} images)."
+    return f"val ({len(val)} images) is for model selection, test ({len(test)} images) for the reported accuracy."

@@ -1,8 +1,7 @@
-"""From an image to the network's input, the one deterministic way: for evaluation, calibration and parity.
+"""Deterministic preprocessing of an image to the network's input, for evaluation, calibration and parity checks.
 
-Only Pillow and division are involved, so that the steps can be followed anywhere: one call of Pillow brings the
-image to size (`Image.resize`, `ImageOps.fit` or `ImageOps.pad`), and ``(pixels / 255 - mean) / std`` in float32
-makes the tensor.
+It is easy to reproduce on a device: one Pillow call resizes the image (`Image.resize`, `ImageOps.fit` or `ImageOps.pad`),
+then ``(pixels / 255 - mean) / std`` in float32 gives the tensor.
 """
 
 import numpy as np
@@ -27,7 +26,7 @@ def preprocess(image: Image.Image, contract: InputContract) -> Tensor:
 
 
 def to_pixels(image: Image.Image, contract: InputContract) -> npt.NDArray[np.uint8]:
-    """The image in the contract's channels and size, before normalization: uint8 (H, W, C)."""
+    """The image with the contract's channels and size, before normalization: uint8 (H, W, C)."""
     pixels = np.array(_resized(to_8bit_image(image, contract.channels), contract))
     return pixels.reshape(contract.height, contract.width, contract.channels)
 

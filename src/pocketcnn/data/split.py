@@ -1,7 +1,7 @@
-"""Splits that are stratified by class, keep identical files together, and do not depend on the order of listing.
+"""Stratified splits that keep identical files together and do not depend on the order of the files.
 
-A file's place follows from a hash of the seed and its content, so another machine, another file system or a few
-more images leave nearly every image where it was.
+The split of a file depends on a hash of the seed and its content. So on another machine, or after adding a few images, nearly
+all images stay in their split.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pocketcnn.errors import UsageError
 
 
 class Item(NamedTuple):
-    """One image to place: its key (unique), its class, and the digest of its bytes."""
+    """One image: its unique key, its class label, and the digest of its bytes."""
 
     key: str
     label: int
@@ -21,24 +21,24 @@ class Item(NamedTuple):
 
 
 def check_fractions(fractions: Sequence[float]) -> None:
-    """Refuse shares that are not positive or do not sum to one.
+    """Check that fractions are positive and sum to 1.
 
     Raises:
-        UsageError: says which fractions were given.
+        UsageError: they are not.
     """
     if not all(0 < fraction < 1 for fraction in fractions) or abs(sum(fractions) - 1) > 1e-6:
         given = ", ".join(f"{fraction:g}" for fraction in fractions)
-        raise UsageError(f"Split fractions must lie between 0 and 1 and sum to 1, not {given}.")
+        raise UsageError(f"Split fractions must be between 0 and 1 and sum to 1, not {given}.")
 
 
 def stratified_split(items: Iterable[Item], fractions: Sequence[float], seed: int = 0) -> tuple[tuple[Item, ...], ...]:
-    """Divide `items` in one part per fraction, class by class. Items of equal digest always share a part.
+    """Split `items` into one part per fraction, stratified by class. Items with equal digests are in the same part.
 
-    A class with at least as many distinct images as there are parts appears in each part. One with fewer fills
-    the parts from the largest fraction down. Each part comes sorted by label and key.
+    A class with at least as many distinct images as parts is in every part; one with fewer fills the parts with the
+    largest fractions. Each part is sorted by label and key.
 
     Raises:
-        UsageError: the fractions are not positive or do not sum to one.
+        UsageError: the fractions are not positive or do not sum to 1.
     """
     check_fractions(fractions)
     parts: tuple[list[Item], ...] = tuple([] for _ in fractions)
@@ -52,7 +52,7 @@ def stratified_split(items: Iterable[Item], fractions: Sequence[float], seed: in
 
 
 def apportion(total: int, fractions: Sequence[float]) -> tuple[int, ...]:
-    """Whole shares of `total` nearest to `fractions`: each part gets one first, the rest by largest deficit."""
+    """Apportion `total` items by `fractions`: each part first gets one item, then the part with the largest deficit."""
     order = sorted(range(len(fractions)), key=lambda part: -fractions[part])
     shares = [0] * len(fractions)
     for given in range(total):
@@ -66,9 +66,10 @@ def apportion(total: int, fractions: Sequence[float]) -> tuple[int, ...]:
 def drop_repeats(
     splits: Mapping[str, Sequence[Item]], keep_first_in: Sequence[str]
 ) -> tuple[dict[str, tuple[Item, ...]], tuple[Item, ...]]:
-    """Leave each content in one split only, the first in `keep_first_in` that has it; copies within a split stay.
+    """Keep identical files in one split only, the first in `keep_first_in` that has them; copies within a split stay.
 
-    Returns the cleaned splits and the items that were dropped, sorted by key.
+    Returns:
+        The cleaned splits, and the removed items sorted by key.
     """
     owner: dict[str, str] = {}
     for name in keep_first_in:
@@ -80,7 +81,7 @@ def drop_repeats(
 
 
 def repeats(items: Iterable[Item]) -> tuple[tuple[Item, ...], ...]:
-    """Groups of two or more items with the same bytes, each sorted by key."""
+    """Groups of two or more items with identical bytes, each sorted by key."""
     return tuple(group for group in _groups(items) if len(group) > 1)
 
 
@@ -92,7 +93,7 @@ def _groups(items: Iterable[Item]) -> list[tuple[Item, ...]]:
 
 
 def _groups_by_class(items: Iterable[Item]) -> dict[int, list[tuple[Item, ...]]]:
-    """Groups of identical files under the label of their first key: the same bytes may lie in two classes."""
+    """Groups of identical files by the label of their first key; identical files may have different labels."""
     by_label: defaultdict[int, list[tuple[Item, ...]]] = defaultdict(list)
     for group in _groups(items):
         by_label[group[0].label].append(group)

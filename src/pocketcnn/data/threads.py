@@ -1,4 +1,4 @@
-"""Work on many files at once: image decoders let go of the interpreter lock, so threads are enough."""
+"""Parallel processing of files with threads, since image decoders release the global interpreter lock."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -8,14 +8,14 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
-"""Called with (files done, files in all)."""
+"""Called with (number of files done, total number of files)."""
 
-MOST_WORKERS = 8  # beyond this, disks and memory limit the reading of images
+MOST_WORKERS = 8  # with more, disk and memory are the bottleneck
 
 
 def default_workers() -> int:
-    """The processors that this process may use, at most 8."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only; a container may own fewer than cpu_count()
+    """The number of processors available to this process, at most 8."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only; a container may have fewer than cpu_count()
     available = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(available, MOST_WORKERS)
 
@@ -26,7 +26,7 @@ def thread_map(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
-    """`function` of each item, in order. Leaving early (an error, Ctrl-C) drops the work that has not begun."""
+    """Map `function` over `items`, in order. On an error or Ctrl-C, work that has not started is cancelled."""
     pool = ThreadPoolExecutor(workers or default_workers(), thread_name_prefix="images")
     try:
         for done, result in enumerate(pool.map(function, items), start=1):
