@@ -67,7 +67,7 @@ class PruneSettings:
     def __post_init__(self) -> None:
         criterion(self.criterion)
         if self.allocation not in ALLOCATIONS:
-            raise UsageError(f"Unknown allocation {self.allocation!r}. Choose one of {', '.join(ALLOCATIONS)}.")
+            raise UsageError(f"There is no allocation {self.allocation!r}. Choose one of {', '.join(ALLOCATIONS)}.")
         if self.multiple < 1 or self.min_channels < 1:
             raise UsageError("`multiple` and `min_channels` must be at least 1.")
         if not 0 <= self.floor <= 1:
