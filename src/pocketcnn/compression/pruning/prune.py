@@ -212,8 +212,8 @@ def plan(
     """
     coupling = couple(graph)
     order = ordered(graph, coupling, settings or PruneSettings(), batches, sensitivity, seconds)
-    narrowed = MetaGraph.of(graph, coupling).without if by_shape else partial(remove, graph, coupling=coupling)
-    trial = partial(_trial, lambda classes: fits(narrowed(classes)), order)
+    pruned = MetaGraph.of(graph, coupling).without if by_shape else partial(remove, graph, coupling=coupling)
+    trial = partial(_trial, lambda classes: fits(pruned(classes)), order)
     counts = _smallest_prefix(order, trial, PREFIXES_SCANNED if by_shape else 1)
     if counts is None:
         raise _not_met(graph, coupling, order)

@@ -20,7 +20,7 @@ Scored = Sequence[tuple[float, Unit]]
 """The units of a group with their scores, least important first."""
 
 Allocation = Callable[[ChannelGroup, Scored], Sequence[float]]
-"""By which key each unit of a group goes, the lowest first; see `allocation`."""
+"""(group, its scored units) -> a sort key per unit, the lowest pruned first; see `allocation`."""
 
 
 def globally(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001

@@ -63,7 +63,8 @@ def load_space(text: str, width: float = 1.0) -> Space:
     near = difflib.get_close_matches(text, SPACES, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise UsageError(
-        f"There is no search space {text!r}.{hint} There are {', '.join(SPACES)}, {PREFIX}NETWORK, and your own files (.toml or .py)."
+        f"There is no search space {text!r}.{hint} There are {', '.join(SPACES)}, {PREFIX}NETWORK, "
+        "and your own files (.toml or .py)."
     )
 
 
