@@ -1,5 +1,5 @@
-"""The callback for those who want to be told nothing."""
+"""A callback that does nothing, the default for progress reports."""
 
 
 def no_op(*_arguments: object, **_options: object) -> None:
-    """Do nothing, whatever is said."""
+    """Accept any arguments and do nothing."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: a reader never sees half of one, whatever interrupts the writer."""
+"""Atomic writes: a file or folder is complete or absent, also if the writing process is interrupted."""
 
 import contextlib
 import errno
@@ -16,10 +16,10 @@ from pocketcnn.errors import PocketcnnError
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on any failure it is removed.
+    """Yield a temporary path beside `path`. On success it replaces `path`; on failure it is removed.
 
     Raises:
-        PocketcnnError: the disk is full or the folder cannot be written to. The old file is left as it was.
+        PocketcnnError: the disk is full or the folder is not writable. An existing file is left unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,20 +42,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, which must be absent or empty; on success it takes that name.
+    """Yield a temporary folder beside `path`, which must be absent or empty. On success it is renamed to `path`.
 
     Raises:
-        PocketcnnError: the disk is full, `path` holds files, or its parent cannot be written to. Nothing is left behind.
+        PocketcnnError: the disk is full, `path` is not empty, or its parent is not writable. Nothing is left behind.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".part", dir=path.parent) as name:
-            whole = Path(name) / "whole"  # made by mkdir, so that it is as open to others as any folder
-            whole.mkdir()
-            yield whole
+            complete = Path(name) / "whole"  # mkdir applies the umask; the temporary folder itself is private
+            complete.mkdir()
+            yield complete
             if path.is_dir():
                 path.rmdir()
-            whole.rename(path)
+            complete.rename(path)
     except OSError as error:
         raise _readable(error, path) from error
 
@@ -91,7 +91,11 @@ def _readable(error: OSError, path: Path) -> PocketcnnError:
 
 
 def plain(value: object) -> Any:
-    """`value` as JSON knows it: records become objects, paths text, and a number that is none (nan, inf) null."""
+    """`value` as plain data for JSON: records become objects, paths strings, NaN and infinities null.
+
+    Raises:
+        TypeError: a value of a type that JSON cannot represent.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if hasattr(value, "model_dump"):
@@ -106,4 +110,4 @@ def plain(value: object) -> Any:
         return fspath(value)
     if isinstance(value, Sequence | set | frozenset):
         return [plain(item) for item in value]
-    raise TypeError(f"a {type(value).__name__} has no form in JSON")
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")

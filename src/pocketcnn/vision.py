@@ -1,8 +1,7 @@
-"""The one place that imports torchvision.
+"""Import of torchvision, also with a CPU-only build of torch.
 
-A CPU-only torch build lacks torchvision's native library, and torchvision then fails at import because two of its
-operators have no schema. Declaring the schemas is enough for everything used here (transforms, model definitions);
-the operators themselves are never called.
+Without torchvision's native library, its import fails because two operators have no schema. Declaring the two schemas is
+enough for what is used here (transforms and model definitions): the operators are never called.
 """
 
 import importlib
@@ -12,7 +11,7 @@ import torch
 
 
 def require_torchvision(submodule: str = "") -> ModuleType:
-    """Import torchvision, or one of its sub-modules such as ``"transforms.v2"``, also beside a CPU-only torch."""
+    """Import torchvision, or a sub-module such as ``"transforms.v2"``; works with a CPU-only torch too."""
     name = f"torchvision.{submodule}" if submodule else "torchvision"
     try:
         return importlib.import_module(name)

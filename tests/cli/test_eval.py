@@ -76,7 +76,7 @@ def test_files_that_cannot_be_judged_are_explained(model: Path, onnx_file: Path,
     assert "no sidecar alone.json beside it" in fail(1, "eval", alone, digits)
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(model.read_bytes()[:-100])
-    assert "is not a usable model file" in fail(1, "eval", cut, digits)
+    assert "is not a valid model file" in fail(1, "eval", cut, digits)
     bare = tmp_path / "bare.safetensors"
     save(bare, GraphNetwork(capture(create("mobilenet_v2", width=0.1, classes=3, in_channels=1), (1, 1, 8, 8))))
     assert "has no input contract" in fail(2, "eval", bare, digits)

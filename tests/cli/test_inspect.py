@@ -55,7 +55,7 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
     assert "layer_norm" in fail(1, "inspect", "timm:convnext_atto", "--input", "32")
     hostile = tmp_path / "weights.safetensors"
     hostile.write_bytes(b"\x80\x04not a network")
-    assert "is not a usable model file" in fail(1, "inspect", hostile)
+    assert "is not a valid model file" in fail(1, "inspect", hostile)
 
 
 def test_each_figure_of_each_layer_and_its_share() -> None:
@@ -80,7 +80,7 @@ def test_patches_are_proposed_and_the_definitions_printed() -> None:
     shown = succeed("inspect", "mobilenet_v2", "--input", "96").stdout
     assert f"with {best['grid']}x{best['grid']} patches up to {best['split']}" in shown
     assert "2 x MAdds: a multiply-add is a multiplication and an addition" in shown
-    assert "MAdds for each byte of memory access" in shown
+    assert "MAdds per byte of memory access" in shown
 
 
 def test_an_onnx_file_costs_what_the_network_in_it_does(model: Path, onnx_file: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pocketcnn.cli.renamed_options import RENAMED, with_names_of_today
+from pocketcnn.cli.renamed_options import RENAMED, with_current_names
 from tests.support.cli import fail, succeed
 
 OLD = [(verb, old, new) for verb, names in RENAMED.items() for old, new in names.items()]
@@ -17,7 +17,7 @@ def test_help_knows_the_new_name_alone(verb: str, old: str, new: str) -> None:
 
 @pytest.mark.parametrize(("verb", "old", "new"), OLD)
 def test_the_old_name_is_the_new_one(verb: str, old: str, new: str) -> None:
-    arguments, notes = with_names_of_today(verb, ["photos", old, "3", f"{old}=3", "--json"])
+    arguments, notes = with_current_names(verb, ["photos", old, "3", f"{old}=3", "--json"])
     assert arguments == ["photos", new, "3", f"{new}=3", "--json"]
     assert notes == [f"{old} is now {new}; the old name goes in the next version."] * 2
 
@@ -31,4 +31,4 @@ def test_who_writes_an_old_name_is_told() -> None:
 
 
 def test_options_of_other_verbs_are_left_alone() -> None:
-    assert with_names_of_today("fit", ["--code", "x"]) == (["--code", "x"], [])
+    assert with_current_names("fit", ["--code", "x"]) == (["--code", "x"], [])

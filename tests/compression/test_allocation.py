@@ -39,7 +39,7 @@ class TestUniform:
         assert kept["global"] == 24
         assert kept["uniform"] < 20
 
-    def test_an_unknown_spread(self) -> None:
+    def test_an_unknown_allocation(self) -> None:
         with pytest.raises(UsageError, match="no allocation 'even'"):
             PruneSettings(allocation="even")
 

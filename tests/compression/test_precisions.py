@@ -25,9 +25,9 @@ def test_a_file_is_written_only_for_what_keeps_the_counts(monkeypatch: pytest.Mo
     graph = capture(create("mobilenet_v2", width=0.1, classes=10, total_stride=4).eval(), (1, 3, 16, 16))
     written: list[object] = []
     monkeypatch.setattr(deployed, "artefact_bytes", lambda graph: written.append(graph) or b"0" * 50)
-    assert BudgetEvaluator(Budget.parse("macs<=1k, size<=100B")).form(graph) is None
+    assert BudgetEvaluator(Budget.parse("macs<=1k, size<=100B")).precision(graph) is None
     assert written == []
-    assert BudgetEvaluator(Budget.parse("macs<=1G, size<=100B")).form(graph) == "float32"
+    assert BudgetEvaluator(Budget.parse("macs<=1G, size<=100B")).precision(graph) == "float32"
     assert len(written) == 1
-    assert BudgetEvaluator(Budget.parse("macs<=1G, size<=10B")).form(graph) is None
+    assert BudgetEvaluator(Budget.parse("macs<=1G, size<=10B")).precision(graph) is None
     assert len(written) == 1 + len(PRECISIONS)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pocketcnn.data import images
 from pocketcnn.data.decoder_warnings import collect_decoder_warnings
-from pocketcnn.data.images import UnusableImage, check_image, examine, image_size, load_image, standardize
+from pocketcnn.data.images import UnusableImage, check_image, image_size, load_image, to_8bit_image, validate_image
 from pocketcnn.data.report import Kind
 from tests.support.image_files import picture, save, write_rgb16_png
 
@@ -26,7 +26,7 @@ def test_common_formats_open(tmp_path, suffix):
     path = save(picture(0), tmp_path / f"a.{suffix}")
     assert load_image(path, 3).mode == "RGB"
     assert load_image(path, 1).mode == "L"
-    assert examine(path).usable
+    assert validate_image(path).usable
 
 
 def test_a_plain_image_is_read_as_it_is(tmp_path):
@@ -81,7 +81,7 @@ def test_a_palette_with_a_transparent_colour_lies_on_white(tmp_path):
     image.putpalette([255, 0, 0, 0, 0, 255])
     image.putpixel((1, 0), 1)
     path = save(image, tmp_path / "a.png", transparency=0)
-    assert {problem.kind for problem in examine(path).problems} == {Kind.PALETTE, Kind.TRANSPARENT}
+    assert {problem.kind for problem in validate_image(path).problems} == {Kind.PALETTE, Kind.TRANSPARENT}
     assert pixel(path) == [255, 255, 255]
     assert pixel(path, at=(0, 1)) == [0, 0, 255]
 
@@ -96,7 +96,7 @@ def test_gray_with_transparency_lies_on_white(tmp_path):
     path = save(Image.new("LA", (2, 2), (0, 0)), tmp_path / "a.png")
     assert check_image(path).kind is Kind.TRANSPARENT
     assert pixel(path, channels=1) == 255
-    assert examine(path).gray
+    assert validate_image(path).gray
 
 
 def test_an_opaque_alpha_channel_is_no_problem(tmp_path):
@@ -117,7 +117,7 @@ def test_one_bit_images_are_black_and_white(tmp_path):
 def test_of_an_animation_the_first_frame_is_used(tmp_path, suffix):
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "lime", "blue")]
     path = save(frames[0], tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
-    assert Kind.ANIMATED in {problem.kind for problem in examine(path).problems}
+    assert Kind.ANIMATED in {problem.kind for problem in validate_image(path).problems}
     red, green, blue = pixel(path)
     assert (red > 240, green < 15, blue < 15) == (True, True, True)
 
@@ -125,7 +125,7 @@ def test_of_an_animation_the_first_frame_is_used(tmp_path, suffix):
 def test_an_animation_with_a_damaged_second_frame_is_used(tmp_path):
     path = save(picture(0), tmp_path / "a.gif", save_all=True, append_images=[picture(1)])
     path.write_bytes(path.read_bytes()[:-100])
-    assert examine(path).usable
+    assert validate_image(path).usable
     assert load_image(path, 3).size == (10, 12)
 
 
@@ -152,8 +152,8 @@ def test_standardizing_twice_changes_nothing(tmp_path):
     exif[0x0112] = 6
     path = save(picture(3).convert("RGBA"), tmp_path / "a.png", exif=exif)
     with Image.open(path) as image:
-        once = standardize(image, 3)
-    assert np.array_equal(np.asarray(once), np.asarray(standardize(once, 3)))
+        once = to_8bit_image(image, 3)
+    assert np.array_equal(np.asarray(once), np.asarray(to_8bit_image(once, 3)))
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp", "tif"])
@@ -181,7 +181,7 @@ def test_files_that_are_no_image_are_skipped(tmp_path, content, kind):
     path = tmp_path / "a.png"
     path.write_bytes(content)
     assert check_image(path).kind is kind
-    assert not examine(path).usable
+    assert not validate_image(path).usable
 
 
 def test_a_missing_file_and_a_folder_are_unreadable(tmp_path):
@@ -230,7 +230,7 @@ def test_damaged_files_never_raise_and_checking_agrees_with_loading(tmp_path, su
         content[place] = data.draw(st.integers(0, 255))
     path = tmp_path / "a.img"
     path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
-    if examine(path).usable:
+    if validate_image(path).usable:
         assert load_image(path, 3).mode == "RGB"
     else:
         with pytest.raises(UnusableImage):
@@ -252,7 +252,7 @@ def test_warnings_of_the_decoder_become_findings(tmp_path):
     path = tiff_with_warning(tmp_path / "a.tif")
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
-        check = examine(path)
+        check = validate_image(path)
         load_image(path, 3)
     assert not shown
     assert check.usable
@@ -264,7 +264,7 @@ def test_warnings_go_to_the_thread_that_caused_them_and_filters_are_put_back(tmp
     good = save(picture(1), tmp_path / "good.png")
     before = list(warnings.filters)
     with ThreadPoolExecutor(4) as pool:
-        checks = list(pool.map(examine, [bad, good] * 20))
+        checks = list(pool.map(validate_image, [bad, good] * 20))
     assert {tuple(p.kind for p in check.problems) for check in checks[0::2]} == {(Kind.WARNING,)}
     assert {check.problems for check in checks[1::2]} == {()}
     assert list(warnings.filters) == before

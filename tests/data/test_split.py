@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketcnn.data.missing_splits import complete_splits
-from pocketcnn.data.split import Item, drop_repeats, repeats, share_out, stratified_split
+from pocketcnn.data.split import Item, apportion, drop_repeats, repeats, stratified_split
 from pocketcnn.errors import UsageError
 
 FRACTIONS = (0.7, 0.15, 0.15)
@@ -62,7 +62,7 @@ def test_the_order_of_listing_does_not_matter(items, rng: random.Random):
 
 @given(st.integers(0, 400), fractions())
 def test_shares_are_whole_and_within_one_of_the_fractions(total, shares):
-    counts = share_out(total, shares)
+    counts = apportion(total, shares)
     assert sum(counts) == total
     if total * min(shares) >= 1:
         assert all(abs(count - share * total) < 1 + 1e-9 for count, share in zip(counts, shares, strict=True))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from pocketcnn.formats.onnx.qdq import saturates_alike
+from pocketcnn.formats.onnx.qdq import implied_by_saturation
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, capture
 from tests.support.onnx import affine, optimized, run, with_formats
@@ -119,7 +119,7 @@ def test_a_clip_is_left_out_exactly_where_storing_clips_as_much(
     op: str, attrs: dict[str, float], form: ActivationFormat, absorbed: bool
 ) -> None:
     node = Node("clip", op, ("input",), SHAPE, attrs)
-    assert saturates_alike(node, form) is absorbed
+    assert implied_by_saturation(node, form) is absorbed
     graph = Graph((Node("input", "input", (), SHAPE), node), "clip", {}, Numerics(activations={"clip": form}))
     model = to_onnx(graph, names="full")
     assert ({"Relu", "Clip", "HardSwish"}.isdisjoint(n.op_type for n in model.graph.node)) is absorbed

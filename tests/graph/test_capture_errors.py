@@ -101,17 +101,20 @@ def test_operations_that_mix_the_images_of_a_batch(function: Callable[..., Any],
     ("function", "problem"),
     [
         (lambda y, x, gain: F.pad(y, (1, 1), mode="reflect"), "only constant padding"),
-        (lambda y, x, gain: F.pad(y, (0, 0, 0, 0, 1, 1)), "only constant padding of rows and columns"),
-        (lambda y, x, gain: F.avg_pool2d(y, 2, divisor_override=3), "its own divisor"),
-        (lambda y, x, gain: F.interpolate(y, size=(12, 12)), "only whole factors"),
+        (lambda y, x, gain: F.pad(y, (0, 0, 0, 0, 1, 1)), "only constant padding of H and W"),
+        (lambda y, x, gain: F.avg_pool2d(y, 2, divisor_override=3), "divisor_override"),
+        (lambda y, x, gain: F.interpolate(y, size=(12, 12)), "only integer factors"),
         (lambda y, x, gain: F.selu(y), "scaled ELU|no such operation"),
-        (lambda y, x, gain: y.clamp(min=1), "both bounds"),
-        (lambda y, x, gain: y.add(x.sum(1, keepdim=True), alpha=2), "only plain sums"),
+        (lambda y, x, gain: y.clamp(min=1), "both must be numbers"),
+        (lambda y, x, gain: y.add(x.sum(1, keepdim=True), alpha=2), "only sums"),
         (lambda y, x, gain: F.conv2d(y, gain.view(1, 4, 1, 1)), "'gain' is reshaped before it is used"),
         (lambda y, x, gain: y / 0, "divides by zero"),
         (lambda y, x, gain: F.conv2d(x, y.mean((0, 2, 3)).view(4, 1, 1, 1).expand(4, 3, 1, 1)), "Cannot capture"),
         (lambda y, x, gain: F.batch_norm(y, None, None, training=True), "without running statistics"),
-        (lambda y, x, gain: y[:, torch.tensor([0, 1]), torch.tensor([0, 1])], "only a list of channels"),
+        (
+            lambda y, x, gain: y[:, torch.tensor([0, 1]), torch.tensor([0, 1])],
+            "only indexing by a constant list of channels",
+        ),
     ],
 )
 def test_forms_of_known_operations_that_are_not_supported(function: Callable[..., Any], problem: str) -> None:
@@ -125,7 +128,7 @@ def test_forms_of_known_operations_that_are_not_supported(function: Callable[...
         (lambda y, x, gain: (y, x), "returns 2 values; one tensor is needed"),
         (lambda y, x, gain: {"a": y, "b": x}, "returns 2 values"),
         (lambda y, x, gain: None, "returns 0 values"),
-        (lambda y, x, gain: gain, "does not depend on the images"),
+        (lambda y, x, gain: gain, "does not depend on its input"),
     ],
 )
 def test_networks_that_do_not_return_one_tensor(function: Callable[..., Any], problem: str) -> None:
@@ -162,7 +165,7 @@ def test_a_network_that_does_not_run_on_such_images() -> None:
 
 @pytest.mark.parametrize("shape", [(3,), (), (1, 0, 8, 8), (1, 3, -8, 8)])
 def test_an_example_that_is_no_batch_of_images(shape: tuple[int, ...]) -> None:
-    assert "(N, C, H, W) is needed" in refusal(nn.ReLU(), shape)
+    assert "must be (N, C, H, W)" in refusal(nn.ReLU(), shape)
 
 
 def test_a_refused_module_keeps_its_mode() -> None:

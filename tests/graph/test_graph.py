@@ -107,9 +107,9 @@ def _with(at: str, /, **changes: object) -> tuple[Node, ...]:
     ("nodes", "message"),
     [
         (_with("relu", op="swish2"), "Node 'relu': there is no operation 'swish2'"),
-        (_with("relu", name="conv"), "'conv' .*taken by an earlier node"),
-        (_with("conv", inputs=("relu",)), "'conv' .*reads 'relu', which no earlier node makes"),
-        (_with("conv", inputs=("conv",)), "reads 'conv', which no earlier node makes"),
+        (_with("relu", name="conv"), "'conv' .*an earlier node has the same name"),
+        (_with("conv", inputs=("relu",)), "'conv' .*reads 'relu', which no earlier node computes"),
+        (_with("conv", inputs=("conv",)), "reads 'conv', which no earlier node computes"),
         (_with("relu", inputs=()), "'relu' .*0 inputs, 1 needed"),
         (_with("skip", inputs=("relu",)), "'skip' .*1 inputs, 2 needed"),
         (_with("conv", attrs={}), r"attributes \[\]"),
@@ -124,8 +124,8 @@ def _with(at: str, /, **changes: object) -> tuple[Node, ...]:
         (_with("input", shape=(3, 0, 8)), "is empty"),
         (_with("input", shape=(1,) * (MAX_RANK + 1)), "axes"),
         (_with("input", shape=(1, 1, MAX_ELEMENTS + 1)), "too large"),
-        ((Node("first", "relu", (), ()), *NODES[1:]), "first node, and no other, is the input"),
-        ((*NODES[:2], Node("relu", "input", (), (3,)), *NODES[3:]), "first node, and no other, is the input"),
+        ((Node("first", "relu", (), ()), *NODES[1:]), "first node must be the input, and no other"),
+        ((*NODES[:2], Node("relu", "input", (), (3,)), *NODES[3:]), "first node must be the input, and no other"),
     ],
 )
 def test_what_a_graph_cannot_be(nodes: tuple[Node, ...], message: str) -> None:

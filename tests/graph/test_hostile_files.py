@@ -68,9 +68,9 @@ def test_other_files(data: bytes, tmp_path: Path) -> None:
 def test_safetensors_of_other_libraries(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(3)}, path, {"format": "pt"})
-    assert "holds tensors but no network" in refusal(path)
+    assert "holds tensors but no graph" in refusal(path)
     safetensors.torch.save_file({"a": torch.zeros(3)}, path)
-    assert "holds tensors but no network" in refusal(path)
+    assert "holds tensors but no graph" in refusal(path)
 
 
 def test_every_truncation_and_any_extra_byte_is_noticed(tiny_file: Path, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_every_truncation_and_any_extra_byte_is_noticed(tiny_file: Path, tmp_pat
         path.write_bytes(data[:length])
         refusal(path)
     path.write_bytes(data + b"\0")
-    assert "cut off or damaged" in refusal(path)
+    assert "truncated or damaged" in refusal(path)
 
 
 def test_an_oversized_header_and_file(tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,15 +98,15 @@ def test_an_oversized_header_and_file(tiny_file: Path, tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not the JSON"),
+        ("", "not valid JSON"),
         ("[]", "not a JSON object"),
-        ("{", "not the JSON"),
-        ('{"version": 1', "not the JSON"),
+        ("{", "not valid JSON"),
+        ('{"version": 1', "not valid JSON"),
         ('{"version": 1, "version": 1}', "a key occurs twice"),
         ('{"version": NaN}', "NaN is not a number"),
         ('{"version": 1e999}', "out of range"),
-        ('{"version": ' + "9" * 5000 + "}", "not the JSON"),
-        ('{"version": "\\ud800"}', "not the JSON"),
+        ('{"version": ' + "9" * 5000 + "}", "not valid JSON"),
+        ('{"version": "\\ud800"}', "not valid JSON"),
         ('{"version": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
         ('{"version": ' + "[" * 200 + "]" * 200 + "}", "nested too deeply"),
         ('{"version": ' + '{"a":' * 100_000 + "1" + "}" * 100_000 + "}", "nested too deeply"),
@@ -114,10 +114,10 @@ def test_an_oversized_header_and_file(tiny_file: Path, tmp_path: Path, monkeypat
         ('{"version": 0}', "format version is 0"),
         ('{"version": true}', "format version is True"),
         ('{"version": "1"}', "format version is '1'"),
-        ('{"version": 3}', "made by a newer pocketcnn"),
-        ('{"version": 2}', "coded by None, this one knows 'lzma', 'range'"),
+        ('{"version": 3}', "written by a newer version of pocketcnn"),
+        ('{"version": 2}', "coding None; this version decodes 'lzma', 'range'"),
         ('{"version": 2, "coding": "zpaq"}', "Upgrade with"),
-        ('{"version": 2, "coding": "lzma", "more": 1}', "made by a newer pocketcnn"),
+        ('{"version": 2, "coding": "lzma", "more": 1}', "written by a newer version of pocketcnn"),
         ('{"version": 2, "coding": "lzma"}', "does not hold one tensor 'coded'"),
         ('{"version": 1}', "Field required"),
     ],
@@ -177,11 +177,11 @@ HOSTILE: list[tuple[Callable[[Json, Tensors], None], str]] = [
     (_set("shape", "388"), "valid tuple"),
     (_set("output", 6), "refers to node 6"),
     (_set("output", -1), "refers to node -1"),
-    (_set("output", 2), "lead nowhere"),
-    (_set("@conv2d.1", "eval"), "'eval', which does not exist"),
-    (_set("@relu.1", "__class__"), "does not exist"),
-    (_set("@relu.1", "input"), "first node, and no other, is the input"),
-    (_set("@relu.0", "conv"), "taken by an earlier node"),
+    (_set("output", 2), "does not depend on some of its operations"),
+    (_set("@conv2d.1", "eval"), "'eval', which unknown operation"),
+    (_set("@relu.1", "__class__"), "unknown operation"),
+    (_set("@relu.1", "input"), "first node must be the input, and no other"),
+    (_set("@relu.0", "conv"), "an earlier node has the same name"),
     (_set("@relu.0", ""), "at least 1 character"),
     (_set("@relu.0", "x" * 10_000), "at most 512"),
     (_set("@relu.2", [2]), "refers to node 2"),  # itself
@@ -208,7 +208,7 @@ HOSTILE: list[tuple[Callable[[Json, Tensors], None], str]] = [
     (_set("@mean.3.0", []), r"axes \(\)"),
     (_set("@mean.3.0", [9]), "axes"),
     (_set("activations.0.0", 99), "refers to node 99"),
-    (_set("activations.0.0", 1), "two number formats"),
+    (_set("activations.0.0", 1), "two quantization formats"),
     (_set("activations.0.1", 0.0), "the scale 0.0"),
     (_set("activations.0.1", -1.0), "the scale -1.0"),
     (_set("activations.0.1", 1e-300), "positive float32"),
@@ -218,30 +218,30 @@ HOSTILE: list[tuple[Callable[[Json, Tensors], None], str]] = [
     (_set("activations.0", [1, 2]), "Field required"),
     (_set("weights.0.0", "absent"), "no tensor 'absent'"),
     (_set("weights.0.1", "absent"), "or 'absent'"),
-    (_set("weights.0.0", "conv.bias"), "int8 is needed"),
+    (_set("weights.0.0", "conv.bias"), "must be int8"),
     (_set("weights.0.2", 1), "greater than or equal to 2"),
     (_set("weights.0.2", 4), "codes beyond ±7"),
-    (_set("weights", []), "not floating point|belongs to no operation"),
+    (_set("weights", []), "not floating point|not used by any operation"),
     (_set("buffers", ["absent"]), "no tensor 'absent'"),
     (_set("buffers", [1]), "valid string"),
     (_set("info.classes", ["a"]), "1 class names"),
     (_set("info.classes", ["a", 2]), "valid string"),
-    (_set("info.input.height", 9), "the input contract is for images"),
+    (_set("info.input.height", 9), "the input contract has images"),
     (_set("info.input.std", [0, 1, 1]), "greater than 0"),
     (_set("info.input.channels", 2), "wrong at info.input.channels"),
     (_set("info.lineage", [{"name": "x", "code": "import os"}]), "Extra inputs"),
     (_tensor("conv.bias", None), "the tensor 'conv.bias', is absent"),
     (_tensor("conv.weight", None), "the tensor 'conv.weight', is absent"),
     (_tensor("conv.weight_scale", None), "no tensor 'conv.weight' or"),
-    (_tensor("other", torch.zeros(2)), "'other' belongs to no operation"),
+    (_tensor("other", torch.zeros(2)), "'other' not used by any operation"),
     (_tensor("conv.bias", torch.zeros(5)), "the bias has shape"),
     (_tensor("conv.bias", torch.zeros(4, dtype=torch.int32)), "not floating point"),
-    (_tensor("conv.bias", torch.zeros(4, dtype=torch.float16)), "different types"),
-    (_tensor("conv.bias", torch.zeros(4, dtype=torch.complex64)), "of a type that no network here has"),
+    (_tensor("conv.bias", torch.zeros(4, dtype=torch.float16)), "different dtypes"),
+    (_tensor("conv.bias", torch.zeros(4, dtype=torch.complex64)), "unsupported dtype"),
     (_tensor("conv.bias", torch.tensor([0, 0, 0, torch.nan])), "NaN or infinity"),
     (_tensor("conv.bias", torch.tensor([0, 0, 0, -torch.inf])), "NaN or infinity"),
-    (_tensor("conv.weight", torch.zeros(4, 3, 3, 3)), "int8 is needed"),
-    (_tensor("conv.weight", torch.zeros(4, 3, 3, 3, dtype=torch.uint8)), "int8 is needed"),
+    (_tensor("conv.weight", torch.zeros(4, 3, 3, 3)), "must be int8"),
+    (_tensor("conv.weight", torch.zeros(4, 3, 3, 3, dtype=torch.uint8)), "must be int8"),
     (_tensor("conv.weight", torch.full((4, 3, 3, 3), -128, dtype=torch.int8)), "codes beyond ±127"),
     (_tensor("conv.weight", torch.zeros(4, 2, 3, 3, dtype=torch.int8)), "does not fit 3 input channels"),
     (_tensor("conv.weight", torch.zeros(0, 3, 3, 3, dtype=torch.int8)), "conv"),
@@ -252,11 +252,11 @@ HOSTILE: list[tuple[Callable[[Json, Tensors], None], str]] = [
     (_tensor("conv.weight_scale", torch.full((4,), torch.nan)), "not all positive"),
     (_tensor("conv.weight_scale", torch.full((4,), 3e38)), "not all positive"),
     (_tensor("conv.weight_scale", torch.full((4,), 1e-44)), "not all positive"),
-    (_tensor("conv.weight_scale", torch.ones(4, dtype=torch.float64)), "float32 is needed"),
+    (_tensor("conv.weight_scale", torch.ones(4, dtype=torch.float64)), "positive float32 number"),
     (_tensor("order", torch.tensor([0, 1, 2, 3, 4, 0])), "no list of its 4 channels"),
     (_tensor("order", torch.tensor([0, 1, 2, 3, -1, 0])), "no list of its 4 channels"),
     (_tensor("order", torch.zeros(6)), "no list of its 4 channels"),
-    (_tensor("order", torch.zeros(3, dtype=torch.int64)), "features meet a weight|6 features|3 features"),
+    (_tensor("order", torch.zeros(3, dtype=torch.int64)), "input features|6 features|3 features"),
     (_tensor("order", torch.zeros(0, dtype=torch.int64)), "is empty"),
 ]  # fmt: skip
 

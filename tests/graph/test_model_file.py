@@ -114,10 +114,10 @@ def test_a_layer_replaced_by_hand_is_saved_with_its_new_shape(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": ["a", "b"]}, "2 class names for an output of shape"),
+        ({"classes": ["a", "b"]}, "2 class names, but the output has the shape"),
         (
             {"input": CONTRACT.model_copy(update={"height": 32})},
-            r"the input contract is for images of shape \(3, 32, 16\)",
+            r"the input contract has images of shape \(3, 32, 16\)",
         ),
     ],
 )

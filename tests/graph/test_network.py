@@ -106,7 +106,7 @@ def test_a_layer_replaced_by_another_kind_is_used_but_has_no_graph() -> None:
     network = float_network()
     network.get_submodule("classifier")._modules["1"] = nn.Sequential(nn.Linear(12, 9), nn.ReLU())
     assert network(images()).shape == (4, 9)
-    with pytest.raises(UsageError, match=r"lost its tensor 'classifier\.1\..*Capture it again"):
+    with pytest.raises(UsageError, match=r"has no tensor 'classifier\.1\..*Capture the network again"):
         _ = network.graph
     assert capture(network, (1, *SHAPE)).output_shape == (9,)
 

@@ -53,7 +53,7 @@ def test_what_is_homogeneous_passes_a_factor_on(name: str, data: st.DataObject) 
     torch.testing.assert_close(doubled, 2 * case.run(values), atol=1e-3, rtol=1e-4)
 
 
-@named(lambda op: op.moves)
+@named(lambda op: op.data_movement)
 @given(data=st.data())
 @settings(max_examples=15, deadline=None)
 def test_what_moves_values_makes_none(name: str, data: st.DataObject) -> None:

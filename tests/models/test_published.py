@@ -18,7 +18,7 @@ from pocketcnn.models.published import (
     builder,
     check,
     difference,
-    misses,
+    mismatches,
     read_published,
     within_rounding,
     within_tolerance,
@@ -87,24 +87,24 @@ TRUE = Count(PLAIN.params, PLAIN.madds)
     ],
 )
 def test_a_wrong_figure_is_a_miss(change, complaint):
-    assert list(misses(PLAIN, TRUE)) == []
+    assert list(mismatches(PLAIN, TRUE)) == []
     wrong = replace(PLAIN, **change)
-    found = tuple(misses(wrong, TRUE))
+    found = tuple(mismatches(wrong, TRUE))
     assert complaint in "\n".join(found)
     assert Checked(wrong, TRUE, found).verdict is Verdict.MISSED
 
 
 def test_a_stated_reason_excuses_the_print_but_not_the_recount():
     excused = replace(PLAIN, printed_madds="1", doubt=Doubt.WRONG, reason="a slip")
-    assert list(misses(excused, TRUE)) == []
+    assert list(mismatches(excused, TRUE)) == []
     assert Checked(excused, TRUE, ()).verdict is Verdict.EXPLAINED
-    assert list(misses(replace(excused, madds=1), TRUE)) != []
+    assert list(mismatches(replace(excused, madds=1), TRUE)) != []
 
 
 def test_a_row_without_a_network_says_why():
-    assert list(misses(replace(PLAIN, network=""), None)) == ["names no network and does not say why"]
+    assert list(mismatches(replace(PLAIN, network=""), None)) == ["names no network and does not say why"]
     absent = replace(PLAIN, network="", doubt=Doubt.NOT_IN_THE_ZOO, reason="found by a search")
-    assert list(misses(absent, None)) == []
+    assert list(mismatches(absent, None)) == []
 
 
 def test_prints_are_met_within_three_percent_or_their_last_digit():

@@ -188,13 +188,13 @@ def test_fine_tuning_that_makes_it_worse_is_undone(
 
 
 @pytest.mark.parametrize("allocation", ["sensitive", "best"])
-def test_spreads_that_are_measured(network: GraphNetwork, digits: Path, tmp_path: Path, spread: str) -> None:
+def test_allocations_that_are_measured(network: GraphNetwork, digits: Path, tmp_path: Path, allocation: str) -> None:
     said: list[str] = []
-    method = CompressionMethod(allocation=spread, stages=1)
+    method = CompressionMethod(allocation=allocation, stages=1)
     result = compress(network, digits, "macs<=50%", tmp_path, effort=LITTLE, method=method, say=said.append)
     recorded = load(tmp_path / "model.safetensors").info.lineage[1].settings["allocation"]
     assert result.met
-    if spread == "sensitive":
+    if allocation == "sensitive":
         assert recorded == "sensitive"
     else:
         told = next(line for line in said if line.startswith("Spread of the pruning: "))

@@ -32,9 +32,9 @@ def test_what_a_stopped_run_left_of_other_widths_is_not_taken_up(digits: Path, t
         torch.manual_seed(0)
         return nn.Sequential(nn.Conv2d(1, width, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 3))
 
-    def train(width: int, form: str) -> int:
+    def train(width: int, structure: str) -> int:
         """Epochs of the training, those of earlier calls included."""
-        return len(workspace.train("pruned", network(width), sets.train, sets.val, recipe, form=form).history)
+        return len(workspace.train("pruned", network(width), sets.train, sets.val, recipe, structure=structure).history)
 
     assert structure_of(network(4)) == structure_of(network(4)) != structure_of(network(5))
     for width in (4, 5, 4):

@@ -4,7 +4,7 @@ from pocketcnn.report import FitResult
 from pocketcnn.report.confusion import confused_pairs, hardest_classes, heat_map
 from pocketcnn.report.findings import margin, margin_bar, speed, spread_warning, what_changed
 from pocketcnn.report.numbers import MINUS, NO_BREAK_SPACE
-from pocketcnn.report.successive_halving import HalvingOutcome, fate, last_round, outcome, ranked
+from pocketcnn.report.successive_halving import HalvingOutcome, last_round, outcome_of, outcome_text, ranked
 
 MATRIX = ((8, 2, 0), (1, 9, 0), (0, 0, 4))
 CLASSES = ("cat", "dog", "owl")
@@ -102,12 +102,12 @@ class TestConfusion:
 class TestTournament:
     def test_every_candidate_has_a_fate(self, met_result: FitResult) -> None:
         candidates = met_result.candidates
-        fates = [fate(candidate, candidates) for candidate in candidates]
+        fates = [outcome_of(candidate, candidates) for candidate in candidates]
         assert last_round(candidates) == 3
         assert fates.count(HalvingOutcome.CHOSEN) == 1
         assert fates.count(HalvingOutcome.FINALIST) == 2
         assert fates.count(HalvingOutcome.DROPPED) == 6
-        words = {outcome(candidate, candidates) for candidate in candidates}
+        words = {outcome_text(candidate, candidates) for candidate in candidates}
         assert words == {"chosen", "in the last round", "dropped after round 1", "dropped after round 2"}
 
     def test_the_chosen_one_is_first_and_the_untrained_last(self, met_result: FitResult) -> None:
@@ -115,6 +115,6 @@ class TestTournament:
         order = ranked([untrained, *met_result.candidates])
         assert order[0].chosen
         assert order[-1] is untrained
-        assert outcome(untrained, order) == "not trained"
+        assert outcome_text(untrained, order) == "not trained"
         survived = [len(candidate.rounds) for candidate in order]
         assert survived == sorted(survived, reverse=True)

@@ -46,8 +46,8 @@ def test_a_process_that_fails_gives_its_reason(tmp_path: Path) -> None:
     ("program", "message"),
     [
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", r"^onnxruntime crashed \(SIGSEGV\)$"),
-        ("import sys; sys.exit(3)", r"^onnxruntime failed without a word \(exit code 3\)$"),
-        ("import time; time.sleep(60)", r"^onnxruntime gave no prediction within 1 seconds$"),
+        ("import sys; sys.exit(3)", r"^onnxruntime failed without a message \(exit code 3\)$"),
+        ("import time; time.sleep(60)", r"^onnxruntime did not finish a prediction within 1 s$"),
     ],
 )
 def test_a_process_that_ends_in_another_way_is_told(

@@ -46,7 +46,7 @@ def a_future_operator(model, graph) -> None:
     ("data", "message"),
     [
         (changed(two_outputs), "has 2 outputs"),
-        (changed(an_int8_input), "is int8; a float32 input is needed"),
+        (changed(an_int8_input), "is int8; it must be float32"),
         (changed(a_future_operator), "version '99'"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "it is not a TensorFlow Lite file"),
     ],

@@ -49,7 +49,7 @@ TWO_ANSWERS = ("Split split 1 2 input a b", "ReLU relu 1 1 a one", "TanH tanh 1 
 @pytest.mark.parametrize(
     ("layers", "blobs", "told"),
     [
-        (("Input input 0 1 input", "ReLU relu 1 1 input output"), 2, "how large its images are"),
+        (("Input input 0 1 input", "ReLU relu 1 1 input output"), 2, "declare the size of its images"),
         ((f"Input a 0 1 a {SIZES}", f"Input b 0 1 b {SIZES}", "BinaryOp add 2 1 a b output"), 3, "2 inputs"),
         ((f"Input input 0 1 input {SIZES}", *TWO_ANSWERS), 5, r"2 outputs \(one, two\)"),
         ((f"Input input 0 1 input {SIZES}", "Unheard what 1 1 input output"), 2, "unknown"),

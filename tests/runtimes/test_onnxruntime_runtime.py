@@ -95,7 +95,7 @@ IMAGE = [1, 3, 4, 4]
 REFUSED = {
     "two inputs": (identity({"a": IMAGE, "b": IMAGE}), r"has 2 inputs \(a, b\)"),
     "two outputs": (identity({"a": IMAGE}, outputs=2), r"has 2 outputs \(y0, y1\)"),
-    "no image": (identity({"a": [1, 3]}), r"images need a float32 tensor \(N, C, H, W\)"),
+    "no image": (identity({"a": [1, 3]}), r"must be a float32 tensor \(N, C, H, W\)"),
     "not ONNX": (b"\x89PNG\r\n\x1a\n" + bytes(100), "cannot load"),
     "empty": (b"", "cannot load"),
     "truncated": (classifier()[:-200], "cannot load"),

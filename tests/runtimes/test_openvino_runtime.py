@@ -99,7 +99,7 @@ IMAGE = [1, 3, 4, 4]
     [
         (identity({"a": IMAGE, "b": IMAGE}), r"has 2 inputs \(a, b\)"),
         (identity({"a": IMAGE}, outputs=2), r"has 2 outputs"),
-        (identity({"a": [1, 3]}), r"images need a float32 tensor \(N, C, H, W\)"),
+        (identity({"a": [1, 3]}), r"must be a float32 tensor \(N, C, H, W\)"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "OpenVINO cannot load the ONNX model: Unable to read the model"),
     ],
     ids=["two inputs", "two outputs", "no image", "not ONNX"],

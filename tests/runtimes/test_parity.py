@@ -105,7 +105,7 @@ def test_the_network_stays_in_its_mode() -> None:
 def test_a_file_of_another_network_is_told_from_a_wrong_layer() -> None:
     for network in (float_network(), int8_network()):
         found = parity(network, exported(float_network(3)), images())
-        assert found.first_difference == "the file as a whole: this network exports to another one"
+        assert found.first_difference == "the whole file: it was exported from another network"
 
 
 class _Replacing:
@@ -161,7 +161,7 @@ def test_a_right_file_is_right_cut_by_cut(
 def test_a_file_of_another_network_is_told_by_cuts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(divergence_module, "exposes_intermediate_values", lambda _: False)
     found = parity(float_network(), exported(float_network(3)), images())
-    assert found.first_difference == "the file as a whole: this network exports to another one"
+    assert found.first_difference == "the whole file: it was exported from another network"
 
 
 def test_a_network_that_cannot_be_cut_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,5 +219,5 @@ def test_no_images_is_a_wrong_use() -> None:
 
 def test_a_file_with_other_classes_is_refused() -> None:
     other = GraphNetwork(capture(nn.Sequential(nn.Flatten(), nn.Linear(432, 7)).eval(), (1, *SHAPE)))
-    with pytest.raises(PocketcnnError, match=r"shape \(20, 7\) where the network gives \(20, 4\)"):
+    with pytest.raises(PocketcnnError, match=r"shape \(20, 7\), the network's \(20, 4\)"):
         parity(float_network(), exported(other), images())

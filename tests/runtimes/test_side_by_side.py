@@ -43,8 +43,8 @@ def test_everything_is_measured_on_each_number_of_threads(tmp_path: Path) -> Non
         assert line.parity.agreement == 1
         assert each.artefact is not None
         assert line.bytes == each.artefact.stat().st_size
-    assert said[:2] == ["Cold starts, 1 of 2", "Cold starts, 2 of 2"]
-    assert said[-1] == "Timing 6 sessions in turns"
+    assert said[:2] == ["Measuring cold starts, round 1 of 2", "Measuring cold starts, round 2 of 2"]
+    assert said[-1] == "Timing 6 sessions, interleaved"
 
 
 def test_one_image_a_call_needs_no_second_measurement(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The command line: one file a verb. Only the body of a verb imports what is slow to import."""
+"""The command line: one file for each verb. Slow modules are imported in the body of a verb only."""

@@ -25,7 +25,7 @@ from pocketcnn.cli.train import train
 from pocketcnn.cli.verb import Verb
 
 PLAIN_HELP = None
-"""Without rich, whose import would double the time that `--help` takes."""
+"""Plain text, because importing rich would double the time of `--help`."""
 
 app = typer.Typer(
     cls=Verbs,
@@ -51,8 +51,8 @@ app.add_typer(target, name="target")
 app.command(cls=Verb)(doctor)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"pocketcnn {pocketcnn.__version__}")
         raise typer.Exit
 
@@ -60,26 +60,28 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _program(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """A folder of images and a budget in, a deployable convolutional network out.
+    """Train and compress convolutional networks for a device, from a folder of images and a budget.
 
     \b
     Example:
       pocketcnn data digits --out digits
       pocketcnn fit digits --budget "size<=60kB, latency<=1ms@onnxruntime-cpu" --out fitted
 
-    Exit codes: 0 done, 1 a failure, 2 wrong use, 3 the budget cannot be met, 130 stopped by Ctrl-C.
+    Exit codes: 0 success, 1 failure, 2 usage error, 3 budget not met, 130 interrupted by Ctrl-C.
     """
 
 
 def main() -> None:
-    """Run the command line, and end the program with its exit code."""
+    """Run the command line and exit with its code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file's name may hold what the stream's encoding has not
-    # Threads that wait for each other should sleep: where another program keeps a core busy, spinning threads were seen to
-    # take 25 times as long for a training step (GNU OpenMP reads this when torch is imported).
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a file name may contain characters outside of the stream's encoding
+    # Waiting threads should sleep. With another program on a core, a training step took 25 times as long with spinning
+    # threads. GNU OpenMP reads this variable when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()

@@ -1,4 +1,4 @@
-"""`pocketcnn bench`: networks on runtimes, side by side."""
+"""`pocketcnn bench`: compares networks on several runtimes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,31 +26,36 @@ def bench(
     runtime: Annotated[
         str | None,
         typer.Option(
-            help=f"What runs them: {listed(RUNTIMES)}, several with commas between, or all. The default suits each file."
+            help=f"Runtimes: {listed(RUNTIMES)}, separated by commas, or all. Default: onnxruntime, or one for the file."
         ),
     ] = None,
-    threads: Annotated[str, typer.Option(help="Numbers of threads to try: 1, or 1,2.")] = "1",
+    threads: Annotated[str, typer.Option(help="Numbers of threads: 1, or 1,2.")] = "1",
     numerics: Annotated[
         str | None,
-        typer.Option(help=f"{', '.join(NUMERICS)} or both; float networks are quantized. Without it, as the file is."),
+        typer.Option(
+            help=f"{', '.join(NUMERICS)} or both; float networks are quantized. Default: that of the network."
+        ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Images in one call, for the throughput.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size for the throughput.")] = 1,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of images: for the ranges of int8, and to compare answers on.")
+        Path | None,
+        typer.Option(help="Folder of images, for int8 calibration and for comparing outputs. Default: random images."),
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.01, help="The longest time to measure each.")] = 3.0,
-    launches: Annotated[int, typer.Option(min=1, help="Processes started for each file, for the cold start.")] = 5,
-    html: Annotated[Path | None, typer.Option(help="Write the comparison as a page, too.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Longest time of each measurement, in seconds.")] = 3.0,
+    launches: Annotated[
+        int, typer.Option(min=1, help="Number of processes for measuring the cold start of each file.")
+    ] = 5,
+    html: Annotated[Path | None, typer.Option(help="Also write the comparison as an HTML page.")] = None,
     input_text: InputText = "3x224x224",
     width: Width = 1.0,
     classes: Classes = 1000,
     as_json: Json = False,
 ) -> None:
-    """Measure networks on runtimes side by side: time, memory, size.
+    """Compare networks on several runtimes: time, memory, size.
 
-    Latency, throughput, cold start, peak memory, bytes, and agreement with PyTorch. They take turns, so that whatever
-    else the machine does hits all alike. A model file is written as the file of each runtime. The ratio is to the first
-    line that could be timed, with its 95 % interval.
+    Measures latency, throughput, cold start, peak memory, file size, and agreement with PyTorch. All cases take turns, so
+    that other load on the machine affects them equally. A model file is exported for each runtime. The ratio is relative to
+    the first measured row, with its 95 % interval.
 
     \b
     Examples:
@@ -64,28 +69,30 @@ def bench(
     output = Output(as_json)
     rule = StopRule(max_seconds=seconds, min_seconds=min(seconds, StopRule().min_seconds))
     plan = BenchmarkPlan(threads=parse_threads(threads), batch=batch, launches=launches, rule=rule)
-    runtimes, forms, pictures = _names(runtime), _names(numerics), _pictures(images)
+    runtimes, precisions, image_paths = _names(runtime), _names(numerics), _image_files(images)
     subjects = [_subject(file, input_text, width, classes) for file in files]
-    found = pipeline.bench(subjects, runtimes=runtimes, numerics=forms, images=pictures, plan=plan, say=output.say)
-    if not any(line.latency for line in found.lines):
-        raise PocketcnnError("\n".join(dict.fromkeys(line.reason for line in found.lines)))
+    result = pipeline.bench(
+        subjects, runtimes=runtimes, numerics=precisions, images=image_paths, plan=plan, say=output.say
+    )
+    if not any(line.latency for line in result.lines):
+        raise PocketcnnError("\n".join(dict.fromkeys(line.reason for line in result.lines)))
     if html is not None:
         from pocketcnn.report.bench import write_bench_page
 
-        write_bench_page(found.lines, found.notes, found.machine, html)
-    output.json(found.as_dict())
-    show(output, found)
+        write_bench_page(result.lines, result.notes, result.machine, html)
+    output.json(result.as_dict())
+    show(output, result)
 
 
 def parse_threads(text: str) -> tuple[int, ...]:
-    """The numbers of ``1,2``.
+    """Parse numbers of threads such as ``1,2``.
 
     Raises:
-        UsageError: something else stands there.
+        UsageError: the text is not a list of numbers from 1 to 1024.
     """
     parts = text.split(",")
     if not all(part.strip().isdecimal() and 1 <= int(part) <= 1024 for part in parts):
-        raise UsageError(f"--threads takes numbers from 1 to 1024 with commas between them, such as 1,2; not '{text}'.")
+        raise UsageError(f"--threads takes numbers from 1 to 1024 separated by commas, such as 1,2; not '{text}'.")
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
@@ -93,14 +100,14 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(","))) if text else ()
 
 
-def _pictures(folder: Path | None) -> list[Path]:
+def _image_files(folder: Path | None) -> list[Path]:
     from pocketcnn.pipeline.deploy.bench_images import image_files
 
     return image_files(folder) if folder else []
 
 
 def _subject(name: str, input_text: str, width: float, classes: int) -> "Subject":
-    """What a word on the command line means; the other options are for networks by name, see `option_rules`."""
+    """The subject of a command-line argument. The other options are for networks by name, see `option_rules`."""
     from pocketcnn.pipeline.deploy.bench import subject_of
 
     if is_file(name):
@@ -108,21 +115,23 @@ def _subject(name: str, input_text: str, width: float, classes: int) -> "Subject
     return subject_of(name, parse_input(input_text), width=1.0 if is_library_name(name) else width, classes=classes)
 
 
-def show(output: Output, found: "BenchResult") -> None:
-    """The comparison for people: one table, what failed, and the notes."""
+def show(output: Output, result: "BenchResult") -> None:
+    """Print the comparison as a table, the failed cases, and the notes."""
     headings = (
         *("file", "numerics", "runtime", ">threads", ">median", ">p10 to p90", ">ratio", ">95 % interval"),
-        *(">images/s", ">cold start", ">peak memory", ">of it import", ">size", ">agreement", ">worst error"),
+        *(">images/s", ">cold start", ">peak memory", ">import part", ">size", ">agreement", ">worst error"),
     )
-    output.table(headings, [_row(line) for line in found.lines if line.latency])
-    failed = dict.fromkeys((line.file, line.numerics, line.runtime, line.reason) for line in found.lines if line.reason)
+    output.table(headings, [_row(line) for line in result.lines if line.latency])
+    failed = dict.fromkeys(
+        (line.file, line.numerics, line.runtime, line.reason) for line in result.lines if line.reason
+    )
     if failed:
-        output.table(("file", "numerics", "runtime", "why not"), list(failed), title="Not measured")
-    differing = [line for line in found.lines if line.parity and line.parity.first_difference]
+        output.table(("file", "numerics", "runtime", "reason"), list(failed), title="Not measured")
+    differing = [line for line in result.lines if line.parity and line.parity.first_difference]
     for file, runtime, layer in dict.fromkeys((x.file, x.runtime, _first_difference(x)) for x in differing):
-        output.print(f"\n{file} on {runtime} differs from PyTorch first at: {layer}")
-    output.print(f"\n{found.machine.cpu}, {found.machine.cores} cores")
-    for note in found.notes:
+        output.print(f"\n{file} on {runtime}: the first layer that differs from PyTorch is {layer}")
+    output.print(f"\n{result.machine.cpu}, {result.machine.cores} cores")
+    for note in result.notes:
         output.say(note)
 
 

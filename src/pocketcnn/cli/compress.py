@@ -1,4 +1,4 @@
-"""`pocketcnn compress`: a trained network is made smaller until it keeps a budget."""
+"""`pocketcnn compress`: compresses a trained network until it keeps a budget."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +11,13 @@ from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import parse_size
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_bytes
-from pocketcnn.pipeline.choices import ALLOCATIONS, COMPRESS_STRATEGIES, CRITERIA, joined, listed
+from pocketcnn.pipeline.choices import ALLOCATIONS, COMPRESS_STRATEGIES, CRITERIA, listed
 
 MODEL = ".safetensors"
 
 
 def results_folder(out: Path) -> Path:
-    """Where the results go: for a model file ``small.safetensors`` the folder ``small`` beside it."""
+    """The folder of the results: for a model file ``small.safetensors``, the folder ``small`` beside it."""
     return out.with_suffix("") if out.suffix == MODEL else out
 
 
@@ -43,54 +43,57 @@ def compress(
         typer.Option(
             "--out",
             callback=_writable,
-            help="Folder for the results; or a .safetensors file, with its folder beside it.",
+            help="Folder for the results; or a .safetensors file, whose results are in a folder beside it.",
         ),
     ],
     width: Width = 1.0,
     size: Annotated[
         str | None,
-        typer.Option(metavar="HxW", help="Size of the images for a network by name: 32 or 24x32; theirs if not given."),
+        typer.Option(metavar="HxW", help="Input size of a network by name: 32 or 24x32. Default: that of the images."),
     ] = None,
     effort: Effort = "low",
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the split and of all draws; that of the model file if not given.")
+        int | None, typer.Option(min=0, help="Random seed, also of the split. Default: that of the model file.")
     ] = None,
     strategy: Annotated[
         str,
-        typer.Option(help=f"How much of each layer to prune: {listed(COMPRESS_STRATEGIES)}."),
+        typer.Option(help=f"How to decide the pruning of each layer: {listed(COMPRESS_STRATEGIES)}."),
     ] = "rank",
     stages: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Stages of pruning with recovery after each, with the strategy rank; 1 or 2 if not given."
+            min=1,
+            help="Strategy rank: stages of pruning, with fine-tuning after each. Default: 1, or 2 for strong pruning.",
         ),
     ] = None,
-    criterion: Annotated[str, typer.Option(help=f"What a channel is worth: {listed(CRITERIA)}.")] = "energy",
+    criterion: Annotated[str, typer.Option(help=f"Importance criterion of channels: {listed(CRITERIA)}.")] = "energy",
     allocation: Annotated[
         str,
         typer.Option(
-            help="Where the channels go, with the strategy rank: "
-            f"{joined([f'{name} {words}' for name, words in ALLOCATIONS.items()], 'and')}."
+            help="Strategy rank: distribution of the pruning over the layers. "
+            f"{'; '.join(f'{name} {words}' for name, words in ALLOCATIONS.items())}."
         ),
     ] = "global",
     reconstruct: Annotated[
         bool,
-        typer.Option(
-            help="With the strategy rank, fit the layers that read removed channels before they are fine-tuned."
-        ),
+        typer.Option(help="Strategy rank: fit the weights of layers that read removed channels, before fine-tuning."),
     ] = True,
-    resolution: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Smaller images for the smaller network: 96 or 96x128.")
-    ] = None,
-    blocks: Annotated[int, typer.Option(min=0, help="Residual blocks that may go, if the budget needs it.")] = 0,
-    small_kernels: Annotated[bool, typer.Option("--small-kernels", help="Cut kernels of 5x5 and more to 3x3.")] = False,
+    resolution: Annotated[str | None, typer.Option(metavar="HxW", help="Smaller input size: 96 or 96x128.")] = None,
+    blocks: Annotated[int, typer.Option(min=0, help="Largest number of residual blocks to remove for the budget.")] = 0,
+    small_kernels: Annotated[
+        bool, typer.Option("--small-kernels", help="Crop kernels of 5x5 and more to 3x3.")
+    ] = False,
     sparsity: Annotated[
-        str | None, typer.Option(help="Single weights set to zero, for storage: a share such as 80%, or 2:4.")
+        str | None,
+        typer.Option(help="Share of weights set to zero, for a smaller coded file: 80%, or the pattern 2:4."),
     ] = None,
     cluster_bits: Annotated[
         int | None,
         typer.Option(
-            min=1, max=8, help="Let the weights of each layer share 2^BITS values, for storage.", metavar="BITS"
+            min=1,
+            max=8,
+            help="Cluster the weights of each layer to 2^BITS values, for a smaller coded file.",
+            metavar="BITS",
         ),
     ] = None,
     max_loss: Annotated[
@@ -98,27 +101,28 @@ def compress(
         typer.Option(
             min=0,
             max=1,
-            help="Share of the validation accuracy that a step may cost: 0.02 are two points. A step that clearly costs more is "
-            "trained longer; what it costs then is a warning.",
+            help="Accepted loss of validation accuracy in one step: 0.02 is two points. After a larger loss, fine-tuning is "
+            "longer; a loss that remains is a warning.",
         ),
     ] = 0.02,
     entropy_code: Annotated[
         bool,
         typer.Option(
-            "--entropy-code", help="Code the model file, as a limit on `stored` does. The file to deploy is not coded."
+            "--entropy-code",
+            help="Entropy-code the model file, as a limit on `stored` does. The deployable file is not coded.",
         ),
     ] = False,
     teacher: Teachers = None,
     recipe: RecipeFile = None,
     as_json: Json = False,
 ) -> None:
-    """Make a trained network smaller until it keeps a budget.
+    """Compress a trained network until it keeps a budget.
 
-    It is pruned and quantized as far as the budget needs, with recovery by fine-tuning. The strategies netadapt and amc
-    predict latencies: measure the target's latency table first, with `pocketcnn target profile`.
+    The network is pruned and quantized as far as the budget needs, and fine-tuned. For a limit on latency, the strategies
+    netadapt and amc need the latency table of the target: measure it first with `pocketcnn target profile`.
 
-    Leaves the same files as fit, and like fit ends with exit code 3 if the budget cannot be met. Percentages of the budget
-    are of the network as it is given.
+    Writes the same files as fit, with the same exit code 3 if the budget cannot be met. Percentages in the budget refer to
+    the given network. After Ctrl-C, the same command resumes.
 
     \b
     Examples:
@@ -167,7 +171,7 @@ def compress(
         max_loss=max_loss,
     )
     teachers = [load_network(path) for path in teacher or ()]
-    folder, changed = results_folder(out), Recipe.from_toml(recipe) if recipe else None
+    folder, base_recipe = results_folder(out), Recipe.from_toml(recipe) if recipe else None
     with resumed_by_the_same_command(folder):
         parent = trained_network(
             network,
@@ -175,7 +179,7 @@ def compress(
             folder / "parent",
             width=width,
             size=parse_size(size) if size else None,
-            recipe=changed,
+            recipe=base_recipe,
             seed=seed,
             progress_for=output.progress,
             say=output.say,
@@ -190,7 +194,7 @@ def compress(
             strategy=strategy,
             method=method,
             teachers=teachers,
-            recipe=without_duration(changed),
+            recipe=without_duration(base_recipe),
             progress_for=stage_progress,
             say=output.say,
             command=command_line("compress", (network, str(data), *flags), {**options, "recipe": recipe}),

@@ -1,4 +1,4 @@
-"""rich's console as the command line uses it."""
+"""The console of the command line, based on rich."""
 
 from typing import NoReturn
 
@@ -7,13 +7,13 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 
 UNBOUNDED = 10_000
-"""Columns of an output that is not a terminal: nothing is wrapped or cut there."""
+"""Width of an output that is not a terminal, in columns, so that nothing is wrapped or cut."""
 
 
 class Console(RichConsole):
-    """A console on the standard output or error stream as it is now.
+    """A console on the current standard output or error stream.
 
-    Names of files and classes are printed as they are, never read as markup.
+    Text is never interpreted as markup, because it may contain names of files and classes.
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
@@ -22,16 +22,16 @@ class Console(RichConsole):
             self.width = UNBOUNDED
 
     def on_broken_pipe(self) -> NoReturn:
-        """Leave it to the command line, which ends quietly; rich would end the program itself."""
+        """Raise the error, which the command line handles; rich would exit the program."""
         raise BrokenPipeError
 
     def new_table(self, *, show_header: bool) -> Table:
-        """Without any drawing where a program may read it."""
+        """A table, without lines if the output is not a terminal."""
         style = box.SIMPLE_HEAD if self.is_terminal else None
         return Table(box=style, pad_edge=False, show_edge=False, show_header=show_header)
 
     def print_table(self, table: Table) -> None:
-        """Print `table`; the blanks that fill up its last column are for terminals only."""
+        """Print `table`, without trailing blanks if the output is not a terminal."""
         if self.is_terminal:
             self.print(table)
             return

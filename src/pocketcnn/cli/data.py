@@ -1,4 +1,4 @@
-"""`pocketcnn data`: folders of images."""
+"""`pocketcnn data`: writes a sample folder of images, and checks folders."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,12 +19,12 @@ PROBLEMS_SHOWN = 20
 
 @data.command(cls=Verb)
 def digits(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to: a new or empty one.")],
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder to write to.")],
     as_json: Json = False,
 ) -> None:
     """Write the sample set of handwritten digits as an image folder.
 
-    They ship inside scikit-learn: 1797 grey images of 8 x 8 pixels in ten classes.
+    The set is part of scikit-learn: 1797 grey images of 8 x 8 pixels in ten classes.
 
     \b
     Example:
@@ -42,14 +42,14 @@ def digits(
 def check(
     data: Data,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the split, if the folder is not split; 0 if not given.")
+        int | None, typer.Option(min=0, help="Seed of the split, for a folder without splits. Default: 0.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="List every finding, not only the first ones.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="List all findings, not only the first 20.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read every image of a folder and say what is wrong with any.
+    """Read every image of a folder and report problems.
 
-    Prints the classes, the splits and, file by file, what is converted, skipped or worth a look.
+    Prints the classes, the splits, and the files that are converted, skipped or suspicious.
 
     \b
     Example:
@@ -87,8 +87,6 @@ def _print(output: Output, folder: "ImageFolder", splits: dict[str, dict[str, in
     findings = folder.report.findings
     shown = findings if everything else findings[:PROBLEMS_SHOWN]
     if shown:
-        output.table(
-            ("file", "finding", "what was done"), [(f.path, f.kind.label, f.done) for f in shown], title="Files"
-        )
+        output.table(("file", "finding", "action"), [(f.path, f.kind.label, f.done) for f in shown], title="Files")
     if len(shown) < len(findings):
         output.print(f"… and {len(findings) - len(shown)} more: --all lists them.")

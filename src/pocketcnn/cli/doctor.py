@@ -1,4 +1,4 @@
-"""`pocketcnn doctor`: what is installed here, and what this machine's processor can do."""
+"""`pocketcnn doctor`: prints installed versions, usable runtimes, and the processor's instructions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from pocketcnn.cli.output import Output
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say what is installed here and what the processor can do.
+    """Print installed versions, usable runtimes and the processor's instructions.
 
     \b
     Example:
@@ -16,24 +16,24 @@ def doctor(as_json: Json = False) -> None:
     """
     from pocketcnn.pipeline.environment import environment
 
-    out, found = Output(as_json), environment()
-    machine = found["machine"]
-    out.json(found)
+    out, result = Output(as_json), environment()
+    machine = result["machine"]
+    out.json(result)
     out.table(
         ("", ""),
         [
-            ("pocketcnn", found["pocketcnn"]),
-            ("python", found["python"]),
-            *((name, version or "missing") for name, version in found["packages"].items()),
+            ("pocketcnn", result["pocketcnn"]),
+            ("python", result["python"]),
+            *((name, version or "missing") for name, version in result["packages"].items()),
             ("system", f"{machine['system']}, {machine['architecture']}"),
             ("processor", f"{machine['cpu']}, {machine['cores']} cores for this process"),
             ("instructions", ", ".join(machine["flags"]) or "unknown"),
             (
                 "int8",
-                "VNNI: fast and exact" if machine["has_vnni"] else "no VNNI known: exact by a slower setting on x86",
+                "VNNI: fast and exact" if machine["has_vnni"] else "no VNNI found: exact, with a slower setting on x86",
             ),
-            *((f"runtime {name}", _usability(runtime)) for name, runtime in found["runtimes"].items()),
-            *((f"extra {name}", _installation(name, extra)) for name, extra in found["extras"].items()),
+            *((f"runtime {name}", _usability(runtime)) for name, runtime in result["runtimes"].items()),
+            *((f"extra {name}", _installation(name, extra)) for name, extra in result["extras"].items()),
         ],
     )
 

@@ -1,4 +1,4 @@
-"""`pocketcnn eval`: how good a network is on a folder of images."""
+"""`pocketcnn eval`: evaluates a network on a folder of images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,20 +16,20 @@ PAIRS_SHOWN = 10
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file, or ONNX file beside its sidecar.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file, or ONNX file with its sidecar.")],
     data: Data,
-    split: Annotated[str, typer.Option(help=f"The images: {listed(SPLITS)}.")] = "test",
+    split: Annotated[str, typer.Option(help=f"Images to use: {listed(SPLITS)}.")] = "test",
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Seed of the split; that of the training, as the model file says, if not given."),
+        typer.Option(min=0, help="Seed of the split. Default: that of the training, from the model file."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a network on a folder of images.
 
-    Prints accuracy with its interval, the recall of each class, and what is confused most.
+    Prints the accuracy with its 95 % interval, the recall of each class, and the most confused classes.
 
-    The default is the test split, whose images neither trained the network nor chose between networks.
+    The default is the test split, which is used neither for training nor for choices.
 
     \b
     Example:
@@ -59,4 +59,4 @@ def _print(output: Output, found: "Evaluation", classes: tuple[str, ...]) -> Non
 
     pairs = confused(found, classes)
     if pairs:
-        output.table(("true class", "taken for", ">images"), pairs[:PAIRS_SHOWN], title="Most confused")
+        output.table(("true class", "predicted", ">images"), pairs[:PAIRS_SHOWN], title="Most confused")

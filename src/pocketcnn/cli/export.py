@@ -1,4 +1,4 @@
-"""`pocketcnn export`: a model file becomes a deployable file."""
+"""`pocketcnn export`: writes a model file as a deployable file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +12,13 @@ from pocketcnn.pipeline.choices import EXPORT_FORMATS, listed
 
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file (.safetensors).")],
-    to: Annotated[str, typer.Option("--to", help=f"The format: {listed(EXPORT_FORMATS)}.")] = "onnx",
-    out: Annotated[Path | None, typer.Option("--out", help="The file to write; beside FILE if not given.")] = None,
+    to: Annotated[str, typer.Option("--to", help=f"Format: {listed(EXPORT_FORMATS)}.")] = "onnx",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write. Default: beside FILE.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a model file as a deployable file with its sidecar.
 
-    The file is float32 or int8, as the numerics of the network say.
+    The file is float32 or int8, like the network.
 
     \b
     Examples:
@@ -41,6 +41,6 @@ def export(
     output.json({"file": path, "files": files, "bytes": size, "numerics": numerics, "sidecar": sidecar})
     output.print(f"{', '.join(map(str, files))}: {format_bytes(size)}, {numerics}")
     if sidecar is not None:
-        output.print(f"{sidecar}: how to prepare an image, and the names of the classes")
+        output.print(f"{sidecar}: preprocessing of images and names of the classes")
     else:
-        output.say(f"There is no sidecar: {file} does not say how an image is prepared.")
+        output.say(f"No sidecar was written: {file} has no input contract.")

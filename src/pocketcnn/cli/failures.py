@@ -1,4 +1,4 @@
-"""What a verb raises becomes a message on the error stream and an exit code: no traceback for a user's mistake."""
+"""Turns the exceptions of a verb into a message on the error stream and an exit code, without a traceback."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ DEBUG = "POCKETCNN_DEBUG"
 """The environment variable that, when set to 1, adds the traceback to every message."""
 
 _STOPPED = 130  # 128 + SIGINT, as in a shell
-_NOBODY_READS = 141  # 128 + SIGPIPE
+_BROKEN_PIPE = 141  # 128 + SIGPIPE
 _FAILED = 1
 
 _REASONS: Mapping[type[OSError], str] = MappingProxyType(
@@ -35,10 +35,10 @@ class Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # a reader that has gone is noticed here, not at the interpreter's end
+            sys.stdout.flush()  # a closed pipe is noticed here, not when the interpreter exits
         except BrokenPipeError as error:
             _stop_writing()
-            raise typer.Exit(_NOBODY_READS) from error
+            raise typer.Exit(_BROKEN_PIPE) from error
         except KeyboardInterrupt as error:
             raise _failure("Stopped.", _STOPPED) from error
         except PocketcnnError as error:
@@ -51,7 +51,7 @@ class Verbs(TyperGroup):
 
 
 def _failure(message: str, code: int) -> typer.Exit:
-    """Print `message`, to be followed by the end of the program with `code`."""
+    """Print `message`; return the exception that exits with `code`."""
     if os.environ.get(DEBUG) == "1":
         traceback.print_exc()
     typer.echo(message, err=True)
@@ -61,10 +61,10 @@ def _failure(message: str, code: int) -> typer.Exit:
 def _about_a_file(error: OSError) -> str:
     reason = _REASONS.get(type(error), error.strerror or str(error))
     where = f" {os.fspath(error.filename)}" if isinstance(error.filename, str | os.PathLike) else ""
-    return f"Cannot use{where}: {reason}." if where else f"The system says: {reason}."
+    return f"Cannot use{where}: {reason}." if where else f"System error: {reason}."
 
 
 def _stop_writing() -> None:
-    """Whoever read our output has left (`| head`): send the rest nowhere, so that the interpreter ends quietly."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    """Discard further output after the reader closed the pipe (`| head`), so that the interpreter exits silently."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())

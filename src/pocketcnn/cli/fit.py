@@ -1,4 +1,4 @@
-"""`pocketcnn fit`: the main job."""
+"""`pocketcnn fit`: trains a network for a folder of images and a budget."""
 
 from typing import Annotated
 
@@ -16,17 +16,18 @@ def fit(
     effort: Effort = "low",
     seed: Seed = 0,
     network: Annotated[
-        list[str] | None, typer.Option(help="Choose among these networks of the zoo only; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Network of the zoo to consider; may be repeated. Default: MobileNet V1 to V3."),
     ] = None,
     teacher: Teachers = None,
     recipe: RecipeFile = None,
     as_json: Json = False,
 ) -> None:
-    """Fit a network to a folder of images and to a budget.
+    """Train a network for a folder of images that keeps a budget.
 
-    Leaves model.onnx (the file to deploy) with model.json (how to run it), model.safetensors, report.html and
-    result.json in the output folder. If the budget cannot be met, the exit code is 3, and the closest is left there.
-    After Ctrl-C the same command goes on where it was stopped.
+    Writes model.onnx (the file to deploy) with its sidecar model.json, model.safetensors, report.html, stages.csv and
+    result.json to the output folder. If the budget cannot be met, the exit code is 3 and the closest network is written.
+    After Ctrl-C, the same command resumes.
 
     \b
     Example:
@@ -39,7 +40,7 @@ def fit(
     from pocketcnn.training import Recipe
 
     for name in network or ():
-        network_options(name)  # an unknown name ends here, with the nearest one
+        network_options(name)  # raises for an unknown name, with a suggestion
     output = Output(as_json)
     options = {"budget": budget, "out": out, "effort": effort, "seed": seed, "network": network, "teacher": teacher}
     options["recipe"] = recipe

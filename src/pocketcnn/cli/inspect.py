@@ -1,4 +1,4 @@
-"""`pocketcnn inspect`: what a network is and what each layer costs, as tables, JSON, one HTML page, or a drawing."""
+"""`pocketcnn inspect`: the layers of a network and their cost, as tables, JSON, an HTML page, or a drawing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ def inspect(
         str,
         typer.Argument(
             metavar="FILE_OR_NAME",
-            help="Model file, ONNX file, a network of the zoo, or one of timm or torchvision, such as timm:lcnet_050.",
+            help="Model file, ONNX file, network of the zoo, or of timm or torchvision, such as timm:lcnet_050.",
         ),
     ],
     input_text: InputText = "3x224x224",
@@ -27,10 +27,10 @@ def inspect(
     block: Annotated[
         str | None, typer.Option("--block", metavar="PATH", help="Draw only this module, such as features.block3.")
     ] = None,
-    blocks: Annotated[bool, typer.Option("--blocks", help="Draw one box a block.")] = False,
+    blocks: Annotated[bool, typer.Option("--blocks", help="Draw one box for each block.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Print what is in a network and what each layer costs.
+    """Print the layers of a network and their cost.
 
     \b
     Examples:

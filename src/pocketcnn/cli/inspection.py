@@ -1,4 +1,4 @@
-"""What `pocketcnn inspect` says of a network, as tables."""
+"""The tables of `pocketcnn inspect`."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show(output: Output, found: "Inspection") -> None:
-    """All of it, for people."""
+    """Print all tables."""
     network, cost = found.network, found.cost
     output.table(("", ""), [*_about(found), *_totals(cost), ("patch-wise first stage", _patches(found))])
     if network.info.lineage:
@@ -57,12 +57,12 @@ def _about(found: "Inspection") -> list[tuple[str, str]]:
 
 
 def _in_float(found: "Inspection") -> str:
-    """The operations that have no form in integers, with the first node of each."""
-    said = [
+    """The operations of a quantized network that run in float32, with the first node of each."""
+    operations = [
         f"{op} ({names[0]}{f' and {len(names) - 1} more' if names[1:] else ''})"
         for op, names in found.float_operations.items()
     ]
-    return f"; in float32: {', '.join(said)}" if said else ""
+    return f"; in float32: {', '.join(operations)}" if operations else ""
 
 
 def _input(network: "GraphNetwork") -> str:
@@ -81,7 +81,7 @@ def _totals(cost: "Cost") -> list[tuple[str, str]]:
         ("parameters", format_count(cost.params)),
         ("weights", format_bytes(cost.weight_bytes)),
         ("memory access", format_bytes(cost.memory_access_bytes)),
-        ("intensity", f"{cost.intensity:.3g} MAdds a byte"),
+        ("intensity", f"{cost.intensity:.3g} MAdds/byte"),
         ("peak activations", f"{format_bytes(cost.peak_activation_bytes)}, at {cost.peak_layer}"),
     ]
 
@@ -92,10 +92,10 @@ def _patches(found: "Inspection") -> str:
     best, cost = found.best_plan, found.cost
     if best is None:
         end = found.whole_input_node
-        return "would not lower the peak" + (f"; {end.name} ({end.op}) needs the whole of its input" if end else "")
+        return "does not lower the peak" + (f"; {end.name} ({end.op}) needs its whole input" if end else "")
     extra = format_percent(best.extra_madds / cost.madds) if cost.madds else "0 %"
     return (
-        f"{format_bytes(best.peak_bytes)} at the peak with {best.grid}x{best.grid} patches up to {best.split}, "
+        f"peak of {format_bytes(best.peak_bytes)} with {best.grid}x{best.grid} patches up to {best.split}, "
         f"{extra} more MAdds; {format_bytes(best.streamed_peak_bytes)} if the image is read patch by patch"
     )
 

@@ -1,4 +1,4 @@
-"""`pocketcnn models`: the networks of the zoo, with their cost."""
+"""`pocketcnn models`: lists the networks of the zoo with their cost."""
 
 import fnmatch
 from typing import Annotated, Any
@@ -16,21 +16,23 @@ from pocketcnn.models.description import describe_model, has_width
 def models(
     name: Annotated[
         str | None,
-        typer.Argument(help="Only this network, with the defaults of its options; or a pattern, 'mobilenet*'."),
+        typer.Argument(help="Only this network, with the defaults of its options; or a pattern such as 'mobilenet*'."),
     ] = None,
     width: Width = 1.0,
     classes: Classes = 1000,
     input_text: InputText = "3x224x224",
     check: Annotated[
         bool,
-        typer.Option("--check", help="Count the networks as published, beside the figures that their papers print."),
+        typer.Option(
+            "--check", help="Compare the counted cost of published variants with the figures of their papers."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """List the networks of the zoo with their cost.
 
-    Parameters and multiply-adds (MAdds) are those of one image at the given width, classes and input. With --check they
-    are those of every published variant, and a figure that is missed without a stated reason ends with exit code 1.
+    Parameters and multiply-adds (MAdds) are for one image at the given width, classes and input. With --check they are
+    those of every published variant. A difference without a stated reason gives exit code 1.
 
     \b
     Examples:
@@ -40,7 +42,7 @@ def models(
     """
     out = Output(as_json)
     if check:
-        from pocketcnn.cli.models_check import check_published  # and with it what papers print
+        from pocketcnn.cli.models_check import check_published  # loads the published figures
 
         check_published(out, name)
         return
@@ -55,7 +57,7 @@ def models(
         raise UsageError(f"No network matches '{name}'. The zoo has {', '.join(list_models())}.")
     if width != 1.0 and not any(map(has_width, names)):
         raise UsageError(f"None of {', '.join(names)} has a width multiplier: leave --width out.")
-    networks = [  # one without a width multiplier is listed as it is
+    networks = [  # networks without a width multiplier are listed unchanged
         describe_model(each, shape, width=width if has_width(each) else 1.0, classes=classes) for each in names
     ]
     out.json({"models": networks})

@@ -1,4 +1,4 @@
-"""`pocketcnn models --check`: what is counted beside what is published."""
+"""`pocketcnn models --check`: compares counted cost with published figures."""
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
@@ -8,18 +8,18 @@ from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.models.published import Checked, Verdict, check, difference, read_published
 
 SAY_EVERY = 40
-"""Rows between two words of progress."""
+"""Number of rows between two progress messages."""
 
 NOTHING = "-"
 """A cell without a figure."""
 
 
 def check_published(out: Output, pattern: str | None) -> None:
-    """Count every network with published figures (or those that match `pattern`), and print both.
+    """Count the cost of every network with published figures (or those that match `pattern`), and print both.
 
     Raises:
         UsageError: no published network matches.
-        PocketcnnError: a count misses its published figure and nothing explains why.
+        PocketcnnError: a count differs from its published figure without a stated reason.
     """
     rows = [row for row in read_published() if pattern is None or fnmatch(row.network, pattern)]
     if not rows:
@@ -29,7 +29,7 @@ def check_published(out: Output, pattern: str | None) -> None:
     out.json({"rows": [each.as_dict() for each in checked], "missed": len(missed)})
     _print(out, checked)
     if missed:
-        raise PocketcnnError("\n".join([_verdict(checked), *map(_complaint, missed)]))
+        raise PocketcnnError("\n".join([_verdict(checked), *map(_miss_message, missed)]))
 
 
 def _with_progress(out: Output, checked: Iterator[Checked], total: int) -> Iterator[Checked]:
@@ -48,20 +48,20 @@ def _print(out: Output, checked: Sequence[Checked]) -> None:
     )
     if len(counted) < len(checked):
         rest = [each for each in checked if each.count is None]
-        title = "Published beside them; not counted here:"
+        title = "Also published, not counted:"
         out.table(("as published", "reason"), [(_name(each), _note(each, reasons)) for each in rest], title=title)
     if reasons:
         out.table((">", ""), [(f"[{number}]", text) for number, text in enumerate(reasons, 1)], title="Reasons:")
     out.print(f"\n{_verdict(checked)}")
 
 
-def _heading(what: str) -> tuple[str, ...]:
-    return (f">{what}", ">recounted", ">printed", ">off by")
+def _heading(quantity: str) -> tuple[str, ...]:
+    return (f">{quantity}", ">recounted", ">printed", ">off by")
 
 
 def _cells(checked: Checked, reasons: Sequence[str]) -> tuple[str, ...]:
     row, count = checked.row, checked.count
-    assert count is not None  # the caller has sorted out the others
+    assert count is not None  # the caller has filtered the others
     verdict = f"{checked.verdict} {_note(checked, reasons)}".rstrip()
     return (
         row.network,
@@ -74,7 +74,7 @@ def _cells(checked: Checked, reasons: Sequence[str]) -> tuple[str, ...]:
 
 
 def _columns(counted: int, recounted: int | None, printed: str) -> tuple[str, ...]:
-    """The count, the recount of the published layers (`=` where both agree), the print, and how far off it is."""
+    """Our count, the recount of the published layers (`=` if equal), the printed figure, and the relative difference."""
     exact = NOTHING if recounted is None else "=" if recounted == counted else f"{recounted:,}"
     off = difference(counted, printed)
     return (f"{counted:,}", exact, f"{printed} M" if printed else NOTHING, NOTHING if off is None else f"{off:+.1%}")
@@ -97,9 +97,9 @@ def _verdict(checked: Sequence[Checked]) -> str:
     counted = len(checked) - numbers[Verdict.NOT_COUNTED]
     return (
         f"{counted} published rows counted: {numbers[Verdict.AGREES]} agree, {numbers[Verdict.EXPLAINED]} differ for a"
-        f" stated reason, {numbers[Verdict.MISSED]} are missed. {numbers[Verdict.NOT_COUNTED]} name no network of the zoo."
+        f" stated reason, {numbers[Verdict.MISSED]} are missed. {numbers[Verdict.NOT_COUNTED]} are not networks of the zoo."
     )
 
 
-def _complaint(checked: Checked) -> str:
+def _miss_message(checked: Checked) -> str:
     return f"  {checked.row.network} ({_name(checked)}, {checked.row.input}): {'; '.join(checked.misses)}."

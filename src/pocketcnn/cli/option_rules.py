@@ -1,7 +1,7 @@
-"""When an option has no effect, as data: a verb refuses it then, and says why.
+"""Rules on options without effect, as data: a verb rejects such an option and says why.
 
-An option that is in no rule of its verb is always read. What depends on the images or on a network, such as a seed for a
-folder that has its own splits, is found out by the library and raised there.
+An option without a rule always has an effect. Conditions that depend on the images or on a network, such as a seed for a
+folder with its own splits, are checked by the library.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,25 +15,25 @@ from pocketcnn.pipeline.networks import is_architecture_file, is_file
 from pocketcnn.pipeline.option_use import Reads, check_used, conditional
 
 Values = Mapping[str, Any]
-"""The parameters of a verb with their values, given or not."""
+"""All parameters of a verb with their values, including defaults."""
 
 
 class Rule(Protocol):
-    """Options that have no effect in some situation."""
+    """A condition under which options have no effect."""
 
     @property
     def options(self) -> frozenset[str]:
-        """The parameters of the verb that it is about."""
+        """The parameters of the verb that the rule checks."""
         ...
 
     def check(self, given: Mapping[str, str], values: Values) -> None:
-        """Raise a `UsageError` if an option was `given` (parameter -> as it was written) that has no effect."""
+        """Raise a `UsageError` if a `given` option (parameter -> as typed) has no effect."""
         ...
 
 
 @dataclass(frozen=True)
 class Unused:
-    """Some options have no effect where `where` holds; `message` says why, with the values of the verb filled in."""
+    """The options `names` have no effect if `where` is true. `message` is formatted with the values of the verb."""
 
     names: tuple[str, ...]
     where: Callable[[Values], bool]
@@ -50,7 +50,7 @@ class Unused:
 
 @dataclass(frozen=True)
 class OfChoice:
-    """What a choice reads depends on the choice: see `check_used`. `reads` is a function, since its home may import torch."""
+    """Options whose use depends on a choice, see `check_used`. `reads` is a function, because it may import torch."""
 
     choice: str
     reads: Callable[[], Reads]
@@ -96,10 +96,10 @@ _BUILT = ("input_text", "width", "classes")
 _OF_A_FILE = Unused(
     _BUILT,
     _is_file,
-    "--input, --width and --classes are for a network by its name; the file {network} says what it is. Leave them out.",
+    "--input, --width and --classes are only for networks by name; the file {network} determines them. Leave them out.",
 )
 _OF_A_LIBRARY = Unused(
-    ("width",), _is_of_a_library, "--width is for networks of the zoo; {network} is what its name says."
+    ("width",), _is_of_a_library, "--width applies to networks of the zoo only; the width of {network} is fixed."
 )
 _FOR_ONE_NETWORK = (_OF_A_FILE, _OF_A_LIBRARY)
 
@@ -109,7 +109,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Unused(
                 ("width", "classes", "input_text"),
                 lambda values: values["check"],
-                "--check counts each network as it was published: leave --width, --classes and --input out.",
+                "--check uses the published width, classes and input: leave --width, --classes and --input out.",
             ),
         ),
         "train": (_OF_A_LIBRARY,),
@@ -117,14 +117,14 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Unused(
                 ("seed",),
                 lambda values: values["split"] == "all",
-                "--split all takes every image, so that --seed changes nothing. Leave it out.",
+                "--split all contains every image, so that --seed has no effect. Leave it out.",
             ),
         ),
         "predict": (
             Unused(
                 ("as_csv",),
                 lambda values: values["as_json"],
-                "--json and --csv exclude each other: choose one of them.",
+                "--json and --csv exclude each other. Choose one.",
             ),
         ),
         "search": (OfChoice("strategy", _search_reads),),
@@ -132,7 +132,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Unused(
                 ("size", "width"),
                 _is_file,
-                "--size and --width are for a network by its name. For smaller images of a file's network: --resolution.",
+                "--size and --width are only for networks by name. For smaller images of a network from a file: --resolution.",
             ),
             _OF_A_LIBRARY,
             OfChoice("strategy", _compress_reads),
@@ -141,12 +141,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Unused(
                 _BUILT,
                 _all_are_files,
-                "--input, --width and --classes are for networks by name, and only files are given. Leave them out.",
+                "--input, --width and --classes are only for networks by name, and all arguments are files. Leave them out.",
             ),
             Unused(
                 ("width",),
                 _none_has_a_width,
-                "--width is for networks of the zoo, and none is given. Leave it out.",
+                "--width applies to networks of the zoo only, and none is given. Leave it out.",
             ),
         ),
         "inspect": (
@@ -154,7 +154,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Unused(
                 ("block", "blocks"),
                 lambda values: values["diagram"] is None,
-                "--block and --blocks say what to draw: add --diagram drawing.svg, or leave them out.",
+                "--block and --blocks need --diagram: add --diagram drawing.svg, or leave them out.",
             ),
         ),
         "target check": (
@@ -162,32 +162,32 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Unused(
                 ("out", "data", "kernels"),
                 lambda values: not values["substitute"],
-                "--out, --data and --kernels are for --substitute: add it, or leave them out.",
+                "--out, --data and --kernels need --substitute: add it, or leave them out.",
             ),
             Unused(
                 ("epochs", "recipe", "seed"),
                 lambda values: values["data"] is None,
-                "--epochs, --recipe and --seed are for the recovery of the accuracy, and nothing is trained without images: add "
-                "--substitute and --data, or leave them out.",
+                "--epochs, --recipe and --seed are for the recovery of the accuracy, which needs images: add --substitute and "
+                "--data, or leave them out.",
             ),
         ),
         "target layers": _FOR_ONE_NETWORK,
         "target predict": _FOR_ONE_NETWORK,
     }
 )
-"""By verb. `tests/cli/test_option_use.py` has a row for every option of every verb."""
+"""The rules of each verb. `tests/cli/test_option_use.py` tests every option of every verb."""
 
 
 def check_options(verb: str, given: Mapping[str, str], values: Values) -> None:
-    """Every option that was given must have an effect.
+    """Check that every given option has an effect.
 
     Args:
-        verb: as it is typed, such as ``target check``.
-        given: the parameters that stood on the command line, each as it was written.
+        verb: as typed, such as ``target check``.
+        given: the parameters on the command line, each as typed.
         values: all parameters.
 
     Raises:
-        UsageError: one has none; the message says why, and what to do.
+        UsageError: an option has no effect. The message says why, and what to do.
     """
     for rule in RULES.get(verb, ()):
         rule.check(given, values)

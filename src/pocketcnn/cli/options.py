@@ -1,4 +1,4 @@
-"""Options that several verbs share, with one wording."""
+"""Options that several verbs share."""
 
 import os
 from pathlib import Path
@@ -12,18 +12,22 @@ from pocketcnn.targets.quantities import Quantity
 
 
 def writable_folder(path: Path) -> Path:
-    """Find out before any work is done that its results could not be written."""
+    """Check before any work that results can be written to `path`.
+
+    Raises:
+        UsageError: it is below a file, or not writable.
+    """
     above = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
     if not above.is_dir():
         raise UsageError(f"--out {path}: {above} is a file, not a folder. Choose another folder.")
     if not os.access(above, os.W_OK):
-        raise UsageError(f"--out {path}: {above} cannot be written to. Choose another folder.")
+        raise UsageError(f"--out {path}: {above} is not writable. Choose another folder.")
     return path
 
 
 Json = Annotated[
     bool,
-    typer.Option("--json", help="Print the result as one JSON document; everything else goes to the error stream."),
+    typer.Option("--json", help="Print the result as one JSON document; all other output goes to the error stream."),
 ]
 Data = Annotated[
     Path,
@@ -38,22 +42,20 @@ BudgetText = Annotated[
     ),
 ]
 Out = Annotated[
-    Path, typer.Option("--out", callback=writable_folder, help="Folder for the results; made if it is not there.")
+    Path, typer.Option("--out", callback=writable_folder, help="Folder for the results; created if needed.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of the split of the images and of all that training draws.")]
-Effort = Annotated[str, typer.Option(help=f"How much to train: {listed(EFFORTS)}.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed, also of the split of the images.")]
+Effort = Annotated[str, typer.Option(help=f"Amount of training: {listed(EFFORTS)}.")]
 Width = Annotated[float, typer.Option(help="Width multiplier of a network of the zoo.")]
-Classes = Annotated[int, typer.Option(help="Classes of a network of the zoo.")]
+Classes = Annotated[int, typer.Option(help="Number of classes of a network by name.")]
 InputText = Annotated[
-    str, typer.Option("--input", metavar="CxHxW", help="Input of a network of the zoo: 3x224x224, or 224.")
+    str, typer.Option("--input", metavar="CxHxW", help="Input of a network by name: 3x224x224, or 224.")
 ]
-RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", help="TOML file that changes parts of the training recipe.")
-]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="TOML file with changes of the training recipe.")]
 Teachers = Annotated[
     list[Path] | None,
     typer.Option(
         "--teacher",
-        help="Model file of a trained network that is learned from too (distillation); may be repeated for an ensemble.",
+        help="Model file of a trained network as teacher (distillation); may be repeated for an ensemble.",
     ),
 ]

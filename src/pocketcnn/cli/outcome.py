@@ -1,4 +1,4 @@
-"""How `fit` and `compress` end: the limits with what was measured, the files, and the exit code."""
+"""The output at the end of `fit`, `compress` and `search`: limits with measured figures, files, and exit code."""
 
 import contextlib
 import shlex
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def conclude(output: Output, result: "FitResult", out: Path) -> None:
-    """Print the result of a work that left its files in `out`.
+    """Print the result of a command that wrote its files to `out`.
 
     Raises:
-        BudgetNotMet: the budget is not kept; the result is printed all the same.
+        BudgetNotMet: the budget is not kept. The result is printed before.
     """
     output.json(result)
     output.table(("limit", ">measured", ">spread", "kept"), [_limit_row(limit) for limit in result.limits])
@@ -25,7 +25,7 @@ def conclude(output: Output, result: "FitResult", out: Path) -> None:
     output.print()
     for warning in result.warnings:
         (output.say if output.as_json else output.print)(f"WARNING: {warning}")
-    output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file itself")
+    output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file")
     output.print(f"agrees with PyTorch  on {percent(parity.agreement)} of {parity.images} images")
     output.print(f"file to deploy       {out / artefact.file}")
     if result.stored is not None and result.stored.coding is not None:
@@ -35,24 +35,24 @@ def conclude(output: Output, result: "FitResult", out: Path) -> None:
         output.say(note)
     if not result.met:
         raise BudgetNotMet(
-            f"The budget cannot be met. The closest: {result.closest_miss}. {out} holds that file all the same. "
-            "Loosen the limit that is missed, or try more with --effort."
+            f"The budget cannot be met. The closest network misses it: {result.closest_miss}. Its files are in {out}. "
+            "Loosen the missed limit, or train more with --effort."
         )
 
 
 @contextlib.contextmanager
 def resumed_by_the_same_command(out: Path) -> Iterator[None]:
-    """Ctrl-C inside ends with the word on how to go on."""
+    """Turn Ctrl-C inside the block into a message that the same command resumes."""
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as error:
         raise Interrupted(
-            f"Stopped. The trainings so far are kept in {out}: the same command goes on from there."
+            f"Stopped. The trainings so far are kept in {out}: the same command resumes from there."
         ) from error
 
 
 def command_line(verb: str, arguments: tuple[str, ...], options: Mapping[str, object]) -> str:
-    """The command as it can be typed again; options that are None or False are left out, and lists are repeated."""
+    """The command line to repeat a run. Options that are None or False are left out; lists repeat their option."""
     words = ["pocketcnn", verb, *arguments]
     for name, value in options.items():
         for each in value if isinstance(value, list) else [value]:

@@ -1,4 +1,4 @@
-"""What the verbs print: the result on standard output, as tables or as one JSON document; all else on the error stream."""
+"""Output of the verbs: results on standard output, as tables or as one JSON document; messages on the error stream."""
 
 import json
 import sys
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """Where one command writes. With `as_json`, standard output gets the document and nothing else."""
+    """The output of one command. With `as_json`, standard output contains the JSON document only."""
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
 
     def json(self, document: object) -> None:
-        """The result as one JSON document, if that is asked for."""
+        """Print the result as one JSON document, if `as_json` is set."""
         if self.as_json:
             text = json.dumps(plain(document), indent=2, allow_nan=False)
             sys.stdout.write(f"{text}\n")
 
     def print(self, text: str = "") -> None:
-        """A line of the result for people."""
+        """Print a line of the result, unless `as_json` is set."""
         if not self.as_json:
             _console().print(text, soft_wrap=True)
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
-        """A table for people. Columns whose headings begin with ``>`` are numbers, aligned to the right."""
+        """Print a table, unless `as_json` is set. Columns whose headings begin with ``>`` are aligned to the right."""
         if self.as_json:
             return
         console = _console()
@@ -45,11 +45,11 @@ class Output:
         console.print_table(table)
 
     def say(self, text: str) -> None:
-        """Something to know while the work goes on; never part of the result."""
+        """Print a status message on the error stream; it is not part of the result."""
         _console(stderr=True).print(text, soft_wrap=True)
 
     def progress(self, title: str) -> "Progress":
-        """The display of one training, on the error stream."""
+        """The progress display of one training, on the error stream."""
         from pocketcnn.training import ConsoleProgress
 
         return ConsoleProgress(title, _console(stderr=True))
@@ -61,6 +61,6 @@ def percent(share: float) -> str:
 
 
 def _console(*, stderr: bool = False) -> "Console":
-    from pocketcnn.cli.console import Console  # imports rich, which `--help` does without
+    from pocketcnn.cli.console import Console  # imports rich, which is not needed for `--help`
 
     return Console(stderr=stderr)

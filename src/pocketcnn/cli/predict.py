@@ -1,4 +1,4 @@
-"""`pocketcnn predict`: the classes of images."""
+"""`pocketcnn predict`: classifies images."""
 
 import csv
 import sys
@@ -15,17 +15,15 @@ if TYPE_CHECKING:
 
 
 def predict(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file, or ONNX file beside its sidecar.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file, or ONNX file with its sidecar.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE_OR_FOLDER...", help="Images, or folders of them.")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name for each image.")] = 5,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print image,rank,class,probability, one line a guess.")
-    ] = False,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to print for each image.")] = 5,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: image,rank,class,probability.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say which class each image shows, with its probability.
+    """Classify images, with probabilities.
 
-    Files that cannot be read are named on the error stream and left out.
+    Files that cannot be read are skipped and listed on the error stream.
 
     \b
     Examples:

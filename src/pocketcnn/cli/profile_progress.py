@@ -1,4 +1,4 @@
-"""The display of a profile: a bar on a terminal, a line now and then in a log file; both on the error stream."""
+"""The progress display of a profile on the error stream: a bar on a terminal, else a few lines."""
 
 from types import TracebackType
 from typing import Self
@@ -6,11 +6,11 @@ from typing import Self
 from pocketcnn.cli.console import Console
 
 LINES = 5
-"""Lines in a log file, over the whole time."""
+"""Number of lines if the error stream is not a terminal."""
 
 
 class ProfileProgress:
-    """Shows seconds spent of those there are, and how many measurements there are."""
+    """Shows the seconds spent and available, and the number of measurements."""
 
     def __init__(self, title: str) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,4 +1,4 @@
-"""Options whose names changed: the old ones still work for one version, and say what they are called now."""
+"""Renamed options. The old names work for one more version and print the new name."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -9,15 +9,15 @@ RENAMED: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "search": {"--first-by": "--warm-start"},
     }
 )
-"""verb -> old name -> name."""
+"""verb -> old name -> new name."""
 
 
-def with_names_of_today(verb: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The arguments of a verb with today's names of its options, and what to tell those who wrote an old one."""
-    renamed, found, notes = RENAMED.get(verb, {}), [], []
+def with_current_names(verb: str, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments of a verb with the current names of its options, and a note for each old name."""
+    renamed, result, notes = RENAMED.get(verb, {}), [], []
     for argument in arguments:
         name, *value = argument.split("=", 1)
         if name in renamed:
-            notes.append(f"{name} is now {renamed[name]}; the old name goes in the next version.")
-        found.append("=".join((renamed.get(name, name), *value)))
-    return found, notes
+            notes.append(f"{name} is now {renamed[name]}; the old name will be removed in the next version.")
+        result.append("=".join((renamed.get(name, name), *value)))
+    return result, notes

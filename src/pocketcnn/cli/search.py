@@ -1,4 +1,4 @@
-"""`pocketcnn search`: a network found by the machine for these images and this budget."""
+"""`pocketcnn search`: neural architecture search for a folder of images and a budget."""
 
 from typing import Annotated
 
@@ -17,38 +17,46 @@ def search(
     out: Out,
     strategy: Annotated[
         str,
-        typer.Option(help=f"{listed(SEARCH_STRATEGIES)}."),
+        typer.Option(help=f"Search strategy: {listed(SEARCH_STRATEGIES)}."),
     ] = "mnasnet",
     space: Annotated[
         str | None,
         typer.Option(
-            help=f"{joined([*SEARCH_SPACES, 'scaling:NETWORK', 'your own .toml or .py file'])}; the strategy's own if not given."
+            help=f"Search space: {joined([*SEARCH_SPACES, 'scaling:NETWORK', 'a .toml or .py file'])}. Default: by strategy."
         ),
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="Networks that are trained for a short while.")] = 30,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Number of proxy trainings (short trainings of one network each).")
+    ] = 30,
     width: Annotated[
         float | None,
-        typer.Option(help="Width multiplier of the space; the widest of which half keeps the budget if not given."),
+        typer.Option(
+            help="Width multiplier of the space. Default: the largest at which half of the networks keep the budget."
+        ),
     ] = None,
     reward: Annotated[
         str | None,
-        typer.Option(help=f"{listed(REWARDS)} (MnasNet's); the strategy's own if not given."),
+        typer.Option(help=f"Reward: {listed(REWARDS)} (as in MnasNet). Default: by strategy."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of each short training; if not given, the effort says.")
+        int | None, typer.Option(min=1, help="Epochs of each proxy training. Default: by effort.")
     ] = None,
     effort: Effort = "low",
-    workers: Annotated[int, typer.Option(min=1, help="Networks that are trained at a time.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of networks trained in parallel.")] = 1,
     ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Train them on a Ray cluster: its address, or local.")
+        str | None, typer.Option(metavar="ADDRESS", help="Address of a Ray cluster for the proxy trainings, or local.")
     ] = None,
     storage: Annotated[
-        str | None, typer.Option(help="Address of an Optuna storage for the trials; a SQLite file if not given.")
+        str | None, typer.Option(help="Address of an Optuna storage for the trials. Default: a SQLite file in --out.")
     ] = None,
-    control: Annotated[bool, typer.Option(help="Search at random too, with as many trials, and compare.")] = True,
+    control: Annotated[
+        bool, typer.Option(help="Also run random search with the same number of trials, and compare.")
+    ] = True,
     warm_start: Annotated[
         str | None,
-        typer.Option(help=f"Begin with the best of many random networks by {listed(ZERO_COST_PROXIES)}."),
+        typer.Option(
+            help=f"Start with the best of many random networks by a zero-cost proxy: {listed(ZERO_COST_PROXIES)}."
+        ),
     ] = None,
     seed: Seed = 0,
     recipe: RecipeFile = None,
@@ -56,9 +64,9 @@ def search(
 ) -> None:
     """Search for a network for a folder of images that keeps a budget.
 
-    Leaves the same files as fit, and search.html with the front of accuracy and cost that was found beside that of random search,
-    search.json, search.db (an Optuna study) and network.toml (the network's blocks, which can be changed by hand). After Ctrl-C
-    the same command goes on where it was stopped.
+    Writes the same files as fit, and search.html (Pareto front of accuracy and cost beside that of random search),
+    search.json, search.db (an Optuna study) and network.toml (the network's blocks, which can be edited). After Ctrl-C, the
+    same command resumes.
 
     \b
     Examples:
@@ -77,7 +85,7 @@ def search(
     given |= {"warm-start": warm_start, "seed": seed, "recipe": recipe}
     flags = [] if control else ["--no-control"]
     command = command_line("search", (str(data), *flags), given)
-    changed = Recipe.from_toml(recipe) if recipe else None
+    base_recipe = Recipe.from_toml(recipe) if recipe else None
     with resumed_by_the_same_command(out):
         if strategy == ONCE_FOR_ALL:
             from pocketcnn.pipeline.search.once_for_all import once_for_all
@@ -88,7 +96,7 @@ def search(
                 out,
                 effort=effort,
                 seed=seed,
-                recipe=changed,
+                recipe=base_recipe,
                 progress_for=stage_progress,
                 say=output.say,
                 command=command,
@@ -114,7 +122,7 @@ def search(
                 storage=storage,
                 control=None if control else False,
                 warm_start=warm_start,
-                recipe=changed,
+                recipe=base_recipe,
                 progress_for=stage_progress,
                 say=output.say,
                 command=command,

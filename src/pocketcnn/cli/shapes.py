@@ -1,4 +1,4 @@
-"""Sizes of images as people write them: 224, 224x192, 3x224x192."""
+"""Parses sizes of images: 224, 224x192, 3x224x192."""
 
 import re
 
@@ -6,11 +6,11 @@ from pocketcnn.errors import UsageError
 
 CHANNELS = 3
 _SHAPE = re.compile(r"\d+(?:x\d+){0,2}", re.ASCII)
-_LARGEST = 8192  # as the input contract has it
+_LARGEST = 8192  # the limit of the input contract
 
 
 def parse_input(text: str) -> tuple[int, int, int]:
-    """(channels, height, width) of ``CxHxW``, ``HxW`` or a single number for a square; three channels where none are said.
+    """(channels, height, width) of ``CxHxW``, ``HxW`` or a single number for a square, with three channels by default.
 
     Raises:
         UsageError: the text is none of these, or a number is out of range.
@@ -30,7 +30,7 @@ def parse_size(text: str) -> tuple[int, int]:
     expected = "32 or 24x32 (height x width)"
     numbers = _numbers(text, expected)
     if len(numbers) == 3:
-        raise UsageError(f"'{text}' is not a size of an image: write {expected}.")
+        raise UsageError(f"'{text}' is not an image size: write {expected}.")
     height, width = _sides(numbers)
     return height, width
 
@@ -44,7 +44,7 @@ def _numbers(text: str, expected: str) -> list[int]:
     compact = text.strip().lower()
     numbers = [int(number) for number in compact.split("x")] if _SHAPE.fullmatch(compact) else []
     if not numbers or not all(1 <= number <= _LARGEST for number in numbers):
-        raise UsageError(f"'{text}' is not a size of an image: write {expected}, with numbers from 1 to {_LARGEST}.")
+        raise UsageError(f"'{text}' is not an image size: write {expected}, with numbers from 1 to {_LARGEST}.")
     return numbers
 
 

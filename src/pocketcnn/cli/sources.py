@@ -1,4 +1,4 @@
-"""A network as a verb is given it: a file, or a name with the input, the width and the classes that it is built for."""
+"""Opens the network of a command-line argument: a file, or a name with input, width and classes."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def network_from(source: str, input_text: str, width: float, classes: int) -> "GraphNetwork":
-    """The network in the file, or the one of that name; the other options are for the latter alone, see `option_rules`."""
+    """The network in the file, or the network of that name. The other options are for names only, see `option_rules`."""
     from pocketcnn.pipeline.networks import open_network
 
     if is_architecture_file(source):

@@ -1,4 +1,4 @@
-"""The display of the many trainings inside a `fit`: a bar each on a terminal, one line each in a log file."""
+"""The progress display of the trainings inside `fit`, `compress` and `search`: bars on a terminal, else one line each."""
 
 import time
 from types import TracebackType
@@ -9,7 +9,7 @@ from pocketcnn.training import ConsoleProgress, EpochRecord, Progress, QuietProg
 
 
 class OneLine(QuietProgress):
-    """Says one thing, when the training has ended: epochs, the best accuracy, and how long it took."""
+    """Prints one line when the training has ended: epochs, best accuracy, and duration in seconds."""
 
     def __init__(self, title: str, console: Console) -> None:
         self.title, self.console = title, console
@@ -40,6 +40,6 @@ class OneLine(QuietProgress):
 
 
 def stage_progress(title: str) -> Progress:
-    """The display of the training called `title`, on the error stream."""
+    """The progress display of the training `title`, on the error stream."""
     console = Console(stderr=True)
     return ConsoleProgress(title, console) if console.is_terminal else OneLine(title, console)

@@ -1,4 +1,4 @@
-"""`pocketcnn target`: the devices that a network can be made for."""
+"""`pocketcnn target`: target devices."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pocketcnn.targets import Target
     from pocketcnn.targets.capability import OpPattern
 
-target = typer.Typer(help="Devices: what there are, what networks cost on them.", no_args_is_help=True)
+target = typer.Typer(help="List target devices, and check, measure or predict networks on them.", no_args_is_help=True)
 
 target.command(cls=Verb)(check)
 target.command(cls=Verb)(calibrate)
@@ -29,7 +29,7 @@ TargetName = Annotated[str, typer.Argument(metavar="TARGET", help="Name of a tar
 
 @target.command("list", cls=Verb)
 def list_all(as_json: Json = False) -> None:
-    """List the targets that are shipped.
+    """List the available targets.
 
     \b
     Example:
@@ -41,7 +41,7 @@ def list_all(as_json: Json = False) -> None:
     targets = [load_target(name) for name in list_targets()]
     output.json({"targets": targets})
     rows = [
-        (found.name, found.runtime or "not here: estimated", found.threads, ", ".join(found.numerics), found.note)
+        (found.name, found.runtime or "none: estimated", found.threads, ", ".join(found.numerics), found.note)
         for found in targets
     ]
     output.table(("target", "runtime", ">threads", "numerics", "note"), rows)
@@ -49,7 +49,7 @@ def list_all(as_json: Json = False) -> None:
 
 @target.command(cls=Verb)
 def show(target: TargetName, as_json: Json = False) -> None:
-    """Print what is known of a target.
+    """Print the properties of a target.
 
     \b
     Example:
@@ -60,20 +60,20 @@ def show(target: TargetName, as_json: Json = False) -> None:
     output = Output(as_json)
     found = load_target(target)
     output.json(found)
-    output.table(("", ""), _facts(found))
-    for title, patterns in (("Cannot run", found.lacks), ("Runs below its rates", found.slow)):
+    output.table(("", ""), _properties(found))
+    for title, patterns in (("Unsupported", found.lacks), ("Slower than its rates", found.slow)):
         if patterns:
             output.table(
-                ("operations", "why"), [(_in_words(pattern), pattern.why) for pattern in patterns], title=title
+                ("operations", "reason"), [(_in_words(pattern), pattern.why) for pattern in patterns], title=title
             )
 
 
-def _facts(found: "Target") -> list[tuple[str, str]]:
+def _properties(found: "Target") -> list[tuple[str, str]]:
     from pocketcnn.targets.units import format_bytes, format_count
 
     rows = [
         ("name", found.name),
-        ("runtime", found.runtime or "not here: times are estimated"),
+        ("runtime", found.runtime or "none on this machine: times are estimated"),
         ("threads", str(found.threads)),
         ("numerics", ", ".join(found.numerics)),
         ("channels", f"multiples of {found.channel_multiple}"),

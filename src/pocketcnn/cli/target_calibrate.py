@@ -1,4 +1,4 @@
-"""`pocketcnn target calibrate`: how fast a runtime is on this machine at best."""
+"""`pocketcnn target calibrate`: measures peak rate and bandwidth of a target on this machine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def calibrate(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Name of a target, or its .toml file.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The .toml file to write: the target with its rates.")
+        Path | None, typer.Option("--out", help="The .toml file to write: the target with its measured rates.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.01, help="The longest time to measure each rate.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Longest time of each measurement, in seconds.")] = 3.0,
     as_json: Json = False,
 ) -> None:
-    """Measure the peak rate and the memory bandwidth that a target reaches on this machine.
+    """Measure the peak rate and the memory bandwidth of a target on this machine.
 
-    Large convolutions give the multiply-adds a second in each of its numerics, a pass over a value that no cache holds
-    the bytes a second. With these rates `target check` estimates times, layer by layer.
+    The peak rate (multiply-adds/s, for each numerics) is measured on large convolutions, the bandwidth (bytes/s) on a tensor
+    larger than the caches. `target check` uses them to estimate the time of each layer.
 
     \b
     Example:
@@ -43,7 +43,10 @@ def calibrate(
         load_target(target), StopRule(max_seconds=seconds, min_seconds=min(seconds, StopRule().min_seconds))
     )
     if out is not None:
-        write_text(out, target_toml(found, "Rates measured by `pocketcnn target calibrate`; [calibration] says where."))
+        write_text(
+            out,
+            target_toml(found, "Rates measured by `pocketcnn target calibrate`; see [calibration] for the machine."),
+        )
     output.json(found)
     _print(output, found)
     if out is not None:

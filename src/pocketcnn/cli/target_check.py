@@ -1,4 +1,4 @@
-"""`pocketcnn target check`: what a device makes of a network, and the network made over for it."""
+"""`pocketcnn target check`: checks a network for a device, and substitutes unsupported operations."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,35 +27,37 @@ def check(
     ],
     target: Annotated[str, typer.Option("--target", help="Name of a target, or its .toml file.")],
     substitute: Annotated[
-        bool, typer.Option("--substitute", help="Replace what the target lacks, and write the result to --out.")
+        bool, typer.Option("--substitute", help="Replace unsupported operations, and write the result to --out.")
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Model file to write, with --substitute.")] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of images to recover the accuracy with, after --substitute.")
+        Path | None, typer.Option("--data", help="Folder of images for recovering the accuracy after --substitute.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of recovery; 10 if not given.")] = None,
-    kernels: Annotated[str, typer.Option(help=f"What a 5x5 depthwise kernel becomes: {listed(KERNELS)}.")] = "pair",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the recovery. Default: 10.")] = None,
+    kernels: Annotated[str, typer.Option(help=f"Replacement of a 5x5 depthwise kernel: {listed(KERNELS)}.")] = "pair",
     recipe: RecipeFile = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the split of the images; that of the model file if not given.")
+        int | None, typer.Option(min=0, help="Seed of the split of the images. Default: that of the model file.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with exit code 3 if any layer falls back.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 3 if any layer runs on the fallback.")
+    ] = False,
     input_text: InputText = "3x224x224",
     width: Width = 1.0,
     classes: Classes = 1000,
     as_json: Json = False,
 ) -> None:
-    """List the layers of a network that a device cannot run, and what that costs.
+    """List the layers of a network that a device does not support, and their cost.
 
-    With --substitute, each of them becomes what the device has, and with --data the network is trained to answer as before.
-    Times are estimates from the device's rates, never measurements.
+    With --substitute, they are replaced by supported operations. With --data, the result is fine-tuned with the original
+    network as teacher. Times are estimates from the device's rates, not measurements.
 
-    Exit code 3: the network does not run there, because RAM or storage are too small or nothing runs a layer.
+    Exit code 3: the network does not run there, because RAM or storage is too small, or a layer has no fallback.
 
     \b
     Examples:
       pocketcnn target check mobilenet_v3_large --target dsp-npu
-      pocketcnn target check trained/model.safetensors --target dsp-npu --substitute --data photos --out made_over.safetensors
+      pocketcnn target check trained/model.safetensors --target dsp-npu --substitute --data photos --out adapted.safetensors
     """
     _check_options(substitute, out, data, kernels, network)
     from pocketcnn.pipeline.deploy.checking import check_target
@@ -65,29 +67,29 @@ def check(
     device = load_target(target)
     found = network_from(network, input_text, width, classes)
     checked = check_target(found, device)
-    made = _made_over(found, target, out, data, epochs, kernels, recipe, seed, output) if out else None
-    output.json({"source": network, **checked.as_dict(), **({"made_over": made.as_dict()} if made else {})})
+    adapted = _adapted(found, target, out, data, epochs, kernels, recipe, seed, output) if out else None
+    output.json({"source": network, **checked.as_dict(), **({"made_over": adapted.as_dict()} if adapted else {})})
     _print(output, checked)
-    if made is not None and out is not None:
-        _print_made(output, made, out)
-    _conclude(made.check if made else checked, strict)
+    if adapted is not None and out is not None:
+        _print_adapted(output, adapted, out)
+    _conclude(adapted.check if adapted else checked, strict)
 
 
 def _check_options(substitute: bool, out: Path | None, data: Path | None, kernels: str, network: str) -> None:
     if substitute and out is None:
-        raise UsageError("--substitute needs --out: the model file to write, such as made_over.safetensors.")
+        raise UsageError("--substitute needs --out: the model file to write, such as adapted.safetensors.")
     if out is not None and out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: a model file ends in .safetensors.")
     if kernels not in KERNELS:
         raise UsageError(f"--kernels is {joined(KERNELS)}, not '{kernels}'.")
     if data is not None and not is_file(network):
         raise UsageError(
-            f"'{network}' has no trained weights to recover. Train it first: pocketcnn train {data} --network {network} "
-            "--out trained; then give trained/model.safetensors."
+            f"'{network}' is not trained, so there is no accuracy to recover. Train it first: pocketcnn train {data} "
+            f"--network {network} --out trained; then give trained/model.safetensors."
         )
 
 
-def _made_over(
+def _adapted(
     network: "GraphNetwork",
     target: str,
     out: Path,
@@ -110,7 +112,7 @@ def _made_over(
             data,
             epochs=epochs,
             seed=seed,
-            kernels=kernels,  # type: ignore[arg-type] # one of them, see `_check_options`
+            kernels=kernels,  # type: ignore[arg-type] # checked in `_check_options`
             recipe=Recipe.from_toml(recipe) if recipe else None,
             progress_for=stage_progress,
             say=output.say,
@@ -121,7 +123,7 @@ def _print(output: Output, checked: "Check") -> None:
     from pocketcnn.targets.units import format_bytes, format_count, format_seconds
 
     if checked.fallen:
-        headings = ("layer", "operation", ">output", "why", ">MAdds", ">to the fallback", ">back", ">estimate")
+        headings = ("layer", "operation", ">output", "reason", ">MAdds", ">to the fallback", ">back", ">estimate")
         rows = [
             (
                 layer.name,
@@ -135,7 +137,7 @@ def _print(output: Output, checked: "Check") -> None:
             )
             for layer in checked.fallen
         ]
-        output.table(headings, rows, title=f"Layers that {checked.target} cannot run")
+        output.table(headings, rows, title=f"Layers that {checked.target} does not support")
     output.print()
     for line in _summary(checked):
         output.print(line)
@@ -146,11 +148,11 @@ def _summary(checked: "Check") -> list[str]:
 
     lines = []
     if checked.fallen:
-        where = f"run on the {checked.fallback}" if checked.fallback else "have nothing to run them"
+        where = f"run on the {checked.fallback}" if checked.fallback else "have no fallback"
         lines += [
             f"{len(checked.fallen)} layers {where}: {format_percent(checked.fallen_share)} of the multiply-adds",
-            f"{checked.transfers} values cross ({format_bytes(checked.transfer_bytes)}), and the rest runs in "
-            f"{checked.partitions} parts",
+            f"{checked.transfers} tensors are transferred ({format_bytes(checked.transfer_bytes)}), and the rest runs in "
+            f"{checked.partitions} partitions",
         ]
     else:
         lines.append(f"{checked.target} runs every layer in {checked.numerics}")
@@ -159,7 +161,7 @@ def _summary(checked: "Check") -> list[str]:
     if checked.slowed:
         factors = ", ".join(f"{factor:g}" for factor in sorted({layer.factor for layer in checked.slowed}))
         lines.append(
-            f"{len(checked.slowed)} layers take {factors} times as long as its rates say: {checked.slowed[0].why}"
+            f"{len(checked.slowed)} layers take {factors} times as long as the rates predict: {checked.slowed[0].why}"
         )
     lines += [f"{verdict} ({verdict.figure.how})" for verdict in checked.limits]
     return lines + _time_line(checked)
@@ -172,30 +174,32 @@ def _time_line(checked: "Check") -> list[str]:
         if checked.fallen and checked.fallback is None:
             return []
         return [
-            f"no time: {checked.target} has no rates; `pocketcnn target calibrate` measures those of a runtime here"
+            f"no time estimate: {checked.target} has no rates; `pocketcnn target calibrate` measures them for a runtime here"
         ]
     seconds, away = checked.estimate.seconds, checked.estimate.fallback_seconds
-    share = f", {format_percent(away / seconds)} of it for the layers that fall back" if checked.fallen else ""
+    share = f", {format_percent(away / seconds)} of it for the layers on the fallback" if checked.fallen else ""
     return [
-        f"at least {format_seconds(seconds)} an image in {checked.numerics}{share} (an estimate, not a measurement)"
+        f"at least {format_seconds(seconds)} per image in {checked.numerics}{share} (an estimate, not a measurement)"
     ]
 
 
-def _print_made(output: Output, made: "AdaptedNetwork", out: Path) -> None:
+def _print_adapted(output: Output, adapted: "AdaptedNetwork", out: Path) -> None:
     output.table(
-        ("layer", "was", "is now"),
-        [(change.name, change.was, change.now) for change in made.changes],
+        ("layer", "before", "after"),
+        [(change.name, change.was, change.now) for change in adapted.changes],
         title="Substituted",
     )
     output.print()
-    for line in _summary(made.check):
+    for line in _summary(adapted.check):
         output.print(line)
-    if made.accuracies is not None:
-        stages = ("before", made.accuracies.given), ("substituted", made.accuracies.substituted)
-        rows = [(name, _accuracy(found)) for name, found in (*stages, ("recovered", made.accuracies.recovered))]
+    if adapted.accuracies is not None:
+        stages = ("before", adapted.accuracies.given), ("substituted", adapted.accuracies.substituted)
+        rows = [(name, _accuracy(found)) for name, found in (*stages, ("recovered", adapted.accuracies.recovered))]
         output.table(("test accuracy", ""), rows)
     else:
-        output.print("The weights want training: give --data, or train the file against the network it was made from.")
+        output.print(
+            "The weights need training: give --data, or fine-tune the file with the original network as teacher."
+        )
     output.print(f"model file  {out}")
 
 
@@ -204,6 +208,6 @@ def _accuracy(found: "Accuracy") -> str:
 
 
 def _conclude(checked: "Check", strict: bool) -> None:
-    """Raises `BudgetNotMet` where the network does not run on the target."""
+    """Raise `BudgetNotMet` if the network does not run on the target."""
     if missed := checked.shortfalls(strict=strict):
         raise BudgetNotMet(f"The network does not run on {checked.target}: {'; '.join(missed)}.")

@@ -1,4 +1,4 @@
-"""`pocketcnn target layers`: what each layer takes on a runtime, beside what it must take."""
+"""`pocketcnn target layers`: compares the measured time of each layer with its roofline bound."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 def layers(
     network: Annotated[str, typer.Argument(metavar="FILE_OR_NAME", help="Model file, or a network of the zoo.")],
     target: Annotated[str, typer.Option("--target", help="Name of a target, or its .toml file.")] = "onnxruntime-cpu",
-    runs: Annotated[int, typer.Option(min=1, help="Runs that are measured.")] = 50,
-    top: Annotated[int, typer.Option(min=0, help="Only the layers that take longest; 0 for all.")] = 0,
+    runs: Annotated[int, typer.Option(min=1, help="Number of measured runs.")] = 50,
+    top: Annotated[int, typer.Option(min=0, help="Only the slowest layers; 0 for all.")] = 0,
     input_text: InputText = "3x224x224",
     width: Width = 1.0,
     classes: Classes = 1000,
     as_json: Json = False,
 ) -> None:
-    """Measure every layer by the runtime's own profiler, and say which are far from their bound, and why.
+    """Measure every layer with the profiler of the runtime, and list which are far from their bound, and why.
 
-    The bound is the roofline: a layer's multiply-adds at the target's peak rate, or its bytes at its bandwidth. A target
-    without rates is calibrated first.
+    The bound is the roofline: the larger of multiply-adds / peak rate and bytes / bandwidth. A target without rates is
+    calibrated first.
 
     \b
     Examples:
@@ -51,11 +51,11 @@ def layers(
 def _print(output: Output, found: "Bottlenecks") -> None:
     from pocketcnn.targets.units import format_seconds
 
-    headings = ("layer", "operation", ">output", ">time", ">share", ">bound", ">x bound", "why")
+    headings = ("layer", "operation", ">output", ">time", ">share", ">bound", ">x bound", "reason")
     output.table(headings, [_row(layer) for layer in found.layers])
     output.print(
         f"\n{found.target}, {found.numerics}: {format_seconds(found.seconds)} in layers, "
-        f"{format_seconds(found.bound)} at the least; the profiler's clock counts microseconds."
+        f"bound {format_seconds(found.bound)}; the resolution of the profiler is 1 µs."
     )
 
 

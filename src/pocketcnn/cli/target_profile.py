@@ -1,4 +1,4 @@
-"""`pocketcnn target profile` and `target predict`: how long networks take on a target, measured once and then predicted."""
+"""`pocketcnn target profile` and `target predict`: measures a latency table of a target, and predicts latencies from it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from pocketcnn.runtimes.base import Numerics
     from pocketcnn.targets.latency import Prediction
 
-TABLE = "The file of the latency table; in the user's cache unless given."
+TABLE = "File of the latency table. Default: in the user's cache."
 SHOWN = 12
-"""Kernels that are listed, the slowest first."""
+"""Number of kernels to list, the slowest first."""
 
 
 def profile(
     target: Annotated[str, typer.Argument(metavar="TARGET", help="Name of a target, or its .toml file.")],
     out: Annotated[Path | None, typer.Option("--out", help=TABLE)] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time to measure in all.")] = 300.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Total time of the measurements, in seconds.")] = 300.0,
     numerics: Annotated[
-        str, typer.Option(help=f"{', '.join(NUMERICS)} or both: {','.join(NUMERICS)}. All unless given.")
+        str, typer.Option(help=f"{', '.join(NUMERICS)} or both: {','.join(NUMERICS)}. Default: all.")
     ] = "",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, whatever was measured before.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard the existing table and start a new one.")] = False,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of what is measured; 0, or that of the table that is gone on with.")
+        int | None, typer.Option(min=0, help="Seed of the random blocks. Default: that of the existing table, or 0.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the building blocks of networks on a target, to predict from.
+    """Measure building blocks of networks on a target, for predicting latencies.
 
-    Blocks of random light networks are timed, some thousand of them; every beginning of the work is a coarse table, and
-    more time makes it finer. Stopped, it goes on where it was. Run it while nothing else runs.
+    Some thousand random blocks are timed. The table can be used at any time; more measurements make it more accurate. The
+    same command resumes. Stop other programs during the measurement.
 
     \b
     Example:
@@ -50,38 +50,42 @@ def profile(
     output = Output(as_json)
     found = load_target(target)
     path = out or default_path(found.name)
-    forms = parse_forms(numerics)
+    precisions = parse_precisions(numerics)
     with ProfileProgress(f"profile {found.name}") as progress:
         table = profile_apart(
-            found, path, seconds=seconds, numerics=forms, fresh=fresh, seed=seed, progress=progress.advance
+            found, path, seconds=seconds, numerics=precisions, fresh=fresh, seed=seed, progress=progress.advance
         )
     summary = {"table": str(path), **table.summary()}
     output.json(summary)
     output.table(("", ""), list(summary.items()))
 
 
-def parse_forms(text: str) -> tuple["Numerics", ...]:
-    """The numerics of ``float32,int8``."""
-    wanted = [precision.strip() for precision in text.split(",") if precision.strip()]
-    if not set(wanted) <= NUMERICS.keys():
-        raise UsageError(f"--numerics {text}: there are {joined(NUMERICS, 'and')}.")
-    return tuple(precision for precision in NUMERICS if precision in wanted)  # type: ignore[misc] # they are the names of `Numerics`
+def parse_precisions(text: str) -> tuple["Numerics", ...]:
+    """Parse numerics such as ``float32,int8``.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    requested = [precision.strip() for precision in text.split(",") if precision.strip()]
+    if not set(requested) <= NUMERICS.keys():
+        raise UsageError(f"--numerics {text}: choose from {joined(NUMERICS, 'and')}.")
+    return tuple(precision for precision in NUMERICS if precision in requested)  # type: ignore[misc] # the names of `Numerics`
 
 
 def predict(
     network: Annotated[str, typer.Argument(metavar="FILE_OR_NAME", help="A model file, or a network of the zoo.")],
     target: Annotated[str, typer.Option("--target", help="Name of a target, or its .toml file.")],
     table: Annotated[Path | None, typer.Option("--table", help=TABLE)] = None,
-    numerics: Annotated[str, typer.Option(help=f"{joined(NUMERICS)}; that of the file unless given.")] = "",
+    numerics: Annotated[str, typer.Option(help=f"{joined(NUMERICS)}. Default: that of the network.")] = "",
     width: Width = 1.0,
     classes: Classes = 1000,
     input_text: InputText = "3x224x224",
     force: Annotated[
-        bool, typer.Option("--force", help="BudgetUse a table of another machine or of another version of the runtime.")
+        bool, typer.Option("--force", help="Use a table of another machine or of another version of the runtime.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Predict how long a network takes on a target, kernel by kernel, without running it.
+    """Predict the latency of a network on a target from its latency table, without running it.
 
     \b
     Example:
@@ -91,11 +95,11 @@ def predict(
 
     output = Output(as_json)
     given = network_from(network, input_text, width, classes)
-    forms = parse_forms(numerics)
-    if len(forms) > 1:
-        raise UsageError(f"--numerics {numerics}: a prediction is for one of them.")
+    precisions = parse_precisions(numerics)
+    if len(precisions) > 1:
+        raise UsageError(f"--numerics {numerics}: choose one for a prediction.")
     prediction = predict_latency(
-        given, load_target(target), numerics=forms[0] if forms else None, table=table, force=force
+        given, load_target(target), numerics=precisions[0] if precisions else None, table=table, force=force
     )
     output.json({"network": network, "target": target, **prediction.as_dict()})
     _print(output, prediction)
@@ -105,7 +109,7 @@ def _print(output: Output, prediction: "Prediction") -> None:
     from pocketcnn.targets.units import format_seconds
 
     total, low, high = map(format_seconds, (prediction.total, prediction.low, prediction.high))
-    output.print(f"{total} an image (nine chances in ten: {low} to {high})")
+    output.print(f"{total} per image (90 % interval {low} to {high})")
     slowest = sorted(prediction.layers, key=lambda layer: -layer.seconds)[:SHOWN]
     rows = [
         (layer.nodes[0], str(layer.kernel), format_seconds(layer.seconds), f"{layer.seconds / prediction.total:.1%}")

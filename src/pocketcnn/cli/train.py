@@ -1,4 +1,4 @@
-"""`pocketcnn train`: one network of the zoo on a folder of images."""
+"""`pocketcnn train`: trains one network on a folder of images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,27 +16,28 @@ if TYPE_CHECKING:
 def train(
     data: Data,
     network: Annotated[
-        str, typer.Option(help="Name of a network, see `pocketcnn models`; or timm:NAME, torchvision:NAME.")
+        str,
+        typer.Option(
+            help="Name of a network, see `pocketcnn models`; or timm:NAME, torchvision:NAME, or a network.toml."
+        ),
     ],
     out: Out,
     width: Width = 1.0,
     size: Annotated[
         str | None,
-        typer.Option(metavar="HxW", help="Size that images are brought to: 32 or 24x32; theirs if not given."),
+        typer.Option(metavar="HxW", help="Input size: 32 or 24x32. Default: that of the images."),
     ] = None,
     recipe: RecipeFile = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs, in place of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed, in place of the recipe's.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the training that was stopped in --out.")
-    ] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs. Default: that of the recipe.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed. Default: that of the recipe.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted training in --out.")] = False,
     teacher: Teachers = None,
     as_json: Json = False,
 ) -> None:
-    """Train a network of the zoo on a folder of images.
+    """Train one network on a folder of images.
 
-    Leaves model.safetensors, the weights of the epoch that was best on the validation images, and training.json in the
-    output folder. After Ctrl-C or a full disk, the same command with --resume goes on exactly where it was.
+    Writes model.safetensors (the weights of the best epoch on the validation images) and training.json to the output folder.
+    After Ctrl-C or a full disk, the same command with --resume continues exactly where it stopped.
 
     \b
     Example:
@@ -66,7 +67,7 @@ def train(
 
 
 def chosen_recipe(file: Path | None, epochs: int | None, seed: int | None) -> "Recipe":
-    """The recipe of `file`, or the default one, with what the command line says put in its place."""
+    """The recipe of `file`, or the default recipe, with the given `epochs` and `seed`."""
     from pocketcnn.training import Recipe
 
     changes = {name: value for name, value in (("epochs", epochs), ("seed", seed)) if value is not None}

@@ -1,4 +1,4 @@
-"""A verb of the program: a command that refuses options which would have no effect."""
+"""A verb of the program: a command that rejects options without effect."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ import typer
 from typer.core import TyperCommand
 
 from pocketcnn.cli.option_rules import check_options
-from pocketcnn.cli.renamed_options import with_names_of_today
+from pocketcnn.cli.renamed_options import with_current_names
 
 _TYPED = "COMMANDLINE"
 
 
 class Verb(TyperCommand):
-    """Renamed options get their names of today, and options are compared with `option_rules.RULES` before the verb runs."""
+    """A command that accepts old names of options, and checks options by `option_rules.RULES` before it runs."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        arguments, notes = with_names_of_today(_path(ctx), args)
+        arguments, notes = with_current_names(_path(ctx), args)
         for note in notes:
             typer.echo(note, err=True)
         return super().parse_args(ctx, arguments)
@@ -31,9 +31,9 @@ class Verb(TyperCommand):
 
 
 def _as_typed(parameter: Any, value: object) -> str:
-    """``--control``, or ``--no-control`` where that was given."""
-    word = parameter.secondary_opts[0] if value is False and parameter.secondary_opts else parameter.opts[0]
-    return str(word)
+    """The option as typed: ``--control``, or ``--no-control`` if `value` is False."""
+    option = parameter.secondary_opts[0] if value is False and parameter.secondary_opts else parameter.opts[0]
+    return str(option)
 
 
 def _path(ctx: Any) -> str:

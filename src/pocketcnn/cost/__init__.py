@@ -1,4 +1,4 @@
-"""What a network costs: multiply-adds, parameters, bytes of weights, and activation memory. Importing this is cheap."""
+"""Cost of a network: multiply-adds, parameters, weight bytes, activation memory. Importing this package is cheap."""
 
 from typing import TYPE_CHECKING, Any
 

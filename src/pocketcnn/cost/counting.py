@@ -1,4 +1,4 @@
-"""`count`: the cost of a network, layer by layer, from its graph."""
+"""`count`: the cost of a network, per layer, from its graph."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,17 +15,18 @@ from pocketcnn.graph.ops import OPS
 
 
 def count(network: nn.Module | Graph, input_shape: Sequence[int] | None = None) -> Cost:
-    """What `network` costs for one image.
+    """Count the cost of `network` for one image.
 
-    A graph is counted as it is. To count what a runtime executes, with batch norm folded into the convolutions, count
-    `for_inference(graph)`: fewer parameters and bytes, the same multiply-adds where every batch norm follows a convolution.
+    A graph is counted as given. To count what a runtime executes, with batch norm folded into convolutions, pass
+    `for_inference(graph)`: it has fewer parameters and bytes, and the same multiply-adds if every batch norm follows a
+    convolution.
 
     Args:
         network: a module, which is captured first; or a `GraphNetwork` or `Graph`, whose input shape is known.
-        input_shape: (N, C, H, W) of the images; N does not matter.
+        input_shape: (N, C, H, W) of the images; N is ignored.
 
     Raises:
-        UsageError: a module without an input shape, or a graph of another one.
+        UsageError: a module without an input shape, or a graph with another input shape.
         CaptureError: the module cannot be captured.
     """
     if not isinstance(network, Graph | GraphNetwork):
@@ -76,8 +77,8 @@ def _layers(graph: Graph) -> tuple[LayerCost, ...]:
     counted: set[str] = set()
     layers = []
     for node in graph.nodes[1:]:
-        held = _new_tensors(graph, node, counted)
-        counted |= held.keys()
+        tensors = _new_tensors(graph, node, counted)
+        counted |= tensors.keys()
         works = not OPS[node.op].view
         layers.append(
             LayerCost(
@@ -86,8 +87,8 @@ def _layers(graph: Graph) -> tuple[LayerCost, ...]:
                 shape=node.shape,
                 madds=madds[node.name],
                 share=madds[node.name] / total,
-                params=sum(held[name].numel() for name in _learnable(graph, node, held)),
-                weight_bytes=sum(_stored_bytes(graph, name, tensor) for name, tensor in held.items()),
+                params=sum(tensors[name].numel() for name in _learnable(graph, node, tensors)),
+                weight_bytes=sum(_stored_bytes(graph, name, tensor) for name, tensor in tensors.items()),
                 input_bytes=works * sum(sizes[name] for name in set(node.inputs)),
                 output_bytes=works * sizes[node.name],
                 live_bytes=live[node.name],
@@ -97,16 +98,16 @@ def _layers(graph: Graph) -> tuple[LayerCost, ...]:
 
 
 def _new_tensors(graph: Graph, node: Node, counted: set[str]) -> dict[str, Tensor]:
-    """The tensors of `node`, and the scales of its weights, that no node before it has."""
+    """The tensors of `node`, and the scales of its weights, that no earlier node has."""
     names = list(node.tensors.values())
     names += [graph.numerics.weights[name].scale for name in names if name in graph.numerics.weights]
     return {name: graph.tensors[name] for name in names if name not in counted}
 
 
-def _learnable(graph: Graph, node: Node, held: Mapping[str, Tensor]) -> set[str]:
+def _learnable(graph: Graph, node: Node, tensors: Mapping[str, Tensor]) -> set[str]:
     buffers = OPS[node.op].buffers
     trained = {name for role, name in node.tensors.items() if role not in buffers} - graph.buffers
-    return {name for name in trained if name in held and held[name].is_floating_point()}
+    return {name for name in trained if name in tensors and tensors[name].is_floating_point()}
 
 
 def _stored_bytes(graph: Graph, name: str, tensor: Tensor) -> int:

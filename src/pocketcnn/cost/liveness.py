@@ -1,4 +1,4 @@
-"""How much activation memory a network needs at each moment, if every value is given back after its last reader."""
+"""Liveness analysis: activation memory while each node runs, if every value is freed after its last reader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ INTEGER_BYTES = 1
 
 @dataclass
 class _Buffer:
-    """Memory that one value, or several one after the other, live in, from node number `start` to node number `end`."""
+    """A buffer for one value, or for several values one after another, live from node index `start` to `end`."""
 
     size: int
     start: int
@@ -23,13 +23,13 @@ class _Buffer:
 
 
 def live_bytes(graph: Graph, sizes: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Bytes of activations in memory while each node runs: its inputs, its output, and what is still needed later.
+    """Bytes of activations in memory while each node runs: its inputs, its output, and values that are read later.
 
-    `sizes` are the bytes of each value, where they are not those of the whole maps (see `value_bytes`).
+    `sizes` are the bytes of each value; by default those of `value_bytes`.
 
-    The image is an activation; constants are not, they are weights. Element-wise operations (`Op.inplace`) overwrite an
-    input of their output's shape that nobody needs any more, and views (`Op.view`) take no memory. Scratch memory of
-    kernels (im2col, accumulators) is the runtime's own affair and not counted.
+    The image is an activation; constants are weights. An element-wise operation (`Op.inplace`) overwrites an input of
+    the same shape that is not read later, and views (`Op.view`) take no memory. Scratch memory of kernels (im2col,
+    accumulators) depends on the runtime and is not counted.
     """
     size, last = value_bytes(graph) if sizes is None else sizes, _last_uses(graph)
     buffers: list[_Buffer] = []
@@ -51,7 +51,7 @@ def live_bytes(graph: Graph, sizes: Mapping[str, int] | None = None) -> dict[str
 
 
 def _reused(graph: Graph, node: Node, index: int, holds: Mapping[str, _Buffer], size: int) -> _Buffer | None:
-    """The buffer of an input that the output, of `size` bytes, may take."""
+    """The buffer of an input that the output, of `size` bytes, may reuse."""
     op = OPS[node.op]
     if op.view:
         return holds.get(node.inputs[0])
@@ -63,7 +63,7 @@ def _reused(graph: Graph, node: Node, index: int, holds: Mapping[str, _Buffer], 
 
 
 def _last_uses(graph: Graph) -> dict[str, int]:
-    """For each value the number of the last node that reads it; the output is needed beyond the last node."""
+    """For each value the index of the last node that reads it; the output stays live after the last node."""
     last = {node.name: index for index, node in enumerate(graph.nodes)}
     for index, node in enumerate(graph.nodes):
         last.update(dict.fromkeys(node.inputs, index))
@@ -72,10 +72,10 @@ def _last_uses(graph: Graph) -> dict[str, int]:
 
 
 def value_bytes(graph: Graph) -> dict[str, int]:
-    """Bytes of each value: 1 an element with an integer format, else 4; constants, also seen through views, are weights: 0.
+    """Bytes of each value: 1 per element if it is quantized, else 4; 0 for constants and their views, which are weights.
 
-    A layer whose only reader is an element-wise operation of one input (an activation, a batch norm) is computed together
-    with it, as every runtime does it: its own result is never stored, so it takes the width of the reader's.
+    A layer whose only reader is an element-wise operation with one input (an activation, a batch norm) is fused with it, as
+    in every runtime. Its own result is never stored, so it is counted with the reader's bytes per element.
     """
     width: dict[str, int] = {}
     for node in reversed(graph.nodes):

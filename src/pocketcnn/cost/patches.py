@@ -1,8 +1,8 @@
-"""What a network would need in memory if its first stage were computed patch by patch.
+"""Patch-based inference: activation memory if the first layers of a network are computed patch by patch.
 
 Lin, Chen, Cai, Gan and Han, "Memory-efficient Patch-based Inference for Tiny Deep Learning" (MCUNetV2), 2021, section 3.1: the
 first layers have the largest feature maps. Computed for one patch of the stage's output at a time, they need only the
-patch's receptive field; neighbouring patches overlap there, and what overlaps (the halo) is computed again.
+patch's receptive field. The receptive fields of neighbouring patches overlap, and the overlap (halo) is computed again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,24 +18,24 @@ from pocketcnn.graph.ops import OPS
 
 GRIDS = (2, 3, 4, 5)
 MOST_EXTRA = 1.0
-"""Plans that add more than this part of the network's multiply-adds are not worth their memory."""
-NEAR = 1.05
-"""A plan within 5 % of the lowest peak is as good; the one of these with the least work is the best."""
+"""Largest overhead of a plan, as a share of the network's multiply-adds."""
+NEAR_BEST = 1.05
+"""Plans within 5 % of the lowest peak count as equal; the one with the fewest multiply-adds is chosen."""
 
 Intervals = Mapping[str, Interval]
 
 
 @dataclass(frozen=True, slots=True)
 class PatchPlan:
-    """A first stage computed in `grid` x `grid` patches.
+    """A plan that computes the first stage in `grid` x `grid` patches.
 
     Attributes:
-        split: name of the node whose value, all of it in memory, ends the stage.
-        grid: patches along each side.
-        peak_bytes: of activations, with the whole image in memory while the stage runs, as `Cost.peak_activation_bytes` counts.
-        streamed_peak_bytes: the same if the image is read patch by patch from where it comes.
-        extra_madds: multiply-adds that are done again in the halos; below zero where a stride left unread what is now left out.
-        field: height and width of the image that the largest patch sees.
+        split: name of the last node of the stage; its whole value is in memory.
+        grid: number of patches along each side.
+        peak_bytes: peak bytes of activations, counted as `Cost.peak_activation_bytes`, with the whole image in memory.
+        streamed_peak_bytes: the same if the image is streamed patch by patch.
+        extra_madds: multiply-adds for the halos; negative if patches skip pixels that a stride leaves unread.
+        field: (height, width) of the receptive field of the largest patch in the image.
     """
 
     split: str
@@ -47,27 +47,27 @@ class PatchPlan:
 
 
 def best_of(plans: Sequence[PatchPlan]) -> PatchPlan | None:
-    """The plan with about the lowest peak, and of such plans the one with the least work. `plans` as from `patch_plans`."""
-    enough = [plan for plan in plans if plan.peak_bytes <= NEAR * plans[0].peak_bytes]
+    """The plan with the fewest multiply-adds among those within 5 % of the lowest peak; `plans` as from `patch_plans`."""
+    enough = [plan for plan in plans if plan.peak_bytes <= NEAR_BEST * plans[0].peak_bytes]
     return min(enough, key=lambda plan: (plan.extra_madds, plan.peak_bytes), default=None)
 
 
 def patch_plans(graph: Graph, grids: Sequence[int] = GRIDS) -> list[PatchPlan]:
-    """The plans that lower the peak and that no other beats in both peak and work; the lowest peak first."""
+    """The Pareto-optimal plans (peak memory, multiply-adds) that lower the peak, in order of increasing peak."""
     live = live_bytes(graph)
     now = max(live.values())
     found = [plan for split in splits(graph) for plan in _plans(graph, split, live, grids) if plan.peak_bytes < now]
-    kept: list[PatchPlan] = []
+    best: list[PatchPlan] = []
     for plan in sorted(found, key=lambda plan: (plan.peak_bytes, plan.extra_madds, plan.grid)):
-        if not kept or plan.extra_madds < kept[-1].extra_madds:
-            kept.append(plan)
-    return kept
+        if not best or plan.extra_madds < best[-1].extra_madds:
+            best.append(plan)
+    return best
 
 
 def splits(graph: Graph) -> list[str]:
-    """The values that may end a patch-wise stage: all before them is local, and nothing else from there is read after them."""
+    """The possible ends of a patch-based stage: all nodes before are local, and no other value of theirs is read later."""
     local = {graph.nodes[0].name}
-    pending: set[str] = set()  # values made so far that are read later
+    pending: set[str] = set()  # computed values that are read later
     readers = {node.name: len(graph.users(node.name)) for node in graph.nodes}
     found = []
     for node in graph.nodes:
@@ -89,19 +89,19 @@ def splits(graph: Graph) -> list[str]:
 
 
 def first_global(graph: Graph) -> Node | None:
-    """The first operation that needs the whole of its input: a patch-wise stage ends before it. None if there is none."""
+    """The first operation that needs its whole input: a patch-based stage must end before it. None if there is none."""
     computed = (node for node in graph.nodes if node.op not in ("input", "constant"))
     return next((node for node in computed if not is_local(graph, node)), None)
 
 
 def _ends_a_layer(graph: Graph, node: Node) -> bool:
-    """Whether `node` is computed, and no activation that belongs to it follows."""
+    """Whether `node` is a computed value that is not followed by a fused activation."""
     computed = node.op != "input" and not OPS[node.op].view
     return computed and not any(is_fused(graph, user) for user in graph.users(node.name))
 
 
 def stage(graph: Graph, split: str) -> list[Node]:
-    """The nodes that `split` is computed from, with it, in order."""
+    """`split` and all nodes that it is computed from, in execution order."""
     above = {split}
     for node in reversed(graph.nodes):
         if node.name in above:
@@ -110,7 +110,7 @@ def stage(graph: Graph, split: str) -> list[Node]:
 
 
 def patch_intervals(graph: Graph, split: str, axis: int, grid: int) -> list[dict[str, Interval]]:
-    """For each patch along `axis` the part of every value of the stage that it is computed from."""
+    """For each patch along `axis`, the interval of every value of the stage that the patch needs."""
     size, nodes = graph[split].shape[1 + axis], stage(graph, split)
     return [_intervals(graph, nodes, axis, (index * size // grid, (index + 1) * size // grid)) for index in range(grid)]
 
@@ -134,7 +134,7 @@ def _plans(graph: Graph, split: str, live: Mapping[str, int], grids: Sequence[in
     sizes = value_bytes(graph)
     image, output = sizes[nodes[0].name], sizes[split]
     if max(after, image + output) >= max(live.values()):
-        return  # whatever the patches need
+        return  # the memory outside the stage alone does not lower the peak
     widths = _bytes_a_pixel(graph, nodes, sizes)
     part = replace(graph, nodes=tuple(nodes), output=split)
     once, whole = (sum(graph.madds(node) for node in some) for some in (nodes, graph.nodes))
@@ -144,7 +144,7 @@ def _plans(graph: Graph, split: str, live: Mapping[str, int], grids: Sequence[in
         rows, columns = (patch_intervals(graph, split, axis, grid) for axis in (0, 1))
         extra = _madds(graph, nodes, rows, columns) - once
         if extra > MOST_EXTRA * whole:
-            break  # and more with a finer grid
+            break  # a finer grid costs more
         areas = _areas(rows, columns)
         streamed = max(_peak(part, widths, area) for area in areas)
         held = max(_peak(part, widths | {nodes[0].name: 0}, area) for area in areas)
@@ -159,7 +159,7 @@ def _plans(graph: Graph, split: str, live: Mapping[str, int], grids: Sequence[in
 
 
 def _bytes_a_pixel(graph: Graph, nodes: Sequence[Node], sizes: Mapping[str, int]) -> dict[str, int]:
-    """Bytes of each value of the stage for a pixel; what is written straight into the stage's output takes none."""
+    """Bytes per pixel of each value of the stage; 0 for values that are written directly into the stage's output."""
     widths = {node.name: sizes[node.name] // prod(node.shape[1:]) for node in nodes if node.op != "constant"}
     node = nodes[-1]
     widths[node.name] = 0
@@ -170,7 +170,7 @@ def _bytes_a_pixel(graph: Graph, nodes: Sequence[Node], sizes: Mapping[str, int]
 
 
 def _areas(rows: Sequence[Intervals], columns: Sequence[Intervals]) -> list[dict[str, int]]:
-    """Pixels of each value for each patch, without the patches that nowhere have more than another."""
+    """Number of pixels of each value for each patch, without patches that are dominated by another."""
     names = list(rows[0])
     heights, widths = (
         _largest([[_length(part[name]) for name in names] for part in parts]) for parts in (rows, columns)
@@ -183,11 +183,11 @@ def _areas(rows: Sequence[Intervals], columns: Sequence[Intervals]) -> list[dict
 
 
 def _largest(vectors: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-    kept: list[Sequence[int]] = []
+    best: list[Sequence[int]] = []
     for vector in sorted(vectors, key=sum, reverse=True):
-        if not any(all(a >= b for a, b in zip(other, vector, strict=True)) for other in kept):
-            kept.append(vector)
-    return kept
+        if not any(all(a >= b for a, b in zip(other, vector, strict=True)) for other in best):
+            best.append(vector)
+    return best
 
 
 def _peak(part: Graph, widths: Mapping[str, int], areas: Mapping[str, int]) -> int:
@@ -196,7 +196,7 @@ def _peak(part: Graph, widths: Mapping[str, int], areas: Mapping[str, int]) -> i
 
 
 def _madds(graph: Graph, nodes: Sequence[Node], rows: Sequence[Intervals], columns: Sequence[Intervals]) -> int:
-    """Multiply-adds of all patches: those of a node go with the pixels of its output."""
+    """Multiply-adds of all patches; those of a node are proportional to its output pixels."""
     return sum(
         graph.madds(node) // prod(node.shape[1:]) * sum(_lengths(rows, node)) * sum(_lengths(columns, node))
         for node in nodes

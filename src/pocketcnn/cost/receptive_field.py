@@ -1,6 +1,6 @@
-"""Which part of its input an operation needs for a part of its output, in a graph and exact at the borders.
+"""Receptive fields in a graph: which part of its input a node needs for a part of its output, exact at the borders.
 
-Parts are intervals of rows (axis 0) or columns (axis 1), from the first to one beyond the last.
+Parts are half-open intervals of rows (axis 0) or columns (axis 1).
 """
 
 from pocketcnn.graph.graph import Graph
@@ -12,7 +12,7 @@ from pocketcnn.graph.ops.reach import Interval as Interval
 
 
 def is_local(graph: Graph, node: Node) -> bool:
-    """Whether each pixel of `node` depends on a neighbourhood of pixels alone: a mean over the image, say, is not local."""
+    """Whether each output pixel of `node` depends only on a neighbourhood of input pixels; a global mean is not local."""
     op = OPS[node.op]
     if len(node.shape) != 3 or op.reach(node, graph.tensor_shapes(node), 0, (0, 1)) is None:
         return False
@@ -20,12 +20,12 @@ def is_local(graph: Graph, node: Node) -> bool:
 
 
 def _covers(source: Node, node: Node) -> bool:
-    """Whether an operand has a value for every pixel, or is a constant with the same for all."""
+    """Whether an operand has one value per pixel, or is a constant that is the same for all pixels."""
     return source.shape[1:] == ((1, 1) if source.op == "constant" else node.shape[1:])
 
 
 def needed(graph: Graph, node: Node, source: Node, axis: int, part: Interval) -> Interval:
-    """The part of its input `source` that a local `node` reads for `part` of its output; what lies in the padding is left out."""
+    """The part of input `source` that a local `node` reads for `part` of its output, without padding."""
     start, end = reach(graph, node, axis, part)
     size = source.shape[1 + axis]
     first = min(max(start, 0), size - 1)
@@ -33,17 +33,17 @@ def needed(graph: Graph, node: Node, source: Node, axis: int, part: Interval) ->
 
 
 def reach(graph: Graph, node: Node, axis: int, part: Interval) -> Interval:
-    """The same with the padding: it may begin before the first pixel and end after the last.
+    """The same including the padding: it may begin before the first pixel and end after the last.
 
     Raises:
         ValueError: `node` is not local.
     """
     found = OPS[node.op].reach(node, graph.tensor_shapes(node), axis, part)
     if found is None:
-        raise ValueError(f"{node.name!r} ({node.op}) needs the whole of its input.")
+        raise ValueError(f"{node.name!r} ({node.op}) needs its whole input.")
     return found
 
 
 def window(graph: Graph, node: Node, axis: int) -> tuple[int, int, int]:
-    """Extent, stride and padding of a convolution's or a pooling's window along an axis."""
+    """Extent (with dilation), stride and padding of the window of a convolution or pooling along an axis."""
     return ops_reach.window(node, graph.tensor_shapes(node), axis)

@@ -1,4 +1,4 @@
-"""The roofline: no layer is quicker than its arithmetic at the peak rate, nor than its bytes at the memory's bandwidth.
+"""Roofline model: the time of a layer is at least its arithmetic at peak rate, and its memory access at full bandwidth.
 
 Williams, Waterman and Patterson, "Roofline: An Insightful Visual Performance Model for Multicore Architectures", 2009.
 """
@@ -15,7 +15,7 @@ BoundBy = Literal["compute", "memory"]
 
 @dataclass(frozen=True, slots=True)
 class LayerBound:
-    """The least time of one layer, in seconds: for its multiply-adds, and for moving its weights and values once."""
+    """Lower bounds on the time of one layer, in seconds: for its multiply-adds and for its memory access."""
 
     name: str
     op: str
@@ -24,21 +24,21 @@ class LayerBound:
 
     @property
     def seconds(self) -> float:
-        """The larger of the two: both go on at once."""
+        """The larger bound, since computation and memory access overlap."""
         return max(self.compute_seconds, self.memory_seconds)
 
     @property
     def bound_by(self) -> BoundBy:
-        """What the layer waits for."""
+        """Whether the layer is bound by compute or by memory."""
         return "compute" if self.compute_seconds > self.memory_seconds else "memory"
 
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """The bounds of all layers, in the order in which they run.
+    """The bounds of all layers, in execution order.
 
     Attributes:
-        peak_madds: multiply-adds a second that were assumed; bandwidth: bytes a second.
+        peak_madds: assumed peak rate in multiply-adds per second; bandwidth: assumed bandwidth in bytes per second.
     """
 
     peak_madds: float
@@ -47,26 +47,26 @@ class Roofline:
 
     @property
     def seconds(self) -> float:
-        """The bound of the network: its layers run one after the other."""
+        """The bound of the network in seconds: the sum over its layers, which run one after another."""
         return sum(layer.seconds for layer in self.layers)
 
     @property
     def ridge(self) -> float:
-        """Multiply-adds for each byte above which a layer is bound by compute."""
+        """Ridge point: the arithmetic intensity, in multiply-adds per byte, above which a layer is bound by compute."""
         return self.peak_madds / self.bandwidth
 
 
 def roofline(cost: Cost, peak_madds: float, bandwidth: float, fused: Collection[str] = ()) -> Roofline:
-    """The bound of each layer of `cost` at `peak_madds` multiply-adds and `bandwidth` bytes a second.
+    """The bound of each layer of `cost` at `peak_madds` multiply-adds per second and `bandwidth` bytes per second.
 
-    Layers in `fused` are computed inside the layer before them (see `fused_layers`), and take no time of their own.
+    Layers in `fused` (see `fused_layers`) are part of the layer before them and take no time.
 
     Raises:
-        UsageError: a rate is not above zero.
+        UsageError: a rate is not positive.
     """
     if not (peak_madds > 0 and bandwidth > 0):
         raise UsageError(
-            f"Rates must be above zero, not {peak_madds:g} multiply-adds and {bandwidth:g} bytes a second."
+            f"Rates must be positive, not {peak_madds:g} multiply-adds and {bandwidth:g} bytes per second."
         )
     skipped = frozenset(fused)
     return Roofline(

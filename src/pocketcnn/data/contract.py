@@ -17,7 +17,7 @@ from pocketcnn.graph.contract import InputContract, ResizePolicy
 
 SAMPLED_IMAGES = 1024
 LARGEST_SIDE = 224  # the usual input of ImageNet networks; a larger one is the user's explicit choice
-ALIKE = 0.95  # this share of the images ...
+SIMILAR_SHARE = 0.95  # this share of the images ...
 SAME_ASPECT = 1.1  # ... within this factor of the median aspect ratio: stretching distorts nothing visibly
 SMALLEST_STD = 1 / 255
 
@@ -59,8 +59,8 @@ def infer_contract(
 def resize_policy(sizes: Floats) -> ResizePolicy:
     """``stretch`` when nearly all of `sizes` (N, 2: height, width) have one aspect ratio, else ``crop``."""
     aspect = sizes[:, 1] / sizes[:, 0]
-    near = np.abs(np.log(aspect / np.median(aspect))) <= np.log(SAME_ASPECT)
-    return "stretch" if near.mean() >= ALIKE else "crop"
+    similar = np.abs(np.log(aspect / np.median(aspect))) <= np.log(SAME_ASPECT)
+    return "stretch" if similar.mean() >= SIMILAR_SHARE else "crop"
 
 
 def native_size(sizes: Floats, policy: ResizePolicy) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pocketcnn.data.images import ImageCheck, examine
+from pocketcnn.data.images import ImageCheck, validate_image
 from pocketcnn.data.layout import LAYOUTS, WHOLE, Candidate, Listing, list_images
 from pocketcnn.data.missing_splits import complete_splits
 from pocketcnn.data.report import Finding, ImageReport, Kind, Outcome
@@ -77,7 +77,7 @@ def scan(
     check_fractions(fractions)
     listing = list_images(root)
     _check_listing(root, listing)
-    checks = list(thread_map(lambda candidate: examine(candidate.path), listing.candidates, workers, progress))
+    checks = list(thread_map(lambda candidate: validate_image(candidate.path), listing.candidates, workers, progress))
     classes, given = _label(root, listing.candidates, checks)
     done = complete_splits(given, fractions, seed)
     _check_filled(root, classes, done.splits)
@@ -227,5 +227,5 @@ def _fingerprint(items: Iterable[Item], classes: Sequence[str]) -> str:
 
 def _names(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    shown = ", ".join(ordered[:NAMES_SHOWN]) or "none"
-    return f"{shown} and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else shown
+    listed = ", ".join(ordered[:NAMES_SHOWN]) or "none"
+    return f"{listed} and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else listed

@@ -91,7 +91,7 @@ def load_image(path: Path, channels: int) -> Image.Image:
     with collect_decoder_warnings():
         data = _read(path)
         with _failures_explained(path), _open(data) as image:
-            return standardize(image, channels)
+            return to_8bit_image(image, channels)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -107,7 +107,7 @@ def image_size(path: Path) -> tuple[int, int]:
             return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
 
 
-def standardize(image: Image.Image, channels: int) -> Image.Image:
+def to_8bit_image(image: Image.Image, channels: int) -> Image.Image:
     """An opened image as `load_image` would give it. Applying it twice changes nothing more.
 
     Raises:
@@ -123,11 +123,11 @@ def standardize(image: Image.Image, channels: int) -> Image.Image:
 
 def check_image(path: Path) -> ImageProblem | None:
     """Decode `path` fully. None for a plain image; else why it is skipped, or the first conversion it needs."""
-    problems = [problem for problem in examine(path).problems if problem.kind is not Kind.WARNING]
+    problems = [problem for problem in validate_image(path).problems if problem.kind is not Kind.WARNING]
     return problems[0] if problems else None
 
 
-def examine(path: Path) -> ImageCheck:
+def validate_image(path: Path) -> ImageCheck:
     """Read and decode `path` once and say all there is to say about it. Never raises for a bad file."""
     digest = ""
     with collect_decoder_warnings() as warned:
@@ -193,7 +193,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _conversions(image: Image.Image) -> Iterator[Kind]:
-    """What `standardize` will change. `image` comes undecoded and is decoded on the way."""
+    """What `to_8bit_image` will change. `image` comes undecoded and is decoded on the way."""
     if image.mode in _DEEP_GRAY_MODES or _stored_in_16_bits(image):
         yield Kind.SIXTEEN_BIT
     image.load()
@@ -219,8 +219,8 @@ def _is_animated(data: bytes) -> bool:
 
 
 def _check_convertible(image: Image.Image) -> None:
-    """Fail as `standardize` would. For 8-bit images one pixel is enough: only the mode decides."""
-    standardize(image if image.mode in {"F", *_DEEP_GRAY_MODES} else image.crop((0, 0, 1, 1)), channels=3)
+    """Fail as `to_8bit_image` would. For 8-bit images one pixel is enough: only the mode decides."""
+    to_8bit_image(image if image.mode in {"F", *_DEEP_GRAY_MODES} else image.crop((0, 0, 1, 1)), channels=3)
 
 
 def _stored_in_16_bits(image: Image.Image) -> bool:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from pocketcnn.data.images import standardize
+from pocketcnn.data.images import to_8bit_image
 from pocketcnn.graph.contract import InputContract
 
 RESAMPLING = {
@@ -28,7 +28,7 @@ def preprocess(image: Image.Image, contract: InputContract) -> Tensor:
 
 def to_pixels(image: Image.Image, contract: InputContract) -> npt.NDArray[np.uint8]:
     """The image in the contract's channels and size, before normalization: uint8 (H, W, C)."""
-    pixels = np.array(_resized(standardize(image, contract.channels), contract))
+    pixels = np.array(_resized(to_8bit_image(image, contract.channels), contract))
     return pixels.reshape(contract.height, contract.width, contract.channels)
 
 

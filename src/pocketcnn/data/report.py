@@ -107,6 +107,6 @@ class ImageReport:
 
 
 def _examples(findings: Sequence[Finding]) -> str:
-    shown = ", ".join(finding.path for finding in findings[:EXAMPLES_SHOWN])
+    listed = ", ".join(finding.path for finding in findings[:EXAMPLES_SHOWN])
     more = len(findings) - EXAMPLES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{listed} and {more} more" if more > 0 else listed

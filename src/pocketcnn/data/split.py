@@ -45,13 +45,13 @@ def stratified_split(items: Iterable[Item], fractions: Sequence[float], seed: in
     for groups in _groups_by_class(items).values():
         ranked = sorted(groups, key=lambda group: _rank(seed, group[0].digest))
         start = 0
-        for part, count in zip(parts, share_out(len(ranked), fractions), strict=True):
+        for part, count in zip(parts, apportion(len(ranked), fractions), strict=True):
             part.extend(item for group in ranked[start : start + count] for item in group)
             start += count
     return tuple(tuple(sorted(part, key=lambda item: (item.label, item.key))) for part in parts)
 
 
-def share_out(total: int, fractions: Sequence[float]) -> tuple[int, ...]:
+def apportion(total: int, fractions: Sequence[float]) -> tuple[int, ...]:
     """Whole shares of `total` nearest to `fractions`: each part gets one first, the rest by largest deficit."""
     order = sorted(range(len(fractions)), key=lambda part: -fractions[part])
     shares = [0] * len(fractions)

@@ -1,1 +1,1 @@
-"""A graph written as the file of a runtime other than ONNX Runtime."""
+"""Readers and writers of model formats: ONNX, TensorFlow Lite, ncnn, ExecuTorch."""

@@ -1,4 +1,4 @@
-"""A network as data: the operations, the graph, capture from any module, the trainable network, the files."""
+"""The graph IR: operations, graph, capture from any `nn.Module`, trainable graph network, model files."""
 
 from pocketcnn.graph.capture.capture import CaptureError as CaptureError
 from pocketcnn.graph.capture.capture import capture as capture

@@ -1,4 +1,4 @@
-"""What a network expects as its input: preprocessing as data, so that training, calibration, export and the device agree."""
+"""The input contract: preprocessing as data, so that training, calibration, export and the device agree."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,9 +9,9 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 
 class InputContract(BaseModel):
-    """From an image file to the network's input tensor of shape (channels, height, width).
+    """The preprocessing from an image file to the network's input tensor of shape (channels, height, width).
 
-    The image is read as `channels` channels (1: luminance, 3: RGB), brought to height x width by `resize`
+    The image is read with `channels` channels (1: luminance, 3: RGB), resized to height x width by the policy `resize`
     (``stretch`` ignores the aspect ratio; ``crop`` scales the short side to fit and cuts the centre;
     ``letterbox`` scales the long side to fit and pads with black), divided by 255, and normalised
     channel by channel: ``(pixel - mean) / std``.
@@ -38,5 +38,5 @@ class InputContract(BaseModel):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width), the shape of one input."""
+        """(channels, height, width) of one input."""
         return (self.channels, self.height, self.width)

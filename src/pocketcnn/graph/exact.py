@@ -1,7 +1,7 @@
-"""The integer arithmetic of a quantized network in torch, exact: what `pocketcnn.graph.integer` computes, on any device.
+"""Exact integer arithmetic of a quantized network in torch, on any device; bit-identical to `pocketcnn.graph.integer`.
 
-Whole numbers are kept in float32 where every sum that can occur is below 2^24, so that each addition of them is exact in
-whatever order it is done, and in float64, where that holds up to 2^53, elsewhere.
+Integers are held in float32 where every possible sum is below 2^24: additions are then exact in any order. Elsewhere they
+are held in float64, where that is true up to 2^53.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,25 +24,25 @@ from pocketcnn.graph.ops.pooling import averaging_matrix, window_counts
 LAYERS = frozenset({"conv2d", "linear"})
 
 EXACT_FLOAT32 = 2**24
-"""Up to here every whole number is a float32."""
+"""All integers up to this magnitude are exact in float32."""
 
 MOST_PARTS = 16
-"""Beyond that, float64 is the quicker way."""
+"""Largest number of float32 parts; with more, one computation in float64 is faster."""
 
 
 class Exact(Protocol):
-    """What a node computed from integers, before it is stored."""
+    """The exact result of a node with integer inputs, before requantization."""
 
-    def stored(self, form: ActivationFormat) -> Tensor:
-        """The real numbers that its integers stand for once it is stored in `form`, float32."""
+    def stored(self, fmt: ActivationFormat) -> Tensor:
+        """The dequantized values, float32, after quantization to `fmt`."""
 
     def real(self) -> Tensor:
-        """The real numbers where it is not stored, float32."""
+        """The real values, float32, without quantization."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What a convolution or linear layer holds, as whole numbers: weight, bias (N,) in float64, and scales (N,)."""
+    """Integer parameters of a convolution or linear layer: weight, bias (N,) in float64, and weight scales (N,)."""
 
     weight: Tensor
     scale: Tensor
@@ -51,7 +51,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums of integers, of which one stands for ``scale / count``, clipped to `low` … `high` before they are stored."""
+    """Integer accumulators with the unit ``scale / count``, clipped to the real range `low` … `high` before requantization."""
 
     integers: Tensor
     scale: Tensor
@@ -60,12 +60,12 @@ class Sums:
     high: float = inf
 
     def clipped(self, low: float, high: float) -> "Sums":
-        """The same through an activation that only clips."""
+        """The accumulators after an activation that only clips, such as ReLU6."""
         return replace(self, low=low, high=high)
 
-    def stored(self, form: ActivationFormat) -> Tensor:
-        scale = _scalar(form.scale, self.integers)
-        low, high = step_bounds(form, self.low, self.high)
+    def stored(self, fmt: ActivationFormat) -> Tensor:
+        scale = _scalar(fmt.scale, self.integers)
+        low, high = step_bounds(fmt, self.low, self.high)
         exact = self.integers.float() * (self.scale / (scale * self.count))
         return exact.round_().clamp_(low, high).mul_(scale)
 
@@ -75,32 +75,32 @@ class Sums:
 
 @dataclass(frozen=True)
 class TableLookup:
-    """A function of one stored value, by its table."""
+    """A function of one quantized value, as a lookup table."""
 
     values: Tensor
-    """Of every integer, the smallest first."""
-    places: Tensor
+    """Function values for all integers of the input format, in increasing order."""
+    indices: Tensor
 
-    def stored(self, form: ActivationFormat) -> Tensor:
-        scale = _scalar(form.scale, self.values)
-        return replace(self, values=(self.values / scale).round_().clamp_(*step_bounds(form)).mul_(scale)).real()
+    def stored(self, fmt: ActivationFormat) -> Tensor:
+        scale = _scalar(fmt.scale, self.values)
+        return replace(self, values=(self.values / scale).round_().clamp_(*step_bounds(fmt)).mul_(scale)).real()
 
     def real(self) -> Tensor:
-        return self.values.index_select(0, self.places.flatten()).reshape(self.places.shape)
+        return self.values.index_select(0, self.indices.flatten()).reshape(self.indices.shape)
 
 
 def exact_result(
     node: Node, inputs: Sequence[Tensor], formats: Sequence[ActivationFormat], layer: Layer | None
 ) -> Exact | None:
-    """What `node` computes from `inputs`, all of them stored, where it sums or has a table; None where float32 does the same.
+    """The exact result of `node` for quantized `inputs`, if it accumulates or is a lookup table.
 
-    Adding, moving and clipping are exact, or rounded alike, in float32.
+    None where the float32 operation gives the same result: addition, data movement and clipping.
     """
     if layer is None and node.op not in _ACCUMULATORS:
-        return _looked_up(node, inputs[0], formats[0]) if node.op in FUNCTIONS and node.op not in CLIPS else None
+        return _lookup(node, inputs[0], formats[0]) if node.op in FUNCTIONS and node.op not in CLIPS else None
     scale = _scalar(1, inputs[0])
-    for form in formats:
-        scale = scale * _scalar(form.scale, inputs[0])
+    for fmt in formats:
+        scale = scale * _scalar(fmt.scale, inputs[0])
     steps = list(map(_steps, inputs, formats))
     with torch.autocast(inputs[0].device.type, enabled=False):
         if layer is not None:
@@ -108,14 +108,14 @@ def exact_result(
         return _ACCUMULATORS[node.op](node, steps, scale)
 
 
-def _looked_up(node: Node, x: Tensor, form: ActivationFormat) -> TableLookup:
-    places = (_steps(x, form) + (form.zero_point - form.low)).int()
-    return TableLookup(torch.from_numpy(table(node, form)).to(x.device), places)
+def _lookup(node: Node, x: Tensor, fmt: ActivationFormat) -> TableLookup:
+    indices = (_steps(x, fmt) + (fmt.zero_point - fmt.low)).int()
+    return TableLookup(torch.from_numpy(table(node, fmt)).to(x.device), indices)
 
 
-def _steps(value: Tensor, form: ActivationFormat) -> Tensor:
-    """How many steps from zero each element of a stored value lies, as whole float32 numbers."""
-    return (value.float() / _scalar(form.scale, value)).round_()
+def _steps(value: Tensor, fmt: ActivationFormat) -> Tensor:
+    """A dequantized value in steps of its scale (q - zero point), as integers in float32."""
+    return (value.float() / _scalar(fmt.scale, value)).round_()
 
 
 def _scalar(value: float, like: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ Multiply = Callable[[Tensor, Tensor], Tensor]
 
 
 def _multiplication(node: Node) -> Multiply:
-    """What a convolution or linear layer does with its weights."""
+    """The multiplication of a convolution or linear layer, as a function of values and weights."""
     if node.op == "linear":
         return F.linear
     windows = (node.pair("stride"), node.pair("padding"), node.pair("dilation"), node.integer("groups"))
@@ -135,10 +135,10 @@ def _multiplication(node: Node) -> Multiply:
 
 
 def _layer_sums(
-    node: Node, multiplied: Multiply, steps: Tensor, form: ActivationFormat, scale: Tensor, layer: Layer
+    node: Node, multiplied: Multiply, steps: Tensor, fmt: ActivationFormat, scale: Tensor, layer: Layer
 ) -> Sums:
     axes = (1,) * (steps.ndim - 2)
-    reach = max(form.high - form.zero_point, form.zero_point - form.low)
+    reach = max(fmt.high - fmt.zero_point, fmt.zero_point - fmt.low)
     largest = _magnitude(layer.weight) * reach
     sums = _multiplied(multiplied, steps, layer.weight.float(), _parts(node, layer.weight, float(largest.max()), reach))
     if layer.bias is not None:
@@ -149,18 +149,18 @@ def _layer_sums(
 
 
 def _magnitude(weight: Tensor) -> Tensor:
-    """Sum of the magnitudes that lead to each output channel (N,)."""
+    """L1 norm of the weights of each output channel (N,)."""
     return weight.abs().flatten(1).sum(1)
 
 
 def _parts(node: Node, weight: Tensor, largest: float, reach: int) -> int:
-    """In how many parts the input channels must be taken for the sums over each to be exact in float32; 0 if that is too many.
+    """The number of parts into which the input channels are split so that each partial sum is exact in float32; 0 if too many.
 
     Args:
         node: a convolution or linear layer.
-        weight: its integers.
-        largest: the largest magnitude that a sum of its products can have, whatever the input.
-        reach: the same of the input's steps.
+        weight: its integer weights.
+        largest: the largest possible magnitude of an accumulator, for any input.
+        reach: the largest magnitude of an input, in steps.
     """
     if largest < EXACT_FLOAT32:
         return 1
@@ -173,9 +173,9 @@ def _parts(node: Node, weight: Tensor, largest: float, reach: int) -> int:
 
 
 def _multiplied(multiplied: Multiply, steps: Tensor, weight: Tensor, parts: int) -> Tensor:
-    """Exact sums of products, added up from `parts` that are exact in float32.
+    """Exact sums of products, accumulated in float64 from `parts` partial sums that are exact in float32.
 
-    Some convolutions are not computed as sums of products but by a transform (Winograd): those show fractions.
+    Some kernels use a transform (Winograd) instead of sums of products. Where that leaves fractions, float64 is used instead.
     """
     if parts:
         pairs = zip(*(torch.tensor_split(tensor, parts, dim=1) for tensor in (steps, weight)), strict=True)

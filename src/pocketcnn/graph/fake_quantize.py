@@ -1,7 +1,7 @@
-"""Quantize and dequantize in float: what a value becomes when it is stored in few bits, and how gradients pass.
+"""Fake quantization: quantize and dequantize in float, with the straight-through estimator for gradients.
 
 The rounding is that of ONNX QuantizeLinear: divide by the scale, round half to even, add the zero point, saturate.
-Gradients pass straight through the rounding and stop where the value saturates (Jacob et al., section 3).
+Gradients pass through the rounding unchanged and are zero where the value saturates (Jacob et al., section 3).
 """
 
 import torch
@@ -26,7 +26,7 @@ class _RoundClamp(torch.autograd.Function):
         return gradient * inside, None, None
 
 
-class _Substituted(torch.autograd.Function):
+class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, value: Tensor, exact: Tensor) -> Tensor:
         return exact.clone()
@@ -36,29 +36,29 @@ class _Substituted(torch.autograd.Function):
         return gradient, None
 
 
-def substituted(value: Tensor, exact: Tensor) -> Tensor:
-    """`exact`, with the gradients of `value`, which it is nearly."""
-    result: Tensor = _Substituted.apply(value, exact)  # type: ignore[no-untyped-call]
+def straight_through(value: Tensor, exact: Tensor) -> Tensor:
+    """`exact` in the forward pass, with the gradients of its approximation `value` in the backward pass."""
+    result: Tensor = _StraightThrough.apply(value, exact)  # type: ignore[no-untyped-call]
     return result
 
 
-def quantize_activation(x: Tensor, form: ActivationFormat) -> Tensor:
-    """The integers, as floats, that stand for `x`."""
-    return _steps(x, form) + form.zero_point
+def quantize_activation(x: Tensor, fmt: ActivationFormat) -> Tensor:
+    """`x` quantized to the integers of `fmt`, as floats."""
+    return _steps(x, fmt) + fmt.zero_point
 
 
-def fake_quantize_activation(x: Tensor, form: ActivationFormat) -> Tensor:
-    """`x` as it is after being stored in `form`."""
-    return _steps(x, form) * form.scale
+def fake_quantize_activation(x: Tensor, fmt: ActivationFormat) -> Tensor:
+    """`x` quantized to `fmt` and dequantized."""
+    return _steps(x, fmt) * fmt.scale
 
 
-def _steps(x: Tensor, form: ActivationFormat) -> Tensor:
-    """How many steps of the scale from zero `x` is stored as."""
-    low, high = form.low - form.zero_point, form.high - form.zero_point
+def _steps(x: Tensor, fmt: ActivationFormat) -> Tensor:
+    """The quantized value of `x` in steps from the zero point (q - zero point)."""
+    low, high = fmt.low - fmt.zero_point, fmt.high - fmt.zero_point
     dtype = x.dtype if x.is_floating_point() else torch.float32
     scale = torch.full(
-        (), form.scale, dtype=dtype, device=x.device
-    )  # by a plain number, GPUs multiply with its reciprocal
+        (), fmt.scale, dtype=dtype, device=x.device
+    )  # as a tensor: GPUs divide by a Python number by multiplying with its reciprocal
     rounded: Tensor = _RoundClamp.apply(x / scale, low, high)  # type: ignore[no-untyped-call]
     return rounded
 
@@ -68,21 +68,21 @@ def per_channel(scale: Tensor, like: Tensor) -> Tensor:
     return scale.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def quantize_weight(weight: Tensor, scale: Tensor, form: WeightFormat) -> Tensor:
-    """The integers, as floats, that stand for `weight`; `scale` has one value per slice of axis 0."""
-    rounded: Tensor = _RoundClamp.apply(weight / per_channel(scale, weight), -form.high, form.high)  # type: ignore[no-untyped-call]
+def quantize_weight(weight: Tensor, scale: Tensor, fmt: WeightFormat) -> Tensor:
+    """`weight` quantized to integers, as floats; `scale` has one value per slice of axis 0."""
+    rounded: Tensor = _RoundClamp.apply(weight / per_channel(scale, weight), -fmt.high, fmt.high)  # type: ignore[no-untyped-call]
     return rounded
 
 
-def fake_quantize_weight(weight: Tensor, scale: Tensor, form: WeightFormat) -> Tensor:
-    """`weight` as it is after being stored in `form`."""
-    return quantize_weight(weight, scale, form) * per_channel(scale, weight)
+def fake_quantize_weight(weight: Tensor, scale: Tensor, fmt: WeightFormat) -> Tensor:
+    """`weight` quantized to `fmt` and dequantized."""
+    return quantize_weight(weight, scale, fmt) * per_channel(scale, weight)
 
 
 def quantize_bias(bias: Tensor, input_scale: float, weight_scale: Tensor) -> Tensor:
-    """The int32 integers, as float64, that `bias` adds to an accumulator, in steps of input scale x weight scale.
+    """`bias` quantized to int32 with the scale input scale x weight scale, as float64.
 
-    In double precision, because an int32 has more digits than a float32.
+    In double precision, because float32 cannot represent all int32 values.
     """
     rounded: Tensor = _RoundClamp.apply(  # type: ignore[no-untyped-call]
         bias.double() / _bias_step(input_scale, weight_scale), -_INT32_MAX, _INT32_MAX
@@ -91,11 +91,11 @@ def quantize_bias(bias: Tensor, input_scale: float, weight_scale: Tensor) -> Ten
 
 
 def fake_quantize_bias(bias: Tensor, input_scale: float, weight_scale: Tensor) -> Tensor:
-    """`bias` as it is after being stored as int32."""
+    """`bias` quantized to int32 and dequantized."""
     step = _bias_step(input_scale, weight_scale)
     return (quantize_bias(bias, input_scale, weight_scale) * step).to(bias.dtype)
 
 
 def _bias_step(input_scale: float, weight_scale: Tensor) -> Tensor:
-    """The product of the scales, which files hold in float32, in double precision, so exact."""
+    """The product of the two float32 scales, exact in double precision."""
     return weight_scale.double() * torch.tensor(input_scale, dtype=torch.float32).item()

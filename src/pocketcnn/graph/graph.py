@@ -1,4 +1,4 @@
-"""A network as data: a list of operations with static shapes, and the tensors that they name."""
+"""The graph: a network as a list of operations with static shapes, and the tensors that they refer to."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,17 +14,17 @@ from pocketcnn.graph.ops import OPS, GraphError, Op, require
 
 MAX_RANK = 6
 MAX_ELEMENTS = 2**31
-"""Elements of one value for one image; light networks have some 10^6."""
+"""Largest number of elements of one value for one image; efficient networks need about 10^6."""
 
 
 @dataclass(frozen=True)
 class Graph:
     """A captured network.
 
-    `nodes` are in an order in which they can run; the first is the only ``input``, and `output` names the node whose
-    value is the network's answer. `tensors` maps names, as in the source's `state_dict`, to values.
-    `buffers` names the tensors that are not trained though their role is (a fixed blur kernel, a mean that is subtracted).
-    A graph is not changed: passes return a new one.
+    `nodes` are in topological order; the first is the only ``input``, and `output` names the node whose
+    value is the network's output. `tensors` maps names, as in the source's `state_dict`, to values.
+    `buffers` names tensors that are not trained although their role is trainable (a fixed blur kernel, a mean to subtract).
+    A graph is immutable: passes return a new one.
     """
 
     nodes: tuple[Node, ...]
@@ -40,7 +40,7 @@ class Graph:
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of the answer for one image, (classes,) for a classifier."""
+        """Shape of the output for one image, (classes,) for a classifier."""
         return self[self.output].shape
 
     @cached_property
@@ -62,11 +62,11 @@ class Graph:
         return name in self._by_name
 
     def users(self, name: str) -> tuple[Node, ...]:
-        """The nodes that read the value `name`, in order."""
+        """The nodes that read the value `name`, in topological order."""
         return self._users[name]
 
     def input_shapes(self, node: Node) -> list[Shape]:
-        """Shapes of the values that `node` reads."""
+        """Shapes of the inputs of `node`, per image."""
         return [self[name].shape for name in node.inputs]
 
     def tensor_shapes(self, node: Node) -> dict[str, Shape]:
@@ -89,7 +89,7 @@ class Graph:
         tensors: Mapping[str, Tensor] | None = None,
         numerics: Numerics | None = None,
     ) -> Self:
-        """A graph with some parts replaced: shapes inferred anew, values nobody reads and tensors nobody names dropped."""
+        """A copy with the given parts replaced: shapes are inferred again, and unused nodes and tensors are removed."""
         draft = replace(
             self,
             nodes=self.nodes if nodes is None else tuple(nodes),
@@ -100,9 +100,9 @@ class Graph:
         live = _live(draft.nodes, draft.output)
         kept = tuple(node for node in draft.nodes if node.name in live)
         named = {name for node in kept for name in node.tensors.values()}
-        weights = {name: form for name, form in draft.numerics.weights.items() if name in named}
-        activations = {name: form for name, form in draft.numerics.activations.items() if name in live}
-        named |= {form.scale for form in weights.values()}
+        weights = {name: fmt for name, fmt in draft.numerics.weights.items() if name in named}
+        activations = {name: fmt for name, fmt in draft.numerics.activations.items() if name in live}
+        named |= {fmt.scale for fmt in weights.values()}
         graph = replace(
             draft,
             nodes=kept,
@@ -122,11 +122,11 @@ def _live(nodes: Sequence[Node], output: str) -> set[str]:
 
 
 def infer_shapes(nodes: Iterable[Node], tensors: Mapping[str, Tensor]) -> tuple[Node, ...]:
-    """Check every node and give it the shape that its inputs and tensors imply; the input keeps its own.
+    """Validate every node and infer its shape from its inputs and tensors; the input node keeps its own shape.
 
     Raises:
-        GraphError: an unknown operation, an attribute or tensor missing or of the wrong kind, a value read before it is
-            made, a name used twice, or shapes that do not fit.
+        GraphError: an unknown operation, an attribute or tensor that is missing or has the wrong type, a value that is read
+            before it is computed, a name used twice, or incompatible shapes.
     """
     shapes: dict[str, Shape] = {}
     inferred: list[Node] = []
@@ -134,8 +134,8 @@ def infer_shapes(nodes: Iterable[Node], tensors: Mapping[str, Tensor]) -> tuple[
         op = OPS.get(node.op)
         if op is None:
             raise GraphError(f"Node {node.name!r}: there is no operation {node.op!r}.")
-        require(node.name not in shapes, node, "this name is taken by an earlier node")
-        require((node.op == "input") == (not inferred), node, "the first node, and no other, is the input")
+        require(node.name not in shapes, node, "an earlier node has the same name")
+        require((node.op == "input") == (not inferred), node, "the first node must be the input, and no other")
         _check_parts(node, op, shapes, tensors)
         if inferred:
             by_role = {role: tuple(tensors[name].shape) for role, name in node.tensors.items()}
@@ -147,24 +147,26 @@ def infer_shapes(nodes: Iterable[Node], tensors: Mapping[str, Tensor]) -> tuple[
 
 
 def _check_shape(node: Node) -> None:
-    """Bounds that hold the memory of a run within reason, whatever a file says."""
+    """Limit the size of a value, so that an untrusted file cannot exhaust the memory."""
     rank = len(node.shape)
-    require(1 <= rank <= MAX_RANK, node, f"its value has {rank} axes beside the batch, 1 to {MAX_RANK} are possible")
+    require(1 <= rank <= MAX_RANK, node, f"its value has {rank} axes besides the batch; 1 to {MAX_RANK} are supported")
     require(all(size >= 1 for size in node.shape), node, f"its shape {node.shape} is empty")
     require(prod(node.shape) <= MAX_ELEMENTS, node, f"a value of shape {node.shape} is too large")
 
 
 def _check_parts(node: Node, op: Op, shapes: Mapping[str, Shape], tensors: Mapping[str, Tensor]) -> None:
-    wrong = f"{len(node.inputs)} inputs, {op.arity or 'at least one'} needed"
+    wrong = f"it has {len(node.inputs)} inputs instead of {op.arity or 'at least one'}"
     require(len(node.inputs) == op.arity if op.arity is not None else len(node.inputs) >= 1, node, wrong)
     for name in node.inputs:
-        require(name in shapes, node, f"it reads {name!r}, which no earlier node makes")
-    require(set(node.attrs) == set(op.attrs), node, f"attributes {sorted(node.attrs)}, {sorted(op.attrs)} needed")
+        require(name in shapes, node, f"it reads {name!r}, which no earlier node computes")
+    require(
+        set(node.attrs) == set(op.attrs), node, f"its attributes are {sorted(node.attrs)} instead of {sorted(op.attrs)}"
+    )
     for name, kind in op.attrs.items():
-        require(kind.accepts(node.attrs[name]), node, f"{name} is {node.attrs[name]!r}, {kind.value} needed")
+        require(kind.accepts(node.attrs[name]), node, f"{name} is {node.attrs[name]!r}; it must be {kind.value}")
     missing = set(op.tensors) - set(node.tensors)
     unknown = set(node.tensors) - set(op.tensors) - set(op.optional)
-    require(not missing, node, f"it lacks its {', '.join(sorted(missing))}")
-    require(not unknown, node, f"it has no use for {', '.join(sorted(unknown))}")
+    require(not missing, node, f"it has no tensor for {', '.join(sorted(missing))}")
+    require(not unknown, node, f"it takes no tensor as {', '.join(sorted(unknown))}")
     for role, name in node.tensors.items():
-        require(name in tensors, node, f"its {role}, the tensor {name!r}, is absent")
+        require(name in tensors, node, f"its {role}, the tensor {name!r}, is missing")

@@ -1,8 +1,9 @@
-"""The JSON header of a model file: a graph and what travels with it, written small and read with distrust.
+"""The JSON header of a model file: graph and metadata, in a compact format that is validated when it is read.
 
-A node is an array ``[name, op, inputs, attributes, tensors]``. Inputs are positions of earlier nodes, attributes stand in
-the order of the table of operations, and so do tensors: 1 for the tensor called ``<node>.<role>``, 0 for none, or a name.
-Shapes are not stored: they are inferred when the file is read, which is also the check that its parts fit.
+A node is an array ``[name, op, inputs, attributes, tensors]``. Inputs are indices of earlier nodes. Attributes are in the
+order of the operation's `Op.attrs`. Tensors are in the order of its roles: 1 for the tensor ``<node>.<role>``, 0 for none,
+or a name.
+Shapes are not stored: they are inferred when the file is read, which also validates it.
 """
 
 import json
@@ -23,20 +24,20 @@ from pocketcnn.graph.numerics import ActivationFormat, Numerics, WeightFormat
 from pocketcnn.graph.ops import OPS
 
 FORMAT_VERSION, CODED_VERSION = 1, 2
-"""Of a header beside its tensors, and of one that says how a block of bytes codes both (see `graph.coded`)."""
+"""Format versions of an uncoded file, and of a coded one (see `graph.coded`)."""
 
 CODINGS = get_args(Coding)
 MAX_NODES = 20_000
 MAX_NAME = 512
 MAX_DEPTH = 32
-"""Nesting of a header's arrays and objects; the format itself needs 5, settings in the lineage a few more."""
+"""Largest nesting depth of the JSON; the format itself needs 5, settings in the lineage a few more."""
 
 MAX_NOTICE = 200
-"""Characters of what stands in place of the header in a coded file."""
+"""Largest length, in characters, of the notice that replaces the header in a coded file."""
 
 
 class HeaderError(PocketcnnError):
-    """A header that does not describe a network, or a network that no header can describe."""
+    """A header that is not valid, or a network that cannot be described by a header."""
 
 
 Name = Annotated[StrictStr, Field(min_length=1, max_length=MAX_NAME)]
@@ -48,13 +49,13 @@ NodeRow = tuple[
     tuple[StrictInt | Name, ...],
 ]
 ActivationRow = tuple[StrictInt, float, StrictInt, StrictInt, StrictBool]
-"""Position of the node, scale, zero point, bits, signed."""
+"""Index of the node, scale, zero point, bits, signed."""
 WeightRow = tuple[Name, Name, StrictInt]
-"""Tensor, tensor of its scales, bits."""
+"""Name of the tensor, name of the tensor of its scales, bits."""
 
 
 class _Json(BaseModel):
-    """The header as it is written."""
+    """The schema of the JSON header."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,7 +71,7 @@ class _Json(BaseModel):
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says; the shapes of its nodes, except the input's, are still to be inferred."""
+    """A parsed header; the shapes of its nodes, except the input's, are not yet inferred."""
 
     nodes: tuple[Node, ...]
     output: str
@@ -80,10 +81,10 @@ class Header:
 
 
 def encode(graph: Graph, info: ModelInfo) -> str:
-    """The header of a network as JSON, without spaces.
+    """The header of a network as JSON without whitespace.
 
     Raises:
-        HeaderError: a setting or figure of the lineage that JSON has no form for, such as NaN, or text that is not Unicode.
+        HeaderError: the lineage has a value that JSON cannot represent, such as NaN, or text that is not Unicode.
     """
     position = {node.name: index for index, node in enumerate(graph.nodes)}
     content: dict[str, Any] = {
@@ -92,10 +93,10 @@ def encode(graph: Graph, info: ModelInfo) -> str:
         "output": position[graph.output],
         "nodes": [_row(node, position) for node in graph.nodes],
         "activations": [
-            (position[name], form.scale, form.zero_point, form.bits, form.signed)
-            for name, form in graph.numerics.activations.items()
+            (position[name], fmt.scale, fmt.zero_point, fmt.bits, fmt.signed)
+            for name, fmt in graph.numerics.activations.items()
         ],
-        "weights": [(name, form.scale, form.bits) for name, form in graph.numerics.weights.items()],
+        "weights": [(name, fmt.scale, fmt.bits) for name, fmt in graph.numerics.weights.items()],
         "buffers": sorted(graph.buffers),
     }
     try:
@@ -105,7 +106,7 @@ def encode(graph: Graph, info: ModelInfo) -> str:
     except (ValueError, RecursionError, PydanticSerializationError) as error:
         raise HeaderError(
             f"the name, classes or lineage of the network cannot be written as JSON ({error}). "
-            "BudgetUse plain text, finite numbers, lists and dictionaries there."
+            "Use plain text, finite numbers, lists and dictionaries there."
         ) from error
     return text
 
@@ -132,11 +133,11 @@ def _tensor_entry(node: Node, role: str) -> int | str:
 
 
 def decode(text: str) -> Header:
-    """Read a header. Nothing is run, and nothing is believed that is not checked here or when shapes are inferred.
+    """Parse and validate a header. No code is executed; what is not checked here is checked by shape inference.
 
     Raises:
-        HeaderError: text that is not the JSON of this format, of a newer version of it, with names or operations that do
-            not exist, or out of bounds.
+        HeaderError: the text is not JSON of this format, has a newer version, refers to unknown names or operations, or
+            exceeds a limit.
     """
     content = strict_json(text)
     _check_version(content.get("version"), FORMAT_VERSION)
@@ -148,32 +149,32 @@ def decode(text: str) -> Header:
     activations = {_at(nodes, row[0]).name: _activation(row) for row in parsed.activations}
     weights = {row[0]: _weight(row) for row in parsed.weights}
     if any(len({row[0] for row in rows}) != len(rows) for rows in (parsed.activations, parsed.weights)):
-        raise HeaderError("a value or tensor has two number formats.")
+        raise HeaderError("a value or tensor has two quantization formats.")
     numerics = Numerics(activations=activations, weights=weights)
     return Header(nodes, _at(nodes, parsed.output).name, numerics, frozenset(parsed.buffers), parsed.info)
 
 
 def _check_version(version: object, needed: int) -> None:
     if isinstance(version, int) and version > CODED_VERSION:
-        raise HeaderError(_newer(f"format {version}, this one reads up to {CODED_VERSION}"))
+        raise HeaderError(_newer(f"format version {version}; this version reads up to {CODED_VERSION}"))
     if type(version) is not int or version != needed:
-        raise HeaderError(f"its format version is {version!r}; {needed} is needed.")
+        raise HeaderError(f"its format version is {version!r}; it must be {needed}.")
 
 
 def _newer(what: str) -> str:
-    return f"it was made by a newer pocketcnn ({what}). Upgrade with: pip install --upgrade pocketcnn"
+    return f"it was written by a newer version of pocketcnn ({what}). Upgrade with: pip install --upgrade pocketcnn"
 
 
 def coded_notice(coding: Coding) -> str:
-    """What stands in place of the header in a coded file."""
+    """The notice that replaces the header in a coded file."""
     return json.dumps({"version": CODED_VERSION, "coding": coding}, separators=(",", ":"))
 
 
 def is_coded(text: str) -> bool:
-    """Whether `text`, in place of a header, says that header and tensors are coded in a way that is known here.
+    """Whether `text` is the notice of a coded file, with a coding that this version can decode.
 
     Raises:
-        HeaderError: they are coded in another way.
+        HeaderError: the file is coded, but with an unknown coding.
     """
     if len(text) > MAX_NOTICE:
         return False
@@ -182,12 +183,12 @@ def is_coded(text: str) -> bool:
         return False
     if content.keys() != {"version", "coding"} or content["coding"] not in CODINGS:
         known = ", ".join(map(repr, CODINGS))
-        raise HeaderError(_newer(f"coded by {content.get('coding')!r}, this one knows {known}"))
+        raise HeaderError(_newer(f"coding {content.get('coding')!r}; this version decodes {known}"))
     return True
 
 
 def tensor_names(nodes: Iterable[Node], numerics: Numerics) -> list[str]:
-    """Every tensor once, in the order in which nodes name them, scales after their weights."""
+    """Every tensor name once, in the order in which the nodes refer to them; the scales follow their weight."""
     names: dict[str, None] = {}
     for node in nodes:
         for role in (*OPS[node.op].tensors, *OPS[node.op].optional):
@@ -204,12 +205,12 @@ def _nodes(parsed: _Json) -> tuple[Node, ...]:
     for name, op_name, inputs, attrs, tensors in parsed.nodes:
         op = OPS.get(op_name)
         if op is None:
-            raise HeaderError(f"node {name!r} is an operation {op_name!r}, which does not exist here.")
+            raise HeaderError(f"node {name!r} has the unknown operation {op_name!r}.")
         roles = (*op.tensors, *op.optional)
         if len(attrs) != len(op.attrs) or len(tensors) > len(roles):
             raise HeaderError(
                 f"node {name!r} ({op_name}) has {len(attrs)} attributes and {len(tensors)} tensors; "
-                f"{len(op.attrs)} and up to {len(roles)} are known."
+                f"it must have {len(op.attrs)} and at most {len(roles)}."
             )
         named: dict[str, Attr] = dict(zip(op.attrs, attrs, strict=True))
         shape = parsed.shape if not nodes else ()
@@ -226,20 +227,20 @@ def _tensors(node: str, roles: Sequence[str], entries: Iterable[int | str]) -> d
         elif entry == 1:
             found[role] = f"{node}.{role}"
         elif entry != 0:
-            raise HeaderError(f"node {node!r} has {entry} for its {role}; 0, 1 or a name is needed.")
+            raise HeaderError(f"node {node!r} has {entry} for its {role}; it must be 0, 1 or a name.")
     return found
 
 
 def _at(nodes: Sequence[Node], index: int) -> Node:
     if not 0 <= index < len(nodes):
-        raise HeaderError(f"it refers to node {index} where only {len(nodes)} are made.")
+        raise HeaderError(f"it refers to node {index}, but only {len(nodes)} precede.")
     return nodes[index]
 
 
 def _activation(row: ActivationRow) -> ActivationFormat:
     _, scale, zero_point, bits, signed = row
-    if not is_usable_scale(scale, 1 << 8):
-        raise HeaderError(f"a value has the scale {scale}; a positive float32 is needed.")
+    if not is_valid_scale(scale, 1 << 8):
+        raise HeaderError(f"a value has the scale {scale}; it must be a positive float32 number.")
     try:
         return ActivationFormat(scale=scale, zero_point=zero_point, bits=bits, signed=signed)
     except ValidationError as error:
@@ -253,24 +254,24 @@ def _weight(row: WeightRow) -> WeightFormat:
         raise HeaderError(_first_problem(error)) from error
 
 
-def is_usable_scale(scale: float, largest: int) -> bool:
-    """Whether `scale`, and `scale` times the integer `largest`, are normal numbers in float32: then no digit gets lost."""
+def is_valid_scale(scale: float, largest: int) -> bool:
+    """Whether `scale` and `scale` times `largest` are normal float32 numbers, so that no precision is lost."""
     return scale >= 2.0**-126 and scale * largest < 2.0**128
 
 
 def strict_json(text: str | bytes) -> dict[str, Any]:
-    """A JSON object without duplicate keys, NaN, unpaired surrogates or deep nesting.
+    """Parse a JSON object, refusing duplicate keys, NaN, unpaired surrogates and deep nesting.
 
     Raises:
-        HeaderError: anything else.
+        HeaderError: the text is anything else.
     """
     try:
         content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
         json.dumps(content, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
         raise HeaderError("its header is nested too deeply.") from error
-    except ValueError as error:  # of the JSON, of numbers with thousands of digits, of text that is not Unicode
-        raise HeaderError(f"its header is not the JSON that it should be: {error}.") from error
+    except ValueError as error:  # invalid JSON, numbers with thousands of digits, text that is not Unicode
+        raise HeaderError(f"its header is not valid JSON: {error}.") from error
     if not isinstance(content, dict):
         raise HeaderError("its header is not a JSON object.")
     if _depth(content) > MAX_DEPTH:
@@ -312,4 +313,4 @@ def _children(item: Any) -> Iterable[Any]:
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("tuple["))
-    return f"its header is wrong{f' at {place}' if place else ''}: {problem['msg']}."
+    return f"its header is invalid{f' at {place}' if place else ''}: {problem['msg']}."

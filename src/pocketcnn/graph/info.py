@@ -1,4 +1,4 @@
-"""What travels with a network besides its graph: the input contract, the class names, and where it comes from."""
+"""Metadata of a network: input contract, class names, and lineage (how it was trained and compressed)."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from pocketcnn.graph.contract import InputContract
 
 
 class Stage(BaseModel):
-    """One step of a network's life: what was done, with which settings, on which data, and what came of it.
+    """One entry of a network's lineage: the processing step, its settings, its data, and its results.
 
-    `figures` holds measured numbers such as ``accuracy_before`` and ``accuracy_after``; `data` is the fingerprint of the
-    images that were used.
+    `figures` holds measured results such as ``accuracy_before`` and ``accuracy_after``; `data` is the fingerprint of the
+    image folder.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -24,7 +24,7 @@ class Stage(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """Everything about a network that is not its graph."""
+    """Metadata of a network."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
@@ -35,10 +35,10 @@ class ModelInfo(BaseModel):
 
     @property
     def split_seed(self) -> int:
-        """The seed with which the images were split when the network was first trained: its test images are new to it."""
+        """The seed of the data split in the first training: with it, the test images are unseen by the network."""
         seeds = (stage.seed for stage in self.lineage if stage.data is not None)
         return next((seed for seed in seeds if seed is not None), 0)
 
     def with_stage(self, stage: Stage) -> "ModelInfo":
-        """The same, one stage older."""
+        """A copy with `stage` appended to the lineage."""
         return self.model_copy(update={"lineage": (*self.lineage, stage)})

@@ -1,4 +1,4 @@
-"""A `Graph` as a trainable `nn.Module`: the same function, the same `state_dict` keys, without the source code."""
+"""A `Graph` as a trainable `nn.Module` with the `state_dict` keys of the source network."""
 
 import contextlib
 from collections import Counter
@@ -15,7 +15,7 @@ from pocketcnn.graph.fake_quantize import (
     fake_quantize_weight,
     quantize_bias,
     quantize_weight,
-    substituted,
+    straight_through,
 )
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.info import ModelInfo
@@ -27,16 +27,16 @@ from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 Observer = Callable[[Node, Tensor], Tensor | None]
 
 MAX_DEPTH = 64
-"""Modules within modules: torch walks through them by recursion."""
+"""Largest nesting depth of modules, because torch traverses them recursively."""
 
 
 class GraphNetwork(nn.Module):
-    """Runs a graph.
+    """Runs a graph, and trains it.
 
-    The sub-modules are ordinary `nn.Conv2d`, `nn.Linear`, `nn.BatchNorm2d`, … under the names that they had in the
-    source network, so optimizers, hooks and `state_dict` work as usual. With numerics, weights and
-    activations pass through their integer formats in every forward pass. In training mode sums are taken in
-    float32 between them; in eval mode every value is exactly what `pocketcnn.graph.integer.IntegerNetwork` computes.
+    The sub-modules are ordinary `nn.Conv2d`, `nn.Linear`, `nn.BatchNorm2d`, … with the names that they had in the
+    source network, so optimizers, hooks and `state_dict` work as usual. If the graph is quantized, weights and
+    activations are fake-quantized in every forward pass. In training mode layers accumulate in float32; in eval mode
+    every value is bit-identical to that of `pocketcnn.graph.integer.IntegerNetwork`.
     """
 
     def __init__(self, graph: Graph, info: ModelInfo | None = None) -> None:
@@ -58,10 +58,10 @@ class GraphNetwork(nn.Module):
         self._attach_loose(graph)
 
     def _attach_loose(self, graph: Graph) -> None:
-        """Tensors that no ordinary layer holds: constants, index lists, scales, weights that several layers share."""
+        """Attach the tensors that belong to no `torch.nn` layer: constants, index lists, scales, weights of several layers."""
         held = set(self.state_dict(keep_vars=True))
         buffers = {node.tensors[r] for node in graph.nodes for r in OPS[node.op].buffers if r in node.tensors}
-        buffers |= {form.scale for form in graph.numerics.weights.values()} | graph.buffers
+        buffers |= {fmt.scale for fmt in graph.numerics.weights.values()} | graph.buffers
         for name, tensor in graph.tensors.items():
             if name not in held:
                 trained = name not in buffers and tensor.is_floating_point()
@@ -69,23 +69,25 @@ class GraphNetwork(nn.Module):
 
     @property
     def graph(self) -> Graph:
-        """The graph with the present values of the tensors (shared with the parameters, not copied).
+        """The graph with the current tensors, which share memory with the parameters.
 
-        A layer may have been replaced by another of its kind, with more outputs say; `Graph.rebuilt` then infers the
-        shapes anew. Stride, padding and the like stay as captured: to change them, capture this network again.
+        A layer may have been replaced by another of the same type, for example with more outputs; shapes are then
+        inferred again. Stride, padding and other attributes stay as captured: to change them, capture the network again.
 
         Raises:
-            UsageError: a tensor is gone, because a layer was replaced by one of another kind.
+            UsageError: a tensor is missing because a layer was replaced by one of another type.
         """
         state = self.state_dict()
-        if gone := [name for name in self._tensor_names if name not in state]:
-            raise UsageError(f"The network has lost its tensor {gone[0]!r}: a layer was replaced. Capture it again.")
+        if missing := [name for name in self._tensor_names if name not in state]:
+            raise UsageError(
+                f"The network has no tensor {missing[0]!r}: a layer was replaced. Capture the network again."
+            )
         tensors = {name: state[name] for name in self._tensor_names}
         return Graph(self._nodes, self._output, tensors, self._numerics, self._fixed)
 
     @property
     def numerics(self) -> Numerics:
-        """The number formats; empty for a float network."""
+        """The quantization formats; empty for a float network."""
         return self._numerics
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,7 +96,7 @@ class GraphNetwork(nn.Module):
 
     @contextlib.contextmanager
     def observed(self, observe: Observer) -> Iterator[None]:
-        """Inside, every forward pass calls `observe` as `run` does, whoever asks for the pass."""
+        """Within the context, every forward pass calls `observe`, see `run`."""
         self._observe = observe
         try:
             yield
@@ -102,18 +104,18 @@ class GraphNetwork(nn.Module):
             self._observe = None
 
     def run(self, x: Tensor, observe: Observer | None = None) -> Tensor:
-        """The forward pass; `observe` is called with every node and its output, as the next nodes will see it.
+        """The forward pass, (N, C, H, W) -> (N, classes) for a classifier.
 
-        If it returns a tensor, they see that instead.
+        `observe` is called with every node and its value. If it returns a tensor, that replaces the value.
 
         Raises:
             UsageError: the images do not have the shape that the network was captured for.
         """
         if tuple(x.shape[1:]) != self._nodes[0].shape or x.ndim != len(self._nodes[0].shape) + 1:
-            wanted = ", ".join(map(str, self._nodes[0].shape))
-            raise UsageError(f"The network takes images of shape (N, {wanted}), not {tuple(x.shape)}.")
+            expected = ", ".join(map(str, self._nodes[0].shape))
+            raise UsageError(f"The network takes images of shape (N, {expected}), not {tuple(x.shape)}.")
         values: dict[str, Tensor] = {}
-        sums: dict[str, Sums] = {}  # of values that are not stored
+        sums: dict[str, Sums] = {}  # exact accumulators of values that are not quantized
         for node in self._nodes:
             inputs = [x] if node.op == "input" else [values[name] for name in node.inputs]
             exact = None if self.training or not self._numerics else self._exact(node, inputs, sums)
@@ -129,21 +131,21 @@ class GraphNetwork(nn.Module):
         return values[self._output]
 
     def _value(self, node: Node, inputs: list[Tensor], exact: Exact | None) -> Tensor:
-        """The value of `node` as the next nodes see it, and with it the gradients of the float operation."""
-        form = self._numerics.activations.get(node.name)
+        """The (fake-quantized) value of `node`, with the gradients of the float operation."""
+        fmt = self._numerics.activations.get(node.name)
         found = None
         if exact is not None:
             with torch.no_grad():
-                found = (exact.real() if form is None else exact.stored(form)).to(inputs[0].dtype)
+                found = (exact.real() if fmt is None else exact.stored(fmt)).to(inputs[0].dtype)
             if not torch.is_grad_enabled():
                 return found
         value = inputs[0] if node.op == "input" else self._compute(node, inputs)
-        value = value if form is None else fake_quantize_activation(value, form)
-        return value if found is None else substituted(value, found)
+        value = value if fmt is None else fake_quantize_activation(value, fmt)
+        return value if found is None else straight_through(value, found)
 
     @torch.no_grad()
     def _exact(self, node: Node, inputs: list[Tensor], sums: Mapping[str, Sums]) -> Exact | None:
-        """What `node` computes in integers; None if it computes in float32, or what it does is exact there."""
+        """The exact integer result of `node`; None if it computes in float32 or float32 is exact for it."""
         formats = self._numerics.activations
         if node.op in CLIPS and node.name in formats and node.inputs[0] in sums:
             return sums[node.inputs[0]].clipped(*clip_bounds(node))
@@ -153,13 +155,13 @@ class GraphNetwork(nn.Module):
         return exact_result(node, inputs, given, self._integer_layer(node, given[0]) if node.op in LAYERS else None)
 
     def _integer_layer(self, node: Node, source: ActivationFormat) -> Layer | None:
-        form = self._numerics.weights.get(node.tensors["weight"])
-        if form is None:
+        fmt = self._numerics.weights.get(node.tensors["weight"])
+        if fmt is None:
             return None
         tensors = {role: _tensor(self, name) for role, name in node.tensors.items()}
-        scale = _tensor(self, form.scale)
+        scale = _tensor(self, fmt.scale)
         bias = quantize_bias(tensors["bias"], source.scale, scale) if "bias" in tensors else None
-        return Layer(quantize_weight(tensors["weight"], scale, form), scale, bias)
+        return Layer(quantize_weight(tensors["weight"], scale, fmt), scale, bias)
 
     def _compute(self, node: Node, inputs: list[Tensor]) -> Tensor:
         path = self._layers.get(node.name)
@@ -173,9 +175,9 @@ class GraphNetwork(nn.Module):
         return OPS[node.op].run(node, inputs, tensors, self.training)
 
     def _quantized(self, node: Node, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        form = self._numerics.weights[node.tensors["weight"]]
-        scale = _tensor(self, form.scale)
-        result = {**tensors, "weight": fake_quantize_weight(tensors["weight"], scale, form)}
+        fmt = self._numerics.weights[node.tensors["weight"]]
+        scale = _tensor(self, fmt.scale)
+        result = {**tensors, "weight": fake_quantize_weight(tensors["weight"], scale, fmt)}
         source = self._numerics.activations.get(node.inputs[0])
         if "bias" in tensors and source is not None:
             result["bias"] = fake_quantize_bias(tensors["bias"], source.scale, scale)
@@ -183,10 +185,10 @@ class GraphNetwork(nn.Module):
 
 
 def _last_uses(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """For each node the values that nobody reads after it, so that memory is given back as early as on a device."""
+    """For each node the values that are not read after it, so that memory is freed as early as on a device."""
     last: dict[str, str] = {}
     for node in graph.nodes:
-        last[node.name] = node.name  # a value that nobody reads ends where it is made
+        last[node.name] = node.name  # a value without readers is freed at once
         for name in node.inputs:
             last[name] = node.name
     ends: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
@@ -197,10 +199,10 @@ def _last_uses(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def _layer_paths(graph: Graph) -> dict[str, str]:
-    """Node name -> path of the ordinary layer that can hold its tensors.
+    """Node name -> path of the `torch.nn` layer that holds its tensors.
 
-    That needs tensors named ``path.role``, for roles as `torch.nn` has them, that are trained, that no layer at another path
-    shares, and no other layers below that path.
+    Conditions: the tensors are named ``path.role`` with the role names of `torch.nn`, are trained, are not shared with a
+    layer at another path, and no other layer lies below that path.
     """
     paths: dict[str, str] = {}
     owners = {name.rpartition(".")[0] for name in graph.tensors}
@@ -220,7 +222,9 @@ def _layer_paths(graph: Graph) -> dict[str, str]:
 def _container(root: nn.Module, path: str) -> nn.Module:
     parts = path.split(".") if path else []
     if len(parts) > MAX_DEPTH:
-        raise UsageError(f"The layer {path[:60]!r}… lies {len(parts)} modules deep; {MAX_DEPTH} are possible.")
+        raise UsageError(
+            f"The layer {path[:60]!r}… is nested {len(parts)} modules deep; at most {MAX_DEPTH} are supported."
+        )
     module = root
     for part in parts:
         child = module._modules.get(part)
@@ -240,7 +244,7 @@ def _require_free(parent: nn.Module, name: str) -> None:
     held = (parent.__dict__, parent._modules, parent._parameters, parent._buffers)
     if not name or hasattr(type(parent), name) or any(name in names for names in held):
         raise UsageError(
-            f"A layer or tensor cannot be called {name!r}: a network has an attribute of that name. Rename the layer."
+            f"A layer or tensor cannot have the name {name!r}, which is an attribute of `nn.Module`. Rename the layer."
         )
 
 
@@ -273,7 +277,7 @@ def _tensor(root: nn.Module, name: str) -> Tensor:
 
 
 def predictions(network: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
-    """Logits (N, classes) of `images` (N, C, H, W) in eval mode; the network's mode is as before afterwards."""
+    """Logits (N, classes) of `images` (N, C, H, W), computed in eval mode; the network's mode is restored afterwards."""
     training = network.training
     network.eval()
     try:

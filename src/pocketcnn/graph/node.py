@@ -1,22 +1,22 @@
-"""One operation of a captured network, and the small vocabulary that everything about a graph is written in."""
+"""The node of a graph, and the types of shapes and attributes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Shape = tuple[int, ...]
-"""Shape of a value for one image: (C, H, W) for feature maps, (F,) for vectors. The batch axis is free, so never part of it."""
+"""Shape of a value for one image, without batch axis: (C, H, W) for feature maps, (F,) for vectors."""
 
 Attr = bool | int | float | tuple[int, ...]
-"""An attribute of a node. Everything in a graph is plain data: it goes into a JSON header and back."""
+"""An attribute of a node: plain data that JSON can represent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation: named values in, one named value out.
+    """One operation with named inputs and one output.
 
-    `name` is both the node's and its output's; it is the module's path in the source network where a module
-    made the node. `tensors` maps a role (``"weight"``) to the name of the tensor that plays it
-    (``"features.0.weight"``, as in the source's `state_dict`). `shape` is the output's, per image.
+    `name` is the name of the node and of its output: the path of the module in the source network, if the node comes from
+    a module. `tensors` maps a role (``"weight"``) to the name of a tensor (``"features.0.weight"``, as in the source's
+    `state_dict`). `shape` is the shape of the output, per image.
     """
 
     name: str
@@ -53,5 +53,5 @@ class Node:
         return float(value)
 
     def flag(self, attribute: str) -> bool:
-        """The attribute as a truth value."""
+        """The attribute as a boolean."""
         return bool(self.attrs[attribute])

@@ -1,9 +1,9 @@
-"""The number formats of a quantized network, as data: the affine quantization of the ONNX QDQ convention.
+"""Quantization formats of a network, as data: affine quantization as in ONNX QDQ.
 
-A real value r is stored as an integer q with ``r = scale * (q - zero_point)`` (Jacob et al., "Quantization and Training
-of Neural Networks for Efficient Integer-Arithmetic-Only Inference", section 2.1). Activations have one scale and zero
-point a value; weights are symmetric (zero point 0) with one scale per output channel; a bias is an int32 whose scale is
-input scale x weight scale, so that it is added to the accumulator as it is.
+A real value r is represented by an integer q, ``r = scale * (q - zero_point)`` (Jacob et al., "Quantization and Training
+of Neural Networks for Efficient Integer-Arithmetic-Only Inference", section 2.1). Activations are quantized per tensor
+with a zero point; weights per output channel, symmetric (zero point 0). A bias is int32 with the scale
+input scale x weight scale, so that it is added directly to the accumulator.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Bits = Annotated[int, Field(ge=2, le=8)]
 
 
 class ActivationFormat(BaseModel):
-    """Integers that stand for a value between operations."""
+    """Per-tensor affine quantization of an activation; `bits` from 2 to 8."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class ActivationFormat(BaseModel):
     @model_validator(mode="after")
     def _zero_point_in_range(self) -> Self:
         if not self.low <= self.zero_point <= self.high:
-            raise ValueError(f"zero point {self.zero_point} lies outside {self.low} … {self.high}")
+            raise ValueError(f"the zero point {self.zero_point} is outside {self.low} … {self.high}")
         return self
 
     @property
@@ -42,7 +42,7 @@ class ActivationFormat(BaseModel):
 
 
 class WeightFormat(BaseModel):
-    """Symmetric signed integers for a weight tensor; `scale` names the tensor with one scale per slice of axis 0."""
+    """Per-channel symmetric quantization of a weight; `scale` names the tensor with one scale per slice of axis 0."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,7 +57,7 @@ class WeightFormat(BaseModel):
 
 
 class Numerics(BaseModel):
-    """Formats of a network: `activations` by node name, `weights` by tensor name. What is not named stays float32."""
+    """Formats of a network: `activations` by node name, `weights` by tensor name. All other values are float32."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -25,8 +25,8 @@ class DropPath(nn.Module, Scheduled):
         """(N, C, H, W) -> (N, C, H, W)."""
         if not self.training or self.present_rate == 0:
             return x
-        keep = 1 - self.present_rate
-        return x * torch.bernoulli(x.new_full((x.shape[0], 1, 1, 1), keep)) / keep
+        survival = 1 - self.present_rate
+        return x * torch.bernoulli(x.new_full((x.shape[0], 1, 1, 1), survival)) / survival
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"

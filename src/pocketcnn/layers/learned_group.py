@@ -181,13 +181,13 @@ def condensed_layer(layer: LearnedGroupLayer) -> CondensedGroupLayer:
         UsageError: the layer has condensing stages ahead.
     """
     conv, norm = layer.conv, layer.norm
-    columns = kept_inputs(conv)
+    columns = selected_inputs(conv)
     index = columns.flatten()
     result = CondensedGroupLayer(index, conv.out_channels, groups=conv.learned_groups)
     by_group = conv._by_group(conv._masked()).transpose(0, 1)  # (G, N / G, M)
-    kept = torch.take_along_dim(by_group, columns[:, None, :], dim=2)
+    selected = torch.take_along_dim(by_group, columns[:, None, :], dim=2)
     state = {f"norm.{key}": value[index] if value.ndim else value for key, value in norm.state_dict().items()}
-    state |= {"select.index": index, "conv.weight": kept.reshape(conv.out_channels, -1, 1, 1)}
+    state |= {"select.index": index, "conv.weight": selected.reshape(conv.out_channels, -1, 1, 1)}
     result.to(conv.weight.device, conv.weight.dtype).load_state_dict(state)
     return result.train(layer.training)
 
@@ -199,13 +199,13 @@ def condensed_linear(layer: LearnedGroupLinear) -> tuple[SelectChannels, nn.Line
     Raises:
         UsageError: the layer has its condensing stage ahead.
     """
-    index = kept_inputs(layer)[0]
+    index = selected_inputs(layer)[0]
     linear = nn.Linear(len(index), layer.out_features).to(layer.weight.device, layer.weight.dtype)
     linear.load_state_dict({"weight": layer.weight[:, index], "bias": layer.bias})
     return SelectChannels(index), linear.train(layer.training)
 
 
-def kept_inputs(layer: LearnedGroups) -> Tensor:
+def selected_inputs(layer: LearnedGroups) -> Tensor:
     """(G, M / C): the inputs that each group reads after the last condensing stage, in order.
 
     Raises:

@@ -19,11 +19,11 @@ def keep_total_stride(strides: Sequence[int], total: int) -> tuple[int, ...]:
     >>> keep_total_stride([2, 1, 2, 2, 1, 2], 4)
     (1, 1, 1, 2, 1, 2)
     """
-    forms = [(1,) * dropped + tuple(strides[dropped:]) for dropped in range(len(strides) + 1)]
-    for form in forms:
-        if math.prod(form) == total:
-            return form
-    reachable = sorted({math.prod(form) for form in forms}, reverse=True)
+    candidates = [(1,) * dropped + tuple(strides[dropped:]) for dropped in range(len(strides) + 1)]
+    for candidate in candidates:
+        if math.prod(candidate) == total:
+            return candidate
+    reachable = sorted({math.prod(candidate) for candidate in candidates}, reverse=True)
     raise UsageError(
         f"This network cannot have a total stride of {total}. Choose one of {', '.join(map(str, reachable))}."
     )

@@ -103,8 +103,8 @@ class ShuffleV2Unit(nn.Module):
         self.shuffle = nn.ChannelShuffle(2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        kept, filtered = torch.chunk(x, 2, dim=1) if self.split else (self.shortcut(x), x)
-        shuffled: torch.Tensor = self.shuffle(torch.cat((kept, self.branch(filtered)), dim=1))
+        passed, filtered = torch.chunk(x, 2, dim=1) if self.split else (self.shortcut(x), x)
+        shuffled: torch.Tensor = self.shuffle(torch.cat((passed, self.branch(filtered)), dim=1))
         return shuffled
 
 

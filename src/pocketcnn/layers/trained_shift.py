@@ -39,23 +39,23 @@ class TrainedShift(nn.Module, Reparameterizable):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
-            return shift_channels(x, *self._whole)
-        places = torch.arange(-self.reach, self.reach + 1, device=x.device)
-        rows, columns = (self._taps(offsets, places) for offsets in (self.down, self.right))
+            return shift_channels(x, *self._rounded)
+        positions = torch.arange(-self.reach, self.reach + 1, device=x.device)
+        rows, columns = (self._taps(offsets, positions) for offsets in (self.down, self.right))
         kernel = rows[:, None, :, None] * columns[:, None, None, :]
         return F.conv2d(x, kernel.to(x.dtype), padding=self.reach, groups=len(kernel))
 
-    def _taps(self, offsets: Tensor, places: Tensor) -> Tensor:
+    def _taps(self, offsets: Tensor, positions: Tensor) -> Tensor:
         """(C, K): a one where the rounded offset reads, with the slope of the bilinear interpolation."""
-        kept = offsets + (self._limited(offsets) - offsets).detach()  # from outside the kernel there is a way back
-        soft = (1 - (places + kept[:, None]).abs()).clamp(min=0)
-        hard = (places + kept.round()[:, None] == 0).to(soft.dtype)
+        bounded = offsets + (self._limited(offsets) - offsets).detach()  # from outside the kernel there is a way back
+        soft = (1 - (positions + bounded[:, None]).abs()).clamp(min=0)
+        hard = (positions + bounded.round()[:, None] == 0).to(soft.dtype)
         return hard + soft - soft.detach()
 
     def _refresh(self) -> None:
         """Round the offsets as they are now: they are attributes of the operation that is captured, not tensors."""
         rounded = (self._limited(offsets.detach()).round() for offsets in (self.down, self.right))
-        self._whole = tuple([int(offset) for offset in offsets.tolist()] for offsets in rounded)
+        self._rounded = tuple([int(offset) for offset in offsets.tolist()] for offsets in rounded)
 
     def _limited(self, offsets: Tensor) -> Tensor:
         return offsets.clamp(-self.limit, self.limit)
@@ -63,7 +63,7 @@ class TrainedShift(nn.Module, Reparameterizable):
     def reparameterize(self) -> Shift:
         self._refresh()
         shift = Shift(len(self.down), self.kernel, self.dilation)
-        shift.down, shift.right = self._whole
+        shift.down, shift.right = self._rounded
         return shift.train(self.training)
 
 

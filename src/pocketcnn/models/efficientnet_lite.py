@@ -97,8 +97,8 @@ def _build(
 def _blocks(width: float, depth: float) -> list[Bottleneck]:
     blocks: list[Bottleneck] = []
     channels = STEM
-    for place, stage in enumerate(STAGES):
-        inner = 0 < place < len(STAGES) - 1
+    for index, stage in enumerate(STAGES):
+        inner = 0 < index < len(STAGES) - 1
         out = make_divisible(stage.out * width)
         for repeat in range(math.ceil(stage.repeats * depth) if inner else stage.repeats):
             stride = stage.stride if repeat == 0 else 1

@@ -27,13 +27,13 @@ class ImageClassifier(nn.Module):
         reset_last_layer(self.classifier, len(self.classifier) - 1, classes)
 
 
-def reset_last_layer(classifier: nn.Sequential, place: int, classes: int) -> None:
+def reset_last_layer(classifier: nn.Sequential, index: int, classes: int) -> None:
     """Put a fresh linear layer or pointwise convolution for `classes` classes at a place of a classifier.
 
     Raises:
         TypeError: another kind of layer is there.
     """
-    last = classifier[place]
+    last = classifier[index]
     fresh: nn.Linear | nn.Conv2d
     if isinstance(last, nn.Linear):
         fresh = nn.Linear(last.in_features, classes)
@@ -44,4 +44,4 @@ def reset_last_layer(classifier: nn.Sequential, place: int, classes: int) -> Non
     nn.init.normal_(fresh.weight, std=0.01)
     if fresh.bias is not None:
         nn.init.zeros_(fresh.bias)
-    classifier[place] = fresh.to(last.weight.device, last.weight.dtype).train(last.training)
+    classifier[index] = fresh.to(last.weight.device, last.weight.dtype).train(last.training)

@@ -19,12 +19,12 @@ from pocketcnn.errors import UsageError
 class Rule:
     """Which values are allowed, and a sentence that says so; `{network}` and `{option}` stand for their names."""
 
-    holds: Callable[[Any], bool]
+    accepts: Callable[[Any], bool]
     sentence: str
 
     def or_none(self) -> "Rule":
         """The same, and None."""
-        return Rule(lambda value: value is None or self.holds(value), f"{self.sentence}, or None")
+        return Rule(lambda value: value is None or self.accepts(value), f"{self.sentence}, or None")
 
 
 def check_options(network: str, builder: Callable[..., object], given: Mapping[str, object]) -> None:
@@ -38,7 +38,7 @@ def check_options(network: str, builder: Callable[..., object], given: Mapping[s
         if option not in parameters:
             raise UsageError(_unknown(network, option, list(parameters)))
         rule = _rule(option, parameters[option].annotation)
-        if rule is not None and not rule.holds(value):
+        if rule is not None and not rule.accepts(value):
             raise UsageError(f"{rule.sentence.format(network=network, option=option)}, not {value!r}.")
 
 

@@ -142,10 +142,10 @@ def check(rows: Iterable[Published]) -> Iterator[Checked]:
     counted = cache(lambda side, *network: count_without_data(built(*network), (3, side, side)))
     for row in rows:
         count = counted(row.side, row.network, row.width, tuple(row.options.items())) if row.network else None
-        yield Checked(row, count, tuple(misses(row, count)))
+        yield Checked(row, count, tuple(mismatches(row, count)))
 
 
-def misses(row: Published, count: "Count | None") -> Iterator[str]:
+def mismatches(row: Published, count: "Count | None") -> Iterator[str]:
     """In words, every way in which `count` is not what `row` says, or `row` explains what needs no explanation."""
     if bool(row.doubt) != bool(row.reason):
         yield "a doubt without a reason, or a reason without a doubt"

@@ -1,4 +1,4 @@
-"""A network of a search space as something to train: what `Plan` is for the zoo, for the `network.toml` that a search leaves."""
+"""Builds the network of an architecture file (the `network.toml` of a search) for training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ class ArchitectureNetwork:
 
     Attributes:
         network: the file, as it was named.
-        architecture: what the file says.
+        architecture: the contents of the file.
         task: classes, and channels and size of the images of the folder.
     """
 
@@ -28,21 +28,21 @@ class ArchitectureNetwork:
 
     @classmethod
     def read(cls, path: str, channels: int, size: tuple[int, int], classes: int) -> Self:
-        """The plan for images of (height, width) and a number of classes; raises what `load_architecture` does."""
+        """Read the file for images of `size` (height, width). Raises the errors of `load_architecture`."""
         return cls(path, load_architecture(path), Task(classes, channels, *size))
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the images that the network takes; its resolution may be a decision."""
+        """Input size (height, width) of the network, which may be a decision of the search."""
         return self.architecture.input_size(self.task)
 
     @property
     def name(self) -> str:
-        """For people: ``network of mnasnet, 8x8``."""
+        """Display name: ``network of mnasnet, 8x8``."""
         height, width = self.size
         return f"{Path(self.network).stem} of {self.architecture.space.name}, {height}x{width}"
 
-    def build(self, seed: int = 0, *, for_training: bool = False) -> nn.Module:  # noqa: ARG002 - it has one form
-        """The network with fresh weights drawn from `seed`; torch's own random stream is left as it was."""
+    def build(self, seed: int = 0, *, for_training: bool = False) -> nn.Module:  # noqa: ARG002 - training and inference are the same
+        """The network with random weights drawn from `seed`. The global random state of torch is not changed."""
         with drawn_from(seed):
             return self.architecture.build(self.task)

@@ -1,4 +1,4 @@
-"""Which networks of the zoo are worth training for a budget: network x width x input size, judged by cost alone."""
+"""Proposes networks of the zoo to train for a budget: network, width and input size, selected by cost alone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from pocketcnn.training import drawn_from
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large")
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 SCALES = (1.0, 0.75, 0.5)
-"""Input sizes, as shares of the folder's own; small images are only tried as they are."""
+"""Input sizes to try, as shares of the folder's own. Small images are used in their own size only."""
 
 PRUNABLE = 2.5
-"""How far a candidate may overshoot a limit before compression: about what pruning recovers from without much loss."""
+"""Largest share of a limit that a candidate may use before compression: about what pruning can recover from."""
 
 
 @dataclass(frozen=True)
 class CandidateNetwork:
-    """One candidate: everything that builds the network."""
+    """A candidate: the network and its width multiplier, input channels, input size (height, width) and classes."""
 
     network: str
     width: float
@@ -37,12 +37,12 @@ class CandidateNetwork:
 
     @property
     def is_small(self) -> bool:
-        """Whether the small-image form is used: fewer strides, and a head that shrinks with the width."""
+        """Whether the variant for small images is used: fewer strides, and a head that is scaled by the width."""
         return is_small(self.size)
 
     @property
     def total_stride(self) -> int:
-        """How much smaller the last feature map is than the image, see `total_stride_for`."""
+        """Ratio of the side of the image to that of the last feature map, see `total_stride_for`."""
         stride = options_for(self.network, self.size, self.width).get("total_stride", total_stride_for(self.size))
         return cast(int, stride)
 
@@ -52,9 +52,10 @@ class CandidateNetwork:
         return f"{self.network} {self.width:g}x, {self.size[0]}x{self.size[1]}"
 
     def build(self, seed: int = 0, *, for_training: bool = False) -> nn.Module:
-        """The network with fresh weights drawn from `seed`; torch's own random stream is left as it was.
+        """The network with random weights drawn from `seed`. The global random state of torch is not changed.
 
-        `for_training` gives the form in which its paper trains it; `pocketcnn.layers.reparameterize` undoes that.
+        `for_training` builds the variant that is trained (for RepVGG, with parallel branches);
+        `pocketcnn.layers.reparameterize` converts it for inference.
         """
         options: dict[str, object] = training_options(self.network) if for_training else {}
         options |= options_for(self.network, self.size, self.width)
@@ -63,7 +64,7 @@ class CandidateNetwork:
 
     @cached_property
     def graph(self) -> Graph:
-        """The network captured with random weights: enough for every cost."""
+        """The captured network with random weights, for counting its cost."""
         return capture(self.build(), (1, self.channels, *self.size))
 
     def contract(self, folder_contract: InputContract) -> InputContract:
@@ -71,7 +72,7 @@ class CandidateNetwork:
         return folder_contract.model_copy(update={"height": self.size[0], "width": self.size[1]})
 
     def record(self, rounds: Sequence[tuple[int, float]] = (), chosen: bool = False) -> Candidate:
-        """The candidate as the report shows it."""
+        """The candidate as a record for the report; `rounds` are (epochs trained so far, validation accuracy)."""
         cost = count(self.graph)
         return Candidate(
             name=self.name,
@@ -89,16 +90,16 @@ class CandidateNetwork:
 def propose_candidates(
     contract: InputContract, classes: int, budget: Budget, limit: int, networks: Sequence[str] = NETWORKS
 ) -> list[CandidateNetwork]:
-    """At most `limit` candidates that can meet `budget` after compression, spread over the networks.
+    """At most `limit` candidates that can meet `budget` after compression, taken from the networks in turn.
 
-    Every network contributes its widest form that keeps the budget as it is, and the next wider one, which pruning must bring
-    down: both ends of the question whether a large pruned network beats a small whole one. Where nothing comes near the
-    budget, the closest candidate is returned alone: the best file there can be, though it misses.
+    Each network contributes the largest width that keeps the budget, and the largest one that pruning can bring within it.
+    So a small unpruned network competes with a large pruned one. If no candidate comes near the budget, the closest one is
+    returned alone.
     """
     ranked: list[list[CandidateNetwork]] = []
     closest: tuple[float, CandidateNetwork] | None = None
     for network in networks:
-        for size in _taken(network, contract):
+        for size in _supported_sizes(network, contract):
             fitting = []
             for plan, miss in _by_width(network, contract.channels, size, classes, budget):
                 if closest is None or miss < closest[0]:
@@ -106,31 +107,31 @@ def propose_candidates(
                 if miss <= PRUNABLE:
                     fitting.append((plan, miss))
             if fitting:
-                ranked.append(_both_ends(fitting))
+                ranked.append(_by_priority(fitting))
     if not ranked:
         return [] if closest is None else [closest[1]]
     return _interleaved(ranked)[:limit]
 
 
 def worst_miss(graph: Graph, budget: Budget) -> float:
-    """How badly the worst limit is missed in the better precision: figure / bound, at most 1 when the budget is kept.
+    """The largest ratio of figure to bound over all limits, in the best precision; at most 1 if the budget is kept.
 
-    A limit in percent of the unpruned network says nothing about which network to take. Latency is measured only where
-    the counted figures are not hopeless already.
+    Limits in percent are ignored: they do not depend on the choice of the network. Latency is measured only if the counted
+    figures are at most `PRUNABLE` times their bounds.
     """
     limits = tuple(limit for limit in budget.limits if not limit.relative)
     return BudgetEvaluator(Budget(limits)).share(graph, stop_below=1.0, stop_above=PRUNABLE) if limits else 1.0
 
 
 def sizes_of(contract: InputContract) -> Iterator[tuple[int, int]]:
-    """(height, width) in which the images of a folder may be looked at, its own first."""
+    """The input sizes (height, width) to try for the images of a folder, its own first."""
     scales = SCALES[:1] if is_small((contract.height, contract.width)) else SCALES
     for scale in scales:
         yield (max(1, round(contract.height * scale)), max(1, round(contract.width * scale)))
 
 
-def _taken(network: str, contract: InputContract) -> list[tuple[int, int]]:
-    """The sizes that the network takes; the folder's own in any case, at which it says what it takes."""
+def _supported_sizes(network: str, contract: InputContract) -> list[tuple[int, int]]:
+    """The input sizes that the network supports. The folder's own is always included; building it then reports the error."""
     own, *scaled = sizes_of(contract)
     return [own, *(size for size in scaled if takes(network, size))]
 
@@ -138,7 +139,7 @@ def _taken(network: str, contract: InputContract) -> list[tuple[int, int]]:
 def _by_width(
     network: str, channels: int, size: tuple[int, int], classes: int, budget: Budget
 ) -> Iterator[tuple[CandidateNetwork, float]]:
-    """Candidates from narrow to wide with their worst miss in the better numerics, until they are hopelessly large."""
+    """Candidates by increasing width with their `worst_miss`, up to the first that exceeds `PRUNABLE`."""
     for width in WIDTHS if "width" in network_options(network) else (1.0,):
         plan = CandidateNetwork(network, width, channels, size, classes)
         miss = worst_miss(plan.graph, budget)
@@ -147,8 +148,8 @@ def _by_width(
             return
 
 
-def _both_ends(fitting: Sequence[tuple[CandidateNetwork, float]]) -> list[CandidateNetwork]:
-    """The widest candidate that keeps the budget unpruned, then the widest that pruning can bring down, then the rest."""
+def _by_priority(fitting: Sequence[tuple[CandidateNetwork, float]]) -> list[CandidateNetwork]:
+    """The widest candidate that keeps the budget, then the widest that pruning can bring within it, then the others."""
     kept = [plan for plan, miss in fitting if miss <= 1]
     over = [plan for plan, miss in fitting if miss > 1]
     order = kept[-1:] + over[-1:] + over[:-1][::-1] + kept[:-1][::-1]
@@ -156,6 +157,6 @@ def _both_ends(fitting: Sequence[tuple[CandidateNetwork, float]]) -> list[Candid
 
 
 def _interleaved(ranked: Sequence[Sequence[CandidateNetwork]]) -> list[CandidateNetwork]:
-    """First everybody's first choice, then everybody's second, …"""
+    """The first choice of every network, then the second of every network, and so on."""
     longest = max(map(len, ranked))
     return [plans[place] for place in range(longest) for plans in ranked if place < len(plans)]

@@ -1,14 +1,14 @@
-"""What one can choose by name, each with a few words for a reader, where that says more than the name.
+"""The names of choices (strategies, criteria, formats, ...) for help texts, each with a short explanation if it needs one.
 
-A help text lists these without importing what they name, which would take torch's two seconds. `REGISTRIES` says where each
-list is defined; a test holds the names equal, so that a new entry of a registry without its line here fails.
+Help texts are built from these lists, because importing the registries takes about 2 s (torch). `REGISTRIES` says where
+each choice is implemented. A test checks that the names are equal: a new entry of a registry needs its line here.
 """
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 Choices = Mapping[str, str]
-"""Names, in the order in which they are shown, and what is said of each; empty where nothing needs saying."""
+"""Names in the order of the help text, each with its explanation, which may be empty."""
 
 
 def _choices(*names: str, **explained: str) -> Choices:
@@ -19,7 +19,7 @@ EFFORTS = MappingProxyType({"quick": "to try it out", "low": "", "medium": "", "
 SEARCH_STRATEGIES = MappingProxyType(
     {
         **_choices("random", "evolution", "nsga2", "halving", "nasnet", "mnasnet", "mobilenetv3"),
-        "once-for-all": "one training, from which networks are taken",
+        "once-for-all": "trains one supernet and takes sub-networks of it",
     }
 )
 SEARCH_SPACES = _choices(
@@ -29,21 +29,21 @@ REWARDS = _choices("accuracy", "soft", "soft-small", "hard")
 ZERO_COST_PROXIES = _choices("synflow", "naswot", "grad_norm", "params")
 COMPRESS_STRATEGIES = MappingProxyType(
     {
-        "rank": "all channels at once",
-        "netadapt": "layer after layer, each choice tried by a short training",
-        "amc": "learned by reinforcement, for study",
+        "rank": "one ranking of all channels",
+        "netadapt": "one layer at a time, each proposal fine-tuned briefly",
+        "amc": "reinforcement learning, for study",
     }
 )
 CRITERIA = _choices("energy", "magnitude", "bn_scale", "taylor", "fpgm", "random")
 ALLOCATIONS = MappingProxyType(
     {
         "global": "ranks all channels together",
-        "uniform": "takes the same share from every layer",
-        "sensitive": "less from layers that cost more accuracy",
-        "best": "tries all three by a short training",
+        "uniform": "prunes the same share of every layer",
+        "sensitive": "prunes less in layers that are sensitive",
+        "best": "fine-tunes all three briefly and takes the best",
     }
 )
-KERNELS = MappingProxyType({"pair": "two of 3x3", "single": "one"})
+KERNELS = MappingProxyType({"pair": "two 3x3 kernels", "single": "one 3x3 kernel"})
 EXPORT_FORMATS = _choices("onnx", "openvino", "litert", "ncnn", "executorch")
 RUNTIMES = _choices("executorch", "litert", "ncnn", "onnxruntime", "openvino", "torch")
 NUMERICS = _choices("float32", "int8")
@@ -66,7 +66,7 @@ REGISTRIES: Mapping[str, str] = MappingProxyType(
         "NUMERICS": "pocketcnn.compression.deployed:PRECISIONS",
     }
 )
-"""Where each list is defined: ``module:name`` of a mapping, a sequence or a `Literal`, or of a function that gives one."""
+"""Where each choice is implemented: ``module:name`` of a mapping, a sequence, a `Literal`, or a function that returns one."""
 
 
 def listed(choices: Choices, last: str = "or") -> str:
@@ -76,5 +76,5 @@ def listed(choices: Choices, last: str = "or") -> str:
 
 def joined(words: Iterable[str], last: str = "or") -> str:
     """``a, b or c``."""
-    *most, end = words
-    return f"{', '.join(most)} {last} {end}" if most else end
+    *others, end = words
+    return f"{', '.join(others)} {last} {end}" if others else end

@@ -1,4 +1,4 @@
-"""How a network is made smaller, where there is a choice: as plain data, so that a command can be repeated."""
+"""The options of `compress`, as plain data."""
 
 from dataclasses import dataclass
 
@@ -11,30 +11,36 @@ from pocketcnn.pipeline.accuracy_check import MAX_LOSS
 
 SENSITIVE, BEST = "sensitive", "best"
 ALLOCATIONS_OF_METHOD = (*ALLOCATIONS, SENSITIVE, BEST)
-"""Layers that are sensitive lose less; or whichever of the others a short training finds to be best."""
+"""Allocations of `compress`: ``sensitive`` prunes sensitive layers less, ``best`` selects one by short fine-tuning."""
 
 CRITERION = "energy"
-"""What a channel is worth; it looks at images, but not at their labels."""
+"""Default importance criterion. It uses images, but not their labels."""
 
 
 @dataclass(frozen=True)
 class CompressionMethod:
-    """What `compress` may do beside pruning channels and quantizing as far as the budget asks.
+    """Options of `compress`, beside channel pruning and quantization, which the budget requires or not.
 
     Attributes:
-        criterion: what a channel is worth, see `compression.importance`.
-        spread: ``global`` or ``uniform``, see `compression.spread`; ``sensitive``, see `compression.sensitivity`; or ``best``,
-            which cuts by each of them and keeps the one that is best after a short training.
-        stages: of pruning, with recovery after each; None takes two where less than half of the multiply-adds is left.
-        reconstruct: fit the layers that read removed channels before they are fine-tuned.
-        resolution: (height, width) of the images that the smaller network takes, if not those of the given one.
-        blocks: residual blocks that may go, the ones that are missed least first, while the budget is not kept.
-        small_kernels: cut kernels of 5x5 and more to 3x3.
-        sparsity: ``0.8`` or ``2:4``: single weights set to zero, for storage.
-        share: the weights of a layer share 2^share values, which are trained (Deep Compression); they stay in float.
-        max_loss: share of the validation images that a step may answer worse (0.02: two points). A step that clearly costs
-            more is trained longer, and what it costs then is said in the result's warnings.
-        code: write the model file coded. A limit on ``stored`` asks for it too.
+        criterion: importance criterion of channels, see `compression.pruning.importance`.
+        allocation: distribution of the pruning over the layers. ``global`` or ``uniform``, see
+            `compression.pruning.allocation`; ``sensitive``, by measured sensitivities; or ``best``, which prunes by each of
+            these and keeps the best after short fine-tuning.
+        stages: number of pruning stages, with fine-tuning after each. None: 2 if less than half of the multiply-adds is
+            kept, else 1.
+        reconstruct: fit the weights of layers that read removed channels (least squares) before fine-tuning.
+        resolution: (height, width) of the input of the smaller network; None keeps that of the given one.
+        blocks: largest number of residual blocks to remove, the least important first, until the budget is kept.
+        small_kernels: crop kernels of 5x5 and more to 3x3.
+        sparsity: share of single weights set to zero (``0.8``), or a pattern (``2:4``), for a smaller coded file.
+        cluster_bits: cluster the weights of each layer to 2^cluster_bits values, which are fine-tuned in float (Deep
+            Compression).
+        entropy_code: write the model file entropy-coded. A limit on ``stored`` implies it.
+        max_loss: accepted drop of the validation accuracy in one step, from 0 to 1 (0.02: two points). After a step that
+            significantly costs more, fine-tuning is longer. A loss that remains is a warning of the result.
+
+    Raises:
+        UsageError: a value is unknown or out of range.
     """
 
     criterion: str = CRITERION
@@ -54,26 +60,26 @@ class CompressionMethod:
         if self.allocation not in ALLOCATIONS_OF_METHOD:
             raise UsageError(f"There is no allocation {self.allocation!r}. Known: {', '.join(ALLOCATIONS_OF_METHOD)}.")
         if self.stages is not None and self.stages < 1:
-            raise UsageError(f"Pruning takes one stage or more, not {self.stages}.")
+            raise UsageError(f"The number of pruning stages is 1 or more, not {self.stages}.")
         if self.blocks < 0:
-            raise UsageError(f"The number of blocks that may go is 0 or more, not {self.blocks}.")
+            raise UsageError(f"The number of blocks to remove is 0 or more, not {self.blocks}.")
         if self.cluster_bits is not None and not 1 <= self.cluster_bits <= 8:
-            raise UsageError(f"Weights share values of 1 to 8 bits, not {self.cluster_bits}.")
+            raise UsageError(f"Weights are clustered with 1 to 8 bits, not {self.cluster_bits}.")
         if not 0 <= self.max_loss <= 1:
-            raise UsageError(f"The accuracy that a step may cost is a share between 0 and 1, not {self.max_loss:g}.")
+            raise UsageError(f"The accepted loss of accuracy is a share between 0 and 1, not {self.max_loss:g}.")
         _ = self.zeros
 
     @property
     def restructures(self) -> bool:
-        """Whether anything is asked for before channels are pruned."""
+        """Whether the structure is changed (resolution, blocks, kernels) before channels are pruned."""
         return self.resolution is not None or self.blocks > 0 or self.small_kernels
 
     @property
     def zeros(self) -> Sparsity | None:
-        """The sparsity, read."""
+        """The parsed sparsity."""
         return None if self.sparsity is None else parse_sparsity(self.sparsity)
 
     @property
     def weights(self) -> WeightCompression:
-        """What is done to single weights after channels are pruned."""
+        """Sparsity and clustering of the weights, after channels are pruned."""
         return WeightCompression(self.zeros, self.cluster_bits)

@@ -1,6 +1,6 @@
-"""What every step of a compression works with: the images, the budget, the trainings, and the record of the stages.
+"""The state of one compression that all its steps share: images, budget, training recipes, and records of the stages.
 
-The steps themselves (`restructure`, `narrowing`, `shrink`, `store`, `strategies`) import this module and not each other for it.
+The steps are `restructure`, `pruning`, `shrink`, `clustering` and `strategies` in `pipeline/compress/`.
 """
 
 import time
@@ -25,12 +25,12 @@ from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, evaluate
 
 Pruner = Callable[[GraphNetwork, "CompressionRun", Fits], tuple[GraphNetwork, bool]]
-"""Prunes a network until it fits and recovers it against the unpruned one; whether it could be made to fit."""
+"""Prunes a network until it fits and fine-tunes it with the unpruned one as teacher: (network, whether it fits)."""
 
 
 @dataclass(frozen=True)
 class CompressionRun:
-    """What every step of shrinking works with."""
+    """The state of one compression: its inputs, and the records of its stages."""
 
     sets: Splits
     budget: Budget
@@ -42,18 +42,18 @@ class CompressionRun:
     stages: list[StageRecord] = field(default_factory=list)
     attempt: int = 0
     pruner: Pruner | None = None
-    """Chooses how much of each layer to prune; `prune` if not given."""
+    """Prunes by another method than the ranking of all channels, see `strategies.pruner_of`."""
     method: CompressionMethod = field(default_factory=CompressionMethod)
-    """What is done where there is a choice."""
+    """Options of the compression."""
 
     def with_budget(self, budget: Budget, attempt: int) -> "CompressionRun":
-        """The same bench for another attempt with another budget; stages are recorded in the same list."""
+        """The same run with another budget, as attempt `attempt` (from 0). The list of stages is shared."""
         return replace(self, budget=budget, attempt=attempt)
 
     def train(self, stage: str, network: nn.Module, recipe: Recipe, teacher: nn.Module) -> None:
-        """Train `network` against `teacher`, resumable under the name of the stage. Weights that are zero stay zero.
+        """Train `network` with `teacher`; resumable by the name of the stage. With sparsity, zero weights stay zero.
 
-        How far a network is pruned for a latency depends on what was measured; of other widths nothing is taken up.
+        Measured latencies vary, so a repeated run may prune to other widths. Checkpoints of other widths are not resumed.
         """
         name = f"{stage} {self.attempt + 1}" if self.attempt else stage
         with zeros_kept(network) if self.method.sparsity else nullcontext():
@@ -61,13 +61,18 @@ class CompressionRun:
             self.workspace.train(name, network, self.sets.train, self.sets.val, recipe, teacher, structure=structure)
 
     def loses_too_much(self, now: Accuracy) -> bool:
-        """Whether a validation accuracy is clearly more than the method accepts below that of the last stage."""
+        """Whether the validation accuracy `now` is significantly more than `max_loss` below that of the last stage."""
         return bool(self.stages) and loss(self.stages[-1].validation, now).exceeds(self.method.max_loss)
 
     def record(
         self, name: str, network: GraphNetwork, *, settings: dict[str, object], seconds: float, note: str = ""
     ) -> None:
-        """Evaluate `network` after the stage `name` on val and test; add it to the stages and to the network's lineage."""
+        """Evaluate `network` on val and test; append the stage `name` to the records and to the network's lineage.
+
+        Args:
+            settings: of the stage, for the lineage.
+            seconds: duration of the stage.
+        """
         validation, test = accuracy(network, self.sets.val), accuracy(network, self.sets.test)
         cost = count(network.graph)
         before = {"val_accuracy_before": self.stages[-1].validation.top1} if self.stages else {}
@@ -92,7 +97,7 @@ class CompressionRun:
 
 @dataclass(frozen=True)
 class CompressedNetwork:
-    """The network to deploy, the float network that it stands for, and whether pruning could reach the budget."""
+    """The network to deploy, the float network before quantization, and whether pruning could reach the budget."""
 
     network: GraphNetwork
     float_network: GraphNetwork
@@ -100,41 +105,47 @@ class CompressedNetwork:
 
 
 Compressor = Callable[[GraphNetwork, CompressionRun], CompressedNetwork]
-"""Brings a trained float network within the budget of a run."""
+"""Compresses a trained float network to the budget of a run."""
 
 
-def recover(name: str, network: GraphNetwork, teacher: nn.Module, run: CompressionRun, how: dict[str, object]) -> None:
-    """Fine-tune a network against the one that it was made from and record the stage; `how` tells how it was made.
+def recover(
+    name: str, network: GraphNetwork, teacher: nn.Module, run: CompressionRun, settings: dict[str, object]
+) -> None:
+    """Fine-tune `network` with the network it was made from as teacher, and record the stage.
 
-    Where more than the method accepts was lost since the last stage, it is fine-tuned on for longer. A network that guesses
-    worse on val afterwards is left as it was: layers that were fitted anew may answer better than their
-    teacher, if that is trained too little.
+    If the loss since the last stage exceeds `max_loss`, the network is fine-tuned further. If fine-tuning lowers the
+    validation accuracy, the weights before it are restored: reconstructed layers may be better than an undertrained teacher.
+
+    Args:
+        name: of the stage.
+        teacher: the network before this step.
+        settings: of the step, for the lineage.
     """
     began = time.monotonic()
     before, start = accuracy(network, run.sets.val).top1, deepcopy(network.state_dict())
     recipe = run.trainings.recovery()
     run.train(name, network, recipe, teacher)
-    note = f"{before:.1%} before fine-tuning against the unpruned network"
-    found = accuracy(network, run.sets.val)
-    if run.loses_too_much(found):
+    note = f"{before:.1%} before fine-tuning with the unpruned network as teacher"
+    tuned = accuracy(network, run.sets.val)
+    if run.loses_too_much(tuned):
         recipe = longer(recipe)
         run.train(f"{name}, longer", network, recipe, teacher)
-        found = accuracy(network, run.sets.val)
-        note += ", longer than usual because of what it had lost"
-    after = found.top1
+        tuned = accuracy(network, run.sets.val)
+        note += ", fine-tuned longer because the loss was too large"
+    after = tuned.top1
     if after < before:
         network.load_state_dict(start)
-        note += f", which made it worse ({after:.1%}) and was undone"
-    settings = {**how, "recipe": recipe.model_dump(mode="json")}
-    run.record(name, network, settings=settings, seconds=time.monotonic() - began, note=note)
+        note += f"; fine-tuning gave {after:.1%} and was undone"
+    recorded = {**settings, "recipe": recipe.model_dump(mode="json")}
+    run.record(name, network, settings=recorded, seconds=time.monotonic() - began, note=note)
 
 
 def longer(recipe: Recipe) -> Recipe:
-    """The recipe for a network that lost too much by it, to be trained on."""
+    """The recipe of the additional fine-tuning after a loss that is too large."""
     return recipe.with_(epochs=LONGER * recipe.epochs)
 
 
 def accuracy(network: GraphNetwork, split: ImageDataset) -> Accuracy:
-    """Top-1 accuracy with its interval, as a record."""
+    """Top-1 accuracy of `network` on `split`, with its 95 % interval, as a record."""
     found = evaluate(network, split)
     return Accuracy(top1=found.top1, low=found.top1_interval[0], high=found.top1_interval[1], images=found.count)

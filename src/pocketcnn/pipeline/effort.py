@@ -1,7 +1,6 @@
-"""How much training a `fit` may spend, as data.
+"""The amount of training that a command may spend, as data.
 
-Training is counted in optimizer steps, not epochs: what a small network needs is a number of updates, and an epoch
-of a small folder holds few of them.
+Training is counted in optimizer steps, not in epochs, because an epoch of a small folder has few steps.
 """
 
 from collections.abc import Mapping
@@ -14,13 +13,13 @@ from pocketcnn.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class SupernetEffort:
-    """The size of a once-for-all training and of the search in it.
+    """The amount of training and search for a once-for-all supernet.
 
     Attributes:
-        steps: optimizer steps of the supernet, over all phases; most train four networks each.
-        subnetworks: how many are measured, without training, for the predictor of accuracies to learn from.
-        population, generations: of the evolution.
-        finalists: the sub-networks that are predicted to be best and then measured.
+        steps: optimizer steps of the supernet, over all phases. Most steps train four sub-networks.
+        subnetworks: sub-networks whose accuracy is measured, without training, to fit the accuracy predictor.
+        population, generations: of the evolutionary search.
+        finalists: sub-networks with the best predicted accuracy that are then measured.
     """
 
     steps: int = 1000
@@ -32,17 +31,17 @@ class SupernetEffort:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """The size of a `fit`.
+    """The amount of training for a command.
 
     Attributes:
-        candidates: networks that start the successive halving.
-        rounds: optimizer steps that each survivor trains in each round; after a round the better half stays.
-        final_steps: steps of the network that was chosen.
-        recovery_steps: steps of fine-tuning after pruning, against the unpruned parent.
-        quantized_steps: steps of fine-tuning with simulated integers, against the float network.
-        short_steps: steps of each of the many short trainings of NetAdapt.
-        episodes: walks of AMC's agent through the network, each without training.
-        min_epochs: epochs that any training gets at least, however large the folder.
+        candidates: networks in the first round of successive halving.
+        rounds: optimizer steps of each candidate in each round. After a round the better half is kept.
+        final_steps: steps of the final training of the chosen network.
+        recovery_steps: steps of fine-tuning after pruning, with the unpruned parent as teacher.
+        quantized_steps: steps of quantization-aware fine-tuning, with the float network as teacher.
+        short_steps: steps of each short fine-tuning of NetAdapt.
+        episodes: episodes of AMC, each without training.
+        min_epochs: smallest number of epochs of any training.
         source: where the candidates come from: networks of the ``zoo``, or sub-networks of a ``supernet``.
         supernet: the size of a once-for-all training, where there is one.
     """
@@ -59,7 +58,7 @@ class Effort:
     supernet: SupernetEffort = SupernetEffort()
 
     def epochs(self, steps: int, images: int, batch_size: int) -> int:
-        """Whole epochs that give `steps` optimizer steps on `images` training images."""
+        """Number of epochs for at least `steps` optimizer steps on `images` training images, and at least `min_epochs`."""
         per_epoch = max(1, images // batch_size)
         return max(self.min_epochs, -(-steps // per_epoch))
 
@@ -106,10 +105,10 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
 
 
 def load_effort(effort: str | Effort) -> Effort:
-    """The effort of that name, or the given one.
+    """The effort named `effort`, or `effort` itself if it is an `Effort`.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no effort of that name.
     """
     if isinstance(effort, Effort):
         return effort

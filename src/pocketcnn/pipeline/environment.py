@@ -1,4 +1,4 @@
-"""What is installed here, and what this machine's processor can do: what a report of a fault should begin with."""
+"""Installed versions, usable runtimes and the processor's instructions: the facts that a bug report needs."""
 
 import platform
 import re
@@ -15,10 +15,10 @@ _FOR_DEVELOPERS = ("test", "dev")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, the machine, and which runtimes and extras can be used, without importing any of them.
+    """Installed versions, the machine, and the usable runtimes and extras. None of them is imported.
 
     Returns:
-        ``pocketcnn``, ``python``: versions. ``packages``: the version of each package that is always needed, None where absent.
+        ``pocketcnn``, ``python``: versions. ``packages``: the version of each required package, None if it is missing.
         ``machine``: see `pocketcnn.runtimes.Machine`. ``runtimes``: usable, reason, version and numerics, by name.
         ``extras``: installed and missing packages, by name.
     """
@@ -41,14 +41,14 @@ def environment() -> dict[str, Any]:
 
 
 def _runtime(runtime: Runtime) -> dict[str, Any]:
-    """Whether a runtime can be used, its version, and the numerics that it computes in."""
+    """Whether a runtime can be used, its version, and the numerics that it supports."""
     reason = runtime.available()
     version = installed_version(runtime.distribution)
     return {"usable": reason is None, "reason": reason, "version": version, "numerics": runtime.numerics}
 
 
 def requirements() -> dict[str, list[str]]:
-    """The packages that pocketcnn names, by extra; those that it always needs under the empty name."""
+    """The dependencies of pocketcnn by extra; the required ones under the empty name."""
     found: dict[str, list[str]] = {}
     try:
         lines = metadata.requires("pocketcnn") or []

@@ -1,4 +1,4 @@
-"""`inspect`: what is in a network and what each layer costs, as data, as one HTML page, and as a drawing."""
+"""`inspect`: the layers of a network and their cost, as data, as one HTML page, and as a drawing."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,9 +18,9 @@ from pocketcnn.report.diagram import draw
 
 @dataclass(frozen=True)
 class Inspection:
-    """A network, the cost of each layer, and what patch-wise execution of its first stage would save.
+    """A network, the cost of each layer, and the memory that patch-wise execution of its first stage would save.
 
-    `source` is where it came from: a file, or a name.
+    `source` is the file or the name of the network.
     """
 
     source: str
@@ -30,17 +30,17 @@ class Inspection:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         return self.network.info.name or Path(self.source).name
 
     @property
     def best_plan(self) -> PatchPlan | None:
-        """The patch plan with the lowest peak of memory; None where none lowers it."""
+        """The patch plan with the lowest peak memory; None if no plan lowers it."""
         return best_of(self.plans)
 
     @property
     def float_operations(self) -> dict[str, list[str]]:
-        """Of a quantized network, the operations that have no form in integers, with the names of their nodes."""
+        """For a quantized network: the operations that run in float32, with the names of their nodes."""
         graph, found = self.network.graph, dict[str, list[str]]()
         for name in float_nodes(graph) if graph.numerics else ():
             found.setdefault(graph[name].op, []).append(name)
@@ -48,11 +48,11 @@ class Inspection:
 
     @property
     def whole_input_node(self) -> Node | None:
-        """The first node that needs the whole of its input: where a patch-wise stage must end."""
+        """The first node that needs its whole input. The patch-wise stage must end before it."""
         return first_global(self.network.graph)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON: bytes, and shares from 0 to 1."""
+        """All figures for JSON, in bytes and in shares from 0 to 1."""
         cost, best, numerics = self.cost, self.best_plan, self.network.numerics
         return {
             "source": self.source,
@@ -72,7 +72,7 @@ class Inspection:
         }
 
     def write_page(self, path: Path) -> Path:
-        """Write the report as one HTML page."""
+        """Write the report to `path` as one HTML page, and return `path`."""
         write_cost_page(self.name, self.network, self.cost, self.plans, path)
         return path
 
@@ -80,7 +80,7 @@ class Inspection:
         """Draw the network, or the module `block` of it, as SVG; see `pocketcnn.report.diagram.draw`.
 
         Raises:
-            UsageError: there is no such module (near names are given), or no such detail.
+            UsageError: there is no such module (the message suggests similar names), or no such detail.
         """
         title = self.name if block is None else f"{self.name}, {block}"
         write_text(path, draw(self.network.graph, title=title, block=block, detail=detail))
@@ -88,14 +88,14 @@ class Inspection:
 
 
 def inspect(network: GraphNetwork | str | Path) -> Inspection:
-    """What is in a network and what each layer costs.
+    """Count the cost of a network, layer by layer.
 
     Args:
-        network: a captured network; or whatever `open_network` takes: a file, or a name.
+        network: a captured network, or a file or name as in `open_network`.
 
     Raises:
         UsageError: there is no such file or network.
-        PocketcnnError: the file is damaged, or has an operator that the graph does not have.
+        PocketcnnError: the file is damaged, or contains an unsupported operator.
     """
     found = network if isinstance(network, GraphNetwork) else open_network(network)
     source = (found.info.name or "network") if isinstance(network, GraphNetwork) else str(network)

@@ -1,6 +1,6 @@
-"""A network from what a user writes: a model file, an ONNX file, or the name of a network, ours or of another library.
+"""Opens a network from a model file, an ONNX file, an architecture file, or the name of a network.
 
-Telling them apart imports nothing; torch is imported when a network is opened.
+torch is imported only when a network is opened, not to distinguish files from names.
 """
 
 from pathlib import Path
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pocketcnn.graph import GraphNetwork
 
 INPUT_SHAPE = (3, 224, 224)
-"""(channels, height, width) that a network by its name is built for, if nothing is said."""
+"""Default input shape (channels, height, width) of a network by name."""
 
 CLASSES = 1000
 MODEL, ONNX = ".safetensors", ".onnx"
 ARCHITECTURE = (".toml", ".json")
-"""Files that name a point of a search space, see `pocketcnn.nas.architecture`."""
+"""Suffixes of architecture files (points of a search space), see `pocketcnn.nas.architecture`."""
 
 _CALLED = {
     MODEL: "a model file (.safetensors)",
@@ -30,14 +30,14 @@ _CALLED = {
 
 
 def is_file(name: str) -> bool:
-    """Whether `name` means a file: it is one, or it is written like one."""
+    """Whether `name` is a path: such a file exists, or it contains a slash or a suffix."""
     if is_library_name(name):
         return False
     return Path(name).exists() or bool(Path(name).suffix) or "/" in name or "\\" in name
 
 
 def kind_of(path: Path, *kinds: str) -> str:
-    """Which of `kinds`, such as `MODEL` and `ONNX`, an existing file is, by its name.
+    """The suffix of an existing file, which must be one of `kinds`, such as `MODEL` and `ONNX`.
 
     Raises:
         UsageError: there is no such file, or it is of another kind.
@@ -45,7 +45,7 @@ def kind_of(path: Path, *kinds: str) -> str:
     needed = " or ".join(_CALLED.get(kind, kind) for kind in kinds)
     if path.is_dir():
         inside = ", ".join(sorted(child.name for child in path.iterdir() if child.suffix.lower() in kinds))
-        raise UsageError(f"{path} is a folder; {needed} is needed." + (f" In it there is {inside}." if inside else ""))
+        raise UsageError(f"{path} is a folder; {needed} is needed." + (f" It contains {inside}." if inside else ""))
     if not path.exists():
         raise UsageError(f"There is no file {path}. Check the path; {needed} is needed.")
     suffix = path.suffix.lower()
@@ -72,7 +72,7 @@ def file_network(path: Path) -> "GraphNetwork":
 
     Raises:
         UsageError: there is no such file, or it is of another kind.
-        PocketcnnError: the file is damaged, or has an operator that the graph does not have.
+        PocketcnnError: the file is damaged, or contains an unsupported operator.
     """
     if kind_of(path, MODEL, ONNX) == MODEL:
         return load_network(path)
@@ -89,24 +89,24 @@ def open_network(
     width: float | None = None,
     classes: int | None = None,
 ) -> "GraphNetwork":
-    """The network in a model file or ONNX file; or the one of that name, with fresh weights.
+    """The network in a model file or ONNX file, or the network of that name with random weights.
 
     Args:
-        source: a file; a name of `list_models()`; ``timm:NAME``, ``torchvision:NAME``; or an architecture file of a search.
+        source: a file; a name of `list_models()`; ``timm:NAME``, ``torchvision:NAME``; or an architecture file (`network.toml`).
         shape: (channels, height, width) of the images of a network by name; `INPUT_SHAPE` if not given.
         width: width multiplier of a network of the zoo; 1 if not given.
-        classes: outputs of a network by name; 1000 if not given.
+        classes: number of outputs of a network by name; 1000 if not given.
 
     Raises:
-        UsageError: there is no such file or network; a value is out of range; or it is given for a file, which says what it is.
+        UsageError: there is no such file or network; a value is out of range; or an argument that a file determines is given.
         MissingExtra: the other library is not installed.
-        PocketcnnError: the file is damaged, or has an operator that the graph does not have.
-        CaptureError: a network of another library has operations that the graph does not have.
+        PocketcnnError: the file is damaged, or contains an unsupported operator.
+        CaptureError: a network of another library contains unsupported operations.
     """
     name = str(source)
     if is_architecture_file(name):
         if width is not None:
-            raise UsageError(f"width: that is for networks of the zoo; {name} says how wide its network is.")
+            raise UsageError(f"width applies to networks of the zoo only; the architecture file {name} sets the width.")
         return architecture_network(Path(source), shape or INPUT_SHAPE, classes=classes or CLASSES)
     if not is_file(name):
         return named_network(
@@ -116,25 +116,24 @@ def open_network(
         option for option, value in (("shape", shape), ("width", width), ("classes", classes)) if value is not None
     ]
     if given:
-        raise UsageError(
-            f"{', '.join(given)}: that is for a network by its name; the file {name} says what it is. Leave it out."
-        )
+        raise UsageError(f"{', '.join(given)}: only for networks by name; the file {name} determines it. Leave it out.")
     return file_network(Path(source))
 
 
 def is_architecture_file(name: str) -> bool:
-    """Whether `name` is written like the path of an architecture file, the `network.toml` of a search."""
+    """Whether `name` has the suffix of an architecture file, such as the `network.toml` of a search."""
     return Path(name).suffix in ARCHITECTURE
 
 
 def architecture_network(path: Path, shape: tuple[int, int, int], *, classes: int) -> "GraphNetwork":
-    """The network of an architecture file (`network.toml` of a search) with fresh weights, captured.
+    """The captured network of an architecture file (`network.toml` of a search), with random weights.
 
     Args:
-        shape: (channels, height, width) of the images of the task.
+        shape: (channels, height, width) of the images.
+        classes: number of outputs.
 
     Raises:
-        UsageError: the file cannot be read, or is no point of its space.
+        UsageError: the file cannot be read, or is not a valid point of its search space.
     """
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
     from pocketcnn.layers import reparameterize
@@ -147,21 +146,21 @@ def architecture_network(path: Path, shape: tuple[int, int, int], *, classes: in
 def named_network(
     name: str, shape: tuple[int, int, int], *, width: float, classes: int, seed: int = 0
 ) -> "GraphNetwork":
-    """A network of the zoo, or of timm or torchvision (``timm:NAME``), with fresh weights.
+    """A network of the zoo, timm or torchvision (``timm:NAME``), with random weights drawn from `seed`.
 
     It is captured for images of `shape` (channels, height, width).
 
     Raises:
-        UsageError: there is no such network (the nearest name is suggested), or a value is out of range.
+        UsageError: there is no such network (the message suggests a similar name), or a value is out of range.
         MissingExtra: the other library is not installed.
-        CaptureError: a network of another library has operations that the graph does not have.
+        CaptureError: a network of another library contains unsupported operations.
     """
     from pocketcnn.graph import GraphNetwork, ModelInfo, capture
     from pocketcnn.models import create
     from pocketcnn.training import drawn_from
 
     if is_library_name(name) and width != 1.0:
-        raise UsageError(f"--width is for networks of the zoo; {name} is what its name says.")
+        raise UsageError(f"--width applies to networks of the zoo only; the width of {name} is fixed.")
     with drawn_from(seed):
         if is_library_name(name):
             module = library_module(name, shape[0], classes)

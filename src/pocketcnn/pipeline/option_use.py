@@ -1,45 +1,45 @@
-"""Options that a choice does not read are refused: nothing that was asked for is ignored without a word."""
+"""Rejects options that a choice (for example a strategy) does not use, so that no option is silently ignored."""
 
 from collections.abc import Iterable, Mapping
 
 from pocketcnn.errors import UsageError
 
 Reads = Mapping[str, frozenset[str]]
-"""By choice, the options that it reads, of those that not every choice reads."""
+"""For each choice, the options that it uses, among those that some choice does not use."""
 
 
 def conditional(reads: Reads) -> frozenset[str]:
-    """The options that some choice does not read, or none does."""
-    everything = frozenset().union(*reads.values())
-    return everything - frozenset.intersection(*reads.values())
+    """The options that at least one choice does not use."""
+    all_options = frozenset().union(*reads.values())
+    return all_options - frozenset.intersection(*reads.values())
 
 
 def check_used(kind: str, choice: str, reads: Reads, given: Mapping[str, str]) -> None:
-    """Every option that was given must be one that `choice` reads. An unknown choice is left to whoever looks it up.
+    """Check that `choice` uses every given option. An unknown choice is not checked.
 
     Args:
-        kind: what is chosen, for the message: ``strategy``.
-        choice: which of them.
-        reads: the options that each choice reads.
-        given: the options that were given, with the way in which the user writes each.
+        kind: what is chosen, for the message, such as ``strategy``.
+        choice: its name.
+        reads: the options that each choice uses.
+        given: the given options, by name, each as the user writes it.
 
     Raises:
-        UsageError: an option is not read; the message names it, the choice, and the choices that read it.
+        UsageError: an option is not used. The message names it, and the choices that use it.
     """
     if choice not in reads:
         return
     unused = [name for name in given if name in conditional(reads) - reads[choice]]
     if unused:
-        told = [f"{given[name]} is used by {_listed(_readers(name, reads))}" for name in unused]
+        users = [f"{given[name]} is used by {_listed(_readers(name, reads))}" for name in unused]
         them = "it" if len(unused) == 1 else "them"
         raise UsageError(
             f"The {kind} {choice} does not use {_listed([given[name] for name in unused])}. Leave {them} out, or choose "
-            f"another {kind}: {'; '.join(told)}."
+            f"another {kind}: {'; '.join(users)}."
         )
 
 
 def changed(values: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, str]:
-    """The options whose values are not their defaults, as a Python user writes them."""
+    """The options whose values differ from their defaults, as a Python user writes them."""
     return {name: name for name, value in values.items() if value != defaults[name]}
 
 
@@ -48,5 +48,5 @@ def _readers(name: str, reads: Reads) -> list[str]:
 
 
 def _listed(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last

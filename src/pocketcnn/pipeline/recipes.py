@@ -1,4 +1,4 @@
-"""The trainings inside a `fit`: which recipe, which augmentation, which images."""
+"""Recipes, augmentation and datasets of the trainings inside `fit`, `compress` and `search`."""
 
 from dataclasses import dataclass, replace
 
@@ -13,40 +13,40 @@ from pocketcnn.pipeline.effort import Effort
 from pocketcnn.training import Recipe
 
 RECIPE = Recipe()
-"""The defaults of the library."""
+"""The default recipe."""
 
 SUPERNET_RECIPE = RECIPE.with_(optimizer="adamw", learning_rate=0.012, weight_decay=0.05)
-"""For supernets, which learn more with it in few steps: on the digits 97 % for 89 %, the smallest sub-network 85 % for 81 %."""
+"""The default recipe of supernets. On the digits it gives 97 % instead of 89 % (smallest sub-network: 85 % instead of 81 %)."""
 
 
 SET_OTHERWISE = ("epochs", "warmup_epochs", "seed")
-"""Fields of a recipe that decide nothing where the effort says how much is trained."""
+"""Fields of a recipe that have no effect where the effort sets the number of epochs."""
 
 
 def base_recipe(recipe: Recipe | None) -> Recipe:
-    """The recipe that the trainings of a command begin with: the given one, or the default.
+    """The base recipe of all trainings of a command: `recipe`, or the default.
 
     Raises:
-        UsageError: it sets something that follows from the effort and the seed of the command.
+        UsageError: it sets a field that the effort and the seed of the command determine, see `SET_OTHERWISE`.
     """
-    idle = [name for name in SET_OTHERWISE if recipe is not None and getattr(recipe, name) != getattr(RECIPE, name)]
-    if idle:
+    unused = [name for name in SET_OTHERWISE if recipe is not None and getattr(recipe, name) != getattr(RECIPE, name)]
+    if unused:
         raise UsageError(
-            f"The recipe sets {', '.join(idle)}, which decides nothing here: how long is trained follows from --effort or "
-            "--epochs, the warm-up from that, and all draws from --seed. Leave it out of the recipe."
+            f"The recipe sets {', '.join(unused)}, which has no effect here: --effort or --epochs sets the length of the "
+            "training and of the warm-up, and --seed the random seed. Leave it out of the recipe."
         )
     return recipe or RECIPE
 
 
 def without_duration(recipe: Recipe | None) -> Recipe | None:
-    """The recipe for what comes after a training of that recipe: see `SET_OTHERWISE`."""
+    """`recipe` with defaults for the fields of `SET_OTHERWISE`, for the trainings after the first one."""
     return recipe and recipe.with_(**{name: getattr(RECIPE, name) for name in SET_OTHERWISE})
 
 
 def resolve_augmentation(policy: str, contract: InputContract) -> str:
-    """The augmentation policy that ``auto`` stands for: small shifts and turns for small images, crops and flips for large.
+    """The augmentation policy for ``auto``: small shifts and rotations for small images, crops and flips for larger ones.
 
-    Small images are mostly glyphs, icons and digits, where a mirrored picture is another one.
+    Small images are mostly digits, letters and icons, whose class may change when they are mirrored.
     """
     if policy != "auto":
         return policy
@@ -54,7 +54,7 @@ def resolve_augmentation(policy: str, contract: InputContract) -> str:
 
 
 def evenly_spaced(dataset: ImageDataset, images: int) -> tuple[Tensor, Tensor]:
-    """Up to `images` of a dataset (N, C, H, W), spread evenly over its order, with their labels (N,)."""
+    """Up to `images` evenly spaced samples of a dataset: images (N, C, H, W) and labels (N,)."""
     total = len(dataset)
     step = max(1, total // images)
     samples = [dataset[index] for index in range(0, total, step)][:images]
@@ -63,7 +63,7 @@ def evenly_spaced(dataset: ImageDataset, images: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three splits as datasets: augmented for training, plain for choosing (val) and for the figures (test)."""
+    """The three splits as datasets. Only `train` is augmented. Choices use `val`; reported figures use `test`."""
 
     train: ImageDataset
     val: ImageDataset
@@ -72,16 +72,16 @@ class Splits:
     """The training images without augmentation, for calibration."""
 
     def calibration(self, images: int = 512) -> Tensor:
-        """Up to `images` training images (N, C, H, W), spread evenly over the classes' order."""
+        """Up to `images` training images (N, C, H, W) without augmentation, evenly spaced over the classes."""
         return self.evidence(images)[0]
 
     def evidence(self, images: int) -> tuple[Tensor, Tensor]:
-        """The same with their labels (N,)."""
+        """Up to `images` training images (N, C, H, W) as in `calibration`, with their labels (N,)."""
         return evenly_spaced(self.plain_train, images)
 
 
 def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto") -> Splits:
-    """The folder's splits, preprocessed by `contract`."""
+    """The splits of a folder, preprocessed by `contract`; `policy` names the augmentation of the training images."""
     augment = build_augmentation(resolve_augmentation(policy, contract), contract)
     train = ImageDataset(folder.train, contract, augment)
     return Splits(
@@ -94,7 +94,7 @@ def datasets(folder: ImageFolder, contract: InputContract, policy: str = "auto")
 
 @dataclass
 class SplitsBySize:
-    """The datasets of a folder for networks with images of different sizes, made once each."""
+    """The datasets of a folder for several input sizes; each is made once."""
 
     folder: ImageFolder
     contract: InputContract
@@ -104,7 +104,7 @@ class SplitsBySize:
         self._made: dict[tuple[int, int], Splits] = {}
 
     def at(self, size: tuple[int, int]) -> Splits:
-        """The datasets for (height, width)."""
+        """The datasets for the input size (height, width)."""
         if size not in self._made:
             height, width = size
             contract = self.contract.model_copy(update={"height": height, "width": width})
@@ -114,7 +114,14 @@ class SplitsBySize:
 
 @dataclass(frozen=True)
 class TrainingRecipes:
-    """Recipes of the kinds of training in a `fit`, for a folder of some size and an effort."""
+    """The recipes of all trainings of a command.
+
+    Attributes:
+        effort: sets the number of optimizer steps.
+        images: number of training images.
+        seed: of all trainings.
+        base: recipe that the others change.
+    """
 
     effort: Effort
     images: int
@@ -128,27 +135,27 @@ class TrainingRecipes:
         return self.base.with_(epochs=epochs, batch_size=batch, warmup_epochs=warmup, seed=self.seed, **changes)
 
     def round(self, number: int) -> Recipe:
-        """A round of successive halving, counted from 0. Each is a whole cosine, so that candidates are compared annealed."""
+        """Round `number` of successive halving, from 0: a whole cosine schedule, so that annealed networks compete."""
         return self._recipe(self.effort.rounds[number])
 
     def final(self) -> Recipe:
-        """The training of the network that was chosen."""
+        """The final training of the chosen network."""
         return self._recipe(self.effort.final_steps)
 
     def recovery(self) -> Recipe:
-        """Fine-tuning after pruning: a gentler rate, the parent's predictions as the teacher."""
+        """Fine-tuning after pruning, at half of the learning rate."""
         return self._recipe(self.effort.recovery_steps, learning_rate=self.base.learning_rate / 2)
 
     def supernet(self, share: float, rate: float) -> Recipe:
-        """A phase of a supernet: its share of the steps, and its learning rate as a share of the usual one."""
+        """A phase of a supernet: `share` of its steps, and `rate` as a factor on the learning rate."""
         base = SUPERNET_RECIPE if self.base == RECIPE else self.base
         steps = round(share * self.effort.supernet.steps)
         return replace(self, base=base)._recipe(steps, learning_rate=base.learning_rate * rate)
 
     def quantized(self) -> Recipe:
-        """Fine-tuning with simulated integers: a low rate, no averaging of weights over steps that hardly move.
+        """Quantization-aware fine-tuning: a low learning rate and no EMA of weights, which hardly change.
 
-        Without a bound, single gradients through the integers threw a network that agreed on all images off by 2 %.
+        Gradients are clipped: without that, single large gradients lowered the agreement by 2 points.
         """
         return self._recipe(
             self.effort.quantized_steps,

@@ -1,4 +1,4 @@
-"""`model.json`: what someone without pocketcnn needs to run the deployable file."""
+"""`model.json`, the sidecar: everything that is needed to run the deployable file without pocketcnn."""
 
 import hashlib
 import json
@@ -13,18 +13,20 @@ from pocketcnn.graph import InputContract
 from pocketcnn.report.contract import steps
 
 Figures = Mapping[str, float | int | str | bool]
-"""What was measured of an artefact, by name."""
+"""Measured figures of an artefact, by name."""
 
 SPLIT_SEED = "split_seed"
-"""Name of the figure that says how the images were split, so that an evaluation later finds the same test images."""
+"""Name of the figure with the seed of the split, so that a later evaluation uses the same test images."""
 
 FORMAT = "pocketcnn sidecar 1"
 
 
 class Sidecar(BaseModel):
-    """The contents of `model.json`. `steps` says in words how an image becomes the input tensor.
+    """The contents of `model.json`.
 
-    `companions` are the checksums (SHA-256) of the other files that the artefact needs beside it, by name.
+    Attributes:
+        steps: the preprocessing from image to input tensor, in words.
+        companions: SHA-256 checksums of further files of the artefact, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,14 +39,16 @@ class Sidecar(BaseModel):
     numerics: str
     input: InputContract
     steps: tuple[str, ...]
-    output: str = "logits, float32 of shape (N, classes): the largest is the answer, softmax makes probabilities"
+    output: str = (
+        "logits, float32 of shape (N, classes): the largest is the predicted class, softmax gives probabilities"
+    )
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     figures: Figures = Field(default_factory=dict)
 
 
 def sidecar_path(artefact: Path) -> Path:
-    """Where the sidecar of an artefact lies: beside it, ending in .json."""
+    """The path of the sidecar: beside the artefact, with the suffix .json."""
     return artefact.with_suffix(".json")
 
 
@@ -59,7 +63,7 @@ def write_sidecar(
     notes: Sequence[str] = (),
     channels_last: bool = False,
 ) -> Sidecar:
-    """Write the sidecar of an artefact that is there already, with its `companions`; it takes (N, H, W, C) if `channels_last`."""
+    """Write the sidecar of an existing artefact and its `companions`. The input is (N, H, W, C) if `channels_last`."""
     sidecar = Sidecar(
         file=artefact.name,
         sha256=_checksum(artefact),
@@ -80,7 +84,7 @@ def read_sidecar(artefact: Path) -> Sidecar:
     """The sidecar beside an artefact.
 
     Raises:
-        PocketcnnError: it is absent, is not one, or describes another file than the one that lies there.
+        PocketcnnError: it is missing or invalid, or its checksum differs from that of the artefact.
     """
     path = sidecar_path(artefact)
     try:
@@ -88,7 +92,7 @@ def read_sidecar(artefact: Path) -> Sidecar:
     except OSError as error:
         raise PocketcnnError(
             f"{artefact} has no sidecar {path.name} beside it ({error.strerror}), so its input and classes are unknown. "
-            "Copy it from where the artefact was made, or use the .safetensors model file."
+            "Copy the sidecar too, or use the .safetensors model file."
         ) from error
     except (ValidationError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PocketcnnError(f"{path} is not a sidecar of pocketcnn: {str(error).splitlines()[0]}.") from error

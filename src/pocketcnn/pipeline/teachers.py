@@ -1,4 +1,4 @@
-"""Networks from files as teachers of a network that sees its images in another size or normalization."""
+"""Trained networks as teachers of a student with another input size or normalization."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,19 +18,19 @@ def teacher_for(
     classes: Sequence[str],
     name: str,
 ) -> nn.Module:
-    """`module`, which was made for images of `own` and answers with `own_classes`, as a teacher for `contract` and `classes`.
+    """`module`, with the input contract `own` and outputs `own_classes`, as a teacher of a student with `contract` and `classes`.
 
-    Where both are the same it is `module` itself.
+    If both have the same contract and classes, `module` itself is returned.
 
     Raises:
-        UsageError: the classes differ in more than their order, or the channels differ.
+        UsageError: the classes differ in more than their order, or the number of channels differs.
     """
     if set(own_classes) != set(classes):
-        raise UsageError(f"The teacher {name} knows other classes than the images have.")
+        raise UsageError(f"The classes of the teacher {name} differ from those of the images.")
     if own.channels != contract.channels:
         raise UsageError(
-            f"The teacher {name} takes images of {own.channels} channels, the network that learns from it of "
-            f"{contract.channels}. Take a teacher for the same images."
+            f"The teacher {name} takes images with {own.channels} channels, its student images with "
+            f"{contract.channels}. Choose a teacher with the same number of channels."
         )
     if _as_tensors(own) == _as_tensors(contract) and tuple(own_classes) == tuple(classes):
         return module
@@ -38,7 +38,7 @@ def teacher_for(
 
 
 TeachersFor = Callable[[InputContract], Sequence[nn.Module]]
-"""The teachers of a network for images of a contract."""
+"""Returns the teachers of a student with an input contract."""
 
 
 def no_teachers(_contract: InputContract) -> Sequence[nn.Module]:
@@ -47,7 +47,7 @@ def no_teachers(_contract: InputContract) -> Sequence[nn.Module]:
 
 
 def teachers_of(networks: Sequence[GraphNetwork], classes: Sequence[str]) -> TeachersFor:
-    """Networks from model files as teachers for images of these classes, whatever their contract."""
+    """The teachers for students with the outputs `classes`, for any input contract."""
     return lambda contract: [loaded_teacher(network, contract, classes) for network in networks]
 
 
@@ -55,19 +55,19 @@ def loaded_teacher(network: GraphNetwork, contract: InputContract, classes: Sequ
     """A network from a model file as a teacher for `contract` and `classes`.
 
     Raises:
-        UsageError: see `teacher_for`; or the file says nothing about its images or classes.
+        UsageError: see `teacher_for`; or the network has no input contract or no class names.
     """
     info = network.info
     if info.input is None or not info.classes:
-        raise UsageError(f"The teacher {info.name or 'network'} does not say which images and classes it is for.")
+        raise UsageError(f"The teacher {info.name or 'network'} has no input contract or no class names.")
     return teacher_for(network, info.input, info.classes, contract, classes, info.name or "network")
 
 
 class ResizedTeacher(nn.Module):
-    """A teacher that is shown the student's images as it knows them: brought to its size, normalized its way.
+    """A teacher that resizes and normalizes the student's images for its own input contract.
 
-    A student's image was already cropped and perhaps augmented; it is scaled as a whole, whatever the teacher's contract
-    says about cropping. Its answers come in the order of the student's classes.
+    The student's image is already cropped and augmented, so it is scaled without further cropping. The logits are in the
+    order of the student's classes.
     """
 
     def __init__(self, module: nn.Module, own: InputContract, contract: InputContract, order: Sequence[int]) -> None:
@@ -91,5 +91,5 @@ def _column(values: Sequence[float]) -> Tensor:
 
 
 def _as_tensors(contract: InputContract) -> tuple[object, ...]:
-    """What of a contract decides the tensors that a network is given, besides how an image is cut."""
+    """The fields of a contract that determine the input tensor, apart from the cropping."""
     return (contract.shape, contract.mean, contract.std)

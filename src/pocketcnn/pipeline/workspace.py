@@ -1,4 +1,4 @@
-"""Where a `fit` keeps its unfinished work, so that the same command goes on where it was stopped."""
+"""The folder for checkpoints and intermediate results, from which the same command resumes an interrupted run."""
 
 import hashlib
 import json
@@ -17,15 +17,15 @@ from pocketcnn.training import Progress, QuietProgress, Recipe, TrainResult, tra
 from pocketcnn.training.checkpoint import checkpoints
 
 ProgressFor = Callable[[str], Progress]
-"""Makes the progress display of one training from its title."""
+"""Creates the progress display of a training from its title."""
 
 
 Say = Callable[[str], None]
-"""Is told each thing that was found out."""
+"""Called with each status message."""
 
 
 def fingerprint_of(network: nn.Module) -> str:
-    """A checksum over the names and values of all tensors of a network."""
+    """SHA-256 over the names and values of all tensors of a network."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
@@ -46,9 +46,9 @@ def quiet(_title: str) -> Progress:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder for checkpoints. Its name is a fingerprint of the settings: other settings never resume this work.
+    """A folder for checkpoints. Its name is a checksum of the settings, so that other settings never resume its work.
 
-    `teachers` are learned from in every training, beside the one that a stage has.
+    Every training learns from `teachers`, in addition to the teacher of its stage.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class Workspace:
     def of(
         cls, out: Path, settings: dict[str, object], progress_for: ProgressFor, teachers: TeachersFor = no_teachers
     ) -> "Workspace":
-        """The workspace of these settings below `out`."""
+        """The workspace for `settings`, in the folder `out`."""
         text = json.dumps(settings, sort_keys=True, default=str)
         return cls(out / "work" / hashlib.sha256(text.encode()).hexdigest()[:16], progress_for, teachers)
 
@@ -74,9 +74,9 @@ class Workspace:
         *,
         structure: str = "",
     ) -> TrainResult:
-        """Train under the name `stage`, or take up what an earlier run of the same command left of it.
+        """Train the network, or resume the training of the same `stage` from an interrupted run.
 
-        `structure` tells networks apart that a stage may train: what an earlier run left of another one is not taken up.
+        Checkpoints are resumed only if `structure` is the same. It identifies the shapes of the network, see `structure_of`.
         """
         out = self.folder / f"{stage} {structure}".strip()
         return train(
@@ -90,21 +90,21 @@ class Workspace:
             progress=self.progress_for(stage),
         )
 
-    def budget(self, question: str, measured: Callable[[], Budget]) -> Budget:
-        """An absolute budget: what an earlier run of the same command measured for this `question`, or what `measured` says.
+    def budget(self, key: str, measure: Callable[[], Budget]) -> Budget:
+        """The absolute budget that an interrupted run stored for `key`, or else the result of `measure()`, which is stored.
 
-        Times vary from run to run, and what is kept here was made for the budget of then.
+        Latencies vary between runs, and the checkpoints were made for the stored budget.
         """
         path = self.folder / "budgets.json"
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if question not in known:
-            known[question] = str(measured())
+        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if key not in stored:
+            stored[key] = str(measure())
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(known, indent=1) + "\n")
-        return Budget.parse(known[question])
+            write_text(path, json.dumps(stored, indent=1) + "\n")
+        return Budget.parse(stored[key])
 
     def clear(self) -> None:
-        """Remove the unfinished work; the results lie elsewhere."""
+        """Remove the checkpoints; results are stored elsewhere."""
         shutil.rmtree(self.folder, ignore_errors=True)
         parent = self.folder.parent
         if parent.is_dir() and not any(parent.iterdir()):

@@ -1,1 +1,1 @@
-"""The records of results: what `result.json` and `search.json` hold."""
+"""Records of results: the contents of `result.json` and `search.json`."""

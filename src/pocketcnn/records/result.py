@@ -1,4 +1,4 @@
-"""The record of one `fit`: what `result.json` holds, and all that the HTML report is drawn from."""
+"""The record of one `fit` or `compress`: the contents of `result.json`, and the source of the HTML report."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -7,13 +7,13 @@ from pocketcnn.graph.info import Stage
 
 
 class Record(BaseModel):
-    """A piece of a result: plain data, no unknown fields."""
+    """Base of all records: immutable plain data; unknown fields are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Accuracy(Record):
-    """Top-1 accuracy as shares from 0 to 1, with its 95 % Wilson interval and the number of images."""
+    """Top-1 accuracy from 0 to 1, with its 95 % Wilson interval (`low`, `high`) and the number of images."""
 
     top1: float
     low: float
@@ -22,11 +22,11 @@ class Accuracy(Record):
 
 
 class LimitRecord(Record):
-    """One limit of the budget and the figure that was measured against it.
+    """One limit of the budget with the measured figure.
 
-    `bound`, `value`, `low` and `high` are in base units: bytes, seconds, multiply-adds, parameters. `low` and `high` are the
-    spread: the 10th and 90th percentile of a latency, the value itself where nothing varies. A latency that is `estimated`
-    was not measured: its target is not here.
+    `bound`, `value`, `low` and `high` are in base units: bytes, seconds, multiply-adds, parameters. For a latency, `low` and
+    `high` are the 10th and 90th percentile; for other quantities they equal `value`. An `estimated` latency was not measured,
+    because its target has no runtime on this machine. `how` describes the measurement.
     """
 
     limit: str
@@ -45,9 +45,9 @@ DEPLOYED = "deployed"
 
 
 class LatencyRecord(Record):
-    """Seconds for one image: median, 10th and 90th percentile, and how it was measured.
+    """Latency for one image in seconds (median, 10th and 90th percentile), with the conditions of the measurement.
 
-    `artefact` is `DEPLOYED` for the file to deploy; any other name says what the file is compared with.
+    `artefact` is `DEPLOYED` for the deployed file, or the name of a network that it is compared with.
     """
 
     artefact: str
@@ -61,7 +61,7 @@ class LatencyRecord(Record):
 
 
 class Candidate(Record):
-    """A network that was considered: its cost, and its validation accuracy after each round of training it survived."""
+    """A considered network: its cost, and its validation accuracy after each round of training."""
 
     name: str
     network: str
@@ -71,12 +71,12 @@ class Candidate(Record):
     params: int
     madds: int
     rounds: tuple[tuple[int, float], ...] = ()
-    """(epochs trained in all, validation top-1), one entry a round."""
+    """(total epochs, validation top-1 from 0 to 1), one entry for each round."""
     chosen: bool = False
 
 
 class StageRecord(Record):
-    """The network after one stage: accuracy on val (choices are made on it) and test (the figure to quote), and its cost."""
+    """The network after one stage: accuracy on val (for choices) and test (to report), cost, and duration in seconds."""
 
     name: str
     validation: Accuracy
@@ -90,11 +90,11 @@ class StageRecord(Record):
 
 
 class ParityRecord(Record):
-    """The artefact beside the network in PyTorch on the same images.
+    """The artefact compared with the network in PyTorch on the same images.
 
-    `agreement` is the share of images with the same top-1 class; `float_agreement` the same between the artefact and the float
-    network before quantization. Errors are of the logits. `first_difference` names the first layer whose values differ
-    by more than one quantization step (or 1e-3 of the layer's range, in float), if any.
+    `agreement` is the share of images with the same top-1 class. `float_agreement` is that of the artefact and the float
+    network before quantization. Errors are absolute differences of logits. `first_difference` is the first layer whose values
+    differ by more than one quantization step (in float: 1e-3 of the layer's range), or None.
     """
 
     images: int
@@ -106,7 +106,7 @@ class ParityRecord(Record):
 
 
 class DataRecord(Record):
-    """The images: how many a split, what was converted or skipped, and a fingerprint of their contents."""
+    """The images: their number in each split, notes, problems, and a fingerprint of their contents."""
 
     name: str
     classes: tuple[str, ...]
@@ -119,7 +119,7 @@ class DataRecord(Record):
 
 
 class ArtefactRecord(Record):
-    """The file to deploy."""
+    """The deployable file."""
 
     file: str
     bytes: int
@@ -127,14 +127,15 @@ class ArtefactRecord(Record):
     """``float32`` or ``int8``."""
     sha256: str
     accuracy: Accuracy
-    """Of the file itself, run on the test images."""
+    """Accuracy of the file on the test images."""
     validation: Accuracy
+    """Accuracy of the file on the validation images."""
     confusion: tuple[tuple[int, ...], ...]
     """confusion[true][predicted], on the test images."""
 
 
 class ModelFileRecord(Record):
-    """The file that the library itself reads: `bytes` as it is, `plain_bytes` without coding, if `coding` names one."""
+    """The model file: its size in bytes, and the size without entropy coding (`plain_bytes`). `coding` is None if not coded."""
 
     file: str
     bytes: int
@@ -143,18 +144,18 @@ class ModelFileRecord(Record):
 
 
 class FitResult(Record):
-    """Everything that a `fit` found out."""
+    """The result of a `fit` or `compress`."""
 
     version: str
     command: str
     budget: str
     met: bool
     closest_miss: str = ""
-    """Empty if the budget is met, otherwise one sentence with the limit that was missed by least."""
+    """The missed limits with their figures; empty if the budget is met."""
     limits: tuple[LimitRecord, ...]
     artefact: ArtefactRecord
     stored: ModelFileRecord | None = None
-    """None in the results of earlier versions."""
+    """The model file; None in the results of earlier versions."""
     parity: ParityRecord
     latencies: tuple[LatencyRecord, ...]
     stages: tuple[StageRecord, ...]
@@ -166,6 +167,6 @@ class FitResult(Record):
     seed: int
     seconds: float
     notes: tuple[str, ...] = Field(default=())
-    """What a reader should know: the form for small images, an int8 file slower than float, a step that won no time."""
+    """Notes: the variant for small images, entropy coding, compressed networks that are not faster."""
     warnings: tuple[str, ...] = Field(default=())
-    """What must not be overlooked: accuracy that a step cost, or a file that does little better than chance."""
+    """Warnings: accuracy lost in a step, or accuracy near chance."""

@@ -1,4 +1,4 @@
-"""The record of one search: what `search.json` holds, and all that its page is drawn from."""
+"""The record of one search: the contents of `search.json`, and the source of `search.html`."""
 
 from typing import Literal
 
@@ -8,9 +8,9 @@ from pocketcnn.records.result import Record
 
 
 class TrialRecord(Record):
-    """One evaluated point, or one that failed: then `note` says why.
+    """One evaluated point, or a failed one with the reason in `note`.
 
-    `use` is the largest share of any limit of the budget, `training` the share of the full proxy training.
+    `use` is the largest share of any limit of the budget, `training` the share of the complete proxy training.
     """
 
     number: int
@@ -25,9 +25,9 @@ class TrialRecord(Record):
 
 
 class RunRecord(Record):
-    """The trials of one strategy, in the order in which they ended, and what its front is worth.
+    """The trials of one strategy in the order in which they ended, and the quality of its Pareto front.
 
-    `hypervolume` is the area that the front dominates within the budget, from 0 to 1.
+    `hypervolume` is the share of the area within the budget that the front dominates, from 0 to 1.
     """
 
     strategy: str
@@ -36,20 +36,20 @@ class RunRecord(Record):
 
 
 class FoundRecord(Record):
-    """The network that was chosen: by which strategy and in which trial it was found, and what it is."""
+    """The chosen network, with the strategy and the trial that found it."""
 
     strategy: str
     trial: int
     point: dict[str, str | int | float | bool]
     blocks: tuple[str, ...]
     text: str
-    """The point as a file that can be written by hand."""
+    """The point as the text of an architecture file."""
     transferred: str = ""
-    """To which larger network its cells were transferred."""
+    """The larger network that uses its cells; empty if there is none."""
 
 
 class SearchResult(Record):
-    """Everything that a search found out. Where it is unfinished, `found` is what would be chosen now."""
+    """The result of a search. While it is running, `found` is the best network so far."""
 
     version: str
     command: str
@@ -60,17 +60,17 @@ class SearchResult(Record):
     reward: str
     width: float | None
     evaluations: int
-    """Whole proxy trainings that strategy and control may each spend."""
+    """Complete proxy trainings for each of strategy and control."""
     epochs: int
-    """Of a whole proxy training."""
+    """Epochs of a complete proxy training."""
     workers: int
     seed: int
     searched: RunRecord
     control: RunRecord | None = None
-    """Random search with as many evaluations; None where it was not wanted."""
+    """Random search with the same number of evaluations; None if it was not requested."""
     found: FoundRecord | None = None
     state: Literal["running", "done"] = "running"
     seconds: float = 0.0
     test_accuracy: float | None = None
-    """Of the file to deploy."""
+    """Accuracy of the deployed file, from 0 to 1."""
     notes: tuple[str, ...] = ()

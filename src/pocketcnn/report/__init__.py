@@ -1,4 +1,4 @@
-"""Reports: the record of a fit, and what is made of it for people and for spreadsheets."""
+"""Reports of results, as HTML pages and as CSV."""
 
 from pocketcnn.records.result import FitResult as FitResult
 from pocketcnn.report.csv import write_csv as write_csv

@@ -1,4 +1,4 @@
-"""Bars side by side, one a layer: positions in a wide SVG view box; `templates/cost.html` turns them into SVG."""
+"""Bar charts with one bar for each layer, as positions in an SVG view box; `templates/cost.html` draws them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 62, WIDTH - 8, 12, HEIGHT - 8
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar from the bottom up; `kind` decides its colour."""
+    """One bar; `kind` determines its colour."""
 
     x: float
     y: float
@@ -24,7 +24,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars of equal width from left to right; `summary` says in words what they show."""
+    """Bars of equal width from left to right; `summary` describes the chart in words."""
 
     summary: str
     ticks: tuple[Tick, ...]
@@ -38,7 +38,7 @@ def bar_chart(
     names: Sequence[str],
     kinds: Sequence[str],
 ) -> BarChart:
-    """A chart of `values`, none below zero, written by `write` along the axis and behind each bar's name."""
+    """A chart of `values` (not negative). `write` formats the numbers of the axis and of the tooltips."""
     scale = Scale(0.0, 1.05 * max(*values, 0.0) or 1.0, BOTTOM, TOP)
     step = (RIGHT - LEFT) / len(values)
     gap = min(0.15 * step, 2.0)

@@ -1,4 +1,4 @@
-"""A comparison of runtimes, as the cells of a table and as one HTML page that opens offline."""
+"""The results of `bench` as the cells of a table and as one offline HTML page."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -23,7 +23,7 @@ def write_bench_page(lines: Sequence[BenchmarkRow], notes: Sequence[str], machin
 
 
 def render_bench_page(lines: Sequence[BenchmarkRow], notes: Sequence[str], machine: Machine) -> str:
-    """The comparison as HTML text: a table for each network, lines in their order."""
+    """The comparison as HTML text: one table for each network, with the rows in their order."""
     by_file = sorted(lines, key=lambda line: [each.file for each in lines].index(line.file))
     groups = [(file, list(group)) for file, group in groupby(by_file, key=lambda line: line.file)]
     timed = [line.latency for line in lines if line.latency]
@@ -47,7 +47,7 @@ def render_bench_page(lines: Sequence[BenchmarkRow], notes: Sequence[str], machi
 
 
 def cells(line: BenchmarkRow) -> tuple[str, ...]:
-    """Median, spread, ratio, its interval, throughput, cold start, memory, share of the import in it, size, agreement, error."""
+    """Median, p10 to p90, ratio and its interval, images/s, cold start, memory, import part, size, agreement, error."""
     return (*_timing(line), *_start(line), NONE if line.bytes is None else numbers.size(line.bytes), *_agreement(line))
 
 

@@ -1,15 +1,15 @@
-"""The charts of the report, drawn from the records of a fit."""
+"""The charts of the report, from the records of a result."""
 
 from collections.abc import Sequence
 
 from pocketcnn.records.result import Candidate, StageRecord
 from pocketcnn.report import numbers
 from pocketcnn.report.plot import Line, Mark, Plot, axis, beside_each_other, share_scale, with_labels, x_scale
-from pocketcnn.report.successive_halving import fate
+from pocketcnn.report.successive_halving import outcome_of
 
 
 def accuracy_by_size(stages: Sequence[StageRecord]) -> Plot | None:
-    """Test accuracy with its interval against weight bytes, one numbered mark a stage. None without two stages."""
+    """Test accuracy with its interval against weight bytes, one numbered mark for each stage. None for fewer than two stages."""
     if len(stages) < 2:
         return None
     x = x_scale([stage.weight_bytes for stage in stages], log=True)
@@ -39,7 +39,7 @@ def accuracy_by_size(stages: Sequence[StageRecord]) -> Plot | None:
 
 
 def learning_by_round(candidates: Sequence[Candidate]) -> Plot | None:
-    """Validation accuracy against epochs, one line a candidate, ended by its fate. None without two trained candidates."""
+    """Validation accuracy against epochs, one line for each candidate. None for fewer than two trained candidates."""
     trained = _trained(candidates)
     if len(trained) < 2:
         return None
@@ -49,7 +49,7 @@ def learning_by_round(candidates: Sequence[Candidate]) -> Plot | None:
     marks: list[Mark] = []
     for candidate in trained:
         points = tuple((x(epochs), y(top1)) for epochs, top1 in candidate.rounds)
-        kind = fate(candidate, candidates).value
+        kind = outcome_of(candidate, candidates).value
         lines.append(Line(points, kind, _tooltip(candidate)))
         marks.append(Mark(*points[-1], kind, _tooltip(candidate), text=candidate.name if candidate.chosen else ""))
     return Plot(
@@ -63,7 +63,7 @@ def learning_by_round(candidates: Sequence[Candidate]) -> Plot | None:
 
 
 def accuracy_by_madds(candidates: Sequence[Candidate]) -> Plot | None:
-    """Validation accuracy after the last round against MAdds, one mark a candidate. None without two trained ones."""
+    """Validation accuracy after the last round against MAdds, one mark for each candidate. None for fewer than two."""
     trained = _trained(candidates)
     if len(trained) < 2:
         return None
@@ -73,7 +73,7 @@ def accuracy_by_madds(candidates: Sequence[Candidate]) -> Plot | None:
         Mark(
             x(candidate.madds),
             y(candidate.rounds[-1][1]),
-            fate(candidate, candidates).value,
+            outcome_of(candidate, candidates).value,
             _tooltip(candidate),
             text=candidate.name if candidate.chosen else "",
         )
@@ -90,7 +90,7 @@ def accuracy_by_madds(candidates: Sequence[Candidate]) -> Plot | None:
 
 
 def _trained(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those with a round behind them, the chosen one last, so that it is drawn on top."""
+    """The trained candidates, with the chosen one last, so that it is drawn on top."""
     return sorted((candidate for candidate in candidates if candidate.rounds), key=lambda candidate: candidate.chosen)
 
 

@@ -1,19 +1,19 @@
-"""The input contract in words, and as a script that needs nothing but onnxruntime, Pillow and NumPy."""
+"""The input contract in words, and as a script for onnxruntime, Pillow and NumPy."""
 
 import json
 from collections.abc import Sequence
 
 from pocketcnn.graph.contract import InputContract
 
-INLINE_CLASSES = 20  # more names than this are read from the sidecar file
+INLINE_CLASSES = 20  # with more classes, the script reads their names from the sidecar
 
 
 def steps(contract: InputContract, *, channels_last: bool = False) -> list[str]:
-    """What to do to an image file, one sentence a step; `channels_last` is for files that take (N, H, W, C)."""
+    """The preprocessing of an image file, one phrase for each step; `channels_last` for files with input (N, H, W, C)."""
     height, width = contract.height, contract.width
     resize = {
-        "stretch": f"stretch it to {width} x {height} pixels (width x height), whatever its shape",
-        "crop": f"scale it until it just covers {width} x {height} pixels (width x height), and cut out the centre",
+        "stretch": f"resize it to {width} x {height} pixels (width x height), without keeping the aspect ratio",
+        "crop": f"scale it to cover {width} x {height} pixels (width x height), and crop the centre",
         "letterbox": f"scale it to fit into {width} x {height} pixels (width x height), and fill the rest with black",
     }[contract.resize]
     mean, std = (", ".join(f"{value:.6g}" for value in values) for values in (contract.mean, contract.std))
@@ -29,7 +29,7 @@ def steps(contract: InputContract, *, channels_last: bool = False) -> list[str]:
 
 
 def snippet(contract: InputContract, classes: Sequence[str], file: str, sidecar: str) -> str:
-    """A script that prints the class of ``image.png``; it runs beside `file` (ONNX) and `sidecar`."""
+    """A script that prints the class of ``image.png``; `file` (ONNX) and `sidecar` are in its folder."""
     return "\n".join(
         [*_imports(contract, classes), "", *_image(contract), *_batch(contract), "", *_run(classes, file, sidecar)]
     )
@@ -44,11 +44,11 @@ def _imports(contract: InputContract, classes: Sequence[str]) -> list[str]:
 def _image(contract: InputContract) -> list[str]:
     mode = "L" if contract.channels == 1 else "RGB"
     size = f"({contract.width}, {contract.height})"
-    how = f"Image.Resampling.{contract.interpolation.upper()}"
+    resampling = f"Image.Resampling.{contract.interpolation.upper()}"
     resize = {
-        "stretch": f"image = image.resize({size}, {how})",
-        "crop": f"image = ImageOps.fit(image, {size}, {how})",
-        "letterbox": f"image = ImageOps.pad(image, {size}, {how}, color=0)",
+        "stretch": f"image = image.resize({size}, {resampling})",
+        "crop": f"image = ImageOps.fit(image, {size}, {resampling})",
+        "letterbox": f"image = ImageOps.pad(image, {size}, {resampling}, color=0)",
     }[contract.resize]
     return [f'image = Image.open("image.png").convert("{mode}")', resize]
 

@@ -1,4 +1,4 @@
-"""What a network costs, as one HTML page that opens offline: totals, charts over the layers, a drawing, and a table to sort."""
+"""The cost of a network as one offline HTML page: totals, charts over the layers, a drawing, and a sortable table."""
 
 import base64
 import hashlib
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pocketcnn.graph import Graph, GraphNetwork
 
 MOST_DRAWN = 400
-"""Nodes up to which a network is drawn layer by layer; above, block by block."""
+"""Largest number of nodes for a drawing of all layers; larger networks are drawn block by block."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A figure of a layer and its part of the network's, from 0 to 1."""
+    """A figure of a layer, and its share of the total from 0 to 1."""
 
     value: int
     text: str
@@ -36,7 +36,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Row:
-    """A layer in the table."""
+    """A row of the table of layers."""
 
     number: int
     layer: LayerCost
@@ -79,7 +79,7 @@ def render_cost_page(name: str, network: "GraphNetwork", cost: Cost, plans: "Seq
             best=best_of(plans),
             ends_before=first_global(graph),
             plans=plans,
-            diagram=Markup(_diagram(name, graph)),  # escapes all its text itself
+            diagram=Markup(_diagram(name, graph)),  # its text is escaped by `draw`
             script=Markup(script),
             digest=digest,
         )
@@ -93,7 +93,7 @@ def _diagram(name: str, graph: "Graph") -> str:
 
 
 def _charts(cost: Cost) -> list[tuple[str, BarChart]]:
-    """Heading and chart of each figure that is worth a look over the layers; views, which do nothing, are left out."""
+    """(heading, chart) of each figure over the layers, without views, which compute nothing."""
     layers = [layer for layer in cost.layers if layer.memory_access_bytes]
     working = [layer for layer in layers if layer.madds]
     charts = [
@@ -123,9 +123,9 @@ def _plain(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _chart(what: str, layers: Sequence[LayerCost], figure: Any, write: Any, cost: Cost) -> BarChart:
+def _chart(quantity: str, layers: Sequence[LayerCost], figure: Any, write: Any, cost: Cost) -> BarChart:
     kinds = ["peak" if layer.name == cost.peak_layer and figure is _live else layer.op for layer in layers]
-    summary = f"{what}, layer by layer. The figures are in the table of layers."
+    summary = f"{quantity}, layer by layer. The figures are in the table of layers."
     return bar_chart(summary, [figure(layer) for layer in layers], write, [layer.name for layer in layers], kinds)
 
 
@@ -151,6 +151,6 @@ def _share(value: int, whole: int, write: Any) -> Share:
 
 @cache
 def _script() -> tuple[str, str]:
-    """The script that sorts the table, and its digest, by which the page allows it and no other."""
+    """The script that sorts the table, and its digest for the content security policy, which allows no other script."""
     text = (resources.files("pocketcnn.report") / "templates" / "sort.js").read_text(encoding="utf-8")
     return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

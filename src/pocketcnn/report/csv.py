@@ -1,4 +1,4 @@
-"""The stages of a fit as a table for spreadsheets and notebooks."""
+"""The stages of a result as a CSV table."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ COSTS = ("params", "madds", "weight_bytes", "peak_activation_bytes", "seconds")
 
 
 def write_csv(result: FitResult, path: Path) -> None:
-    """Write one row a stage, in order. Accuracies are shares from 0 to 1, all else is in base units (bytes, seconds).
+    """Write one row for each stage, in order. Accuracies run from 0 to 1; other figures are in base units (bytes, seconds).
 
     Raises:
         PocketcnnError: the file cannot be written.

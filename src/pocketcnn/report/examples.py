@@ -1,4 +1,4 @@
-"""Test images to show in a report, with what the deployable file said about them."""
+"""Test images for the report, with the predictions of the deployable file."""
 
 import base64
 import io
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-LONGEST_SIDE = 128  # pixels; a larger image is shown smaller, to keep the report small
+LONGEST_SIDE = 128  # pixels; larger images are scaled down, to keep the report small
 
 
 @dataclass(frozen=True)
 class Example:
-    """One test image, its class, the class that the file predicted, and the probability it gave to that, if known."""
+    """A test image with its true class, the predicted class, and the probability of the latter, if known."""
 
     image: Image.Image
     true: str
@@ -20,12 +20,12 @@ class Example:
 
     @property
     def correct(self) -> bool:
-        """Whether the file was right."""
+        """Whether the prediction is correct."""
         return self.true == self.predicted
 
     @property
     def data_uri(self) -> str:
-        """The image as a PNG inside a ``data:`` address."""
+        """The image as a PNG in a ``data:`` URI."""
         thumbnail = self.image.convert("L" if self.image.mode in ("1", "L") else "RGB")
         thumbnail.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         buffer = io.BytesIO()

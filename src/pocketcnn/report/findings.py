@@ -1,4 +1,4 @@
-"""What the figures say, in sentences and bars: margins of a budget, what compression changed, and what it did to speed."""
+"""Findings for the report, as sentences and bars: margins of the budget, changes by compression, and speed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pocketcnn.records.result import DEPLOYED, Accuracy, LatencyRecord, LimitRecord, StageRecord
 from pocketcnn.report import numbers
 
-SAME_SPEED = 0.03  # medians are measured to about 3 %, so a smaller difference is none
-BOUND_AT = 0.8  # where on a bar the bound is drawn; what lies beyond is overshoot
+SAME_SPEED = 0.03  # medians are known to about 3 %, so smaller differences are not reported
+BOUND_AT = 0.8  # position of the bound on the bar; values beyond it exceed the limit
 
 
 @dataclass(frozen=True)
 class MarginBar:
-    """A bar of length 1: filled up to `value`, the bound at `bound`, the spread between `low` and `high`."""
+    """A bar of length 1: filled up to `value`, the bound at `bound`, the range from `low` to `high`."""
 
     value: float
     low: float
     high: float
     bound: float = BOUND_AT
     cut: bool = False
-    """Whether the value lies beyond the end."""
+    """Whether the value lies beyond the end of the bar."""
 
 
 def margin_bar(limit: LimitRecord) -> MarginBar:
@@ -41,14 +41,14 @@ def margin(limit: LimitRecord) -> str:
 
 
 def spread_warning(limit: LimitRecord) -> str:
-    """A sentence where a limit is kept by its median only, else nothing."""
+    """A sentence if only the median of a limit is kept, and not the 90th percentile; otherwise empty."""
     if not limit.kept or limit.high <= limit.bound:
         return ""
-    return f"Kept by the median; the 90th percentile, {numbers.figure(limit.quantity, limit.high)}, is above the bound."
+    return f"The median is within the bound; the 90th percentile, {numbers.figure(limit.quantity, limit.high)}, is above it."
 
 
 def what_changed(stages: Sequence[StageRecord]) -> list[str]:
-    """Sentences on what became of the network from the first stage to the last. None without two stages."""
+    """Sentences on the changes from the first stage to the last; an empty list for fewer than two stages."""
     if len(stages) < 2:
         return []
     first, last = stages[0], stages[-1]
@@ -60,11 +60,11 @@ def what_changed(stages: Sequence[StageRecord]) -> list[str]:
     ]
 
 
-def _change(what: str, before: float, after: float, write: Callable[[float], str], less: str) -> str:
+def _change(quantity: str, before: float, after: float, write: Callable[[float], str], less: str) -> str:
     if before == after:
-        return f"{what}: {write(after)}, unchanged."
+        return f"{quantity}: {write(after)}, unchanged."
     factor = f", {before / after:.1f} times {less}" if 0 < 1.05 * after < before else ""
-    return f"{what}: {write(before)} → {write(after)}{factor}."
+    return f"{quantity}: {write(before)} → {write(after)}{factor}."
 
 
 def _accuracy_change(before: Accuracy, after: Accuracy) -> str:
@@ -76,11 +76,13 @@ def _accuracy_change(before: Accuracy, after: Accuracy) -> str:
     )
     if before.low > after.high or after.low > before.high:
         return change
-    return f"{change} The intervals overlap: on {numbers.grouped(after.images)} images this may be chance."
+    return (
+        f"{change} The 95 % intervals overlap on {numbers.grouped(after.images)} images: the difference may be chance."
+    )
 
 
 def speed(latencies: Sequence[LatencyRecord], numerics: str) -> list[tuple[bool, str]]:
-    """The deployed file beside each other network of the same target and threads: whether it is slower, and a sentence."""
+    """(whether the deployed file is slower, sentence) for each other network on the same target and threads."""
     return [(_is_slower(file, other), _speed(file, other, numerics)) for file, other in _comparisons(latencies)]
 
 
@@ -100,10 +102,10 @@ def _speed(file: LatencyRecord, other: LatencyRecord, numerics: str) -> str:
     threads = "1 thread" if file.threads == 1 else f"{file.threads} threads"
     times = (
         f"On {file.target} with {threads}, the deployed file ({numerics}) takes {numbers.time(file.median)}, "
-        f"against {numbers.time(other.median)} for “{other.artefact}”"
+        f"compared with {numbers.time(other.median)} for “{other.artefact}”"
     )
     if _is_slower(file, other):
         return f"{times}: it is {numbers.percent(ratio - 1)} slower here. It is smaller, not faster."
     if ratio >= 1 - SAME_SPEED:
-        return f"{times}: no difference that this measurement can tell."
+        return f"{times}: no measurable difference."
     return f"{times}: it is {1 / ratio:.1f} times as fast."

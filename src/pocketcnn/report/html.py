@@ -1,6 +1,6 @@
-"""The report of a fit: one HTML file that opens offline, in light and dark, on a phone and on paper.
+"""The report of a result: one offline HTML file, for light and dark mode, small screens and print.
 
-Charts are drawn as SVG inside the page and coloured by its style sheet, so there is no script and nothing to load.
+Charts are inline SVG, coloured by the style sheet of the page. The page has no script and loads nothing.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pocketcnn.files import write_text
 from pocketcnn.records.result import DEPLOYED, FitResult
-from pocketcnn.report import charts, confusion, contract, findings, numbers
-from pocketcnn.report import successive_halving as tournament
+from pocketcnn.report import charts, confusion, contract, findings, numbers, successive_halving
 from pocketcnn.report.examples import Example
 
-HEAT_MAP_CLASSES = 20  # with more, the matrix is too fine to read and the worst pairs say more
+HEAT_MAP_CLASSES = 20  # with more classes the matrix is unreadable; the most confused pairs are shown instead
 PAIRS_SHOWN = 12
 CLASSES_SHOWN = 10
-CANDIDATES_SHOWN = 12  # the others are there, folded
+CANDIDATES_SHOWN = 12  # the others are in a collapsed table
 
 
 def write_report(result: FitResult, path: Path, *, images: Sequence[Example] | None = None) -> None:
-    """Write the report of `result` to `path`, with `images` as examples of what the file gets right and wrong.
+    """Write the report of `result` to `path`, with `images` as examples of correct and wrong predictions.
 
     Raises:
         PocketcnnError: the file cannot be written.
@@ -63,10 +62,14 @@ def _search(result: FitResult) -> dict[str, Any]:
     candidates = result.candidates
     return {
         "ranked": [
-            (candidate, tournament.fate(candidate, candidates).value, tournament.outcome(candidate, candidates))
-            for candidate in tournament.ranked(candidates)
+            (
+                candidate,
+                successive_halving.outcome_of(candidate, candidates).value,
+                successive_halving.outcome_text(candidate, candidates),
+            )
+            for candidate in successive_halving.ranked(candidates)
         ],
-        "rounds": tournament.last_round(candidates),
+        "rounds": successive_halving.last_round(candidates),
         "shown": CANDIDATES_SHOWN,
         "learning_chart": charts.learning_by_round(candidates),
         "cost_chart": charts.accuracy_by_madds(candidates),
@@ -84,7 +87,7 @@ def _errors(result: FitResult) -> dict[str, Any]:
 
 @cache
 def environment() -> Environment:
-    """Of all pages: their templates, and how they write numbers."""
+    """The Jinja environment of all pages: templates and number formats."""
     found = Environment(
         loader=PackageLoader("pocketcnn.report"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Numbers as the report prints them: three digits, a unit that suits, and a space that no line breaks at."""
+"""Number formats of the report: three significant digits, a suitable unit, and no-break spaces."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def size(count: float) -> str:
 
 
 def time(seconds: float) -> str:
-    """``0.31 ms``: a latency."""
+    """A latency: ``0.31 ms``."""
     return _whole(format_seconds(seconds))
 
 
@@ -27,17 +27,17 @@ def amount(number: float) -> str:
 
 
 def grouped(number: int) -> str:
-    """``1 234 567`` in full."""
+    """An integer in full: ``1 234 567``."""
     return f"{number:,}".replace(",", NO_BREAK_SPACE)
 
 
 def percent(share: float) -> str:
-    """``12.5 %`` to three digits: a margin."""
+    """A share with three significant digits: ``12.5 %``."""
     return _whole(format_percent(share))
 
 
 def accuracy(share: float) -> str:
-    """``97.8 %`` to one decimal, or as many as keep a share that is not all or nothing from looking so."""
+    """``97.8 %`` with one decimal, or with more if a share strictly between 0 and 1 would be rounded to 0 % or 100 %."""
     if share in (0.0, 1.0):
         return f"{share:.0%}".replace("%", f"{NO_BREAK_SPACE}%")
     texts = (f"{100 * share:.{decimals}f}" for decimals in range(1, 7))
@@ -51,7 +51,7 @@ def interval(low: float, high: float) -> str:
 
 
 def span(low: float, high: float, write: Callable[[float], str]) -> str:
-    """``0.139 to 0.188 ms``: the unit once where both ends have the same."""
+    """A range: ``0.139 to 0.188 ms``. The unit is written once if both ends have the same."""
     start, end = write(low), write(high)
     number, _, unit = start.partition(NO_BREAK_SPACE)
     same = unit == end.partition(NO_BREAK_SPACE)[2]
@@ -59,26 +59,26 @@ def span(low: float, high: float, write: Callable[[float], str]) -> str:
 
 
 def points(difference: float) -> str:
-    """``−0.6 points``: a difference of two shares."""
+    """A difference of two shares: ``−0.6 points``."""
     value = round(100 * difference, 1)
     sign = "+" if value > 0 else MINUS if value < 0 else "±"
     return f"{sign}{abs(value):.1f}{NO_BREAK_SPACE}points"
 
 
 def figure(quantity: str, value: float) -> str:
-    """`value`, in base units, of a quantity that a budget can limit."""
+    """`value`, in base units, of a budget quantity such as ``latency``."""
     return _whole(format_quantity(Quantity(quantity), value))
 
 
 def exact(quantity: str, value: float) -> str:
-    """The same unrounded: ``60 012 bytes``, ``0.3147 ms``."""
+    """`value`, in base units, with all digits: ``60 012 bytes``, ``0.3147 ms``."""
     unit, base, decimals = Quantity(quantity).row.dimension.unrounded
     text = f"{value / base:.{decimals}f}" if decimals else grouped(round(value / base))
     return f"{text}{NO_BREAK_SPACE}{unit}".rstrip(NO_BREAK_SPACE)
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``38 s``, ``2 min 22 s``, ``1 h 05 min``: time that a person waits."""
+    """A duration: ``0.4 s``, ``38 s``, ``2 min 22 s``, ``1 h 05 min``."""
     if seconds < 9.95:
         return f"{seconds:.1f}{NO_BREAK_SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -88,7 +88,7 @@ def duration(seconds: float) -> str:
 
 
 def plain(value: Any) -> str:
-    """A setting or a measured figure of any kind: four digits of a float, JSON for what has parts."""
+    """A setting or figure of any type: floats with four significant digits, nested values as JSON."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""A drawing as data: axes, lines and marks at positions in an SVG view box; `templates/charts.html` turns it into SVG."""
+"""A chart as data: axes, lines and marks at positions in an SVG view box; `templates/charts.html` draws it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,20 +8,20 @@ from pocketcnn.report.scale import Scale
 
 WIDTH, HEIGHT = 440, 280
 LEFT, RIGHT, TOP, BOTTOM = 50, WIDTH - 14, 30, HEIGHT - 42
-LETTER, LINE = 6.6, 13  # width and height of a letter of the labels, in the units of the view box
-REACH = 8  # from a mark to its label
-APART = 7  # between marks that would hide each other
+LETTER, LINE = 6.6, 13  # width and height of a letter of the labels, in view-box units
+REACH = 8  # distance from a mark to its label
+APART = 7  # distance between marks that would overlap
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 FRAME: Box = (LEFT, TOP - LINE, WIDTH, BOTTOM)
-"""Where labels may stand."""
+"""The area for labels."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A number along an axis."""
+    """A tick of an axis: position and text."""
 
     position: float
     text: str
@@ -29,7 +29,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis measures, and its numbers."""
+    """The label and the ticks of an axis."""
 
     label: str
     ticks: tuple[Tick, ...]
@@ -37,7 +37,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Label:
-    """A word beside a mark; `anchor` is SVG's text-anchor."""
+    """A label beside a mark; `anchor` is the SVG attribute text-anchor."""
 
     x: float
     y: float
@@ -47,7 +47,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point. `kind` decides its shape and colour; `low` and `high` are the ends of its interval, if it has one."""
+    """A point. `kind` determines its shape and colour; `low` and `high` are the ends of its interval, if it has one."""
 
     x: float
     y: float
@@ -61,7 +61,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Line:
-    """Positions that belong together."""
+    """A polyline; `kind` determines its colour."""
 
     points: tuple[Point, ...]
     kind: str
@@ -69,13 +69,13 @@ class Line:
 
     @property
     def path(self) -> str:
-        """SVG's ``x,y x,y …``."""
+        """The SVG attribute points: ``x,y x,y …``."""
         return " ".join(f"{x:g},{y:g}" for x, y in self.points)
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A chart; `summary` says in words what it shows, for those who cannot see it."""
+    """A chart; `summary` describes it for screen readers."""
 
     summary: str
     x: Axis
@@ -85,27 +85,27 @@ class Plot:
 
 
 def x_scale(values: Sequence[float], *, log: bool = False) -> Scale:
-    """A scale over the width of a plot, for values that are never negative."""
+    """A scale over the width of a plot, for values of at least 0."""
     return Scale.around(values, LEFT, RIGHT, bounds=(0.0, float("inf")), log=log)
 
 
 def share_scale(shares: Sequence[float]) -> Scale:
-    """A scale over the height of a plot (up is more), for shares from 0 to 1."""
+    """A scale over the height of a plot, from bottom to top, for shares from 0 to 1."""
     return Scale.around(shares, BOTTOM, TOP, bounds=(0.0, 1.0))
 
 
 def axis(label: str, scale: Scale, write: Callable[[float], str]) -> Axis:
-    """The axis of `scale`, its numbers written by `write`."""
+    """The axis of `scale`; `write` formats its numbers."""
     return Axis(label, tuple(Tick(scale(value), write(value)) for value in scale.ticks()))
 
 
 def beside_each_other(positions: Sequence[float]) -> list[float]:
-    """The positions, moved a little to the right where another came before at the same place."""
+    """The positions, with overlapping ones moved to the right."""
     return [x + APART * sum(abs(x - other) < APART for other in positions[:index]) for index, x in enumerate(positions)]
 
 
 def with_labels(marks: Sequence[Mark], lines: Sequence[Line] = (), *, within: Box = FRAME) -> tuple[Mark, ...]:
-    """The marks with their `text` placed beside them: `within`, and off marks, lines and each other where it can be."""
+    """The marks with placed labels: inside `within`, and if possible without covering marks, lines or other labels."""
     taken = [_around((mark.x, mark.y), 5) for mark in marks]
     taken += [_around(point, 1) for line in lines for point in _along(line)]
     placed, words = [], list[Box]()
@@ -119,7 +119,7 @@ def with_labels(marks: Sequence[Mark], lines: Sequence[Line] = (), *, within: Bo
 
 
 def _free_place(mark: Mark, taken: Sequence[Box], words: Sequence[Box], within: Box) -> Label:
-    """The first free place; where none is, the first that covers the fewest marks, and no other label if it can be."""
+    """The first free position; if there is none, the one that covers the fewest labels, then the fewest marks."""
     inside = [label for label in _places(mark) if _is_inside(_box(label), within)] or list(_places(mark))
 
     def covered(label: Label) -> tuple[int, int]:
@@ -130,7 +130,7 @@ def _free_place(mark: Mark, taken: Sequence[Box], words: Sequence[Box], within: 
 
 
 def _places(mark: Mark) -> Iterator[Label]:
-    """Right, left, above, below, and the corners; then the same further away."""
+    """Candidate positions: right, left, above, below and the corners; then the same further away."""
     for reach in (REACH, 2.5 * REACH, 5 * REACH):
         yield Label(mark.x + reach, mark.y + 4, "start", mark.text)
         yield Label(mark.x - reach, mark.y + 4, "end", mark.text)

@@ -1,17 +1,17 @@
-"""From values to positions on a drawing, and the round numbers to write along its axes."""
+"""Scales from values to positions in a chart, and the ticks of their axes."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LOG_FROM_RATIO = 5.0  # values that span more than this read better on a logarithmic axis
-MOST_TICKS = 6
+LOG_FROM_RATIO = 5.0  # ratio of the largest to the smallest value from which an axis is logarithmic
+MAX_TICKS = 6
 _ROUND = (1, 2, 5)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from `low` to `high` onto positions from `start` to `end`, evenly or (`log`) by ratio."""
+    """Maps values from `low` to `high` to positions from `start` to `end`, linearly or (`log`) logarithmically."""
 
     low: float
     high: float
@@ -29,25 +29,25 @@ class Scale:
         bounds: tuple[float, float] | None = None,
         log: bool = False,
     ) -> "Scale":
-        """A scale that leaves some room beyond `values`, but none beyond `bounds`.
+        """A scale with a margin around `values`, but not beyond `bounds`.
 
-        With `log` the scale is logarithmic where the values are positive and span more than `LOG_FROM_RATIO`.
+        With `log`, the scale is logarithmic if the values are positive and span more than `LOG_FROM_RATIO`.
         """
         low, high = min(values), max(values)
         if log and low > 0 and high / low > LOG_FROM_RATIO:
-            room = (high / low) ** 0.08
-            return cls(low / room, high * room, start, end, log=True)
-        room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
-        least, most = bounds or (-math.inf, math.inf)
-        return cls(max(least, low - room), min(most, high + room), start, end)
+            margin = (high / low) ** 0.08
+            return cls(low / margin, high * margin, start, end, log=True)
+        margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+        smallest, largest = bounds or (-math.inf, math.inf)
+        return cls(max(smallest, low - margin), min(largest, high + margin), start, end)
 
     def __call__(self, value: float) -> float:
-        """The position of `value`, to a tenth."""
+        """The position of `value`, rounded to one decimal."""
         low, high, value = (math.log(number) if self.log else number for number in (self.low, self.high, value))
         return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
 
     def ticks(self) -> list[float]:
-        """Round numbers within the scale, ascending, some `MOST_TICKS` of them at most."""
+        """Round numbers within the scale, ascending, about `MAX_TICKS` at most."""
         if self.log:
             ticks = _log_ticks(self.low, self.high)
             if len(ticks) >= 2:
@@ -56,8 +56,8 @@ class Scale:
 
 
 def _even_ticks(low: float, high: float) -> list[float]:
-    magnitude = 10.0 ** math.floor(math.log10((high - low) / MOST_TICKS))
-    step = next(factor * magnitude for factor in (*_ROUND, 10) if (high - low) / (factor * magnitude) <= MOST_TICKS)
+    magnitude = 10.0 ** math.floor(math.log10((high - low) / MAX_TICKS))
+    step = next(factor * magnitude for factor in (*_ROUND, 10) if (high - low) / (factor * magnitude) <= MAX_TICKS)
     slack = 1e-9 * step
     first, last = math.ceil((low - slack) / step), math.floor((high + slack) / step)
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
@@ -68,6 +68,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
     for factors in (_ROUND, (1, 3), (1,)):
         ticks = [factor * 10.0**decade for decade in decades for factor in factors]
         inside = [tick for tick in ticks if low <= tick <= high]
-        if len(inside) <= MOST_TICKS:
+        if len(inside) <= MAX_TICKS:
             return inside
-    return inside[:: math.ceil(len(inside) / MOST_TICKS)]
+    return inside[:: math.ceil(len(inside) / MAX_TICKS)]

@@ -1,4 +1,4 @@
-"""The page of a search: the front that it found beside that of random search, and how each got there."""
+"""The page of a search: its Pareto front beside that of random search, and the progress of both."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -12,10 +12,10 @@ from pocketcnn.report.html import environment
 from pocketcnn.report.plot import Line, Mark, Plot, axis, share_scale, with_labels, x_scale
 
 SEARCHED, CONTROL = "searched", "control"
-"""Kinds of lines and marks, as the style sheet knows them."""
+"""Kinds of lines and marks, which are classes of the style sheet."""
 
-CROWD = 3.0
-"""Times the budget beyond which a trial is left out of the drawing, lest the others are squeezed together."""
+MAX_SHARE_SHOWN = 3.0
+"""Trials that use a larger share of the budget are left out of the chart, so that the others are readable."""
 
 
 def write_search_page(result: SearchResult, path: Path) -> None:
@@ -45,18 +45,18 @@ def render_search_page(result: SearchResult) -> str:
 
 
 def front(run: RunRecord) -> list[TrialRecord]:
-    """The wholly trained trials that no other beats in accuracy and use, the cheapest first."""
+    """The Pareto front of accuracy and budget use among trials with complete proxy training, the cheapest first."""
     whole = [trial for trial in run.trials if trial.accuracy is not None and trial.training >= 1]
     return [whole[place] for place in pareto_front([(trial.accuracy or 0.0, trial.use or 0.0) for trial in whole])]
 
 
 def front_chart(result: SearchResult) -> Plot | None:
-    """Validation accuracy against the share of the budget, one mark a trial, the fronts as lines. None without trials."""
+    """Validation accuracy against the share of the budget, one mark for each trial, fronts as lines. None without trials."""
     shown = [
         (kind, trial)
         for kind, run in _runs(result)
         for trial in run.trials
-        if trial.use is not None and trial.use <= CROWD
+        if trial.use is not None and trial.use <= MAX_SHARE_SHOWN
     ]
     if not shown:
         return None
@@ -76,7 +76,9 @@ def front_chart(result: SearchResult) -> Plot | None:
     marks.sort(key=lambda mark: (mark.kind == "chosen", mark.kind == SEARCHED))
     lines = [
         Line(
-            tuple((x(t.use or 0), y(t.accuracy or 0)) for t in front(run) if (t.use or 0) <= CROWD), kind, run.strategy
+            tuple((x(t.use or 0), y(t.accuracy or 0)) for t in front(run) if (t.use or 0) <= MAX_SHARE_SHOWN),
+            kind,
+            run.strategy,
         )
         for kind, run in _runs(result)
     ]
@@ -92,7 +94,7 @@ def front_chart(result: SearchResult) -> Plot | None:
 
 
 def progress_chart(result: SearchResult) -> Plot | None:
-    """The best reward so far against the whole proxy trainings that were spent. None without a wholly trained trial."""
+    """The best reward so far against the number of proxy trainings. None without a complete proxy training."""
     curves = {kind: progress(run.trials) for kind, run in _runs(result)}
     points = [point for curve in curves.values() for point in curve]
     if not points:
@@ -119,7 +121,7 @@ def progress_chart(result: SearchResult) -> Plot | None:
 
 
 def progress(trials: Sequence[TrialRecord]) -> list[tuple[float, float]]:
-    """(whole proxy trainings spent, best reward so far) after each wholly trained trial."""
+    """(number of proxy trainings so far, best reward so far) after each trial with complete proxy training."""
     spent = list(accumulate(trial.training for trial in trials))
     whole = [(cost, trial.reward) for cost, trial in zip(spent, trials, strict=True) if trial.training >= 1]
     known = [(cost, reward) for cost, reward in whole if reward is not None]
@@ -127,7 +129,7 @@ def progress(trials: Sequence[TrialRecord]) -> list[tuple[float, float]]:
 
 
 def _steps(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """A curve that stays where it is until it jumps."""
+    """The curve as a step function."""
     found: list[tuple[float, float]] = []
     for spent, reward in curve:
         if found and found[-1][1] != reward:
@@ -141,5 +143,5 @@ def _runs(result: SearchResult) -> list[tuple[str, RunRecord]]:
 
 
 def _rank(trial: TrialRecord) -> tuple[bool, float, int]:
-    """The best first, failed ones last."""
+    """Sort key: the best trial first, failed ones last."""
     return (trial.reward is None, -(trial.reward or 0.0), trial.number)

@@ -1,4 +1,4 @@
-"""Successive halving as a reader sees it: who was chosen, who came to the last round, who was dropped when."""
+"""Outcomes of successive halving for the report: chosen, in the last round, or dropped."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -7,7 +7,7 @@ from pocketcnn.records.result import Candidate
 
 
 class HalvingOutcome(StrEnum):
-    """What became of a candidate."""
+    """The outcome of a candidate."""
 
     CHOSEN = "chosen"
     FINALIST = "finalist"
@@ -16,12 +16,12 @@ class HalvingOutcome(StrEnum):
 
 
 def last_round(candidates: Sequence[Candidate]) -> int:
-    """How many rounds there were."""
+    """The number of rounds."""
     return max((len(candidate.rounds) for candidate in candidates), default=0)
 
 
-def fate(candidate: Candidate, candidates: Sequence[Candidate]) -> HalvingOutcome:
-    """What became of `candidate` among `candidates`."""
+def outcome_of(candidate: Candidate, candidates: Sequence[Candidate]) -> HalvingOutcome:
+    """The outcome of `candidate` among `candidates`."""
     if candidate.chosen:
         return HalvingOutcome.CHOSEN
     if not candidate.rounds:
@@ -29,21 +29,21 @@ def fate(candidate: Candidate, candidates: Sequence[Candidate]) -> HalvingOutcom
     return HalvingOutcome.FINALIST if len(candidate.rounds) == last_round(candidates) else HalvingOutcome.DROPPED
 
 
-def outcome(candidate: Candidate, candidates: Sequence[Candidate]) -> str:
-    """The same in words: ``dropped after round 1``."""
+def outcome_text(candidate: Candidate, candidates: Sequence[Candidate]) -> str:
+    """The outcome in words, such as ``dropped after round 1``."""
     words = {
         HalvingOutcome.CHOSEN: "chosen",
         HalvingOutcome.FINALIST: "in the last round",
         HalvingOutcome.DROPPED: f"dropped after round {len(candidate.rounds)}",
         HalvingOutcome.UNTRAINED: "not trained",
     }
-    return words[fate(candidate, candidates)]
+    return words[outcome_of(candidate, candidates)]
 
 
 def ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The chosen one, then by rounds survived, then by the accuracy after the last of them."""
+    """The candidates sorted: the chosen one first, then by the number of rounds, then by the accuracy after the last round."""
 
-    def merit(candidate: Candidate) -> tuple[bool, int, float]:
+    def sort_key(candidate: Candidate) -> tuple[bool, int, float]:
         return candidate.chosen, len(candidate.rounds), candidate.rounds[-1][1] if candidate.rounds else 0.0
 
-    return sorted(candidates, key=merit, reverse=True)
+    return sorted(candidates, key=sort_key, reverse=True)

@@ -1,4 +1,4 @@
-"""Runtimes: one contract to build, run and time a network on whatever will run it."""
+"""Inference runtimes behind one interface: export, run and time a network on each."""
 
 from pocketcnn.runtimes.base import Runtime as Runtime
 from pocketcnn.runtimes.base import Session as Session

@@ -1,4 +1,4 @@
-"""The contract of a runtime: write an artefact, build a session from it, run batches on it."""
+"""The interface of a runtime: write an artefact, build a session from it, run batches on the session."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ Numerics = Literal["float32", "int8"]
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """What runs: the runtime and its version, its threads, and the settings that differ from its defaults."""
+    """The runtime, its version, its number of threads, and the settings that differ from its defaults."""
 
     runtime: str
     version: str
@@ -29,45 +29,45 @@ class SessionInfo:
 
 
 class Session(Protocol):
-    """A network ready to run on a runtime with a fixed number of threads."""
+    """A network that is loaded in a runtime with a fixed number of threads."""
 
     @property
     def info(self) -> SessionInfo: ...
 
     @property
     def input_shape(self) -> tuple[int | None, ...] | None:
-        """(N, C, H, W) with None for a free axis, or None where the artefact does not say."""
+        """(N, C, H, W) with None for a free axis; None if the artefact does not declare its input shape."""
         ...
 
     def run(self, batch: FloatArray) -> FloatArray:
-        """Outputs (N, classes) for images (N, C, H, W), whatever order the runtime keeps its axes in.
+        """Outputs (N, classes) for images (N, C, H, W), also if the runtime's own layout is channels last.
 
-        Where a runtime takes one image at a time, its session runs the images of a batch one after another.
+        If a runtime takes one image at a time, its session runs the images of a batch one after another.
 
         Raises:
-            PocketcnnError: the batch does not fit the network, or the session is closed.
+            PocketcnnError: the batch does not match the network, or the session is closed.
         """
         ...
 
     def active(self) -> AbstractContextManager[None]:
-        """Within it, what the session needs of the whole process (such as torch's thread count) holds.
+        """A context in which process-wide settings of the session (such as torch's thread count) are applied.
 
-        `run` sees to that by itself; whoever times many calls enters it once, so that only the network is timed.
+        `run` enters it by itself. To time many calls, enter it once, so that only the network is timed.
         """
         ...
 
     def close(self) -> None:
-        """Free what the session holds. A second call does nothing."""
+        """Free the session's resources. A second call does nothing."""
         ...
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What whoever runs an artefact without this library must know.
+    """What one must know to run an artefact without this library.
 
     Attributes:
-        channels_last: whether it takes images as (N, H, W, C), not (N, C, H, W).
-        note: said of every artefact; int8_note: said of int8 ones too.
+        channels_last: whether it takes images (N, H, W, C) instead of (N, C, H, W).
+        note: for every artefact; int8_note: an additional note for int8 artefacts.
     """
 
     channels_last: bool = False
@@ -75,15 +75,15 @@ class Deployment:
     int8_note: str = ""
 
     def notes(self, numerics: str) -> tuple[str, ...]:
-        """What to know about an artefact in `numerics`."""
+        """The notes for an artefact in `numerics`."""
         return tuple(note for note in (self.note, "" if numerics == "float32" else self.int8_note) if note)
 
 
 class Runtime(Protocol):
-    """A library or program that executes networks.
+    """A library that executes networks.
 
-    Importing a runtime's module, and building a session, loads the runtime's library and nothing else that is heavy: not
-    torch, not the graph, so that a cold start is the runtime's own. Only `write` may load more.
+    Importing a runtime's module and building a session imports no heavy library except the runtime's own (not torch, not
+    the graph), so that a cold start measures the runtime alone. Only `write` may import more.
     """
 
     @property
@@ -91,70 +91,70 @@ class Runtime(Protocol):
 
     @property
     def distribution(self) -> str:
-        """The package that holds it, by its name on PyPI."""
+        """Name of the runtime's package on PyPI."""
         ...
 
     @property
     def library(self) -> str:
-        """The module that a user of the runtime imports to run a network."""
+        """The Python module to import for running a network."""
         ...
 
     @property
     def suffix(self) -> str:
-        """How the name of its artefact ends, such as ``.onnx``."""
+        """Suffix of its artefacts, such as ``.onnx``."""
         ...
 
     @property
     def companions(self) -> tuple[str, ...]:
-        """Endings of the files that belong to an artefact beside it under its stem, such as ncnn's ``.bin``."""
+        """Suffixes of further files of an artefact, with the same stem, such as ncnn's ``.bin``."""
         ...
 
     @property
     def numerics(self) -> tuple[Numerics, ...]:
-        """The forms of a network that it computes in, not only simulates."""
+        """The precisions in which it computes natively, not by simulation."""
         ...
 
     @property
     def deployment(self) -> "Deployment":
-        """What whoever runs its artefact without this library must know."""
+        """What one must know to run its artefacts without this library."""
         ...
 
     def available(self) -> str | None:
-        """None if the runtime can be used here, else why not and what installs it. Imports nothing heavy."""
+        """None if the runtime is available, else the reason and the command that installs it. Imports nothing heavy."""
         ...
 
     def write(self, network: "GraphNetwork", path: Path) -> Path:
-        """Write `network` as this runtime's artefact to `path` (and companions), atomically; returns `path`.
+        """Write `network` as an artefact of this runtime to `path` (and companions), atomically; returns `path`.
 
-        The artefact is float32 or int8 as the network's numerics say; batch normalization is folded.
+        The artefact is int8 if the network is quantized, else float32. Batch normalization is folded.
 
         Raises:
-            MissingExtra: writing needs a library that is absent.
-            PocketcnnError: the runtime cannot take the network (the layer and its operation are named) or its numerics,
-                or the disk cannot be written.
+            MissingExtra: a library for writing is not installed.
+            PocketcnnError: the runtime does not support a layer (named in the message) or the quantization, or the file
+                cannot be written.
         """
         ...
 
     def build(self, artefact: object, *, threads: int) -> Session:
-        """A session that runs `artefact`, of the kind that this runtime takes, on `threads` threads.
+        """A session that runs `artefact` on `threads` threads.
 
         Raises:
-            UsageError: `artefact` is not of that kind, or is a file that does not exist.
-            MissingExtra: the runtime is absent.
-            PocketcnnError: the artefact is broken, or does not have one image input and one output.
+            UsageError: this runtime does not take such an artefact, or the file does not exist.
+            MissingExtra: the runtime is not installed.
+            PocketcnnError: the artefact is damaged, or does not have exactly one image input and one output.
         """
         ...
 
 
 def why_absent(library: str, extra: str) -> str | None:
-    """None if `library` can be found, else what installs it. It is not imported."""
+    """None if `library` is installed, else the command that installs it. The library is not imported."""
     try:
         found = importlib.util.find_spec(library)
-    except ModuleNotFoundError:  # the package that `library` lies in
+    except ModuleNotFoundError:  # the parent package of `library`
         found = None
     return None if found else f"it is not installed: pip install 'pocketcnn[{extra}]'"
 
 
 def artefact_files(runtime: Runtime, artefact: Path) -> tuple[Path, ...]:
-    """The files that an artefact of `runtime` consists of, itself first."""
+    """All files of an artefact of `runtime`, the artefact itself first."""
     return artefact, *(artefact.with_suffix(suffix) for suffix in runtime.companions)

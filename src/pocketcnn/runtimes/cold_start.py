@@ -1,4 +1,4 @@
-"""From the start of a process to its first prediction, and the memory that this takes."""
+"""Cold start: time from process start to the first prediction, and peak memory."""
 
 import json
 import signal
@@ -12,17 +12,15 @@ from pathlib import Path
 
 from pocketcnn.errors import PocketcnnError
 
-TIMEOUT = (
-    300.0  # seconds; a cold start takes some tenths, but where torch is imported on a busy machine a minute was seen
-)
+TIMEOUT = 300.0  # seconds; usual are 0.1 to 1 s, but with an import of torch on a busy machine 60 s was observed
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One process. Seconds from its start to the end of its first prediction, those of three of the steps, and bytes.
+    """One launched process: seconds from its start to the end of its first prediction, seconds of three steps, peak bytes.
 
-    The rest of the time is the start of Python and the import of NumPy. `peak_bytes` is the most memory that was resident,
-    `import_bytes` the same when only the runtime's library had been imported; None where the system does not tell.
+    The remaining time is the start of Python and the import of NumPy. `peak_bytes` is the peak of resident memory,
+    `import_bytes` the peak after the import of the runtime's library; None if the system does not report it.
     """
 
     shape: tuple[int, ...]
@@ -36,7 +34,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """Several launches: medians, and the shortest and the longest time. The files lie in the system's cache."""
+    """Summary of several launches: medians, shortest and longest time. The files are in the page cache of the system."""
 
     launches: int
     median: float
@@ -50,10 +48,16 @@ class ColdStart:
 
 
 def launch(runtime: str, artefact: Path, *, threads: int = 1, shape: tuple[int, ...] | None = None) -> Launch:
-    """Start a process that predicts once with `artefact` on `runtime`, with a batch of `shape` or what the file declares.
+    """Start a process that runs one prediction with `artefact` on `runtime`.
+
+    Args:
+        runtime: name of the runtime.
+        artefact: path of the artefact.
+        threads: number of threads.
+        shape: (N, C, H, W) of the batch; None: the shape that the artefact declares, with one image.
 
     Raises:
-        PocketcnnError: it failed, crashed, or took longer than `TIMEOUT`; the message is the process's own.
+        PocketcnnError: the process failed, crashed, or took longer than `TIMEOUT`; the message is that of the process.
     """
     command = [sys.executable, "-m", "pocketcnn.runtimes.first_prediction", runtime, str(artefact), str(threads)]
     command += ["x".join(map(str, shape))] if shape else []
@@ -61,10 +65,10 @@ def launch(runtime: str, artefact: Path, *, threads: int = 1, shape: tuple[int, 
     try:
         process = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired as error:
-        raise PocketcnnError(f"{runtime} gave no prediction within {TIMEOUT:.0f} seconds") from error
+        raise PocketcnnError(f"{runtime} did not finish a prediction within {TIMEOUT:.0f} s") from error
     if process.returncode != 0:
         raise PocketcnnError(_failure(runtime, process.returncode, process.stderr))
-    report = json.loads(process.stdout.strip().rpartition("\n")[2])  # after whatever the library prints
+    report = json.loads(process.stdout.strip().rpartition("\n")[2])  # the last line: libraries may print before it
     seconds = report.pop("predicted_at") - start  # one clock for all processes
     return Launch(**{**report, "shape": tuple(report["shape"])}, seconds=seconds)
 
@@ -73,11 +77,11 @@ def _failure(runtime: str, code: int, complaint: str) -> str:
     if code < 0:
         return f"{runtime} crashed ({signal.Signals(-code).name})"
     lines = complaint.strip().splitlines()
-    return lines[-1] if lines else f"{runtime} failed without a word (exit code {code})"
+    return lines[-1] if lines else f"{runtime} failed without a message (exit code {code})"
 
 
 def cold_start(launches: Sequence[Launch]) -> ColdStart:
-    """The summary of launches of one artefact; at least one."""
+    """The summary of one or more launches of an artefact."""
     times = [launch.seconds for launch in launches]
 
     def median(field: str) -> float:

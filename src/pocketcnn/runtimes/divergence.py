@@ -1,8 +1,9 @@
-"""Which layer of an exported network computes something else than PyTorch does.
+"""Find the first layer of an exported network whose result differs from PyTorch's.
 
-Comparing every value of two runs would blame the wrong layer: an integer that is rounded the other way at a tie changes
-what follows, and in a deep network half of the last values are a step apart although every layer is right. So each
-layer is computed in PyTorch from the values that the runtime gave to it, and only its own result is compared.
+Comparing all values of two runs would blame the wrong layer. Where a quantized value lies halfway between two integers, two
+correct kernels may round it differently, and the differences add up: in a deep network half of the last values can be one
+quantization step apart although every layer is correct. So each layer is computed in PyTorch from the inputs that the
+runtime gave it, and only the layer's own result is compared.
 """
 
 from bisect import bisect_left
@@ -20,155 +21,164 @@ from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.passes.fold import for_inference
 from pocketcnn.runtimes.intermediate_values import ValuesByCutting, exposes_intermediate_values, intermediate_values
 
-OTHER_NETWORK = "the file as a whole: this network exports to another one"
+WRONG_NETWORK = "the whole file: it was exported from another network"
 
 FLOAT_TOLERANCE = 1e-3
-"""Share of a value's range."""
+"""Largest difference of a float value, as a share of its range."""
 
-OTHER_FILE = 0.1
-"""The same for the answers of an integer network, whose roundings add up."""
+INT8_OUTPUT_TOLERANCE = 0.1
+"""The same for the outputs of an integer network, where rounding differences accumulate."""
 
-TIES = 0.25
-"""Share of a value's integers that may be one step apart: where four numbers are averaged, so many lie between two steps."""
+MAX_TIE_SHARE = 0.25
+"""Largest share of a value's integers that may differ by one step: a mean of four integers lies halfway between two
+integers in a quarter of the cases."""
 
 BATCH = 8
-"""Images at a time: every value of the network is kept for them."""
+"""Images per batch; all values of the network are held in memory for one batch."""
 
-ADDED_UP = 0.5
-"""Mean difference in steps from which integers are apart by more than the roundings before them, where they add up."""
+MAX_MEAN_STEPS = 0.5
+"""Mean difference, in quantization steps, above which accumulated rounding no longer explains a difference."""
 
-BEFORE = 3
-"""Nodes before the first that is apart that are looked at too, should that one itself be right."""
+CANDIDATES_BEFORE = 3
+"""Number of nodes before the first diverging one that are checked too, in case that one is itself correct."""
 
 
 def divergence(network: GraphNetwork, images: Tensor, outputs: Tensor, runtime: str = "onnxruntime") -> str | None:
-    """The first difference between `network` and the file of `runtime` that gave `outputs` for `images`, or None.
+    """Name the first node whose result on `runtime` differs from PyTorch's for the same inputs, or None.
 
-    It is the first node, in the order of the graph, whose value differs from what PyTorch computes from the same
-    inputs: in integers by more than one step anywhere or by one step at more than a quarter of its elements (`TIES`),
-    in float by more than 1e-3 of its range. The values come from other files: the same network with every value as
-    an output, or, where a runtime cannot show them, cut off after one node and the next, until the first one that is
-    apart is found by bisection. If such a file answers otherwise than `outputs`, or the folded network otherwise than
-    `network`, that is said.
+    An integer value differs if an element is more than one step off, or more than a quarter of the elements are one
+    step off (`MAX_TIE_SHARE`); a float value if it is off by more than 1e-3 of its range. The intermediate values come from
+    a second export with every value as an output. Where the runtime cannot expose them, the graph is cut after single
+    nodes, and bisection finds the first that diverges.
+
+    Args:
+        network: the network that was exported.
+        images: (N, C, H, W).
+        outputs: (N, classes), what the exported file computed for `images`.
+        runtime: name of the runtime that runs the file.
+
+    Returns:
+        The node's name; or a sentence where the file was exported from another network, batch-norm folding changed the
+        outputs, or the runtime does not run the cut network; or None if there is no difference.
     """
     graph = network.graph if network.numerics else for_inference(network.graph)
-    if not network.numerics and _far(_answers(graph, images), _answers(network.graph, images)):
+    if not network.numerics and _differ(_outputs(graph, images), _outputs(network.graph, images)):
         return "folding of batch normalization"
     if not exposes_intermediate_values(runtime):
         return _by_cuts(graph, images[:BATCH].cpu(), outputs[:BATCH].cpu(), runtime)
-    shown = _shown(graph)
-    replay, places = GraphNetwork(graph).eval(), []
+    exposed = _exposed(graph)
+    replay, positions = GraphNetwork(graph).eval(), []
     for batch, expected in zip(_batches(images), _batches(outputs), strict=True):
-        answers, values = intermediate_values(graph, shown, batch, runtime)
-        if _is_other(answers, expected, graph):
-            return OTHER_NETWORK
-        places += [shown.index(name) for name in _differing(replay, batch, values)[:1]]
-    return shown[min(places)] if places else None
+        logits, values = intermediate_values(graph, exposed, batch, runtime)
+        if _outputs_differ(logits, expected, graph):
+            return WRONG_NETWORK
+        positions += [exposed.index(name) for name in _differing(replay, batch, values)[:1]]
+    return exposed[min(positions)] if positions else None
 
 
 def _by_cuts(graph: Graph, images: Tensor, outputs: Tensor, runtime: str) -> str | None:
-    """The same by bisection; the reason why there is no answer where the runtime takes the network only as a whole."""
-    shown, replay = _shown(graph), GraphNetwork(graph).eval()
+    """The same by bisection; a sentence with the reason where the runtime does not run the cut network."""
+    exposed, replay = _exposed(graph), GraphNetwork(graph).eval()
     expected = _values(replay, images)
-    found = ValuesByCutting(graph, images, runtime)
+    runtime_values = ValuesByCutting(graph, images, runtime)
 
-    def is_apart(name: str) -> bool:
-        return _is_apart(found[name], expected[name], graph.numerics.activations.get(name))
+    def diverges(name: str) -> bool:
+        return _diverges(runtime_values[name], expected[name], graph.numerics.activations.get(name))
 
-    def is_wrong(name: str) -> bool:
-        given = {each: found[each] for each in (*_sources(graph, name, shown), name)}
-        return name in _differing(replay, images, given)
+    def miscomputes(name: str) -> bool:
+        actual = {each: runtime_values[each] for each in (*_sources(graph, name, exposed), name)}
+        return name in _differing(replay, images, actual)
 
     try:
-        if _is_other(found[graph.output], outputs, graph):
-            return OTHER_NETWORK
-        if not is_apart(graph.output):
+        if _outputs_differ(runtime_values[graph.output], outputs, graph):
+            return WRONG_NETWORK
+        if not diverges(graph.output):
             return None
-        first = bisect_left(shown, True, key=is_apart)
-        nearby = shown[max(0, first - BEFORE) : first + 1]
-        return next((name for name in reversed(nearby) if is_wrong(name)), None)
+        first = bisect_left(exposed, True, key=diverges)
+        nearby = exposed[max(0, first - CANDIDATES_BEFORE) : first + 1]
+        return next((name for name in reversed(nearby) if miscomputes(name)), None)
     except PocketcnnError as error:
-        return f"not located, because {runtime} does not run the network cut off there: {error}"
+        return f"not located, because {runtime} cannot run a part of the network: {error}"
 
 
-def _shown(graph: Graph) -> list[str]:
-    return [node.name for node in graph.nodes if _is_shown(graph, node)]
+def _exposed(graph: Graph) -> list[str]:
+    return [node.name for node in graph.nodes if _is_exposed(graph, node)]
 
 
-def _sources(graph: Graph, name: str, shown: Sequence[str]) -> list[str]:
-    """The values that are shown and that node `name` is computed from, through nodes that are not."""
-    found: dict[str, None] = {}
+def _sources(graph: Graph, name: str, exposed: Sequence[str]) -> list[str]:
+    """The exposed values that node `name` is computed from, directly or through nodes that are not exposed."""
+    sources: dict[str, None] = {}
     waiting = list(graph[name].inputs)
     while waiting:
         source = waiting.pop()
-        if source in shown or graph[source].op == "input":
-            found[source] = None
+        if source in exposed or graph[source].op == "input":
+            sources[source] = None
         else:
             waiting += graph[source].inputs
-    return list(found)
+    return list(sources)
 
 
 def _values(network: GraphNetwork, images: Tensor) -> dict[str, Tensor]:
     """Every value of the network in PyTorch."""
-    found: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
 
     def keep(node: Node, value: Tensor) -> None:
-        found[node.name] = value
+        values[node.name] = value
 
     with torch.inference_mode():
         network.run(images, keep)
-    return found
+    return values
 
 
-def _is_apart(given: Tensor, expected: Tensor, form: ActivationFormat | None) -> bool:
-    """Whether a value is another one, in integers by more than roundings that add up."""
-    if form is None:
-        return _far(given, expected)
-    return not bool(((given - expected) / form.scale).abs().mean() <= ADDED_UP)
+def _diverges(actual: Tensor, expected: Tensor, fmt: ActivationFormat | None) -> bool:
+    """Whether two values differ; for integers, by more than accumulated rounding explains."""
+    if fmt is None:
+        return _differ(actual, expected)
+    return not bool(((actual - expected) / fmt.scale).abs().mean() <= MAX_MEAN_STEPS)
 
 
-def _is_other(answers: Tensor, expected: Tensor, graph: Graph) -> bool:
-    return _far(answers, expected, OTHER_FILE if graph.numerics else FLOAT_TOLERANCE)
+def _outputs_differ(logits: Tensor, expected: Tensor, graph: Graph) -> bool:
+    return _differ(logits, expected, INT8_OUTPUT_TOLERANCE if graph.numerics else FLOAT_TOLERANCE)
 
 
 def _batches(values: Tensor) -> tuple[Tensor, ...]:
     return torch.split(values.cpu(), BATCH)
 
 
-def _is_shown(graph: Graph, node: Node) -> bool:
-    """Whether the runtime has the value as such; what it fuses away must stay fused."""
+def _is_exposed(graph: Graph, node: Node) -> bool:
+    """Whether the value may become an output: a value that runtimes fuse away must stay fused."""
     return node.op not in ("input", "constant") and not is_absorbed(graph, node)
 
 
-def _answers(graph: Graph, images: Tensor) -> Tensor:
+def _outputs(graph: Graph, images: Tensor) -> Tensor:
     with torch.inference_mode():
-        answers: Tensor = GraphNetwork(graph).eval()(images)
-    return answers
+        logits: Tensor = GraphNetwork(graph).eval()(images)
+    return logits
 
 
 def _differing(network: GraphNetwork, images: Tensor, values: dict[str, Tensor]) -> list[str]:
-    """The nodes that do not compute their `values` from the values before them, in the order of the graph."""
-    found: list[str] = []
+    """The nodes, in the order of the graph, that do not compute their `values` from the values of their inputs."""
+    differing: list[str] = []
 
     def compare(node: Node, computed: Tensor) -> Tensor | None:
-        given = values.get(node.name)
-        if given is not None and _differs(computed, given, network.numerics.activations.get(node.name)):
-            found.append(node.name)
-        return given
+        actual = values.get(node.name)
+        if actual is not None and _differs(computed, actual, network.numerics.activations.get(node.name)):
+            differing.append(node.name)
+        return actual
 
     with torch.inference_mode():
         network.run(images, compare)
-    return found
+    return differing
 
 
-def _differs(computed: Tensor, given: Tensor, form: ActivationFormat | None) -> bool:
-    if form is None:
-        return _far(given, computed)
-    steps = ((given - computed) / form.scale).abs().round()
-    return bool((steps > 1).any() or (steps > 0).double().mean() > TIES)
+def _differs(computed: Tensor, actual: Tensor, fmt: ActivationFormat | None) -> bool:
+    if fmt is None:
+        return _differ(actual, computed)
+    steps = ((actual - computed) / fmt.scale).abs().round()
+    return bool((steps > 1).any() or (steps > 0).double().mean() > MAX_TIE_SHARE)
 
 
-def _far(given: Tensor, expected: Tensor, tolerance: float = FLOAT_TOLERANCE) -> bool:
-    """Whether two float values are apart, or one is no number where the other is."""
-    room = max(float(expected.max() - expected.min()), float(expected.abs().max()), 1e-6)
-    return not bool(torch.allclose(given, expected, rtol=0, atol=tolerance * room, equal_nan=True))
+def _differ(actual: Tensor, expected: Tensor, tolerance: float = FLOAT_TOLERANCE) -> bool:
+    """Whether two float values differ by more than the tolerance, or only one of them is NaN."""
+    value_range = max(float(expected.max() - expected.min()), float(expected.abs().max()), 1e-6)
+    return not bool(torch.allclose(actual, expected, rtol=0, atol=tolerance * value_range, equal_nan=True))

@@ -1,4 +1,4 @@
-"""ExecuTorch on the CPU: one image at a time, its layers on XNNPACK, float32 or int8."""
+"""ExecuTorch on the CPU with the XNNPACK backend: one image at a time, float32 or int8."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 METHOD = "forward"
 FLOAT32 = 6
-"""ExecuTorch's number for the type."""
+"""ExecuTorch's code for the dtype float32."""
 
 
 class ExecuTorchRuntime:
@@ -56,7 +56,7 @@ class ExecuTorchRuntime:
 
 
 class ExecuTorchSession:
-    """One loaded method. ExecuTorch has one pool of threads for the whole process; within `active` it has `threads`."""
+    """One loaded method. ExecuTorch has one thread pool per process; within `active` it has `threads` threads."""
 
     def __init__(self, path: Path, threads: int) -> None:
         self._path, self._threads = path, threads
@@ -73,23 +73,25 @@ class ExecuTorchSession:
         if self._closed:
             raise PocketcnnError("This session is closed. Build another.")
         if batch.ndim != 4 or not len(batch) or batch.shape[1:] != self.input_shape[1:]:
-            wanted = ", ".join(map(str, self.input_shape[1:]))
-            raise PocketcnnError(f"ExecuTorch cannot run a batch of shape {batch.shape}; (N, {wanted}) is needed.")
-        images = torch.from_numpy(np.require(batch, np.float32, ["C", "W"]))  # PyTorch warns of read-only memory
+            expected = ", ".join(map(str, self.input_shape[1:]))
+            raise PocketcnnError(
+                f"ExecuTorch cannot run a batch of shape {batch.shape}: the network takes (N, {expected})."
+            )
+        images = torch.from_numpy(np.require(batch, np.float32, ["C", "W"]))  # PyTorch warns about read-only arrays
         with self.active():
             method = self._method()
             return np.concatenate([method.execute([image])[0].numpy() for image in torch.split(images, 1)])
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """The process's pool has this session's number of threads, and the method is loaded."""
+        """Set the number of threads of the process's pool to this session's, and load the method."""
         _POOL.resize(self._threads)
         if not self._closed:
             self._method()
         yield
 
     def unload(self) -> None:
-        """Drop the method, which holds on to the pool that it was loaded with; the next run loads it again."""
+        """Unload the method, which refers to the pool with which it was loaded; the next run loads it again."""
         self._loaded = None
 
     def close(self) -> None:
@@ -104,13 +106,13 @@ class ExecuTorchSession:
 
 
 class _ThreadPool:
-    """ExecuTorch's pool. A method that was loaded before the pool was replaced crashes when it runs."""
+    """ExecuTorch's thread pool. A method that was loaded before the pool was replaced crashes, so it is loaded again."""
 
     def __init__(self) -> None:
         self.sessions: WeakSet[ExecuTorchSession] = WeakSet()
 
     def resize(self, threads: int) -> None:
-        """Let the pool have `threads` threads."""
+        """Set the number of threads; unloads the loaded method if the number changes."""
         library = _library()
         if library._threadpool_get_thread_count() == threads:
             return
@@ -122,7 +124,7 @@ class _ThreadPool:
 
 
 _POOL = _ThreadPool()
-"""One for the process, because the library has one for the process."""
+"""The only instance, because the library has one pool per process."""
 
 
 @cache
@@ -130,33 +132,33 @@ def _library() -> Any:
     with quiet(), quiet_native():
         from executorch.extension.pybindings import portable_lib
 
-        portable_lib._threadpool_get_thread_count()  # the first call looks at the CPU, and prints about it
+        portable_lib._threadpool_get_thread_count()  # the first call inspects the CPU and prints to stderr
     return portable_lib
 
 
 def _load(path: Path) -> tuple[Any, Any]:
-    """Program and method; the method reads from the program, which must live as long."""
+    """Program and method. The method reads from the program, so both must be kept alive."""
     with quiet():
         from executorch.runtime import Runtime
     with quiet_native() as lines:
         try:
             program = Runtime.get().load_program(path)
             return program, program.load_method(METHOD)
-        except Exception as error:  # pybind11 makes RuntimeError and others of C++ errors
+        except Exception as error:  # pybind11 translates C++ exceptions to several Python types
             failure = error
-    told = next((line.partition("] ")[2] for line in lines if "ailed" in line), str(failure))
-    raise PocketcnnError(f"ExecuTorch cannot load {path}: {told}") from failure
+    reason = next((line.partition("] ")[2] for line in lines if "ailed" in line), str(failure))
+    raise PocketcnnError(f"ExecuTorch cannot load {path}: {reason}") from failure
 
 
 def _image_input(method: Any, path: Path) -> tuple[int | None, ...]:
-    """The shape (N, C, H, W) of the one input, with N free, since the images of a batch run one after another."""
+    """The shape (N, C, H, W) of the single input, with N free because images run one after another."""
     meta = method.metadata
     if (meta.num_inputs(), meta.num_outputs()) != (1, 1):
         raise PocketcnnError(
-            f"{path} has {meta.num_inputs()} inputs and {meta.num_outputs()} outputs; a classifier has one of each."
+            f"{path} has {meta.num_inputs()} inputs and {meta.num_outputs()} outputs; it must have one of each."
         )
     image = meta.input_tensor_meta(0)
     sizes = tuple(image.sizes())
     if len(sizes) != 4 or sizes[0] != 1 or image.dtype() != FLOAT32:
-        raise PocketcnnError(f"The input of {path} has the shape {sizes}; one float32 image (1, C, H, W) is needed.")
+        raise PocketcnnError(f"The input of {path} has the shape {sizes}; it must be one float32 image (1, C, H, W).")
     return (None, *sizes[1:])

@@ -1,9 +1,9 @@
-"""A program that loads one artefact and predicts once, for `cold_start` to run in processes of their own.
+"""A program that loads one artefact and predicts once; `cold_start` runs it in a separate process.
 
     python -m pocketcnn.runtimes.first_prediction RUNTIME ARTEFACT THREADS [1xCxHxW]
 
-It prints one line of JSON: the shape of the batch, what each step took, and the memory at its peak. What is imported
-before the runtime is NumPy and the thin contract around it.
+It prints one line of JSON: the shape of the batch, the seconds of each step, and the peak memory. Before the runtime it
+imports only NumPy and the interface of runtimes.
 """
 
 import json
@@ -23,7 +23,7 @@ from pocketcnn.runtimes.registry import get_runtime
 
 
 def first_prediction(name: str, artefact: Path, threads: int, shape: tuple[int, ...] | None) -> dict[str, Any]:
-    """Import, build and run, with the seconds and the peak of memory after each."""
+    """Import, build and run; returns the seconds and the peak memory after each step."""
     started = time.perf_counter()
     runtime = get_runtime(name)
     import_module(runtime.library)
@@ -45,19 +45,19 @@ def first_prediction(name: str, artefact: Path, threads: int, shape: tuple[int, 
 
 
 def declared_shape(session: Session) -> tuple[int, ...]:
-    """The batch of one image that an artefact takes.
+    """The shape of a batch with one image, as the artefact declares it.
 
     Raises:
-        PocketcnnError: it does not say.
+        PocketcnnError: the artefact does not declare it.
     """
     declared = session.input_shape
     if declared is None or None in declared[1:]:
-        raise PocketcnnError("the file does not tell the size of its images")
+        raise PocketcnnError("the file does not declare the size of its input images")
     return tuple(axis or 1 for axis in declared)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0 and the line of JSON, or 1 and the reason on the error stream."""
+    """Print the line of JSON and return 0, or print the error to stderr and return 1."""
     name, artefact, threads, *shape = arguments
     try:
         batch = tuple(map(int, shape[0].split("x"))) if shape else None

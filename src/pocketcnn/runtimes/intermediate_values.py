@@ -1,7 +1,7 @@
-"""The values inside a network as a runtime computes them.
+"""The intermediate values of a network as a runtime computes them.
 
-ONNX files can have every value as a further output. For any other runtime the network is cut off after a node, written and
-run: that shows one value at a time.
+An ONNX file can have every value as an additional output. For other runtimes the graph is cut after a node, exported and run,
+which gives one value per export.
 """
 
 import tempfile
@@ -45,22 +45,22 @@ _ALL_AT_ONCE: Mapping[str, tuple[AllOutputs, Names]] = MappingProxyType(
 
 
 def exposes_intermediate_values(runtime: str) -> bool:
-    """Whether `intermediate_values` is there for a runtime."""
+    """Whether `intermediate_values` supports the runtime."""
     return runtime in _ALL_AT_ONCE
 
 
 def intermediate_values(
-    graph: Graph, shown: Sequence[str], images: Tensor, runtime: str
+    graph: Graph, exposed: Sequence[str], images: Tensor, runtime: str
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The answer of a folded graph and the values of its nodes `shown`, by name, all from one run on `images`."""
+    """The output of a graph with folded batch norm, and the values of the nodes `exposed` by name, for `images`."""
     run, names = _ALL_AT_ONCE[runtime]
-    model: bytes = to_onnx(graph, outputs=shown, names=names).SerializeToString()
-    answers, *values = map(torch.from_numpy, run(model, images.numpy()))
-    return answers, dict(zip(shown, values, strict=True))
+    model: bytes = to_onnx(graph, outputs=exposed, names=names).SerializeToString()
+    logits, *values = map(torch.from_numpy, run(model, images.numpy()))
+    return logits, dict(zip(exposed, values, strict=True))
 
 
 class ValuesByCutting:
-    """The values of a folded graph's nodes on `images`, each from a file that ends there; a value is computed once."""
+    """The values of a graph's nodes for `images`, each computed on demand by an export that is cut after the node."""
 
     def __init__(self, graph: Graph, images: Tensor, runtime: str) -> None:
         self._graph, self._images, self._runtime = graph, images, get_runtime(runtime)
@@ -70,7 +70,7 @@ class ValuesByCutting:
         """The value of a node, (N, ...).
 
         Raises:
-            PocketcnnError: the runtime cannot take the network that ends there.
+            PocketcnnError: the runtime does not run the network that is cut there.
         """
         if name not in self._known:
             value = outputs(self._runtime, GraphNetwork(cut_after(self._graph, name)), self._images)
@@ -79,7 +79,7 @@ class ValuesByCutting:
 
 
 def outputs(runtime: Runtime, network: GraphNetwork, images: Tensor) -> Tensor:
-    """What the file of `network` for `runtime` answers to `images`."""
+    """The outputs of `network` for `images`, exported to and run on `runtime`."""
     with tempfile.TemporaryDirectory() as folder:
         path = runtime.write(network, Path(folder) / f"network{runtime.suffix}")
         with closing(runtime.build(path, threads=1)) as session:
@@ -87,13 +87,13 @@ def outputs(runtime: Runtime, network: GraphNetwork, images: Tensor) -> Tensor:
 
 
 def cut_after(graph: Graph, name: str) -> Graph:
-    """The part of `graph` that the value of node `name` depends on, with that value as one row of numbers as its answer."""
+    """The part of `graph` that computes node `name`, with the node's flattened value as output."""
     node = graph[name]
     if len(node.shape) == 1:
         return graph.rebuilt(output=name)
     flat = next(free for free in numbered(f"{name}.flat") if free not in graph)
     row = Node(name=flat, op="reshape", inputs=(name,), shape=(), attrs={"shape": (prod(node.shape),)})
     numerics = graph.numerics
-    if (form := numerics.activations.get(name)) is not None:
-        numerics = Numerics(activations={**numerics.activations, flat: form}, weights=numerics.weights)
+    if (fmt := numerics.activations.get(name)) is not None:
+        numerics = Numerics(activations={**numerics.activations, flat: fmt}, weights=numerics.weights)
     return graph.rebuilt((*graph.nodes, row), output=flat, numerics=numerics)

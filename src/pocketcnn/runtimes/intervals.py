@@ -1,4 +1,4 @@
-"""The statistics of repeated timings: medians, with intervals that assume no distribution."""
+"""Statistics of repeated timings: medians with distribution-free confidence intervals."""
 
 from math import ceil, floor, sqrt
 
@@ -11,12 +11,12 @@ _Z95 = 1.96  # 97.5 % quantile of the normal distribution, for a two-sided 95 % 
 
 
 def median_interval(ordered: Samples) -> tuple[float, float]:
-    """The 95 % confidence interval of the median, from samples in rising order.
+    """The 95 % confidence interval of the median, from samples in increasing order.
 
     Order statistics with the normal approximation of the binomial ranks: J.-Y. Le Boudec, "Performance Evaluation
     of Computer and Communication Systems" (2010), chapter 2; recommended for timings, which are seldom normally
     distributed, by T. Hoefler and R. Belli, "Scientific Benchmarking of Parallel Computing Systems" (SC 2015).
-    Under 6 samples no such interval exists; their range is given.
+    With fewer than 6 samples no such interval exists; their range is returned.
     """
     count = len(ordered)
     low = floor((count - _Z95 * sqrt(count)) / 2)
@@ -30,7 +30,7 @@ def ratio_interval(
     """The 95 % interval of ``median(numerator) / median(denominator)`` for samples taken in pairs.
 
     Percentile bootstrap over pairs (B. Efron and R. Tibshirani, "An Introduction to the Bootstrap" (1993),
-    chapter 13): what slowed both of a pair slows both in each resample.
+    chapter 13): a disturbance that slows both samples of a pair stays paired in each resample.
     """
     random = np.random.default_rng(seed)
     ratios = np.empty(resamples)

@@ -1,4 +1,4 @@
-"""A runtime's own times, mapped back to the layers of the graph."""
+"""Per-layer latency: a runtime's profile, mapped to the layers of the graph."""
 
 import re
 from collections import defaultdict
@@ -16,16 +16,16 @@ from pocketcnn.runtimes.profilers import profiler
 RUNS = 50
 
 _CONTINUES = re.compile(r"[/#_]")
-"""What may follow the name of a layer in the name of an operator made from it: ``conv/quantized``, ``conv_nchwc``."""
+"""Separator of a layer's name and a suffix in the name of an operator: ``conv/quantized``, ``conv_nchwc``."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerTime:
-    """What one layer, with what is computed inside it, took for one image, in seconds (medians, summed over operators).
+    """The time of one layer and the layers fused into it, for one image.
 
     Attributes:
-        name, op: of the layer that leads; fused: names of the layers that are computed inside it.
-        operators: what the runtime ran for it.
+        name, op: name and operation of the layer; fused: names of the layers that are fused into it.
+        operators: the runtime's operators for it.
     """
 
     name: str
@@ -35,15 +35,15 @@ class LayerTime:
 
     @property
     def seconds(self) -> float:
-        """Of all its operators."""
+        """Sum of the median times of its operators, in seconds."""
         return sum(operator.seconds for operator in self.operators)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerTimes:
-    """The layers that took time, in the order of the graph; `graph` is the network as it ran, `threads` on how many.
+    """The times of all layers with operators, in the order of `graph`, which is the graph as executed.
 
-    Operators whose names tell no layer count for the layer of the operator before them.
+    An operator whose name contains no layer's name is attributed to the layer of the operator before it.
     """
 
     runtime: str
@@ -53,15 +53,15 @@ class LayerTimes:
 
     @property
     def seconds(self) -> float:
-        """Of all layers; what lies between operators is not in it."""
+        """Sum over all layers, in seconds, without the time between operators."""
         return sum(layer.seconds for layer in self.layers)
 
 
 def layer_times(graph: Graph, runtime: str, *, threads: int = 1, runs: int = RUNS) -> LayerTimes:
-    """Run `graph`, float or quantized, under the profiler of `runtime` on a random image, `runs` times.
+    """Profile `graph`, float or quantized, on `runtime` with a random image, `runs` times.
 
     Raises:
-        UsageError: the runtime has no profiler that is known here.
+        UsageError: the runtime's profiler is not supported.
         MissingExtra: the runtime is not installed.
     """
     measure = profiler(runtime)
@@ -72,18 +72,18 @@ def layer_times(graph: Graph, runtime: str, *, threads: int = 1, runs: int = RUN
 
 
 def by_layer(graph: Graph, operators: Iterable[OperatorTime]) -> tuple[LayerTime, ...]:
-    """The operators of a run under the layers that they compute."""
-    leads = _leads(graph)
+    """Group the operators of a profile by layer."""
+    leader_of = _leaders(graph)
     found: dict[str, list[OperatorTime]] = defaultdict(list)
     last = graph.nodes[0].name
     for operator in operators:
         named = (layer_of(graph, origin) for origin in operator.origins)
-        last = leads[next((name for name in named if name is not None), last)]
+        last = leader_of[next((name for name in named if name is not None), last)]
         found[last].append(operator)
     inside: dict[str, list[str]] = defaultdict(list)
-    for name, lead in leads.items():
-        if lead != name:
-            inside[lead].append(name)
+    for name, leader in leader_of.items():
+        if leader != name:
+            inside[leader].append(name)
     return tuple(
         LayerTime(node.name, node.op, tuple(inside[node.name]), tuple(found[node.name]))
         for node in graph.nodes
@@ -92,7 +92,7 @@ def by_layer(graph: Graph, operators: Iterable[OperatorTime]) -> tuple[LayerTime
 
 
 def layer_of(graph: Graph, origin: str) -> str | None:
-    """The layer that an operator's name begins with, the longest one; the file's output is the value of the last layer."""
+    """The layer whose name is the longest prefix of an operator's name; the model's output belongs to the last layer."""
     ends = [len(origin), *(found.start() for found in reversed(list(_CONTINUES.finditer(origin))))]
     for name in (origin[:end] for end in ends):
         if name in graph:
@@ -102,9 +102,9 @@ def layer_of(graph: Graph, origin: str) -> str | None:
     return None
 
 
-def _leads(graph: Graph) -> dict[str, str]:
-    """For each node the one that it is computed inside of, or itself."""
-    leads: dict[str, str] = {}
+def _leaders(graph: Graph) -> dict[str, str]:
+    """For each node the layer into which it is fused, or the node itself."""
+    leader_of: dict[str, str] = {}
     for node in graph.nodes:
-        leads[node.name] = leads[node.inputs[0]] if is_fused(graph, node) else node.name
-    return leads
+        leader_of[node.name] = leader_of[node.inputs[0]] if is_fused(graph, node) else node.name
+    return leader_of

@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite) on the CPU, with the XNNPACK kernels that it uses by default."""
+"""LiteRT (TensorFlow Lite) on the CPU, with its default XNNPACK delegate."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pocketcnn.graph.network import GraphNetwork
 
 IDENTIFIER = b"TFL3"
-"""Bytes 4 to 8 of every TensorFlow Lite file."""
+"""Identifier in bytes 4 to 8 of every TensorFlow Lite file."""
 
 
 class LiteRtRuntime:
-    """Runs .tflite files, float32 and int8, whose input and output are float32. Artefact: the path of one, or its bytes."""
+    """Runs .tflite files, float32 or int8, with float32 input and output. Artefact: the path of one, or its bytes."""
 
     name = "litert"
     distribution = "ai-edge-litert"
@@ -31,7 +31,7 @@ class LiteRtRuntime:
     deployment = Deployment(channels_last=True)
 
     def available(self) -> str | None:
-        return why_absent(self.library.partition(".")[0], "litert")  # looking for a sub-module imports what holds it
+        return why_absent(self.library.partition(".")[0], "litert")  # finding a sub-module would import its parent
 
     def write(self, network: "GraphNetwork", path: Path) -> Path:
         from pocketcnn.formats.tflite import write_tflite
@@ -53,9 +53,9 @@ class LiteRtRuntime:
 
 
 class LiteRtSession:
-    """One interpreter. It keeps the axes of images in the order (N, H, W, C); a session takes and gives (N, C, H, W).
+    """One interpreter. The interpreter takes images (N, H, W, C); the session converts from (N, C, H, W).
 
-    Buffers are laid out for one size of batch: the first batch of another size takes the time to lay them out anew.
+    Buffers are allocated for one batch size; a batch of another size allocates them again, which takes time.
     """
 
     def __init__(self, artefact: str | os.PathLike[str] | bytes, threads: int) -> None:
@@ -67,7 +67,7 @@ class LiteRtSession:
         scores = _only(interpreter.get_output_details(), "output", where)
         if len(image["shape"]) != 4:
             raise PocketcnnError(
-                f"The input {image['name']!r} of {where} has the shape {tuple(image['shape'])}; images need (N, H, W, C)."
+                f"The input {image['name']!r} of {where} has the shape {tuple(image['shape'])}; it must be (N, H, W, C)."
             )
         _, height, width, channels = map(int, image["shape"])
         self.input_shape: tuple[int | None, ...] = (None, channels, height, width)
@@ -79,8 +79,10 @@ class LiteRtSession:
         if self._interpreter is None:
             raise PocketcnnError("This session is closed. Build another.")
         if batch.ndim != 4 or batch.shape[1:] != self.input_shape[1:] or len(batch) == 0:
-            wanted = ", ".join(map(str, self.input_shape[1:]))
-            raise PocketcnnError(f"LiteRT cannot run a batch of shape {batch.shape}: the network takes (N, {wanted}).")
+            expected = ", ".join(map(str, self.input_shape[1:]))
+            raise PocketcnnError(
+                f"LiteRT cannot run a batch of shape {batch.shape}: the network takes (N, {expected})."
+            )
         try:
             self._fit(len(batch))
             _channels_last(batch, self._interpreter.tensor(self._input)())
@@ -91,17 +93,17 @@ class LiteRtSession:
         return np.ascontiguousarray(scores.transpose(0, 3, 1, 2)) if scores.ndim == 4 else scores
 
     def _fit(self, batch: int) -> None:
-        """Lay the buffers out for `batch` images."""
+        """Allocate the buffers for `batch` images."""
         if batch != self._batch:
             _, channels, height, width = self.input_shape
-            self._batch = 0  # if this fails, the next batch must try again
+            self._batch = 0  # if the allocation fails, the next batch must try again
             self._interpreter.resize_tensor_input(self._input, (batch, height, width, channels))
             self._interpreter.allocate_tensors()
             self._batch = batch
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Nothing to hold: the threads belong to the interpreter."""
+        """No process-wide settings: the threads belong to the interpreter."""
         yield
 
     def close(self) -> None:
@@ -122,20 +124,20 @@ def _interpreter(data: bytes, threads: int, where: str) -> Any:
 
 
 def _channels_last(images: FloatArray, target: FloatArray) -> None:
-    """Copy (N, C, H, W) into (N, H, W, C), a channel at a time, which is several times as fast as a transposition."""
+    """Copy (N, C, H, W) into (N, H, W, C) channel by channel, which is several times faster than a transposed copy."""
     for channel in range(images.shape[1]):
         target[..., channel] = images[:, channel]
 
 
 def _only(details: Sequence[dict[str, Any]], kind: str, where: str) -> dict[str, Any]:
-    """The one input or output, which must be float32."""
+    """The single input or output, which must be float32."""
     if len(details) != 1:
         names = ", ".join(str(detail["name"]) for detail in details)
-        raise PocketcnnError(f"{where} has {len(details)} {kind}s ({names}); a classifier has one.")
+        raise PocketcnnError(f"{where} has {len(details)} {kind}s ({names}); it must have one.")
     (only,) = details
     if only["dtype"] is not np.float32:
         raise PocketcnnError(
-            f"The {kind} {only['name']!r} of {where} is {np.dtype(only['dtype']).name}; a float32 {kind} is needed. "
+            f"The {kind} {only['name']!r} of {where} is {np.dtype(only['dtype']).name}; it must be float32. "
             "Convert the model with float inputs and outputs."
         )
     return only

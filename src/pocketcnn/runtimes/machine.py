@@ -1,4 +1,4 @@
-"""The machine that a figure was measured on, and the most memory that this process has held."""
+"""Description of the machine of a measurement, and the peak memory of this process."""
 
 import contextlib
 import math
@@ -20,9 +20,9 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass(frozen=True)
 class Machine:
-    """CPU model, the instruction sets that decide its kernels, cores that the process may use, system, architecture.
+    """CPU model, instruction sets that affect kernels, cores available to the process, operating system, architecture.
 
-    `flags` is empty where the system does not tell them (anything but Linux).
+    `flags` is empty on systems other than Linux.
     """
 
     cpu: str
@@ -37,7 +37,7 @@ class Machine:
 
     @property
     def has_vnni(self) -> bool:
-        """Whether the CPU is known to multiply uint8 by int8 into int32 without an int16 step that saturates."""
+        """Whether the CPU has VNNI: uint8 x int8 products accumulated in int32 without saturation in int16."""
         return "avx512_vnni" in self.flags or "avx_vnni" in self.flags
 
 
@@ -56,7 +56,7 @@ def this_machine() -> Machine:
 
 
 def read_cpu_info(text: str) -> tuple[str, tuple[str, ...]]:
-    """The CPU's name and its flags of interest from the text of Linux's ``/proc/cpuinfo`` (x86 and Arm)."""
+    """The CPU's name and relevant flags from the text of Linux's ``/proc/cpuinfo`` (x86 and Arm)."""
     fields: dict[str, str] = {}
     for line in text.splitlines():
         key, _, value = line.partition(":")
@@ -68,7 +68,7 @@ def read_cpu_info(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def available_cores() -> int:
-    """The cores that this process may use: its affinity and the CPU quota of its container, whichever is less."""
+    """The cores that this process may use: the smaller of its CPU affinity and the CPU quota of its container."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):  # no cgroup v2, or no quota ("max")
         quota, period = CGROUP_QUOTA.read_text().split()
@@ -80,9 +80,9 @@ STATUS = Path("/proc/self/status")
 
 
 def peak_memory() -> int | None:
-    """Bytes of this process resident in memory at their peak; None where the system does not tell.
+    """Peak resident memory of this process in bytes; None if the system does not report it.
 
-    On Linux ``VmHWM``, which begins anew with each program, unlike ``ru_maxrss``, which a child inherits.
+    On Linux it is ``VmHWM``, which is reset when a program starts; ``ru_maxrss`` is inherited from the parent process.
     """
     if STATUS.is_file() and (kilobytes := re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())):
         return int(kilobytes[1]) * 1024
@@ -90,6 +90,6 @@ def peak_memory() -> int | None:
 
 
 def _peak_by_resource() -> int:
-    import resource  # not on Windows
+    import resource  # not available on Windows
 
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS

@@ -1,4 +1,4 @@
-"""ncnn on the CPU: one image at a time, float32, or int8 in its convolutions and linear layers."""
+"""ncnn on the CPU: one image at a time, float32, or int8 in convolutions and linear layers."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ MAGIC = "7767517"
 SETTINGS: Mapping[str, bool] = MappingProxyType(
     {"use_fp16_packed": False, "use_fp16_storage": False, "use_fp16_arithmetic": False, "use_bf16_storage": False}
 )
-"""Options of a session. On CPUs that have the instructions, ncnn computes in half precision otherwise, to 3 digits."""
+"""Options that are switched off: on CPUs with support, ncnn would compute in half precision (about 3 digits)."""
 
 
 class NcnnRuntime:
@@ -35,7 +35,7 @@ class NcnnRuntime:
     numerics: tuple[Numerics, ...] = ("float32", "int8")
     deployment = Deployment(
         note="ncnn takes one image (C, H, W) at a time. Switch off use_fp16_packed, use_fp16_storage, use_fp16_arithmetic "
-        "and use_bf16_storage for answers in full precision.",
+        "and use_bf16_storage for outputs in full precision.",
     )
 
     def available(self) -> str | None:
@@ -55,7 +55,7 @@ class NcnnRuntime:
         param = Path(artefact)
         for path in (param, param.with_suffix(".bin")):
             if not path.is_file():
-                raise UsageError(f"There is no file {path}; ncnn reads the layers from .param, the weights from .bin.")
+                raise UsageError(f"There is no file {path}. ncnn needs two files: .param (layers) and .bin (weights).")
         if self.available() is not None:
             raise MissingExtra("The runtime ncnn", "ncnn")
         return NcnnSession(param, threads)
@@ -78,9 +78,11 @@ class NcnnSession:
         for name, value in SETTINGS.items():
             setattr(net.opt, name, value)
         if net.load_param(str(param)) != 0:
-            raise PocketcnnError(f"ncnn cannot load {param}: a layer is unknown or malformed. Export it again.")
+            raise PocketcnnError(f"ncnn cannot load {param}: a layer is unknown or invalid. Export it again.")
         if net.load_model(str(param.with_suffix(".bin"))) != 0:
-            raise PocketcnnError(f"ncnn cannot load {param}: the .bin file beside it does not fit. Export both again.")
+            raise PocketcnnError(
+                f"ncnn cannot load {param}: it does not match the .bin file beside it. Export both again."
+            )
         self._input = net.input_names()[0]
         self._output = _output(net.output_names(), param)
         self._net: Any = net
@@ -89,22 +91,22 @@ class NcnnSession:
         if self._net is None:
             raise PocketcnnError("This session is closed. Build another.")
         if batch.ndim != 4 or not len(batch) or batch.shape[1:] != self.input_shape[1:]:
-            wanted = ", ".join(map(str, self.input_shape[1:]))
-            raise PocketcnnError(f"ncnn cannot run a batch of shape {batch.shape}; (N, {wanted}) is needed.")
+            expected = ", ".join(map(str, self.input_shape[1:]))
+            raise PocketcnnError(f"ncnn cannot run a batch of shape {batch.shape}: the network takes (N, {expected}).")
         return np.stack([self._scores(image) for image in np.ascontiguousarray(batch, np.float32)])
 
     def _scores(self, image: FloatArray) -> FloatArray:
         extractor = self._net.create_extractor()
-        # A copy: a Mat of an array is that array, and ncnn may compute in place.
+        # A copy, because a Mat shares the memory of its array and ncnn may compute in place.
         extractor.input(self._input, self._ncnn.Mat(image).clone())
         failed, scores = extractor.extract(self._output)
         if failed != 0:
-            raise PocketcnnError(f"ncnn stopped with the error {failed} while it ran a network.")
-        return np.array(scores)  # a copy: ncnn gives its memory back
+            raise PocketcnnError(f"ncnn failed to run the network (error code {failed}).")
+        return np.array(scores)  # a copy, because ncnn frees its memory
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Nothing to hold: the number of threads belongs to the session."""
+        """No process-wide settings: the number of threads belongs to the session."""
         yield
 
     def close(self) -> None:
@@ -112,25 +114,27 @@ class NcnnSession:
 
 
 def _image_shape(param: Path) -> tuple[int, int, int]:
-    """(C, H, W) of the one image input that a .param file declares; ncnn itself checks neither the file nor the image."""
+    """(C, H, W) of the single input in a .param file; ncnn itself validates neither the file nor the image."""
     lines = param.read_text(encoding="utf-8", errors="replace").splitlines()
     if not lines or lines[0].strip() != MAGIC:
-        raise PocketcnnError(f"{param} is not a .param file of ncnn.")
+        raise PocketcnnError(f"{param} is not an ncnn .param file.")
     inputs = [line.split() for line in lines[2:] if line.startswith("Input ")]
     if len(inputs) != 1:
-        raise PocketcnnError(f"{param} has {len(inputs)} inputs; a classifier has one. Export it with a single input.")
+        raise PocketcnnError(f"{param} has {len(inputs)} inputs; it must have one. Export it with a single input.")
     params = dict(field.split("=", 1) for field in inputs[0] if "=" in field)
     sizes = [params.get(key, "0") for key in ("2", "1", "0")]
     if not all(size.isdecimal() and int(size) > 0 for size in sizes):
-        raise PocketcnnError(f"{param} does not say how large its images are: its Input needs the sizes 0=, 1= and 2=.")
+        raise PocketcnnError(
+            f"{param} does not declare the size of its images: its Input needs the parameters 0=, 1= and 2=."
+        )
     channels, height, width = map(int, sizes)
     return channels, height, width
 
 
 def _output(names: list[str], param: Path) -> str:
-    """The answer among the values that no layer reads: the only one, or that of the name which the library gives it."""
+    """The network's output among the values that no layer reads: the only one, or the one with the exporter's name."""
     if len(names) != 1 and "output" not in names:
         raise PocketcnnError(
-            f"{param} has {len(names)} outputs ({', '.join(names)}); a classifier has one. Export it with a single output."
+            f"{param} has {len(names)} outputs ({', '.join(names)}); it must have one. Export it with a single output."
         )
     return names[0] if len(names) == 1 else "output"

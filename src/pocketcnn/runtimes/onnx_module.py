@@ -1,4 +1,4 @@
-"""An ONNX file as a module, so that what takes a network takes the deployable file too."""
+"""An ONNX file as an `nn.Module`, so that functions for networks also accept an exported file."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pocketcnn.runtimes.machine import available_cores
 
 
 class OnnxModule(nn.Module):
-    """Runs the file on ONNX Runtime: images (N, C, H, W) in, logits (N, classes) out. It cannot be trained."""
+    """Runs the file on ONNX Runtime: (N, C, H, W) -> (N, classes) logits. It cannot be trained."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

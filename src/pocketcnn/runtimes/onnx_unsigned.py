@@ -1,8 +1,8 @@
-"""The same ONNX model with uint8 weights, for CPUs that multiply uint8 by int8 inexactly.
+"""Rewrite of an ONNX model to uint8 weights, for CPUs on which uint8 x int8 products saturate.
 
-ONNX Runtime has a setting for that (session.x64quantprecision). As of version 1.32 it fails on valid models: on weights
-that are shared, on those without zero points that are not fused, and before version 1.31 it ends the process where zero
-points are absent. It finds nothing left to do in a model that was rewritten here.
+ONNX Runtime has a setting for this (session.x64quantprecision). As of version 1.32 it fails on valid models: on shared
+weights, and on weights without zero points that are not fused. Before version 1.31 it terminates the process if zero points
+are absent. In a model that was rewritten here the setting has nothing left to change.
 """
 
 from typing import Any
@@ -16,13 +16,13 @@ _MIDDLE = 128
 
 
 def with_uint8_weights(data: bytes) -> bytes:
-    """The model with each int8 weight of its QDQ groups 128 higher, and its zero points too: the same values.
+    """The model with 128 added to each int8 weight of its QDQ groups and to its zero points: the same real values.
 
-    What is not a model comes back as it is.
+    Bytes that are not an ONNX model are returned unchanged.
     """
     try:
         model = onnx.ModelProto.FromString(data)
-    except Exception:  # protobuf's error has no stable place; ONNX Runtime says better what is wrong with the file
+    except Exception:  # protobuf's exception has no stable import path, and ONNX Runtime gives a better message
         return data
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
@@ -43,24 +43,22 @@ def with_uint8_weights(data: bytes) -> bytes:
 
 
 def _zero_points(node: Any, weight: Any, constants: dict[str, Any]) -> np.ndarray | None:
-    """The zero points of a weight, written or assumed; None if they are not constant."""
+    """The zero points of a weight, explicit or default; None if they are not constant."""
     if len(node.input) > 2 and node.input[2]:
         written = constants.get(node.input[2])
         return None if written is None else numpy_helper.to_array(written)
     if (scale := constants.get(node.input[1])) is not None:
         return np.zeros(tuple(scale.dims), np.int8)
     axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
-    return np.zeros(weight.dims[axis], np.int8)  # a scale that is computed is one for each channel
+    return np.zeros(weight.dims[axis], np.int8)  # a computed scale is per channel
 
 
 def _add(model: Any, raised: dict[str, str], name: str, values: np.ndarray) -> str:
-    """Add int8 `values` as uint8, once for each name."""
+    """Add int8 `values` as uint8, once per name."""
     if name not in raised:
-        taken = {constant.name for constant in model.graph.initializer}
-        taken |= {value for node in model.graph.node for value in (*node.input, *node.output)}
-        raised[name] = next(
-            free for free in (name + "'" * count for count in range(len(taken) + 1)) if free not in taken
-        )
+        used = {constant.name for constant in model.graph.initializer}
+        used |= {value for node in model.graph.node for value in (*node.input, *node.output)}
+        raised[name] = next(free for free in (name + "'" * count for count in range(len(used) + 1)) if free not in used)
         unsigned = (values.astype(np.int16) + _MIDDLE).astype(np.uint8)
         model.graph.initializer.append(numpy_helper.from_array(unsigned, raised[name]))
     return raised[name]

@@ -1,4 +1,4 @@
-"""ONNX Runtime's profiler: a trace of every operator of every run, and the optimized model that says what each one is."""
+"""ONNX Runtime's profiler: a trace of all operators of all runs, and the optimized model that identifies them."""
 
 import json
 import tempfile
@@ -20,7 +20,7 @@ _SUFFIX = "_kernel_time"
 
 
 def operator_times(model: bytes, batch: FloatArray, *, threads: int, runs: int) -> tuple[OperatorTime, ...]:
-    """See `Profiler`. The profiler itself costs some microseconds an operator, which are in no operator's time."""
+    """See `Profiler`. The profiler's overhead of a few µs per operator is not part of any operator's time."""
     settings = exact_int8_settings(this_machine())
     with tempfile.TemporaryDirectory() as folder:
         options = session_options(threads, settings)
@@ -46,23 +46,28 @@ def operator_times(model: bytes, batch: FloatArray, *, threads: int, runs: int) 
 
 
 def _operators(trace: list[dict[str, Any]]) -> Iterator[tuple[str, str, float]]:
-    """Name, operation and seconds of every operator of every run, in order."""
+    """(name, operation, seconds) of every operator of every run, in order."""
     for event in trace:
         if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX):
             yield event["name"].removesuffix(_SUFFIX), event["args"]["op_name"], event["dur"] / 1e6
 
 
 def _origins(optimized: onnx.ModelProto) -> Mapping[str, tuple[str, ...]]:
-    """For each operator its name, what it makes, what is made of that, and what it reads.
+    """For each operator, candidate names: its own, its outputs, the outputs of their readers, and its first input.
 
-    Operators that the optimizer adds (a reordering, the two halves of an h-swish) have names of their own, so the values
-    around them say where they belong.
+    Operators that the optimizer adds (a reordering, the two parts of an h-swish) have new names, so the neighbouring
+    values identify the layer.
     """
     readers: dict[str, list[str]] = defaultdict(list)
     for node in optimized.graph.node:
         for name in node.input:
             readers[name] += node.output
     return {
-        node.name: (node.name, *node.output, *(made for name in node.output for made in readers[name]), *node.input[:1])
+        node.name: (
+            node.name,
+            *node.output,
+            *(value for name in node.output for value in readers[name]),
+            *node.input[:1],
+        )
         for node in optimized.graph.node
     }

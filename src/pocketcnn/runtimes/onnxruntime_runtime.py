@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: the default runtime, and the judge of every exported file."""
+"""ONNX Runtime on the CPU, the default runtime."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ from pocketcnn.runtimes.machine import Machine, this_machine
 if TYPE_CHECKING:
     from pocketcnn.graph.network import GraphNetwork
 
-_FATAL = 4  # ONNX Runtime's log severity; its errors arrive as exceptions, and its warnings are not for users
+_FATAL = 4  # ONNX Runtime's log severity; errors arrive as exceptions, warnings are not meant for users
 
 
 class OnnxRuntime:
-    """Runs ONNX files, float32 and int8 (QDQ). Artefact: the path of an .onnx file, or its bytes."""
+    """Runs ONNX files, float32 or int8 (QDQ). Artefact: the path of an .onnx file, or its bytes."""
 
     name = "onnxruntime"
     distribution = "onnxruntime"
@@ -35,7 +35,7 @@ class OnnxRuntime:
     )
 
     def available(self) -> str | None:
-        return None  # onnxruntime is a requirement of the library
+        return None  # onnxruntime is a required dependency
 
     def write(self, network: "GraphNetwork", path: Path) -> Path:
         from pocketcnn.formats.onnx.writer import write_onnx
@@ -55,7 +55,7 @@ class OnnxRuntime:
 
 
 class OnnxSession:
-    """One `onnxruntime.InferenceSession`: sequential, all graph optimizations, `threads` threads for each operator."""
+    """One `onnxruntime.InferenceSession`: sequential execution, all graph optimizations, `threads` intra-op threads."""
 
     def __init__(self, artefact: str | os.PathLike[str] | bytes, threads: int) -> None:
         settings = exact_int8_settings(this_machine())
@@ -63,7 +63,7 @@ class OnnxSession:
         where = "the ONNX model" if isinstance(artefact, bytes) else os.fspath(artefact)
         try:
             session = _inference_session(artefact, threads, settings)
-        except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+        except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise PocketcnnError(f"ONNX Runtime cannot load {where}: {_reason(error)}") from error
         self._input, self.input_shape = _image_input(session.get_inputs(), where)
         self._outputs = [_only(session.get_outputs(), "output", where).name]
@@ -80,7 +80,7 @@ class OnnxSession:
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Nothing to hold: the threads belong to the session."""
+        """No process-wide settings: the threads belong to the session."""
         yield
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class OnnxSession:
 
 
 def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
-    """Every output, in order, of an ONNX model that shows inner values too, run as `OnnxSession` would run it."""
+    """All outputs, in order, of an ONNX model with intermediate values as outputs, run with the settings of `OnnxSession`."""
     session = _inference_session(model, 1, exact_int8_settings(this_machine()))
     values: list[FloatArray] = session.run(None, {session.get_inputs()[0].name: batch})
     return values
@@ -97,29 +97,29 @@ def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
 def _inference_session(artefact: str | os.PathLike[str] | bytes, threads: int, settings: Mapping[str, str]) -> Any:
     model = artefact if isinstance(artefact, bytes) else os.fspath(artefact)
     if settings and _is_quantized(artefact):
-        from pocketcnn.runtimes.onnx_unsigned import with_uint8_weights  # imports onnx, a part of any cold start
+        from pocketcnn.runtimes.onnx_unsigned import with_uint8_weights  # imports onnx, which would slow a cold start
 
         model = with_uint8_weights(artefact if isinstance(artefact, bytes) else Path(artefact).read_bytes())
     return onnxruntime.InferenceSession(model, session_options(threads, settings), providers=["CPUExecutionProvider"])
 
 
 def _is_quantized(artefact: str | os.PathLike[str] | bytes) -> bool:
-    """Whether the model holds integers, by the name of the operator that reads them."""
+    """Whether the model is quantized: its bytes contain the name DequantizeLinear."""
     return b"DequantizeLinear" in (artefact if isinstance(artefact, bytes) else Path(artefact).read_bytes())
 
 
 def exact_int8_settings(machine: Machine) -> Mapping[str, str]:
-    """Session settings under which int8 networks give the integer arithmetic's true answer on `machine`.
+    """Session settings for exact int8 arithmetic on `machine`.
 
     Without VNNI, x86 multiplies uint8 activations by int8 weights with an instruction that adds pairs of products in
-    int16 and saturates: the answers of a correct file change with the CPU. This setting has ONNX Runtime use uint8
+    int16 with saturation, so the outputs of a correct file depend on the CPU. With this setting ONNX Runtime uses uint8
     weights instead (onnxruntime_session_options_config_keys.h, kOrtSessionOptionsAvx2PrecisionMode).
     """
     return {"session.x64quantprecision": "1"} if machine.is_x86 and not machine.has_vnni else {}
 
 
 def session_options(threads: int, settings: Mapping[str, str]) -> Any:
-    """The options of every session here: `threads` threads for each operator, one operator after another."""
+    """The options of all sessions: `threads` intra-op threads, operators in sequence."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -132,12 +132,12 @@ def session_options(threads: int, settings: Mapping[str, str]) -> Any:
 
 
 def _image_input(inputs: Sequence[Any], where: str) -> tuple[str, tuple[int | None, ...]]:
-    """The name and shape (N, C, H, W) of the one input; an axis that is named or unknown is free (None)."""
+    """The name and shape (N, C, H, W) of the single input; a symbolic or unknown axis is free (None)."""
     only = _only(inputs, "input", where)
     if only.type != "tensor(float)" or len(only.shape) != 4:
         raise PocketcnnError(
             f"The input {only.name!r} of {where} is a {only.type} of shape {only.shape}; "
-            "images need a float32 tensor (N, C, H, W)."
+            "it must be a float32 tensor (N, C, H, W)."
         )
     return only.name, tuple(axis if isinstance(axis, int) else None for axis in only.shape)
 
@@ -146,12 +146,12 @@ def _only(values: Sequence[Any], kind: str, where: str) -> Any:
     if len(values) != 1:
         names = ", ".join(value.name for value in values)
         raise PocketcnnError(
-            f"{where} has {len(values)} {kind}s ({names}); a classifier has one. Export it with a single {kind}."
+            f"{where} has {len(values)} {kind}s ({names}); it must have one. Export it with a single {kind}."
         )
     return values[0]
 
 
 def _reason(error: Exception) -> str:
-    """ONNX Runtime's message without its code, on one line."""
+    """ONNX Runtime's message on one line, without its error code."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ", "", str(error))
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""OpenVINO's profiler: the time of every primitive, under the name of the layer that it computes."""
+"""OpenVINO's profiler: the time of every primitive, with the name of its layer."""
 
 import re
 from collections import defaultdict
@@ -8,11 +8,11 @@ from pocketcnn.runtimes.openvino_runtime import compiled_model
 from pocketcnn.runtimes.operator_times import WARMUP, OperatorTime
 
 _REORDER = re.compile(r"_[a-zA-Z0-9]+_[a-zA-Z0-9]+_")
-"""Between the two layers that a change of memory layout stands between, as in ``first_abcd_acdb_second``."""
+"""Pattern of a change of memory layout between two layers, as in ``first_abcd_acdb_second``."""
 
 
 def operator_times(model: bytes, batch: FloatArray, *, threads: int, runs: int) -> tuple[OperatorTime, ...]:
-    """See `Profiler`. Primitives that were fused into others are not executed, and not listed."""
+    """See `Profiler`. Primitives that are fused into others are not listed."""
     request = compiled_model(model, threads, {"PERF_COUNT": "YES"}).create_infer_request()
     samples: dict[tuple[str, str], list[float]] = defaultdict(list)
     for run in range(WARMUP + runs):

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the ONNX files of the default runtime, compiled by another library."""
+"""OpenVINO on the CPU, which runs the same ONNX files as the default runtime."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class OpenVinoRuntime:
-    """Runs ONNX files, float32 and int8 (QDQ). Artefact: the path of an .onnx file, or its bytes."""
+    """Runs ONNX files, float32 or int8 (QDQ). Artefact: the path of an .onnx file, or its bytes."""
 
     name = "openvino"
     distribution = "openvino"
@@ -37,7 +37,7 @@ class OpenVinoRuntime:
     def write(self, network: "GraphNetwork", path: Path) -> Path:
         from pocketcnn.formats.onnx.writer import write_onnx
 
-        write_onnx(path, network.graph, names="full")  # OpenVINO does not know the functions of a model
+        write_onnx(path, network.graph, names="full")  # OpenVINO does not support model-local functions
         return path
 
     def build(self, artefact: object, *, threads: int) -> "OpenVinoSession":
@@ -54,7 +54,7 @@ class OpenVinoRuntime:
 
 
 class OpenVinoSession:
-    """One compiled model with one stream, so that all threads work on one image after another."""
+    """One compiled model with one stream: all threads work on the same image."""
 
     def __init__(self, artefact: Path | bytes, threads: int) -> None:
         import openvino
@@ -70,7 +70,7 @@ class OpenVinoSession:
             self._model: Any = _compiled(core, network, threads)
         except PocketcnnError:
             raise
-        except Exception as error:  # RuntimeError and what pybind11 makes of C++ exceptions
+        except Exception as error:  # pybind11 translates C++ exceptions to several Python types
             raise PocketcnnError(f"OpenVINO cannot load {where}: {_reason(error)}") from error
 
     def run(self, batch: FloatArray) -> FloatArray:
@@ -84,7 +84,7 @@ class OpenVinoSession:
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Nothing to hold: the threads belong to the compiled model."""
+        """No process-wide settings: the threads belong to the compiled model."""
         yield
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class OpenVinoSession:
 
 
 def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
-    """Every output, in order, of an ONNX model that shows inner values too, run as `OpenVinoSession` would run it."""
+    """All outputs, in order, of an ONNX model with intermediate values as outputs, run as by `OpenVinoSession`."""
     import openvino
 
     core = openvino.Core()
@@ -101,7 +101,7 @@ def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
 
 
 def compiled_model(model: bytes, threads: int, settings: Mapping[str, str]) -> Any:
-    """An ONNX model compiled as `OpenVinoSession` would, with further settings."""
+    """An ONNX model compiled as by `OpenVinoSession`, with additional settings."""
     import openvino
 
     core = openvino.Core()
@@ -114,35 +114,35 @@ def _compiled(core: Any, network: Any, threads: int, settings: Mapping[str, str]
 
 
 def session_settings(machine: Machine) -> Mapping[str, str]:
-    """What a session sets beside its number of threads, on `machine`.
+    """The settings of a session on `machine`, besides the number of threads.
 
     Without VNNI, x86 multiplies uint8 activations by int8 weights with an instruction that adds pairs of products in
-    int16 and saturates, and OpenVINO has no integer kernels that avoid it: with full-range weights the answers are wrong
-    by as much as their range. Low-precision transformations are off there, so an int8 network is computed with its own
-    integers, but in float arithmetic: exact, and slower.
+    int16 with saturation. OpenVINO has no integer kernels that avoid it: with full-range weights the error of the outputs
+    can be as large as their range. So low-precision transformations are disabled there, and an int8 network runs with the
+    same quantized values in float arithmetic: exact, but slower.
     """
     inexact = machine.is_x86 and not machine.has_vnni
     return {
-        "INFERENCE_PRECISION_HINT": "f32",  # some CPUs compute float networks in bfloat16 otherwise, to 3 digits
+        "INFERENCE_PRECISION_HINT": "f32",  # some CPUs would compute float networks in bfloat16, about 3 digits
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
-        "ENABLE_CPU_PINNING": "NO",  # a thread that is bound to a core waits there for whoever else uses it
+        "ENABLE_CPU_PINNING": "NO",  # a pinned thread would wait for other processes on its core
         **({"LP_TRANSFORMS_MODE": "NO"} if inexact else {}),
     }
 
 
 def _read(core: Any, artefact: Path | bytes) -> Any:
-    """The model, with its functions written out if it has any: OpenVINO does not know them."""
+    """The model, with model-local functions inlined, because OpenVINO does not support them."""
     try:
         return core.read_model(artefact)
     except RuntimeError:
-        import onnx  # seldom needed: `OpenVinoRuntime.write` leaves no functions
+        import onnx  # rarely needed: `OpenVinoRuntime.write` writes no functions
         import onnx.inliner
 
         try:
             data = artefact if isinstance(artefact, bytes) else artefact.read_bytes()
             proto = onnx.ModelProto.FromString(data)
-        except Exception:  # protobuf's error has no stable place; OpenVINO says better what is wrong with the file
+        except Exception:  # protobuf's exception has no stable import path, and OpenVINO gives a better message
             proto = None
         if proto is None or not proto.functions:
             raise
@@ -150,13 +150,13 @@ def _read(core: Any, artefact: Path | bytes) -> Any:
 
 
 def _image_input(inputs: Sequence[Any], where: str) -> tuple[int | None, ...]:
-    """The shape (N, C, H, W) of the one input; an axis that is not fixed is free (None)."""
+    """The shape (N, C, H, W) of the single input; a dynamic axis is free (None)."""
     only = _only(inputs, "input", where)
     kind, shape = only.get_element_type().get_type_name(), only.get_partial_shape()
     if kind != "f32" or shape.rank.is_dynamic or len(shape) != 4:
         raise PocketcnnError(
             f"The input {_name(only)!r} of {where} is a tensor of {kind} and shape {shape}; "
-            "images need a float32 tensor (N, C, H, W)."
+            "it must be a float32 tensor (N, C, H, W)."
         )
     return tuple(axis.get_length() if axis.is_static else None for axis in shape)
 
@@ -165,7 +165,7 @@ def _only(values: Sequence[Any], kind: str, where: str) -> Any:
     if len(values) != 1:
         names = ", ".join(map(_name, values))
         raise PocketcnnError(
-            f"{where} has {len(values)} {kind}s ({names}); a classifier has one. Export it with a single {kind}."
+            f"{where} has {len(values)} {kind}s ({names}); it must have one. Export it with a single {kind}."
         )
     return values[0]
 
@@ -175,7 +175,7 @@ def _name(value: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What OpenVINO says, without the places in its source that it begins with, on one line."""
+    """OpenVINO's message on one line, without the locations in its source code."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not re.match(r"Exception from |Check '|FrontEnd API failed", line)]
-    return " ".join(told) or type(error).__name__
+    reason = [line for line in lines if line and not re.match(r"Exception from |Check '|FrontEnd API failed", line)]
+    return " ".join(reason) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What each operator of a network takes, as the runtime's own profiler sees it."""
+"""The time of each operator of a network, from the runtime's own profiler."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from pocketcnn.runtimes.base import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class OperatorTime:
-    """One operator of the network as the runtime runs it, after its own optimizations.
+    """One operator of the network as executed by the runtime, after the runtime's graph optimizations.
 
     Attributes:
-        name: the runtime's own; kind: its operation, in the runtime's words.
-        seconds: the median over the runs; p10, p90: percentiles. A profiler's clock counts microseconds.
-        origins: names of the file's operators that it stands for, the most telling first; may be empty.
+        name: the runtime's name for it; kind: the runtime's name for its operation.
+        seconds: median over the runs; p10, p90: percentiles, in seconds. The resolution of profilers is 1 µs.
+        origins: names of the operators in the file that it comes from, the most specific first; may be empty.
     """
 
     name: str
@@ -30,16 +30,16 @@ class OperatorTime:
     def from_samples(
         cls, name: str, kind: str, samples: Sequence[float], origins: Iterable[str] = ()
     ) -> "OperatorTime":
-        """The operator with these times in seconds, one a run."""
+        """The operator with these times in seconds, one per run."""
         p10, median, p90 = (float(value) for value in np.percentile(samples, [10, 50, 90]))
         return cls(name, kind, median, p10, p90, tuple(dict.fromkeys(filter(None, origins))))
 
 
 class Profiler(Protocol):
-    """Runs an ONNX model `runs` times after some that do not count, and returns its operators in the order they run."""
+    """Runs an ONNX model `runs` times after a warm-up, and returns its operators in execution order."""
 
     def __call__(self, model: bytes, batch: FloatArray, *, threads: int, runs: int) -> tuple[OperatorTime, ...]: ...
 
 
 WARMUP = 5
-"""Runs that are not counted."""
+"""Number of warm-up runs."""

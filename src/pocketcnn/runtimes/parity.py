@@ -1,4 +1,4 @@
-"""Parity or no export: an artefact beside the network in PyTorch, on the same images."""
+"""Parity check of an exported artefact: the network in PyTorch and the artefact on its runtime, on the same images."""
 
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from pocketcnn.runtimes.divergence import divergence
 from pocketcnn.runtimes.registry import get_runtime
 
 BATCH = 64
-"""Images at a time."""
+"""Images per batch."""
 
 TOLERANCE = {"float32": 1e-3, "int8": 0.02}
-"""Share of the range of the logits that the worst error may be before the first layer that differs is looked for."""
+"""Largest error that passes, as a share of the range of the logits; above it the first layer that differs is located."""
 
-MOST_TELLING = 16
-"""Images that the search looks at: those with the worst errors."""
+WORST_IMAGES = 16
+"""Number of images on which the first differing layer is located: those with the largest errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What came of it.
+    """The result of a parity check.
 
     Attributes:
-        images: how many there were.
+        images: number of images compared.
         agreement: share of the images with the same top-1 class.
-        float_agreement: the same between the artefact and the float network that it stands for, if one was given.
+        float_agreement: the same between the artefact and the network before quantization; None if that was not given.
         worst_error: largest absolute difference of a logit.
         mean_error: mean absolute difference of the logits.
-        first_difference: the first layer, in the order of the graph, that computes something else from the same inputs
-            (see `divergence`), or what else is wrong; None if nothing is, or if it was not looked for.
+        first_difference: the first layer, in the order of the graph, that computes a different result from the same inputs
+            (see `divergence`), or another cause; None if there is no difference or it was not located.
     """
 
     images: int
@@ -46,16 +46,18 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """The logits (N, classes) of a network in PyTorch, and those of the float network that it stands for, if there is one."""
+class ReferenceLogits:
+    """The logits (N, classes) of a network in PyTorch, and those of the network before quantization, if it was given."""
 
     logits: Tensor
     float_logits: Tensor | None = None
 
 
-def pytorch_answers(network: GraphNetwork, images: Tensor, float_network: GraphNetwork | None = None) -> Answers:
-    """What artefacts of `network` are compared with on `images` (N, C, H, W)."""
-    return Answers(
+def reference_logits(
+    network: GraphNetwork, images: Tensor, float_network: GraphNetwork | None = None
+) -> ReferenceLogits:
+    """PyTorch's logits for `images` (N, C, H, W), with which artefacts of `network` are compared."""
+    return ReferenceLogits(
         predictions(network, images, BATCH).cpu(),
         predictions(float_network, images, BATCH).cpu() if float_network else None,
     )
@@ -69,44 +71,45 @@ def parity(
     float_network: GraphNetwork | None = None,
     runtime: str = "onnxruntime",
     search: bool | None = None,
-    answers: Answers | None = None,
+    reference: ReferenceLogits | None = None,
 ) -> Parity:
     """Run `artefact` on `runtime` and `network` in PyTorch on the same images and compare their logits.
 
     Args:
         network: what the artefact was exported from.
         artefact: the file, or its bytes.
-        images: (N, C, H, W), preprocessed; real ones, because random images seldom come near a decision.
+        images: (N, C, H, W), preprocessed. Use real images: random ones are rarely near a decision boundary.
         float_network: the network before quantization.
-        search: look for the first layer that differs; None: if the worst error is above `TOLERANCE`.
-        answers: those of PyTorch to `images`, for whoever compares several artefacts with them.
+        runtime: name of the runtime that runs the artefact.
+        search: whether to locate the first layer that differs; None: only if the worst error is above `TOLERANCE`.
+        reference: PyTorch's logits for `images`, to compare several artefacts with one computation of them.
 
     Raises:
         UsageError: there are no images.
-        PocketcnnError: the artefact cannot be run on these images, or gives outputs of another shape.
+        PocketcnnError: the artefact cannot run on these images, or its outputs have another shape.
     """
     if len(images) == 0:
         raise UsageError("Parity needs at least one image.")
-    found, known = _outputs(artefact, images, runtime), answers or pytorch_answers(network, images, float_network)
-    expected = known.logits
-    if found.shape != expected.shape:
+    reference = reference or reference_logits(network, images, float_network)
+    logits, expected = _outputs(artefact, images, runtime), reference.logits
+    if logits.shape != expected.shape:
         raise PocketcnnError(
-            f"The artefact gives outputs of shape {tuple(found.shape)} where the network gives {tuple(expected.shape)}: "
-            "it holds another network. Export it again."
+            f"The artefact's outputs have shape {tuple(logits.shape)}, the network's {tuple(expected.shape)}: "
+            "the artefact holds another network. Export it again."
         )
-    error = (found - expected).abs()
+    error = (logits - expected).abs()
     tolerance = TOLERANCE["int8" if network.numerics else "float32"] * float(expected.max() - expected.min())
-    wanted = (
+    locate = (
         not float(error.max()) <= tolerance if search is None else search
-    )  # an error that is no number is looked into
-    worst_first = error.flatten(1).amax(1).argsort(descending=True)[:MOST_TELLING]
+    )  # `not … <=`, so that an error of NaN is located too
+    worst_first = error.flatten(1).amax(1).argsort(descending=True)[:WORST_IMAGES]
     return Parity(
         images=len(images),
-        agreement=_agreement(found, expected),
-        float_agreement=None if known.float_logits is None else _agreement(found, known.float_logits),
+        agreement=_agreement(logits, expected),
+        float_agreement=None if reference.float_logits is None else _agreement(logits, reference.float_logits),
         worst_error=float(error.max()),
         mean_error=float(error.mean()),
-        first_difference=divergence(network, images[worst_first], found[worst_first], runtime) if wanted else None,
+        first_difference=divergence(network, images[worst_first], logits[worst_first], runtime) if locate else None,
     )
 
 

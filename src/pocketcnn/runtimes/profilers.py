@@ -1,4 +1,4 @@
-"""The runtimes whose own profiler tells what each operator takes, each imported when it is asked for."""
+"""Registry of the runtimes with a supported profiler; a profiler's module is imported on first use."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -16,7 +16,7 @@ _PROFILERS: Mapping[str, str] = MappingProxyType(
 
 
 def profiled_runtimes() -> tuple[str, ...]:
-    """Names of the runtimes whose profiler is known here."""
+    """Names of the runtimes with a supported profiler."""
     return tuple(_PROFILERS)
 
 
@@ -24,9 +24,9 @@ def profiler(runtime: str) -> Profiler:
     """The profiler of a runtime.
 
     Raises:
-        UsageError: the runtime has none, or none that is known here.
+        UsageError: the runtime's profiler is not supported.
     """
     if runtime not in _PROFILERS:
-        raise UsageError(f"{runtime} does not tell the time of each layer; {' and '.join(_PROFILERS)} do.")
+        raise UsageError(f"{runtime} does not report the time of each layer. Choose {' or '.join(_PROFILERS)}.")
     found: Profiler = import_module(_PROFILERS[runtime]).operator_times
     return found

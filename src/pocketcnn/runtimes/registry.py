@@ -1,7 +1,7 @@
-"""The runtimes by name, and what must be known of each without loading it.
+"""Registry of the runtimes, with their properties that must be known without importing them.
 
-This is the single table of runtimes: targets, formats of `export`, `doctor`, `bench` and the tests of the contract follow from
-it. A runtime's module is imported when it is asked for, so that naming one costs nothing.
+Targets, the formats of `export`, `doctor`, `bench` and the tests of the interface are derived from this table. A runtime's
+module is imported on first use.
 """
 
 import difflib
@@ -16,13 +16,13 @@ from pocketcnn.runtimes.base import Numerics, Runtime
 
 @dataclass(frozen=True, slots=True)
 class RegisteredRuntime:
-    """A runtime before it is loaded.
+    """A runtime that is not imported yet.
 
     Attributes:
-        module, factory: where its `Runtime` is.
-        label: what people call it, with what computes in it.
-        numerics: as its `Runtime` has them; targets of this machine's CPU offer these.
-        export_format: what `export` calls its file; None where nothing is deployed with it.
+        module, factory: module and class name of its `Runtime`.
+        label: display name, with the backend.
+        numerics: the precisions of its `Runtime`; targets for the CPU of this machine offer these.
+        export_format: name of its file format in `export`; None if it is not used for deployment.
     """
 
     module: str
@@ -61,22 +61,22 @@ RUNTIMES: Mapping[str, RegisteredRuntime] = MappingProxyType(
 
 
 def runtime_names() -> tuple[str, ...]:
-    """The names that `get_runtime` takes, sorted."""
+    """The names that `get_runtime` accepts, sorted."""
     return tuple(sorted(RUNTIMES))
 
 
 def export_formats() -> Mapping[str, str]:
-    """What one can export to -> the runtime whose file it is."""
+    """Name of an export format -> name of its runtime."""
     return MappingProxyType(
         {runtime.export_format: name for name, runtime in RUNTIMES.items() if runtime.export_format is not None}
     )
 
 
 def get_runtime(name: str) -> Runtime:
-    """The runtime called `name`, whether or not it is available here (`Runtime.available` says).
+    """The runtime `name`, also if its library is not installed (see `Runtime.available`).
 
     Raises:
-        UsageError: there is no such runtime; the nearest name is suggested.
+        UsageError: there is no such runtime; the message suggests the most similar name.
     """
     if name not in RUNTIMES:
         near = difflib.get_close_matches(name, RUNTIMES, n=1)

@@ -1,7 +1,7 @@
-"""Many networks on many runtimes, measured in one run: cold start, memory, agreement, latency, throughput, size.
+"""Benchmark of networks on runtimes in one run: cold start, memory, agreement, latency, throughput, size.
 
-What a runtime cannot do becomes the `reason` of its line. A file is first run in a process of its own, so that a library
-that crashes on it takes nothing else along.
+If a runtime cannot run a network, its row has the `reason`. A file is first run in a separate process, so that a crash of
+the runtime does not end the benchmark.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketcnn.graph.network import GraphNetwork
-    from pocketcnn.runtimes.parity import Answers, Parity
+    from pocketcnn.runtimes.parity import Parity, ReferenceLogits
 
 Say = Callable[[str], None]
 
 BATCHES = 5
-"""Samples of the throughput, at least; a sample is a whole batch."""
+"""Minimum number of throughput samples; a sample is one batch."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a file must agree with: its network in PyTorch on `images` (N, C, H, W), and the float network it stands for."""
+    """The reference of a file: its network in PyTorch on `images` (N, C, H, W), and the network before quantization."""
 
     network: "GraphNetwork"
     images: "Tensor"
     float_network: "GraphNetwork | None" = None
 
     @cached_property
-    def answers(self) -> "Answers":
-        """PyTorch's answers, computed once for all runtimes."""
-        from pocketcnn.runtimes.parity import pytorch_answers  # imports torch
+    def logits(self) -> "ReferenceLogits":
+        """PyTorch's logits, computed once for all runtimes."""
+        from pocketcnn.runtimes.parity import reference_logits  # imports torch
 
-        return pytorch_answers(self.network, self.images, self.float_network)
+        return reference_logits(self.network, self.images, self.float_network)
 
 
 @dataclass(frozen=True)
 class BenchmarkCase:
-    """One file on one runtime, or the reason why there is none. `shape` is an image's (C, H, W), if it is known."""
+    """One file on one runtime, or the reason why there is no file. `shape` is the image's (C, H, W), if known."""
 
     file: str
     numerics: str
@@ -62,11 +62,11 @@ class BenchmarkCase:
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """One file on one runtime with one number of threads, and all that was measured of it.
+    """The measurements of one file on one runtime with one number of threads.
 
-    `bytes` are those of all files of the artefact. `latency` is of one image; `ratio` is its median by that of the first line
-    that could be timed, with a 95 % interval. `images_per_second` are for `batch` images a call. The cold start is
-    measured with the first number of threads only, and stands in the lines of the others too. `parity` holds for all.
+    `bytes` is the size of all files of the artefact. `latency` is for one image; `ratio` is its median divided by that of
+    the first row that could be timed, with a 95 % interval. `images_per_second` is for `batch` images per call. The cold
+    start is measured with the first number of threads only and repeated in the other rows, as is `parity`.
     """
 
     file: str
@@ -86,11 +86,11 @@ class BenchmarkRow:
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """How much is measured.
+    """Settings of a benchmark.
 
-    `launches` are processes a file (at least one); `batch` images a call for the throughput. The first layer that differs
-    is looked for on the runtimes `locate`, on all if it is None: where no inner values are shown, every look writes the file of
-    a part of the network, which takes ExecuTorch half a minute.
+    `launches` is the number of processes per file (at least one); `batch` the images per call for the throughput. The first
+    layer that differs is located on the runtimes `locate` (None: on all). Where a runtime exposes no intermediate values,
+    each step of the search exports a part of the network, which takes 30 s with ExecuTorch.
     """
 
     threads: tuple[int, ...] = (1,)
@@ -101,22 +101,22 @@ class BenchmarkPlan:
 
     @property
     def throughput_rule(self) -> StopRule:
-        """Fewer and longer samples for whole batches, in a third of the time."""
+        """The stop rule for whole batches: fewer and longer samples, in a third of the time."""
         return replace(self.rule, max_seconds=self.rule.max_seconds / 3, min_seconds=0.0, min_repeats=BATCHES)
 
 
 def side_by_side(
     cases: Sequence[BenchmarkCase], plan: BenchmarkPlan, say: Say = lambda _: None
 ) -> tuple[BenchmarkRow, ...]:
-    """A line for every case and number of threads, those of one number of threads together; `say` is told what goes on."""
+    """A row for every case and number of threads, grouped by number of threads; `say` receives progress messages."""
     launches = _launched(cases, plan, say)
-    say("Comparing the answers with PyTorch's")
+    say("Comparing the outputs with PyTorch's")
     checked = [_checked(case, found, plan) for case, found in zip(cases, launches, strict=True)]
     with ExitStack() as stack:
         lines = [_opened(each, threads, plan, stack) for threads in plan.threads for each in checked]
         ready = [line for line in lines if line.session is not None]
         if ready:
-            say(f"Timing {len(ready)} sessions in turns")
+            say(f"Timing {len(ready)} sessions, interleaved")
             timed = _compared(ready, 1, plan.rule)
             batched = _compared(ready, plan.batch, plan.throughput_rule) if plan.batch > 1 else timed
             return tuple(_filled(lines, timed, batched, plan.batch))
@@ -124,10 +124,10 @@ def side_by_side(
 
 
 def _launched(cases: Sequence[BenchmarkCase], plan: BenchmarkPlan, say: Say) -> list[list[Launch] | str]:
-    """The launches of each case, taken in turns, or the reason why there are none."""
+    """The launches of each case, interleaved, or the reason of a failure."""
     found: list[list[Launch] | str] = [[] if case.artefact else case.reason for case in cases]
     for turn in range(max(1, plan.launches)):
-        say(f"Cold starts, {turn + 1} of {max(1, plan.launches)}")
+        say(f"Measuring cold starts, round {turn + 1} of {max(1, plan.launches)}")
         for index, case in enumerate(cases):
             so_far = found[index]
             if not isinstance(so_far, str) and case.artefact is not None:
@@ -171,13 +171,13 @@ def _parity(reference: Reference, artefact: Path, runtime: str, plan: BenchmarkP
 
     search = None if plan.locate is None or runtime in plan.locate else False
     return parity(
-        reference.network, artefact, reference.images, runtime=runtime, answers=reference.answers, search=search
+        reference.network, artefact, reference.images, runtime=runtime, reference=reference.logits, search=search
     )
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A line that is still to be timed, and its session if it has one."""
+    """A row that is not timed yet, and its session if it has one."""
 
     line: BenchmarkRow
     session: Session | None
@@ -217,7 +217,7 @@ def _compared(ready: Sequence[_Opened], batch: int, rule: StopRule) -> Compariso
 
 
 def _filled(lines: Sequence[_Opened], timed: Comparison, batched: Comparison, batch: int) -> Iterator[BenchmarkRow]:
-    """The lines, those with a session with what was timed of them."""
+    """The rows; those with a session are completed with their timings."""
     results = zip(timed.latencies, timed.ratios, timed.intervals, batched.latencies, strict=True)
     for each in lines:
         if each.session is None:

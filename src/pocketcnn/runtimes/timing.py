@@ -1,4 +1,4 @@
-"""Timing sessions: one way for every runtime, with the spread and the circumstances in the result."""
+"""Latency measurement of sessions, the same for all runtimes; results include the spread and the conditions."""
 
 import contextlib
 import gc
@@ -17,22 +17,20 @@ from pocketcnn.runtimes.machine import Machine, this_machine
 Clock = Callable[[], int]
 """A monotonic clock in nanoseconds."""
 
-SHORTEST_SAMPLE = 10_000  # nanoseconds; reading the clock takes some 0.1 µs, so its share stays near 1 %
-TURN = 5e-3  # seconds of samples before the next session's turn
-TURNS = 10  # at least, so that no session profits from one quiet moment
-SETTLE = 5e-3  # seconds of calls until the caches are a session's own again; one call was seen to leave 3 to 7 %
-SPIN = (
-    50e-3  # seconds: ONNX Runtime's idle threads were seen to keep a core busy for 40 ms after a call, OpenMP's for 10
-)
+SHORTEST_SAMPLE = 10_000  # ns; reading the clock takes about 0.1 µs, so its overhead is about 1 %
+TURN = 5e-3  # seconds of samples before it is the next session's turn
+TURNS = 10  # minimum number of turns, so that no session benefits from one quiet moment
+SETTLE = 5e-3  # seconds of warm-up calls per turn until the caches are warm; after one call 3 to 7 % were still missing
+SPIN = 50e-3  # seconds; after a call, idle threads were observed to spin for 40 ms (ONNX Runtime) and 10 ms (OpenMP)
 
 
 @dataclass(frozen=True)
 class StopRule:
-    """How long to measure.
+    """When to stop a measurement.
 
-    After `warmup_seconds` that are not counted, repeat until the 95 % confidence interval of the median is narrower
-    than `precision` times the median, but at least `min_repeats` times and `min_seconds` long (a machine that is
-    busy for a moment must not decide the figure), and never longer than `max_seconds` a session.
+    After a warm-up of `warmup_seconds`, calls are repeated until the 95 % confidence interval of the median is narrower
+    than `precision` times the median, but at least `min_repeats` times and for `min_seconds` (so that a short disturbance
+    does not decide the result), and at most for `max_seconds` per session.
     """
 
     warmup_seconds: float = 0.1
@@ -43,7 +41,7 @@ class StopRule:
 
     def __post_init__(self) -> None:
         if min(self.warmup_seconds, self.min_seconds) < 0 or min(self.max_seconds, self.precision) <= 0:
-            raise UsageError(f"Times to measure must not be negative, nor the cap or the precision zero: {self}.")
+            raise UsageError(f"Durations must be 0 or more, max_seconds and precision above 0: {self}.")
         if self.min_repeats < 1:
             raise UsageError(f"A measurement needs at least one repeat, not {self.min_repeats}.")
 
@@ -56,8 +54,8 @@ class Latency:
     """The time of one call of a session, in seconds, and how it was measured.
 
     `p10` and `p90` are percentiles of the samples, `interval` is the 95 % confidence interval of the median.
-    A sample is the mean of `calls_per_repeat` calls (1 unless a call is under 10 µs). `converged` is False where the
-    time was up before the interval was narrow enough. `shape` is the batch (N, C, H, W).
+    A sample is the mean of `calls_per_repeat` calls (1 unless a call takes under 10 µs). `converged` is False if the time
+    limit was reached before the interval was narrow enough. `shape` is the batch (N, C, H, W).
     """
 
     median: float
@@ -75,7 +73,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Latencies taken in turns, and for each the ratio of its median to the first one's with a 95 % interval."""
+    """Interleaved latencies, and for each the ratio of its median to that of the first session, with a 95 % interval."""
 
     latencies: tuple[Latency, ...]
     ratios: tuple[float, ...]
@@ -105,18 +103,18 @@ def compare(
     rule: StopRule = DEFAULT_RULE,
     clock: Clock = time.perf_counter_ns,
 ) -> Comparison:
-    """Time several sessions in turns (A B C A B C …), each on its own example, so that noise and drift hit all alike.
+    """Time several sessions interleaved (A B C A B C …), each on its own example, so that noise and drift affect all equally.
 
-    A turn begins with calls that are not timed (`SETTLE`): they bring back what the others drove out of the caches.
-    Where the session before has several threads these calls go on until its idle threads sleep (`SPIN`); no runtime is
-    kept from spinning, because that is how it runs alone. The quickest order is therefore that of the numbers of threads.
+    A turn begins with calls that are not timed (`SETTLE`), which bring the session's data back into the caches. After a
+    session with several threads they continue until its idle threads stop spinning (`SPIN`); spinning is not disabled,
+    because it is part of a runtime's normal behaviour. Sorting sessions by number of threads therefore saves time.
 
     Raises:
-        ValueError: no session, or not one example for each.
+        ValueError: no sessions, or not one example per session.
         PocketcnnError: a session cannot run its example.
     """
     if not sessions or len(sessions) != len(examples):
-        raise ValueError(f"{len(sessions)} sessions and {len(examples)} examples: each session needs one")
+        raise ValueError(f"{len(sessions)} sessions and {len(examples)} examples: each session needs one example")
     with no_garbage_collection():
         stopwatches = []
         for session, example in zip(sessions, examples, strict=True):
@@ -150,9 +148,9 @@ def turn(
     longest: float = math.inf,
     clock: Clock = time.perf_counter_ns,
 ) -> list[float]:
-    """Seconds of single calls, after other sessions have run and calls for at least `settle` seconds.
+    """Times of single calls, in seconds, after untimed calls for at least `settle` seconds.
 
-    Calls are timed for `seconds` and until there are `fewest`, but no longer than `longest` seconds.
+    Calls are timed for `seconds` and until there are `fewest`, but at most for `longest` seconds.
     """
     samples: list[float] = []
     with session.active():
@@ -169,7 +167,7 @@ def turn(
 
 
 def _settle(session: Session, example: FloatArray, seconds: float, clock: Clock) -> None:
-    """Calls that are not timed, until the caches are the session's own again."""
+    """Untimed calls that warm the caches."""
     start = clock()
     session.run(example)
     while clock() - start < seconds * 1e9:
@@ -178,7 +176,7 @@ def _settle(session: Session, example: FloatArray, seconds: float, clock: Clock)
 
 @dataclass(frozen=True)
 class _Stopwatch:
-    """A warm session with its example, and how many calls make a sample that the clock can resolve."""
+    """A warmed-up session with its example, and the number of calls per sample for the resolution of the clock."""
 
     session: Session
     example: FloatArray
@@ -200,21 +198,21 @@ class _Stopwatch:
         return cls(session, example, clock, calls, calls * fastest / 1e9, len(durations))
 
     def sample(self) -> float:
-        """Seconds a call, over `calls` calls in a row."""
+        """Seconds per call, averaged over `calls` consecutive calls."""
         start = self.clock()
         for _ in range(self.calls):
             self.session.run(self.example)
         return (self.clock() - start) / self.calls / 1e9
 
     def turn(self, settle: float, block: int) -> list[float]:
-        """`block` samples, after other sessions have run and calls for at least `settle` seconds."""
+        """`block` samples, after untimed calls for at least `settle` seconds."""
         with self.session.active():
             _settle(self.session, self.example, settle, self.clock)
             return [self.sample() for _ in range(block)]
 
 
 def _rounds(take: Callable[[], Samples], rule: StopRule, clock: Clock, *, cap: float, at_least: int) -> Samples:
-    """Samples (repeats, sessions), taken round by round until every median is precise enough or `cap` seconds are over."""
+    """Samples (repeats, sessions), round by round until every median is precise enough or `cap` seconds have passed."""
     rounds: list[Samples] = []
     start = clock()
     repeats, next_check = 0, at_least
@@ -228,7 +226,7 @@ def _rounds(take: Callable[[], Samples], rule: StopRule, clock: Clock, *, cap: f
             samples = np.concatenate(rounds)
             if all(_precise(np.sort(column), rule) for column in samples.T):
                 return samples
-            next_check = repeats + max(10, repeats // 10)  # a check costs a sort
+            next_check = repeats + max(10, repeats // 10)  # a check sorts the samples
 
 
 def _precise(ordered: Samples, rule: StopRule) -> bool:
@@ -256,7 +254,7 @@ def _latency(stopwatch: _Stopwatch, samples: Samples, rule: StopRule) -> Latency
 
 @contextlib.contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Keep Python's collector from running inside a sample."""
+    """Disable Python's garbage collector within the context."""
     was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()

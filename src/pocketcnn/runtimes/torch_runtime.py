@@ -1,4 +1,4 @@
-"""PyTorch itself as a runtime: the network as it was trained, on the CPU."""
+"""PyTorch as a runtime: the network without export, on the CPU."""
 
 import contextlib
 import copy
@@ -15,9 +15,9 @@ from pocketcnn.runtimes.base import Deployment, FloatArray, Numerics, SessionInf
 
 
 class TorchRuntime:
-    """Runs an `nn.Module` in float32 and inference mode. Artefact: the module, or a model file (.safetensors).
+    """Runs an `nn.Module` in float32 in inference mode. Artefact: the module, or a model file (.safetensors).
 
-    PyTorch simulates int8 in float here, slower than float itself, so that is none of its numerics.
+    int8 networks are only simulated in float, which is slower than float32, so int8 is not among its numerics.
     """
 
     name = "torch"
@@ -29,14 +29,16 @@ class TorchRuntime:
     deployment = Deployment()
 
     def available(self) -> str | None:
-        return None  # torch is a requirement of the library
+        return None  # torch is a required dependency
 
     def write(self, network: GraphNetwork, path: Path) -> Path:
         from pocketcnn.graph.model_file import save
         from pocketcnn.graph.passes.fold import for_inference
 
         if network.numerics:
-            raise PocketcnnError("torch only simulates int8, in float. Run int8 networks on another runtime.")
+            raise PocketcnnError(
+                "The torch runtime only simulates int8 in float. Run int8 networks on another runtime."
+            )
         return save(path, GraphNetwork(for_inference(network.graph), network.info))
 
     def build(self, artefact: object, *, threads: int) -> "TorchSession":
@@ -47,7 +49,7 @@ class TorchRuntime:
         if not isinstance(artefact, nn.Module):
             raise UsageError(
                 f"The torch runtime takes a network (torch.nn.Module) or a model file (.safetensors), not {_called(artefact)}. "
-                "Measure an .onnx file with the runtime onnxruntime."
+                "For an .onnx file choose the runtime onnxruntime."
             )
         return TorchSession(artefact, threads)
 
@@ -64,7 +66,7 @@ class TorchSession:
         if self._module is None:
             raise PocketcnnError("This session is closed. Build another.")
         with self.active(), torch.inference_mode():
-            # torch warns of arrays that it could write to but must not
+            # torch warns about read-only arrays
             images = torch.from_numpy(batch if batch.flags.writeable else batch.copy())
             try:
                 output = self._module(images)
@@ -73,13 +75,13 @@ class TorchSession:
                     f"The network cannot run on a batch of shape {batch.shape}: {str(error).splitlines()[0]}"
                 ) from error
         if not isinstance(output, torch.Tensor):
-            raise PocketcnnError(f"The network gives a {type(output).__name__}, not one tensor of class scores.")
+            raise PocketcnnError(f"The network returns a {type(output).__name__}; it must return one tensor of logits.")
         scores: FloatArray = output.numpy()
         return scores
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """torch's thread count belongs to the process: set it, and put back what was there."""
+        """Set torch's process-wide thread count, and restore it afterwards."""
         before = torch.get_num_threads()
         if before == self.info.threads:
             yield

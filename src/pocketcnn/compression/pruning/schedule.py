@@ -17,14 +17,14 @@ Counts = tuple[int, ...]
 """How many units each group loses."""
 
 Scored = Sequence[tuple[float, Unit]]
-"""The units of a group with their scores, least important first."""
+"""The units of one group with their scores, least important first."""
 
 Allocation = Callable[[ChannelGroup, Scored], Sequence[float]]
-"""(group, its scored units) -> a sort key per unit, the lowest pruned first; see `allocation`."""
+"""Turns the units of one group into sort keys: units are removed in the order of the keys of all groups (`allocation`)."""
 
 
 def globally(group: ChannelGroup, units: Scored) -> list[float]:  # noqa: ARG001
-    """One global ranking: the units with the lowest scores are pruned first, in whatever layer they are."""
+    """One global ranking: the unit with the lowest score is removed first, whichever layer it is in."""
     return [score for score, _ in units]
 
 

@@ -31,7 +31,7 @@ FUSABLE = frozenset(op.name for op in OPS.values() if op.clips and not op.attrs)
 def moves(node: Node) -> bool:
     """Whether each output element is an element of the one input; zero padding counts, because every format has a zero."""
     op = OPS[node.op]
-    return op.moves and op.arity == 1 and node.attrs.get("value", 0) == 0
+    return op.data_movement and op.arity == 1 and node.attrs.get("value", 0) == 0
 
 
 def placement(graph: Graph, node: Node) -> Placement:

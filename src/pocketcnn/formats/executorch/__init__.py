@@ -1,4 +1,4 @@
-"""ExecuTorch's files (.pte), written through its own lowering to XNNPACK. Importing this imports neither it nor torch."""
+"""ExecuTorch files (.pte), lowered to XNNPACK. Importing this package imports neither ExecuTorch nor torch."""
 
 from typing import TYPE_CHECKING, Any
 

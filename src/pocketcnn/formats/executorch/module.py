@@ -1,8 +1,8 @@
-"""A graph as the PyTorch module that ExecuTorch lowers: float, or integers in the convention of quantized_decomposed.
+"""A graph as a PyTorch module for ExecuTorch: float, or quantized with the operators of quantized_decomposed.
 
-As in ONNX QDQ, every operator stays a float operator between values that were just dequantized and a result that is
-quantized at once; XNNPACK makes one integer operator of such a group. Scales and integers are those of the graph: nothing is
-calibrated again. XNNPACK's activations are int8, so zero points lie 128 lower than in uint8.
+As in ONNX QDQ, every operator is a float operator with dequantized inputs and a quantized result; XNNPACK fuses such a group
+to one integer operator. Scales and integers are those of the graph, without another calibration. XNNPACK's activations are
+int8, so zero points are 128 lower than in uint8.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ SMALLEST_SCALE = torch.finfo(torch.float32).eps
 
 
 class LoweredNetwork(nn.Module):
-    """Runs the nodes of a graph at inference in forms that XNNPACK knows; images are (1, C, H, W)."""
+    """Runs a graph at inference with operators that XNNPACK supports; images are (1, C, H, W)."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
@@ -40,26 +40,26 @@ class LoweredNetwork(nn.Module):
         """(1, C, H, W) -> (1, classes) for a classifier."""
         values: dict[str, Tensor] = {}
         for node in self._graph.nodes:
-            form = self._graph.numerics.activations.get(node.name)
-            value = x if node.op == "input" else self._computed(node, self._inputs(values, node, form))
-            values[node.name] = value if form is None else _stored(value, form)
+            fmt = self._graph.numerics.activations.get(node.name)
+            value = x if node.op == "input" else self._computed(node, self._inputs(values, node, fmt))
+            values[node.name] = value if fmt is None else _stored(value, fmt)
         return self._read(values, self._graph.output)
 
-    def _inputs(self, values: Mapping[str, Tensor], node: Node, form: ActivationFormat | None) -> list[Tensor]:
-        """The values that `node` reads; those of a concat in its own format, as the backend wants them."""
+    def _inputs(self, values: Mapping[str, Tensor], node: Node, fmt: ActivationFormat | None) -> list[Tensor]:
+        """The inputs of `node`; those of a concat are requantized to its format, as XNNPACK requires."""
         inputs = [self._read(values, name) for name in node.inputs]
-        if node.op != "concat" or form is None:
+        if node.op != "concat" or fmt is None:
             return inputs
         formats = [self._graph.numerics.activations.get(name) for name in node.inputs]
         return [
-            value if own == form else _dequantized(_stored(value, form), form)
+            value if own == fmt else _dequantized(_stored(value, fmt), fmt)
             for value, own in zip(inputs, formats, strict=True)
         ]
 
     def _read(self, values: Mapping[str, Tensor], name: str) -> Tensor:
-        """A value as one reader sees it; each dequantizes for itself, so that each is a group of its own to the backend."""
-        form = self._graph.numerics.activations.get(name)
-        return values[name] if form is None else _dequantized(values[name], form)
+        """A dequantized value. Each reader has its own dequantize operator, so that XNNPACK can fuse each group."""
+        fmt = self._graph.numerics.activations.get(name)
+        return values[name] if fmt is None else _dequantized(values[name], fmt)
 
     def _computed(self, node: Node, inputs: list[Tensor]) -> Tensor:
         tensors = {role: getattr(self, held) for role, held in self._held.get(node.name, {}).items()}
@@ -78,14 +78,14 @@ def _tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
     if node.op == "shift":
         return _shift_tensors(graph, node)
     tensors = {role: tensor.detach().clone() for role, tensor in graph.node_tensors(node).items()}
-    form = graph.numerics.weights.get(node.tensors.get("weight", ""))
-    if form is None:
+    fmt = graph.numerics.weights.get(node.tensors.get("weight", ""))
+    if fmt is None:
         return tensors
-    scale = graph.tensors[form.scale].detach()
+    scale = graph.tensors[fmt.scale].detach()
     source = graph.numerics.activations.get(node.inputs[0])
-    if source is None or not (_is_stored(graph, node) or node.op == "linear"):  # a layer that computes in float
-        return {**tensors, "weight": fake_quantize_weight(tensors["weight"], scale, form)}
-    tensors["integers"] = quantize_weight(tensors.pop("weight"), scale, form).to(torch.int8)
+    if source is None or not (_is_stored(graph, node) or node.op == "linear"):  # the layer computes in float
+        return {**tensors, "weight": fake_quantize_weight(tensors["weight"], scale, fmt)}
+    tensors["integers"] = quantize_weight(tensors.pop("weight"), scale, fmt).to(torch.int8)
     tensors["scales"], tensors["zeros"] = scale.clone(), torch.zeros(len(scale), dtype=torch.int64)
     if "bias" in tensors:
         tensors["bias"] = fake_quantize_bias(tensors["bias"], source.scale, scale)
@@ -93,7 +93,7 @@ def _tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
 
 
 def _shift_tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
-    """A shift's depthwise kernels, as integers of scale 1 where it goes from integers to integers."""
+    """The depthwise kernels of a shift; int8 with scale 1 if input and output are quantized."""
     kernel = shift_kernel(node.ints("down"), node.ints("right"))
     if not (node.inputs[0] in graph.numerics.activations and _is_stored(graph, node)):
         return {"weight": kernel}
@@ -102,16 +102,16 @@ def _shift_tensors(graph: Graph, node: Node) -> Mapping[str, Tensor]:
 
 
 def _is_stored(graph: Graph, node: Node) -> bool:
-    """Whether integers are made of the value of `node`, at once or after an activation that the backend fuses."""
+    """Whether the value of `node` is quantized, directly or after an activation that XNNPACK fuses."""
     formats, users = graph.numerics.activations, graph.users(node.name)
     fused = len(users) == 1 and users[0].op in CLIPS and users[0].name in formats
     return node.name != graph.output and (node.name in formats or fused)
 
 
 def _quantized_as_it_comes(value: Tensor) -> Tensor:
-    """`value` through integers whose scale is found when the network runs.
+    """`value` with dynamic quantization.
 
-    XNNPACK has integer layers with a float result, which a classifier's answer is, only for such an input.
+    XNNPACK supports integer layers with a float result, such as the logits, only for dynamically quantized inputs.
     """
     quantized = torch.ops.quantized_decomposed
     affine = (*quantized.choose_qparams(value, LOW, HIGH, SMALLEST_SCALE, torch.int8), LOW, HIGH, torch.int8)
@@ -119,19 +119,19 @@ def _quantized_as_it_comes(value: Tensor) -> Tensor:
     return found
 
 
-def _stored(value: Tensor, form: ActivationFormat) -> Tensor:
-    """The integers that stand for `value`."""
-    if form.bits < 8:  # they live in 8 bits, and must be made to saturate
-        value = value.clamp((form.low - form.zero_point) * form.scale, (form.high - form.zero_point) * form.scale)
-    stored: Tensor = torch.ops.quantized_decomposed.quantize_per_tensor(value, *_affine(form))
+def _stored(value: Tensor, fmt: ActivationFormat) -> Tensor:
+    """`value` quantized to integers."""
+    if fmt.bits < 8:  # they are stored as int8, so they must be clamped explicitly
+        value = value.clamp((fmt.low - fmt.zero_point) * fmt.scale, (fmt.high - fmt.zero_point) * fmt.scale)
+    stored: Tensor = torch.ops.quantized_decomposed.quantize_per_tensor(value, *_affine(fmt))
     return stored
 
 
-def _dequantized(stored: Tensor, form: ActivationFormat) -> Tensor:
-    found: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(stored, *_affine(form))
+def _dequantized(stored: Tensor, fmt: ActivationFormat) -> Tensor:
+    found: Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(stored, *_affine(fmt))
     return found
 
 
-def _affine(form: ActivationFormat) -> tuple[float, int, int, int, torch.dtype]:
-    offset = 0 if form.signed else UNSIGNED_OFFSET
-    return form.scale, form.zero_point - offset, LOW, HIGH, torch.int8
+def _affine(fmt: ActivationFormat) -> tuple[float, int, int, int, torch.dtype]:
+    offset = 0 if fmt.signed else UNSIGNED_OFFSET
+    return fmt.scale, fmt.zero_point - offset, LOW, HIGH, torch.int8

@@ -1,4 +1,4 @@
-"""Operations in other forms than the graph runs them in: those that ExecuTorch's XNNPACK backend takes whole."""
+"""Operations rewritten to operators that ExecuTorch's XNNPACK backend delegates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
@@ -13,7 +13,7 @@ OperatorEmitter = Callable[[Node, Sequence[Tensor], Mapping[str, Tensor]], Tenso
 
 
 def _mean(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
-    """XNNPACK takes the mean over height and width that keeps its axes."""
+    """XNNPACK supports a mean over H and W only with keepdim."""
     mean = inputs[0].mean([axis + 1 for axis in node.ints("axes")], keepdim=True)
     return mean if node.flag("keepdim") else mean.reshape(1, *node.shape)
 
@@ -26,7 +26,7 @@ def _channel_shuffle(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str,
 
 
 def _local_response_norm(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
-    """The mean over a window of channels as a pooling of an image of C x HW; PyTorch's own form is a pooling of volumes."""
+    """The mean over neighbouring channels as a 2D pooling of an image C x HW; PyTorch's implementation uses a 3D pooling."""
     size, alpha, beta, k = node.integer("size"), node.number("alpha"), node.number("beta"), node.number("k")
     channels, *pixels = node.shape
     squares = (inputs[0] * inputs[0]).reshape(1, 1, channels, prod(pixels))
@@ -35,13 +35,13 @@ def _local_response_norm(node: Node, inputs: Sequence[Tensor], tensors: Mapping[
 
 
 def _shift(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
-    """A depthwise convolution whose kernels hold a single 1."""
+    """A depthwise convolution whose kernels contain a single 1."""
     kernel = tensors["weight"]
     return F.conv2d(inputs[0], kernel, padding=(kernel.shape[2] // 2, kernel.shape[3] // 2), groups=len(kernel))
 
 
 def _pad(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
-    """A negative pad cuts, first: XNNPACK's padding only adds."""
+    """Negative pads become slices before the padding, because XNNPACK supports only positive pads."""
     value, (_, _, height, width) = inputs[0], inputs[0].shape
     left, right, top, bottom = node.ints("pads")
     if min(node.ints("pads")) < 0:
@@ -51,7 +51,7 @@ def _pad(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) ->
 
 
 def _prelu(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
-    """XNNPACK's PReLU is for maps."""
+    """XNNPACK's PReLU supports only feature maps."""
     if len(node.shape) == 3:
         return F.prelu(inputs[0], tensors["weight"])
     positive = F.relu(inputs[0])
@@ -59,7 +59,7 @@ def _prelu(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) 
 
 
 def _roll(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -> Tensor:
-    """Cut in two and joined in the other order."""
+    """Two slices, concatenated in the opposite order."""
     value = inputs[0]
     for shift, axis in zip(node.ints("shifts"), node.ints("axes"), strict=True):
         size = node.shape[axis]
@@ -69,7 +69,7 @@ def _roll(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]) -
 
 
 def _softplus(x: Tensor) -> Tensor:
-    """max(x, 0) + log(1 + exp(-|x|)): XNNPACK has no softplus, and no exponential overflows."""
+    """max(x, 0) + log(1 + exp(-|x|)), which cannot overflow; XNNPACK has no softplus."""
     return F.relu(x) + torch.log(torch.exp(-x.abs()) + 1)
 
 

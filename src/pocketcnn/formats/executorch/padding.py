@@ -1,4 +1,4 @@
-"""Average pooling that counts its padding, which XNNPACK's does not: the padding becomes an operation of its own."""
+"""Average pooling with counted padding (count_include_pad), which XNNPACK lacks: the padding becomes a separate operation."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from pocketcnn.graph.node import Node
 
 
 def with_counted_padding(graph: Graph) -> Graph:
-    """The same function with a pad before every such pooling; its zeros are stored like the value around them."""
+    """The same function with a pad before every such pooling; the pad has the format of its input."""
     nodes: list[Node] = []
     formats = dict(graph.numerics.activations)
     for node in graph.nodes:

@@ -1,4 +1,4 @@
-"""ExecuTorch's notes to its developers, kept from users: Python warnings, log lines, and what its C++ prints."""
+"""Suppression of ExecuTorch's diagnostics: Python warnings, log messages, and output of its C++ code."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ STDERR = 2
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without Python warnings and log lines."""
+    """Suppress Python warnings and log messages within the context."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -25,7 +25,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_native() -> Iterator[list[str]]:
-    """Without what C++ writes to the process's standard error; the list has its lines afterwards."""
+    """Redirect the process's stderr within the context; afterwards the yielded list has its lines."""
     lines: list[str] = []
     with tempfile.TemporaryFile() as caught:
         kept = os.dup(STDERR)

@@ -1,4 +1,4 @@
-"""`Graph` -> ExecuTorch: a ``.pte`` file whose layers run on XNNPACK, float32, or int8 where the graph has numerics."""
+"""Export of a `Graph` to ExecuTorch: a ``.pte`` file for XNNPACK, int8 if the graph is quantized, else float32."""
 
 import importlib.util
 from collections import Counter
@@ -18,20 +18,20 @@ from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.passes.fold import drop_dropout, for_inference
 
 MAX_RANK = 5
-"""Axes of a value beside the batch that XNNPACK takes."""
+"""Largest number of axes, without batch, that XNNPACK supports."""
 
 DELEGATE = "executorch_call_delegate"
 _BOOKKEEPING = frozenset({DELEGATE, "getitem"})
 
 
 def write_executorch(path: Path, graph: Graph) -> Path:
-    """Write `graph` to `path` atomically and return it. The file takes one image at a time.
+    """Write `graph` to `path` atomically and return `path`. The file takes one image at a time.
 
-    Dropout is left out and batch normalization folded first, except in a graph with numerics, whose formats were chosen
-    for the operations that it has.
+    Dropout is removed and batch normalization folded first, except in a quantized graph, whose formats belong to its
+    present operations.
 
     Raises:
-        MissingExtra: ExecuTorch is absent.
+        MissingExtra: ExecuTorch is not installed.
         PocketcnnError: ExecuTorch cannot lower the network, or the file cannot be written.
     """
     write_bytes(path, program_bytes(lowered(graph)))
@@ -39,10 +39,10 @@ def write_executorch(path: Path, graph: Graph) -> Path:
 
 
 def program_bytes(program: Any) -> bytes:
-    """What `lowered` gave, as the contents of a .pte file.
+    """Serialize the result of `lowered` as the contents of a .pte file.
 
     Raises:
-        PocketcnnError: an operation has no kernel in ExecuTorch's runtime; it is named.
+        PocketcnnError: ExecuTorch's runtime has no kernel for an operator; the message names it.
     """
     with _errors(), quiet(), quiet_native():
         finished = program.to_executorch()
@@ -53,7 +53,7 @@ def program_bytes(program: Any) -> bytes:
 
 
 def _without_kernel(program: Any) -> list[str]:
-    """The operators of a finished program that ExecuTorch's runtime does not have here."""
+    """The operators of a program for which the installed ExecuTorch runtime has no kernel."""
     with quiet(), quiet_native():
         from executorch.runtime import Runtime
 
@@ -67,27 +67,27 @@ def _without_kernel(program: Any) -> list[str]:
 
 
 def portable_operations(graph: Graph) -> Counter[str]:
-    """The operators, with their number, that XNNPACK leaves to ExecuTorch's portable kernels, which are slow.
+    """Count the operators that are not delegated to XNNPACK but run on ExecuTorch's slow portable kernels.
 
     Raises:
-        MissingExtra: ExecuTorch is absent.
+        MissingExtra: ExecuTorch is not installed.
     """
     return undelegated(lowered(graph))
 
 
 def undelegated(program: Any) -> Counter[str]:
-    """The same for what `lowered` gave."""
+    """The same for a result of `lowered`."""
     nodes = program.exported_program().graph.nodes
     calls = (_operator(node.target) for node in nodes if node.op == "call_function")
     return Counter(call for call in calls if call not in _BOOKKEEPING)
 
 
 def lowered(graph: Graph) -> Any:
-    """The network as ExecuTorch's edge program, its layers handed to XNNPACK where that takes them.
+    """Lower the network to an ExecuTorch edge program, with supported layers delegated to XNNPACK.
 
     Raises:
-        MissingExtra: ExecuTorch is absent.
-        PocketcnnError: it cannot take the network.
+        MissingExtra: ExecuTorch is not installed.
+        PocketcnnError: ExecuTorch cannot lower the network.
     """
     if importlib.util.find_spec("executorch") is None:
         raise MissingExtra("Writing .pte files", "executorch")
@@ -99,10 +99,10 @@ def lowered(graph: Graph) -> Any:
         if len(node.shape) > MAX_RANK:
             raise PocketcnnError(
                 f"ExecuTorch's XNNPACK cannot run the layer {node.name!r} ({node.op}): its value has {len(node.shape)} axes, "
-                f"{MAX_RANK} are possible."
+                f"at most {MAX_RANK} are supported."
             )
     module = LoweredNetwork(graph).eval()
-    # The check wants core ATen operators alone and does not know the quantized ones.
+    # The IR check accepts only core ATen operators, not the quantized ones.
     config = EdgeCompileConfig(_check_ir_validity=False)
     with _errors(), quiet(), quiet_native():
         exported = torch.export.export(module, (torch.zeros(1, *graph.input_shape),))
@@ -111,7 +111,7 @@ def lowered(graph: Graph) -> Any:
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """ExecuTorch's and PyTorch's many kinds of errors as one, in one line."""
+    """Translate the exceptions of ExecuTorch and PyTorch to `PocketcnnError` with a message on one line."""
     try:
         yield
     except Exception as error:

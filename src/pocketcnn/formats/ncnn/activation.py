@@ -1,4 +1,4 @@
-"""Activations in ncnn: as layers, and as the last step of a convolution or linear layer."""
+"""Activations in ncnn, as separate layers or fused into a convolution or linear layer."""
 
 from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter
 from pocketcnn.formats.ncnn.layer import Params, untagged
@@ -13,9 +13,9 @@ def _layer(type: str, params: Params | None = None) -> OperatorEmitter:
 
 def _softmax(node: Node, emit: Emitter) -> str:
     axis = node.integer("axis")
-    value = emit.inputs[0] if axis == 0 else emit.whole()
-    softmax = emit.layer("Softmax", value, params={0: axis, 1: 1})  # 1: the axis counts from the outermost
-    return softmax if axis == 0 else emit.kept(softmax)
+    value = emit.inputs[0] if axis == 0 else emit.full_rank()
+    softmax = emit.layer("Softmax", value, params={0: axis, 1: 1})  # 1=1: axis 0 is the outermost
+    return softmax if axis == 0 else emit.as_blob(softmax)
 
 
 def _prelu(node: Node, emit: Emitter) -> str:
@@ -45,7 +45,7 @@ ACTIVATIONS: dict[str, OperatorEmitter] = {
 
 
 def fused_params(activation: Node | None) -> dict[int, int | tuple[float, ...]]:
-    """The parameters activation_type (9) and activation_params (10) of a layer that computes `activation` too."""
+    """The parameters activation_type (9) and activation_params (10) of a layer with a fused `activation`."""
     if activation is None:
         return {}
     kind, values = _fused(activation) or (0, ())
@@ -53,7 +53,7 @@ def fused_params(activation: Node | None) -> dict[int, int | tuple[float, ...]]:
 
 
 def is_fusable(node: Node) -> bool:
-    """Whether a convolution or linear layer of ncnn can compute `node` as its last step."""
+    """Whether ncnn can fuse `node` into a convolution or linear layer."""
     return _fused(node) is not None
 
 

@@ -1,6 +1,6 @@
-"""Arithmetic between values, constants, sums, means and normalization in ncnn."""
+"""Arithmetic, constants, reductions and normalization in ncnn."""
 
-from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, kept_shape, shape_params
+from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, blob_shape, shape_params
 from pocketcnn.formats.ncnn.layer import Param, untagged
 from pocketcnn.graph.node import Node
 
@@ -15,17 +15,17 @@ def _binary(operation: int) -> OperatorEmitter:
 
 
 def _binary_layer(node: Node, emit: Emitter, operation: int) -> str:
-    """ncnn repeats axes of 1 as PyTorch does, and takes a vector beside a map for one number a channel."""
+    """ncnn broadcasts axes of size 1 as PyTorch does, and a vector with a map as one value per channel."""
     first, second = emit.shape(0), emit.shape(1)
     ranks = {len(first), len(second)}
-    as_kept = ranks == {3} and first[0] == second[0] and _is_map_or_vector(first) and _is_map_or_vector(second)
-    if first == second or as_kept:
+    same_blobs = ranks == {3} and first[0] == second[0] and _is_map_or_vector(first) and _is_map_or_vector(second)
+    if first == second or same_blobs:
         return emit.layer("BinaryOp", *emit.inputs, params={0: operation})
-    return emit.kept(emit.layer("BinaryOp", emit.whole(0), emit.whole(1), params={0: operation}))
+    return emit.as_blob(emit.layer("BinaryOp", emit.full_rank(0), emit.full_rank(1), params={0: operation}))
 
 
 def _is_map_or_vector(shape: tuple[int, ...]) -> bool:
-    return kept_shape(shape) != shape or 1 not in shape[1:]
+    return blob_shape(shape) != shape or 1 not in shape[1:]
 
 
 def _scalar(emit: Emitter, value: str, operation: int, number: float) -> str:
@@ -42,13 +42,13 @@ def _affine(node: Node, emit: Emitter) -> str:
 
 
 def _constant(node: Node, emit: Emitter) -> str:
-    shape = kept_shape(node.ints("shape"))
+    shape = blob_shape(node.ints("shape"))
     return emit.layer("MemoryData", params=shape_params(shape), weights=(untagged(emit.array("value").reshape(shape)),))
 
 
 def _mean(node: Node, emit: Emitter) -> str:
     if len(emit.shape()) == 3 and sorted(node.ints("axes")) == [1, 2]:
-        return emit.layer("Pooling", emit.whole(), params={0: AVERAGE, 4: 1})
+        return emit.layer("Pooling", emit.full_rank(), params={0: AVERAGE, 4: 1})
     return _reduction(node, emit, MEAN)
 
 
@@ -60,8 +60,8 @@ def _reduction(node: Node, emit: Emitter, operation: int) -> str:
         3: node.ints("axes"),
         4: keep,
         5: 1,
-    }  # 5: the axes count from the outermost
-    return emit.kept(emit.layer("Reduction", emit.whole(), params=params))
+    }  # 5=1: axis 0 is the outermost
+    return emit.as_blob(emit.layer("Reduction", emit.full_rank(), params=params))
 
 
 def _batch_norm(node: Node, emit: Emitter) -> str:
@@ -75,7 +75,7 @@ def _batch_norm(node: Node, emit: Emitter) -> str:
 def _local_response_norm(node: Node, emit: Emitter) -> str:
     params: dict[int, Param] = {0: ACROSS_CHANNELS, 1: node.integer("size")}
     params |= {2: node.number("alpha"), 3: node.number("beta"), 4: node.number("k")}
-    return emit.kept(emit.layer("LRN", emit.whole(), params=params))
+    return emit.as_blob(emit.layer("LRN", emit.full_rank(), params=params))
 
 
 ARITHMETIC: dict[str, OperatorEmitter] = {

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketcnn.formats.ncnn.activation import fused_params
-from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, kept_shape
-from pocketcnn.formats.ncnn.int8 import HIGH, Int8, in_groups, int8_form
+from pocketcnn.formats.ncnn.emitter import Emitter, OperatorEmitter, blob_shape
+from pocketcnn.formats.ncnn.int8 import HIGH, Int8, in_groups, int8_params
 from pocketcnn.formats.ncnn.layer import Blob, Param, tagged, untagged
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
@@ -17,15 +17,15 @@ from pocketcnn.layers.shift import shift_kernel
 Array = npt.NDArray[Any]
 
 WITHOUT_WINOGRAD = {31: 1 << 6}
-"""The parameter that switches an optimization off for one layer."""
+"""Id of the parameter that disables an optimization for one layer."""
 
 WINOGRAD_FACTOR = 24 * 24
-"""ncnn's int8 F(4, 3) computes in whole numbers this many times the result, in int32, before it divides."""
+"""Factor by which ncnn's int8 Winograd F(4, 3) scales its int32 accumulators before the final division."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A convolution without its input: weight (N, C/G, K, K), bias (N,) or None, and how the window moves."""
+    """Parameters of a convolution: weight (N, C/G, K, K), bias (N,) or None, stride, padding, dilation, groups."""
 
     weight: Array
     bias: Array | None
@@ -46,7 +46,7 @@ class _Window:
 
 
 def _conv2d(node: Node, emit: Emitter) -> str:
-    int8 = int8_form(emit.graph, node, emit.fused)
+    int8 = int8_params(emit.graph, node, emit.fused)
     weight = emit.array("weight") if int8 is None else int8.weight
     bias = emit.array("bias") if "bias" in node.tensors else None
     if tap := _single_tap(node, emit):
@@ -54,14 +54,14 @@ def _conv2d(node: Node, emit: Emitter) -> str:
     top, left = node.pair("padding")
     window = _Window(weight, bias, node.pair("stride"), node.pair("dilation"), (top, left), node.integer("groups"))
     if int8 is not None and in_groups(emit.graph, node):
-        return emit.kept(_in_groups(emit, emit.whole(), window, int8))
-    return emit.kept(_convolution(emit, emit.whole(), window, int8))
+        return emit.as_blob(_in_groups(emit, emit.full_rank(), window, int8))
+    return emit.as_blob(_convolution(emit, emit.full_rank(), window, int8))
 
 
 def _single_tap(node: Node, emit: Emitter) -> tuple[int, int] | None:
-    """Where in the kernel the one pixel lies that a convolution from (C, 1, 1) to (N, 1, 1) sees; it is a linear layer."""
+    """For a convolution from (C, 1, 1) to (N, 1, 1), which equals a linear layer: the kernel position of the only pixel."""
     shape = emit.shape()
-    if node.integer("groups") != 1 or kept_shape(shape) == shape or kept_shape(node.shape) == node.shape:
+    if node.integer("groups") != 1 or blob_shape(shape) == shape or blob_shape(node.shape) == node.shape:
         return None
     (rows, columns), dilation, padding = _kernel(emit.graph, node), node.pair("dilation"), node.pair("padding")
     row, column = (pad // step for pad, step in zip(padding, dilation, strict=True))
@@ -85,24 +85,24 @@ def _convolution(emit: Emitter, source: str, window: _Window, int8: Int8 | None,
 
 
 def _in_groups(emit: Emitter, source: str, window: _Window, int8: Int8) -> str:
-    """A layer for each group, on its share of the channels."""
+    """A grouped convolution as one layer per group, on slices of the channels."""
     groups = window.groups
     inputs, outputs = emit.shape()[0] // groups, len(window.weight) // groups
     parts = emit.layers(
         "Slice", source, params={0: [inputs] * groups, 1: 0}, outputs=groups, name=f"{emit.node.name}/cut"
     )
-    made = []
+    group_outputs = []
     for group, part in enumerate(parts):
         own = slice(group * outputs, (group + 1) * outputs)
         bias = None if window.bias is None else window.bias[own]
         small = replace(window, weight=window.weight[own], bias=bias, groups=1)
         scales = replace(int8, weight_scales=int8.weight_scales[own])
-        made.append(_convolution(emit, part, small, scales, f"{emit.node.name}/group{group}"))
-    return emit.layer("Concat", *made, params={0: 0})
+        group_outputs.append(_convolution(emit, part, small, scales, f"{emit.node.name}/group{group}"))
+    return emit.layer("Concat", *group_outputs, params={0: 0})
 
 
 def _winograd(window: _Window) -> dict[int, int]:
-    """Without Winograd's algorithm where ncnn would use it and the largest possible result would overflow."""
+    """The parameter that disables the Winograd algorithm if its accumulators could overflow int32."""
     used = window.weight.shape[2:] == (3, 3) and window.stride == window.dilation == (1, 1) and window.groups == 1
     largest = HIGH * int(np.abs(window.weight.astype(np.int64)).sum(axis=(1, 2, 3)).max())
     return WITHOUT_WINOGRAD if used and WINOGRAD_FACTOR * largest >= 2**31 else {}
@@ -113,7 +113,7 @@ def _weights(weight: Array, bias: Array | None) -> tuple[Blob, ...]:
 
 
 def _linear(node: Node, emit: Emitter) -> str:
-    int8 = int8_form(emit.graph, node, emit.fused)
+    int8 = int8_params(emit.graph, node, emit.fused)
     weight = emit.array("weight") if int8 is None else int8.weight
     return _inner_product(emit, weight, emit.array("bias") if "bias" in node.tensors else None, int8)
 
@@ -129,11 +129,11 @@ def _inner_product(emit: Emitter, weight: Array, bias: Array | None, int8: Int8 
 
 
 def _shift(node: Node, emit: Emitter) -> str:
-    """ncnn has no shift: a depthwise convolution whose kernels hold a single 1 is the same."""
+    """ncnn has no shift; it becomes a depthwise convolution whose kernels contain a single 1."""
     kernel = shift_kernel(node.ints("down"), node.ints("right")).numpy()
     top, left = kernel.shape[2] // 2, kernel.shape[3] // 2
     window = _Window(kernel, None, (1, 1), (1, 1), (top, left), node.shape[0])
-    return emit.kept(_convolution(emit, emit.whole(), window, None))
+    return emit.as_blob(_convolution(emit, emit.full_rank(), window, None))
 
 
 CONVOLUTION: dict[str, OperatorEmitter] = {"conv2d": _conv2d, "linear": _linear, "shift": _shift}

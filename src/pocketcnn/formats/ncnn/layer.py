@@ -1,4 +1,4 @@
-"""ncnn's two files: a layer is a line of the ``.param`` file, and its weights follow each other in the ``.bin`` file."""
+"""The two files of ncnn: a layer is a line of the ``.param`` file, and its weights are consecutive in the ``.bin`` file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ MAGIC = "7767517"
 """First line of a ``.param`` file."""
 
 INT8_TAG = 0x000D4B38
-"""Stands before int8 weights; before float32 weights stands 0."""
+"""Tag of int8 weights; the tag of float32 weights is 0."""
 
 ALIGNMENT = 4
-"""Bytes of which a tagged blob takes a whole multiple."""
+"""Alignment of a tagged blob in bytes."""
 
 ARRAY_KEY = -23300
-"""An array's key is this less its number."""
+"""The key of an array parameter is this minus its id."""
 
 Param = int | float | Sequence[int] | Sequence[float]
 Params = Mapping[int, Param]
@@ -26,13 +26,13 @@ Array = npt.NDArray[np.float32] | npt.NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One array of weights; only a `tagged` one says what type it is, the others are float32 by their place."""
+    """One array of weights. A `tagged` one begins with a tag for its dtype; the others are always float32."""
 
     values: Array
     tagged: bool
 
     def parts(self) -> tuple[bytes, bytes, bytes]:
-        """Tag, values and padding, as they stand in the file."""
+        """Tag, values and padding, as in the file."""
         data = np.ascontiguousarray(self.values)
         tag = INT8_TAG.to_bytes(4, "little") if data.dtype == np.int8 else bytes(4)
         return tag if self.tagged else b"", data.tobytes(), bytes(-data.nbytes % ALIGNMENT)
@@ -40,7 +40,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer: its type, what it reads and makes, and parameters by ncnn's numbers for them."""
+    """One layer: type, name, input and output blobs, parameters by id, and weights."""
 
     type: str
     name: str
@@ -57,12 +57,12 @@ class Layer:
 
 
 def tagged(values: npt.NDArray[Any]) -> Blob:
-    """A weight: int8 as it is, anything else as float32."""
+    """A weight blob: int8 unchanged, any other dtype as float32."""
     return Blob(values if values.dtype == np.int8 else values.astype(np.float32, copy=False), tagged=True)
 
 
 def untagged(values: npt.ArrayLike) -> Blob:
-    """A bias, a scale, a slope: float32."""
+    """A blob without tag, float32: bias, scales or slopes."""
     return Blob(np.asarray(values, np.float32), tagged=False)
 
 
@@ -79,5 +79,5 @@ def _param(key: int, value: Param) -> str:
 
 
 def _number(value: float) -> str:
-    """At most 15 characters, all that ncnn reads of a number; 9 digits are enough for a float32."""
+    """At most 15 characters, the limit of ncnn's parser; 9 digits represent a float32 exactly."""
     return str(value) if isinstance(value, int) else f"{value:.8e}"

@@ -1,4 +1,4 @@
-"""`Graph` -> ncnn: a ``.param`` file and the ``.bin`` file beside it, float32, or int8 where the graph has numerics."""
+"""Export of a `Graph` to ncnn: a ``.param`` and a ``.bin`` file, int8 if the graph is quantized, else float32."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from pocketcnn.formats.ncnn.activation import ACTIVATIONS, is_fusable
 from pocketcnn.formats.ncnn.arithmetic import ARITHMETIC
 from pocketcnn.formats.ncnn.builder import NcnnBuilder
 from pocketcnn.formats.ncnn.convolution import CONVOLUTION
-from pocketcnn.formats.ncnn.emitter import MAX_RANK, Emitter, OperatorEmitter, Unsupported, kept_shape, shape_params
+from pocketcnn.formats.ncnn.emitter import MAX_RANK, Emitter, OperatorEmitter, Unsupported, blob_shape, shape_params
 from pocketcnn.formats.ncnn.layer import Layer, param_text
 from pocketcnn.formats.ncnn.layout import LAYOUT
 from pocketcnn.formats.ncnn.pooling import POOLING
@@ -21,17 +21,17 @@ OUTPUT_NAME = "output"
 BIN_SUFFIX = ".bin"
 
 EMITTERS: Mapping[str, OperatorEmitter] = {**CONVOLUTION, **ACTIVATIONS, **ARITHMETIC, **LAYOUT, **POOLING}
-"""The ncnn form of every operation of the graph but the input."""
+"""Operation -> its ncnn export rule."""
 
 
 def write_ncnn(path: Path, graph: Graph) -> Path:
-    """Write `graph` to `path` and the weights beside it under the suffix ``.bin``, each file atomically; returns `path`.
+    """Write `graph` to `path` (.param) and its weights to the ``.bin`` file beside it, each atomically; returns `path`.
 
-    The network goes from ``input`` to ``output``, one image at a time. Dropout is left out and batch normalization folded
-    first, except in a graph with numerics, whose formats were chosen for the operations that it has.
+    The blobs of the network are ``input`` and ``output``; it takes one image at a time. Dropout is removed and batch
+    normalization folded first, except in a quantized graph, whose formats belong to its present operations.
 
     Raises:
-        PocketcnnError: ncnn has no layer for an operation, which is named; or the files cannot be written.
+        PocketcnnError: ncnn does not support an operation (named in the message), or the files cannot be written.
     """
     layers = to_layers(graph)
     with atomic_path(path.with_suffix(BIN_SUFFIX)) as part, part.open("wb") as stream:
@@ -43,10 +43,10 @@ def write_ncnn(path: Path, graph: Graph) -> Path:
 
 
 def to_layers(graph: Graph) -> list[Layer]:
-    """The layers of `graph` as they stand in the files.
+    """The ncnn layers of `graph`.
 
     Raises:
-        PocketcnnError: ncnn has no layer for an operation, which is named.
+        PocketcnnError: ncnn does not support an operation; the message names it.
     """
     graph = drop_dropout(graph) if graph.numerics else for_inference(graph)
     builder = NcnnBuilder()
@@ -65,25 +65,25 @@ def to_layers(graph: Graph) -> list[Layer]:
 
 def _value(node: Node, emit: Emitter) -> str:
     if len(node.shape) > MAX_RANK:
-        raise Unsupported(node, f"its value has {len(node.shape)} axes, {MAX_RANK} are possible")
+        raise Unsupported(node, f"its value has {len(node.shape)} axes; at most {MAX_RANK} are supported")
     if node.op == "input":
         image = emit.layer("Input", params=shape_params(node.shape), name=INPUT_NAME)
-        return emit.kept(image)
+        return emit.as_blob(image)
     if node.op not in EMITTERS:
-        raise Unsupported(node, "it has no layer of that kind")
+        raise Unsupported(node, "there is no export rule for the operation")
     return EMITTERS[node.op](node, emit)
 
 
 def _answer(graph: Graph, builder: NcnnBuilder, value: str) -> str:
-    """The output with all its axes."""
+    """The network's output with all its axes."""
     shape = graph.output_shape
-    if shape == kept_shape(shape):
+    if shape == blob_shape(shape):
         return value
     return builder.layer("Reshape", f"{OUTPUT_NAME}/reshape", (value,), shape_params(shape))[0]
 
 
 def _fused_activations(graph: Graph) -> dict[str, Node]:
-    """The activations that the layer before them computes too, by that layer's name."""
+    """Layer name -> the activation that is fused into the layer."""
     return {
         node.inputs[0]: node
         for node in graph.nodes
@@ -92,7 +92,7 @@ def _fused_activations(graph: Graph) -> dict[str, Node]:
 
 
 def _takes_activation(graph: Graph, source: Node) -> bool:
-    """Whether `source` is a layer with an activation of its own, which nothing but that activation sees."""
+    """Whether `source` is a layer with support for a fused activation, and the activation is its only reader."""
     unseen = len(graph.users(source.name)) == 1 and source.name != graph.output
     stored = source.name in graph.numerics.activations
     return source.op in ("conv2d", "linear") and unseen and not stored

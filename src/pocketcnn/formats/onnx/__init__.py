@@ -1,1 +1,1 @@
-"""ONNX files: written from a `Graph`, and read into one."""
+"""Export of a `Graph` to ONNX, and import of ONNX files."""

@@ -1,4 +1,4 @@
-"""An ONNX graph under construction: nothing is stored twice, and nothing is written that ONNX assumes anyway."""
+"""Construction of a compact ONNX graph: duplicates are shared and default attributes are omitted."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -14,19 +14,19 @@ from pocketcnn.graph.node import Shape
 
 OPSET = 17
 IR_VERSION = 8
-"""The file format that came with opset 17; ONNX Runtime reads it since version 1.12."""
+"""The IR version of opset 17; ONNX Runtime reads it since version 1.12."""
 
 BATCH_AXIS = "N"
 
 _ASSUMED = {"strides": 1, "dilations": 1, "pads": 0}
-"""Lists that ONNX takes to hold this number throughout where they are absent."""
+"""List attributes with the value of all their elements that ONNX assumes by default."""
 
 
 class OnnxBuilder:
-    """Collects operators and constants.
+    """Collects operators and constants, without duplicates.
 
-    An operator that equals an earlier one (same type, inputs and attributes) and a constant that equals an earlier one
-    (same type, shape and bytes) are that earlier one.
+    An operator with the type, inputs and attributes of an earlier one, and a constant with the dtype, shape and bytes of an
+    earlier one, are shared with it.
     """
 
     def __init__(self, input_name: str, input_shape: Shape) -> None:
@@ -34,21 +34,21 @@ class OnnxBuilder:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._known: dict[object, str] = {}
-        self._taken: set[str] = {input_name}
+        self._used_names: set[str] = {input_name}
 
     def op(self, op_type: str, inputs: Sequence[str], attributes: Mapping[str, object], hint: str) -> str:
-        """Add an operator and return the name of its output, `hint` or like it. An empty name is an absent input."""
+        """Add an operator and return the name of its output, derived from `hint`. An empty name is an absent input."""
         node = helper.make_node(op_type, inputs, [], **_needed(op_type, attributes))
         key = node.SerializeToString(deterministic=True)
         if key not in self._known:
             self._known[key] = self._fresh(hint)
             node.output.append(self._known[key])
-            node.name = self._known[key]  # what a runtime's profiler and its error messages call it
+            node.name = self._known[key]  # used by runtimes in profiles and error messages
             self._nodes.append(node)
         return self._known[key]
 
     def constant(self, value: np.ndarray, hint: str, *, shared: bool = True) -> str:
-        """Add a constant and return its name, `hint` or like it; one that is not `shared` is never another's too."""
+        """Add a constant and return its name, derived from `hint`; without `shared` it is never reused for another one."""
         key = (value.dtype.str, value.shape, value.tobytes())
         if shared and key in self._known:
             return self._known[key]
@@ -59,15 +59,15 @@ class OnnxBuilder:
         return name
 
     def model(self, outputs: Mapping[str, tuple[str, Shape]]) -> onnx.ModelProto:
-        """The finished model; the builder is used up.
+        """The finished model. The builder cannot be used afterwards.
 
         Args:
-            outputs: name of each output -> the value that it shows, and that value's shape per image.
+            outputs: name of each output -> the name of its value, and the value's shape per image.
         """
         names = {self._input.name: self._input.name}
         computed = {name for node in self._nodes for name in node.output}
         for output, (value, _) in outputs.items():
-            if value not in computed or value in names:  # the input, a constant, or a value that is shown already
+            if value not in computed or value in names:  # the input, a constant, or a value that is already an output
                 copy = self._fresh(output)
                 self._nodes.append(helper.make_node("Identity", [value], [copy]))
                 value = copy
@@ -79,13 +79,13 @@ class OnnxBuilder:
         return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="pocketcnn")
 
     def _fresh(self, hint: str) -> str:
-        name = next(name for name in numbered(hint) if name not in self._taken)
-        self._taken.add(name)
+        name = next(name for name in numbered(hint) if name not in self._used_names)
+        self._used_names.add(name)
         return name
 
 
 def _needed(op_type: str, attributes: Mapping[str, object]) -> dict[str, object]:
-    """The attributes without those that say what ONNX assumes where nothing is said."""
+    """The attributes without those that have ONNX's default value."""
     defaults = _defaults(op_type)
     return {
         name: value
@@ -110,7 +110,7 @@ def _value_info(name: str, shape: Shape) -> Any:
 
 
 def _tensor(value: np.ndarray, name: str) -> Any:
-    """Whole numbers of 64 bits take one byte each where they are small (protobuf's varint); the rest is stored as it is."""
+    """A constant; small int64 values are stored as protobuf varints (one byte each), all others as raw data."""
     if value.dtype != np.int64 or np.any(value < 0):
         return numpy_helper.from_array(value, name)
     return helper.make_tensor(name, onnx.TensorProto.INT64, value.shape, value.reshape(-1).tolist())

@@ -1,10 +1,10 @@
-"""Write repeated groups of ONNX operators once, as functions of the model: the same operators in a smaller file.
+"""Compression of an ONNX model by model-local functions: repeated groups of operators are written once.
 
-In the QDQ convention a quantized convolution is four operators, some 150 bytes that differ only in names from layer to
-layer. This is grammar compression of the operators by recursive pairing (Larsson and Moffat, "Offline
-Dictionary-Based Compression", DCC 1999): the pair of connected operators whose replacement saves most becomes a
-function, again and again, so that functions of functions grow to whole layers and blocks. Functions are part of the
-format since IR version 8; runtimes inline them on loading.
+In QDQ form a quantized convolution is four operators, about 150 bytes that differ only in names from layer to
+layer. The method is grammar compression by recursive pairing (Larsson and Moffat, "Offline
+Dictionary-Based Compression", DCC 1999): the pair of connected operators whose replacement saves the most bytes becomes a
+function, repeatedly, so that nested functions cover whole layers and blocks. ONNX has functions since IR version 8;
+runtimes inline them when the model is loaded.
 """
 
 from collections import Counter, defaultdict
@@ -22,29 +22,29 @@ from pocketcnn.formats.onnx.names import short_names
 DOMAIN = "f"
 
 _WORTHWHILE = 8
-"""Bytes that a function must save: the first one brings an import with it."""
+"""Minimum saving of a function in bytes: the first one also adds an opset import."""
 
 _VARYING = "group"
-"""The attribute that differs from one depthwise convolution to the next: functions take it as an argument."""
+"""Attribute that functions take as an argument, because it differs between depthwise convolutions."""
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two operators of which the second alone reads the first, and what replacing them by one call does."""
+    """Two operators, the second the only reader of the first, and the function that can replace them."""
 
     first: Any
     second: Any
     function: Any
-    """The function, still without a name, that does what both do."""
+    """The function that is equivalent to both, without a name."""
     saved: int
-    """Bytes, without those of the function itself."""
+    """Saving in bytes, without the size of the function itself."""
 
 
 def with_functions(model: onnx.ModelProto) -> None:
-    """Make repeated groups of operators of `model` functions, as far as that saves bytes."""
+    """Replace repeated groups of operators of `model` by functions, in place, as long as that saves bytes."""
     plain, before = model.SerializeToString(), model.ByteSize()
     _write_functions(model)
-    if model.ByteSize() > before:  # savings are counted without the lengths of what encloses them, a byte or two each
+    if model.ByteSize() > before:  # estimates ignore the length fields of enclosing messages, 1 or 2 bytes each
         model.ParseFromString(plain)
 
 
@@ -68,7 +68,7 @@ def _write_functions(model: onnx.ModelProto) -> None:
 
 
 def _pairs(nodes: Sequence[Any], outputs: Sequence[str], known: dict[tuple[int, int], _Pair]) -> Iterator[_Pair]:
-    """Every pair in the graph; `known` keeps those of earlier calls, whose nodes must stay alive with it."""
+    """All pairs in the graph; `known` caches those of earlier calls by the ids of their nodes, which must stay alive."""
     makers = {node.output[0]: node for node in nodes}
     uses = Counter(chain(outputs, *(node.input for node in nodes)))
     for second in nodes:
@@ -84,7 +84,7 @@ def _pairs(nodes: Sequence[Any], outputs: Sequence[str], known: dict[tuple[int, 
 
 
 def _best_group(pairs: Iterable[_Pair]) -> list[_Pair]:
-    """The equal pairs whose replacement saves most, none sharing an operator with another; empty if none is worthwhile."""
+    """The set of equal, disjoint pairs whose replacement saves the most bytes; empty if none saves enough."""
     groups: defaultdict[bytes, list[_Pair]] = defaultdict(list)
     used: defaultdict[bytes, set[int]] = defaultdict(set)
     for pair in pairs:
@@ -102,13 +102,13 @@ def _saved(pairs: Sequence[_Pair]) -> int:
 
 
 def _bytes(message: Any) -> int:
-    """Size of a message as a repeated field: its bytes, their number, and the tag."""
+    """Size of a message as a repeated field: tag, length and content."""
     size: int = message.ByteSize()
     return size + 1 + max(1, -(-size.bit_length() // 7))
 
 
 def _function(first: Any, second: Any) -> Any:
-    """What two operators do, under names that depend on nothing else."""
+    """The function that is equivalent to two operators, with canonical names."""
     inputs = _inputs(first, second)
     scope = dict(zip([*inputs, first.output[0], second.output[0]], short_names(), strict=False))
     function = FunctionProto(domain=DOMAIN, input=[scope[name] for name in inputs], output=[scope[second.output[0]]])
@@ -128,13 +128,13 @@ def _function(first: Any, second: Any) -> Any:
 
 
 def _imports(nodes: Iterable[Any]) -> list[Any]:
-    """The operator sets that `nodes` are of."""
+    """The opset imports that `nodes` need."""
     own = [helper.make_opsetid(DOMAIN, 1)] if any(node.domain == DOMAIN for node in nodes) else []
     return [helper.make_opsetid("", OPSET), *own]
 
 
 def _call(first: Any, second: Any, name: str) -> Any:
-    """The call of the function `name` that replaces two operators."""
+    """The call of function `name` that replaces two operators."""
     call = NodeProto(op_type=name, domain=DOMAIN, input=_inputs(first, second), output=second.output)
     arguments = short_names()
     for node in (first, second):
@@ -146,7 +146,7 @@ def _call(first: Any, second: Any, name: str) -> Any:
 
 
 def _inputs(first: Any, second: Any) -> list[str]:
-    """What the two read from outside, each value once."""
+    """The external inputs of both operators, each once."""
     return list(dict.fromkeys(name for name in (*first.input, *second.input) if name and name != first.output[0]))
 
 
@@ -155,21 +155,21 @@ def _is_argument(node: Any, attribute: Any) -> bool:
 
 
 def _replaced(nodes: Iterable[Any], pairs: Iterable[_Pair], function: Any) -> list[Any]:
-    """The operators with each pair as one call, in the place of its second."""
+    """The operators with each pair replaced by one call, at the position of its second operator."""
     calls = {id(pair.second): _call(pair.first, pair.second, function.name) for pair in pairs}
     gone = {id(pair.first) for pair in pairs}
     return [calls.get(id(node), node) for node in nodes if id(node) not in gone]
 
 
 def _inline_single_uses(nodes: Iterable[Any], functions: Sequence[Any]) -> list[Any]:
-    """The functions, complete, without those that one other function alone calls: that one has their operators itself."""
+    """The functions, with those that are called only once inlined into their caller."""
     in_functions = Counter(node.op_type for function in functions for node in function.node if node.domain == DOMAIN)
     in_graph = {node.op_type for node in nodes if node.domain == DOMAIN}
     single = {name for name, uses in in_functions.items() if uses == 1 and name not in in_graph}
     inlined: dict[str, Any] = {}
     for function in functions:  # each calls only earlier ones
-        taken = {name for node in function.node for name in (*node.input, *node.output)}
-        body = [part for node in function.node for part in _expanded(node, inlined, single, taken)]
+        used = {name for node in function.node for name in (*node.input, *node.output)}
+        body = [part for node in function.node for part in _expanded(node, inlined, single, used)]
         del function.node[:]
         function.node.extend(body)
         del function.opset_import[:]
@@ -178,8 +178,8 @@ def _inline_single_uses(nodes: Iterable[Any], functions: Sequence[Any]) -> list[
     return [function for name, function in inlined.items() if name not in single]
 
 
-def _expanded(call: Any, functions: dict[str, Any], single: set[str], taken: set[str]) -> Iterator[Any]:
-    """The operators of the function that is called, in the scope of the caller, where the names in `taken` are in use."""
+def _expanded(call: Any, functions: dict[str, Any], single: set[str], used: set[str]) -> Iterator[Any]:
+    """The operators of the called function in the scope of the caller, in which the names `used` exist."""
     if call.domain != DOMAIN or call.op_type not in single:
         yield call
         return
@@ -189,8 +189,8 @@ def _expanded(call: Any, functions: dict[str, Any], single: set[str], taken: set
     for node in function.node:
         for name in node.output:
             if name not in scope:
-                scope[name] = next(fresh for fresh in short_names() if fresh not in taken)
-                taken.add(scope[name])
+                scope[name] = next(fresh for fresh in short_names() if fresh not in used)
+                used.add(scope[name])
         copy = NodeProto(op_type=node.op_type, domain=node.domain)
         copy.input.extend(scope[name] for name in node.input)
         copy.output.extend(scope[name] for name in node.output)

@@ -1,8 +1,7 @@
-"""Quantized values in an ONNX graph, in the QDQ convention.
+"""Quantized values in an ONNX graph in QDQ form.
 
-Every operator stays a float operator between values that were just dequantized (DequantizeLinear) and a result that
-is quantized at once (QuantizeLinear); runtimes fuse such a group into one integer operator. The arithmetic is that of
-`fake_quantize`: the same rounding, the same saturation.
+Every operator is a float operator with dequantized inputs (DequantizeLinear) and a quantized result (QuantizeLinear);
+runtimes fuse such a group into one integer operator. Rounding and saturation are those of `fake_quantize`.
 """
 
 from collections.abc import Callable
@@ -20,45 +19,45 @@ from pocketcnn.graph.numerics import ActivationFormat, WeightFormat
 from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 
 Constant = Callable[[np.ndarray, str], str]
-"""Adds a constant, named like the hint, and returns the name of its value."""
+"""Adds a constant with a name derived from the hint, and returns the name of its value."""
 
 _NEARLY_INT32 = 0.99 * 2**31
-"""A bias of fewer steps than this, written in float32 and rounded to steps again, stays an int32."""
+"""A bias below this number of steps is exact when it is written in float32 and quantized to int32 again."""
 
 
 class Qdq:
-    """Adds quantized values to `builder`; `constant` adds those constants that may take any form."""
+    """Adds quantized values to `builder`; `constant` adds the constants that may use a compact encoding."""
 
     def __init__(self, builder: OnnxBuilder, constant: Constant) -> None:
         self._builder = builder
         self._constant = constant
 
-    def quantized(self, value: str, form: ActivationFormat, hint: str) -> str:
-        """The integers that stand for a float value."""
-        stored = self._builder.op("QuantizeLinear", [value, *self._parameters(form)], {}, f"{hint}/quantized")
-        if form.bits == 8:
+    def quantized(self, value: str, fmt: ActivationFormat, hint: str) -> str:
+        """Quantize a float value."""
+        stored = self._builder.op("QuantizeLinear", [value, *self._parameters(fmt)], {}, f"{hint}/quantized")
+        if fmt.bits == 8:
             return stored
-        integer = _integer(form)  # ONNX has no narrower ones: they live in 8 bits, and must be made to saturate
-        bounds = [self._builder.constant(np.asarray(bound, integer), "bound") for bound in (form.low, form.high)]
+        integer = _integer(fmt)  # opset 17 has no narrower integers: they are stored in 8 bits and clipped
+        bounds = [self._builder.constant(np.asarray(bound, integer), "bound") for bound in (fmt.low, fmt.high)]
         return self._builder.op("Clip", [stored, *bounds], {}, f"{hint}/saturated")
 
-    def dequantized(self, stored: str, form: ActivationFormat, hint: str) -> str:
-        """The float value that integers stand for."""
-        return self._builder.op("DequantizeLinear", [stored, *self._parameters(form)], {}, hint)
+    def dequantized(self, stored: str, fmt: ActivationFormat, hint: str) -> str:
+        """Dequantize integers."""
+        return self._builder.op("DequantizeLinear", [stored, *self._parameters(fmt)], {}, hint)
 
-    def number(self, value: float, form: ActivationFormat) -> str:
-        """A constant among integers: the one that stands for `value`."""
-        stored = np.clip(np.rint(np.float32(value) / np.float32(form.scale)) + form.zero_point, form.low, form.high)
-        return self._builder.constant(np.asarray(stored, _integer(form)), "number")
+    def number(self, value: float, fmt: ActivationFormat) -> str:
+        """A scalar constant, quantized."""
+        stored = np.clip(np.rint(np.float32(value) / np.float32(fmt.scale)) + fmt.zero_point, fmt.low, fmt.high)
+        return self._builder.constant(np.asarray(stored, _integer(fmt)), "number")
 
-    def weight(self, weight: Tensor, scale: Tensor, form: WeightFormat, name: str, *, zero_points: bool) -> str:
-        """A weight out of its int8 integers."""
-        integers = quantize_weight(weight.detach(), scale.detach(), form).cpu().numpy().astype(np.int8)
+    def weight(self, weight: Tensor, scale: Tensor, fmt: WeightFormat, name: str, *, zero_points: bool) -> str:
+        """A weight, stored as int8 and dequantized."""
+        integers = quantize_weight(weight.detach(), scale.detach(), fmt).cpu().numpy().astype(np.int8)
         stored = self._builder.constant(integers, f"{name}/quantized")
         return self._per_channel(stored, scale, np.int8 if zero_points else None, name)
 
     def integer_weight(self, value: np.ndarray, name: str) -> str:
-        """A weight of whole numbers from -127 to 127 as int8 of scale 1."""
+        """A weight of integers from -127 to 127, stored as int8 with scale 1 and dequantized."""
         stored = self._builder.constant(value.astype(np.int8), f"{name}/quantized")
         return self._builder.op(
             "DequantizeLinear", [stored, self._builder.constant(np.asarray(1, np.float32), "one")], {}, name
@@ -67,12 +66,12 @@ class Qdq:
     def bias(
         self, bias: Tensor, input_scale: float, weight_scale: Tensor, name: str, *, as_integers: bool = False
     ) -> str:
-        """A bias that is a whole number of steps (input scale x weight scale), written in float32.
+        """A bias that is a multiple of its scale (input scale x weight scale), written in float32.
 
-        That is half of what int32 and a scale for each channel take. ONNX Runtime divides by the steps when it fuses the group
-        and finds the same integers, up to 2^22 of them; in a larger bias, the 2^-22th part of it. A bias that saturates
-        as an int32 must be stored as such, and so must that of a linear layer with a float result, which becomes
-        an integer operator in no other way.
+        That takes half the size of an int32 bias with a scale per channel. ONNX Runtime divides by the scale when it fuses
+        the group. The integers are then exact up to 2^22; beyond, the relative error is 2^-22. A bias that saturates int32
+        must be stored as int32, and so must the bias of a linear layer with a float result, which is fused to an integer
+        operator only in that form.
         """
         weight_scale = weight_scale.detach().double()
         steps = weight_scale * np.float32(input_scale).item()
@@ -83,10 +82,10 @@ class Qdq:
         return self._per_channel(stored, steps, None, name)
 
     def _per_channel(self, stored: str, scale: Tensor, zero_point: type | None, name: str) -> str:
-        """A tensor out of its integers, with one scale per slice of axis 0; equal scales are written once.
+        """Dequantize a tensor with one scale per slice of axis 0; equal scales are written once.
 
-        The zero points are 0, which ONNX assumes where there are none. ONNX Runtime 1.32 nevertheless makes an integer Gemm
-        only where they are written, and its setting for exact int8 on older CPUs then wants each to have its own.
+        The zero points are 0, ONNX's default. But ONNX Runtime 1.32 fuses to an integer Gemm only if they are explicit,
+        and its setting for exact int8 on older CPUs then requires a separate zero-point tensor per weight.
         """
         steps = scale.detach().float().cpu().numpy()
         equal = bool(np.all(steps == steps[0]))
@@ -97,35 +96,35 @@ class Qdq:
             inputs.append(self._builder.constant(zeros, f"{name}/zero_point", shared=False))
         return self._builder.op("DequantizeLinear", inputs, {} if equal else {"axis": 0}, name)
 
-    def _parameters(self, form: ActivationFormat) -> list[str]:
-        """Scale and zero point."""
+    def _parameters(self, fmt: ActivationFormat) -> list[str]:
+        """The names of scale and zero point."""
         return [
-            self._builder.constant(np.asarray(form.scale, np.float32), "scale"),
-            self._builder.constant(np.asarray(form.zero_point, _integer(form)), "zero_point"),
+            self._builder.constant(np.asarray(fmt.scale, np.float32), "scale"),
+            self._builder.constant(np.asarray(fmt.zero_point, _integer(fmt)), "zero_point"),
         ]
 
 
-def saturates_alike(node: Node, form: ActivationFormat) -> bool:
-    """Whether storing a value in `form` clips it as much as `node` (ReLU, ReLU6, clip) does, which then adds nothing."""
+def implied_by_saturation(node: Node, fmt: ActivationFormat) -> bool:
+    """Whether saturation in `fmt` already clips as `node` (ReLU, ReLU6, clip) does, so that `node` can be omitted."""
     if node.op not in CLIPS:
         return False
-    low, high = (np.rint(np.float32(bound) / np.float32(form.scale)) + form.zero_point for bound in clip_bounds(node))
-    return bool(low <= form.low and high >= form.high)
+    low, high = (np.rint(np.float32(bound) / np.float32(fmt.scale)) + fmt.zero_point for bound in clip_bounds(node))
+    return bool(low <= fmt.low and high >= fmt.high)
 
 
 def is_absorbed(graph: Graph, node: Node) -> bool:
-    """Whether the value of `node` is never stored, because its only reader is a clip that storing does anyway."""
+    """Whether the value of `node` is never stored, because its only reader is a clip that saturation implies."""
     formats, users = graph.numerics.activations, graph.users(node.name)
     if len(users) != 1 or node.name in formats or node.name == graph.output:
         return False
-    form = formats.get(users[0].name)
-    return form is not None and saturates_alike(users[0], form)
+    fmt = formats.get(users[0].name)
+    return fmt is not None and implied_by_saturation(users[0], fmt)
 
 
 def with_separate_means(graph: Graph) -> Graph:
-    """The same with every mean over an image's height and width that drops them made two operations: the mean, and a reshape.
+    """Split every mean over H and W without keepdim into a mean with keepdim and a reshape.
 
-    So its integers are made before they are reshaped, which is the group that runtimes know.
+    The mean is then quantized before the reshape, which is the pattern that runtimes fuse.
     """
     nodes: list[Node] = []
     formats = dict(graph.numerics.activations)
@@ -139,5 +138,5 @@ def with_separate_means(graph: Graph) -> Graph:
     return graph.rebuilt(nodes, numerics=graph.numerics.model_copy(update={"activations": formats}))
 
 
-def _integer(form: ActivationFormat) -> type:
-    return np.int8 if form.signed else np.uint8
+def _integer(fmt: ActivationFormat) -> type:
+    return np.int8 if fmt.signed else np.uint8

@@ -1,4 +1,4 @@
-"""ONNX -> `Graph`: float32 files, and int8 files in the QDQ convention, as this library and others write them."""
+"""Import of ONNX files as a `Graph`: float32, or int8 in QDQ form, from this library and other exporters."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ from pocketcnn.graph.graph import Graph
 
 
 def read_onnx(path: str | Path) -> Graph:
-    """The network in an ONNX file, with numerics where the file is quantized in the QDQ convention.
+    """Read the network in an ONNX file; a file in QDQ form gives a quantized graph.
 
-    The first axis of the input is the batch and becomes free. Batch normalization that the file still has stays, so that
-    the network can be trained on. The input contract is not in an ONNX file: pass it to `pocketcnn.save`.
+    The first axis of the input is the batch and becomes free. Batch normalization in the file is kept, so that the network
+    can be trained further. An ONNX file has no input contract: pass it to `pocketcnn.save`.
 
     Raises:
-        UsageError: there is no such file.
-        ReadError: it is no ONNX file, has several inputs or outputs, or an operator that the graph does not have; the
-            operator is named.
+        UsageError: the file does not exist.
+        ReadError: it is not an ONNX file, has several inputs or outputs, or has an operator that is not supported; the
+            message names the operator.
     """
     file = Path(path)
     if not file.is_file():
@@ -33,9 +33,9 @@ def read_onnx(path: str | Path) -> Graph:
         raise ReadError(f"Cannot read {file}: {error}") from error
     except PocketcnnError:
         raise
-    except Exception as error:  # the parsers of protobuf and of onnx raise whatever they meet in a broken file
+    except Exception as error:  # protobuf and onnx raise many types for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ReadError(f"Cannot read {file}: it is no sound ONNX file ({reason}).") from error
+        raise ReadError(f"Cannot read {file}: it is not a valid ONNX file ({reason}).") from error
 
 
 def graph_of(model: onnx.ModelProto) -> Graph:
@@ -45,5 +45,5 @@ def graph_of(model: onnx.ModelProto) -> Graph:
         ReadError: see `read_onnx`.
     """
     if not model.graph.node:
-        raise ReadError("it holds no operators, so it is no ONNX file, or an empty one.")
+        raise ReadError("it has no operators; it is empty or not an ONNX file.")
     return Reader(onnx.inliner.inline_local_functions(model), RULES).graph()

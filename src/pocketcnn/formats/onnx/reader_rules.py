@@ -1,6 +1,6 @@
-"""How each ONNX operator becomes operations of the graph, the counterpart of `aten.py`.
+"""Translation rules from ONNX operators to operations of the graph, the counterpart of `graph/capture/aten_rules.py`.
 
-Operators that are always the same operation are read as its `Op` says; here are those that may be one of several.
+Operators that always map to one operation have their rule in its `Op`; here are those that map to one of several.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pocketcnn.formats.onnx.reader_windows import average_pool, convolution, max_pool
-from pocketcnn.formats.onnx.translation import Computed, Made, Reader, Rule
+from pocketcnn.formats.onnx.translation import Computed, Reader, Result, Rule
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.base import MAX_FLOAT
@@ -24,7 +24,7 @@ _SUM_ORDER_FREE = frozenset({"add", "mul"})
 # Activations --------------------------------------------------------------------------------------------------
 
 
-def _clip(r: Reader) -> Made:
+def _clip(r: Reader) -> Result:
     low, high = (
         float(r.array(index)) if r.has(index) else r.attribute(name, default)
         for index, name, default in ((1, "min", -inf), (2, "max", inf))
@@ -39,24 +39,24 @@ def _clip(r: Reader) -> Made:
     return r.add("clip", x.node, min=max(low, -MAX_FLOAT), max=min(high, MAX_FLOAT))
 
 
-def _saturated(r: Reader, x: Computed, form: ActivationFormat, low: float, high: float) -> Made:
-    """Integers of fewer than 8 bits, which ONNX keeps in 8 and clips."""
+def _saturated(r: Reader, x: Computed, fmt: ActivationFormat, low: float, high: float) -> Result:
+    """Integers of fewer than 8 bits: int8 or uint8 followed by Clip."""
     for bits in range(2, 9):
-        narrow = form.model_copy(update={"bits": bits})
+        narrow = fmt.model_copy(update={"bits": bits})
         if (narrow.low, narrow.high) == (low, high):
             r.activations[x.node] = narrow
             return Computed(x.node, narrow)
-    r.fail(f"it clips integers to {low:g} … {high:g}, which is no number of bits")
+    r.fail(f"it clips integers to {low:g} … {high:g}, which is not the range of 2 to 8 bits")
 
 
-def _same(r: Reader) -> Made:
+def _same(r: Reader) -> Result:
     return r.computed(0)
 
 
 # Arithmetic ---------------------------------------------------------------------------------------------------
 
 
-def _binary(op: str, r: Reader) -> Made:
+def _binary(op: str, r: Reader) -> Result:
     if r.is_constant(1) and r.array(1).size == 1:
         return _with_number(op, r, r.value(0), float(r.array(1).reshape(())))
     if r.is_constant(0) and r.array(0).size == 1 and op != "div":
@@ -68,23 +68,23 @@ def _binary(op: str, r: Reader) -> Made:
     return r.add(op, r.value(0, rank), r.value(1, rank))
 
 
-def _with_number(op: str, r: Reader, x: str, number: float) -> Made:
+def _with_number(op: str, r: Reader, x: str, number: float) -> Result:
     if op == "div" and number == 0:
-        r.fail("it divides by zero")
+        r.fail("division by zero")
     scale = {"mul": number, "div": 1 / number if number else 0.0}.get(op, 1.0)
     offset = {"add": number, "sub": -number}.get(op, 0.0)
     return x if (scale, offset) == (1, 0) else r.add("affine", x, scale=scale, offset=offset)
 
 
-def _as_bias(r: Reader) -> Made | None:
-    """A linear layer as MatMul + Add: the sum is the layer's bias."""
+def _as_bias(r: Reader) -> Result | None:
+    """A linear layer as MatMul + Add: the addend is the layer's bias."""
     for x, constant in ((0, 1), (1, 0)):
         if r.is_constant(x) or not r.is_constant(constant):
             continue
         node = r.nodes[-1]
-        mine = r.computed(x).node == node.name and r.is_read_once(r.current.input[x])
+        from_last = r.computed(x).node == node.name and r.is_read_once(r.current.input[x])
         bias = r.array(constant).reshape(-1)
-        if mine and node.op == "linear" and "bias" not in node.tensors and bias.shape == node.shape:
+        if from_last and node.op == "linear" and "bias" not in node.tensors and bias.shape == node.shape:
             r.nodes.pop()
             del r.shapes[node.name]
             named = r.tensor(f"{node.tensors['weight'].removesuffix('.weight')}.bias", bias.astype(np.float32))
@@ -92,7 +92,7 @@ def _as_bias(r: Reader) -> Made | None:
     return None
 
 
-def _reduce(op: str, r: Reader) -> Made:
+def _reduce(op: str, r: Reader) -> Result:
     rank = len(r.shape(0))
     given = r.array(1).reshape(-1).tolist() if r.has(1) else r.attribute("axes")
     if not given:
@@ -101,17 +101,17 @@ def _reduce(op: str, r: Reader) -> Made:
     return r.add(op, r.value(0), axes=axes, keepdim=bool(r.attribute("keepdims", 1)))
 
 
-def _global_average(r: Reader) -> Made:
+def _global_average(r: Reader) -> Result:
     return r.add("mean", r.value(0), axes=(1, 2), keepdim=True)
 
 
-def _global_max(r: Reader) -> Made:
+def _global_max(r: Reader) -> Result:
     size = r.shape(0)[1:]
     window: dict[str, Any] = {"kernel": size, "stride": size, "padding": (0, 0), "dilation": (1, 1), "ceil": False}
     return r.add("max_pool", r.value(0), **window)
 
 
-def _gemm(r: Reader) -> Made:
+def _gemm(r: Reader) -> Result:
     if r.attribute("transA", 0):
         r.fail("it transposes the features")
     weight, alpha, beta = r.array(1), r.attribute("alpha", 1.0), r.attribute("beta", 1.0)
@@ -120,11 +120,11 @@ def _gemm(r: Reader) -> Made:
     if r.has(2):
         roles["bias"] = np.broadcast_to(beta * r.array(2).reshape(-1), (weight.shape[outputs],))
     if alpha != 1:
-        r.integers.pop(r.current.input[1], None)  # its steps are others now
+        r.integers.pop(r.current.input[1], None)  # alpha changes the scale
     return r.layer("linear", r.value(0), roles, axis=outputs)
 
 
-def _matmul(r: Reader) -> Made:
+def _matmul(r: Reader) -> Result:
     """A linear layer, or the two halves of an adaptive average pooling whose bins differ in size."""
     if r.is_constant(1) and len(r.shape(0)) == 1 and r.array(1).ndim == 2:
         return r.layer("linear", r.value(0), {"weight": r.array(1).T}, axis=1)
@@ -136,64 +136,64 @@ def _matmul(r: Reader) -> Made:
             if length == size[constant] and np.allclose(matrix, averaging_matrix(length, bins), atol=1e-6):
                 size[constant] = bins
                 return r.add("adaptive_avg_pool", r.value(x), size=tuple(size))
-    r.fail("only products of features and a constant matrix are possible")
+    r.fail("only products of features and a constant matrix are supported")
 
 
-# Data movement: works on integers as on floats ----------------------------------------------------------------
+# Data movement, on integers and floats ------------------------------------------------------------------------
 
 
-def _moved(r: Reader, op: str, x: Computed, **attrs: Any) -> Computed:
-    """A node that moves the values of `x`, in the format that they have."""
+def _move(r: Reader, op: str, x: Computed, **attrs: Any) -> Computed:
+    """Append a data-movement node for `x`; the quantization format is unchanged."""
     return Computed(r.add(op, x.node, stored=x.stored, **attrs), x.stored)
 
 
-def _reshaped(r: Reader, shape: tuple[int, ...]) -> Made:
+def _reshape_to(r: Reader, shape: tuple[int, ...]) -> Result:
     x = r.computed(0)
-    return x if shape == r.shapes[x.node] else _moved(r, "reshape", x, shape=shape)
+    return x if shape == r.shapes[x.node] else _move(r, "reshape", x, shape=shape)
 
 
-def _reshape(r: Reader) -> Made:
-    wanted = [int(size) for size in r.array(1).reshape(-1)]
+def _reshape(r: Reader) -> Result:
+    target = [int(size) for size in r.array(1).reshape(-1)]
     before = (r.batch, *r.shape(0))
     if not r.attribute("allowzero", 0):
-        wanted = [before[place] if size == 0 else size for place, size in enumerate(wanted)]
-    if -1 in wanted:
-        known = int(np.prod([size for size in wanted if size != -1]))
-        wanted[wanted.index(-1)] = int(np.prod(before)) // max(known, 1)
-    return _reshaped(r, r.without_batch(wanted))
+        target = [before[place] if size == 0 else size for place, size in enumerate(target)]
+    if -1 in target:
+        known = int(np.prod([size for size in target if size != -1]))
+        target[target.index(-1)] = int(np.prod(before)) // max(known, 1)
+    return _reshape_to(r, r.without_batch(target))
 
 
-def _flatten(r: Reader) -> Made:
+def _flatten(r: Reader) -> Result:
     if r.axis(r.attribute("axis", 1), len(r.shape(0))) != 0:
-        r.fail("only a flattening to (N, features) is possible")
-    return _reshaped(r, (int(np.prod(r.shape(0))),))
+        r.fail("only flattening to (N, features) is supported")
+    return _reshape_to(r, (int(np.prod(r.shape(0))),))
 
 
-def _squeeze(r: Reader) -> Made:
+def _squeeze(r: Reader) -> Result:
     shape = r.shape(0)
     given = r.array(1).reshape(-1).tolist() if r.has(1) else r.attribute("axes")
     axes = {r.axis(axis, len(shape)) for axis in given} if given else {i for i, size in enumerate(shape) if size == 1}
-    return _reshaped(r, tuple(size for axis, size in enumerate(shape) if axis not in axes))
+    return _reshape_to(r, tuple(size for axis, size in enumerate(shape) if axis not in axes))
 
 
-def _unsqueeze(r: Reader) -> Made:
+def _unsqueeze(r: Reader) -> Result:
     given = r.array(1).reshape(-1).tolist() if r.has(1) else r.attribute("axes")
     shape = list(r.shape(0))
     rank = len(shape) + len(given)
     for axis in sorted(r.axis(axis, rank) for axis in given):
         shape.insert(axis, 1)
-    return _reshaped(r, tuple(shape))
+    return _reshape_to(r, tuple(shape))
 
 
-def _transpose(r: Reader) -> Made:
+def _transpose(r: Reader) -> Result:
     rank = len(r.shape(0))
     order = r.attribute("perm", list(range(rank, -1, -1)))
     if order[0] != 0:
         r.fail("it moves the batch axis")
-    return _moved(r, "permute", r.computed(0), order=tuple(axis - 1 for axis in order[1:]))
+    return _move(r, "permute", r.computed(0), order=tuple(axis - 1 for axis in order[1:]))
 
 
-def _concat(r: Reader) -> Made:
+def _concat(r: Reader) -> Result:
     places = range(len(r.current.input))
     rank = max(len(r.shape(index)) for index in places if not r.is_constant(index))
     axis = r.axis(r.attribute("axis"), rank)
@@ -201,12 +201,12 @@ def _concat(r: Reader) -> Made:
     if stored == {None}:
         return r.add("concat", *(r.value(index, rank) for index in places), axis=axis)
     if len(stored) != 1 or any(r.is_constant(index) for index in places):
-        r.fail("it joins integers of different scales")
-    (form,) = stored
-    return Computed(r.add("concat", *(r.computed(index).node for index in places), axis=axis, stored=form), form)
+        r.fail("it concatenates integers with different scales")
+    (fmt,) = stored
+    return Computed(r.add("concat", *(r.computed(index).node for index in places), axis=axis, stored=fmt), fmt)
 
 
-def _slice(r: Reader) -> Made:
+def _slice(r: Reader) -> Result:
     x, shape = r.computed(0), r.shape(0)
     if r.has(1):
         starts, ends = (r.array(index).reshape(-1).tolist() for index in (1, 2))
@@ -220,18 +220,18 @@ def _slice(r: Reader) -> Made:
             continue
         axis = r.axis(full_axis, len(shape))
         if step < 1:
-            r.fail("it goes backwards")
-        x = _part(r, x, axis, *slice(start, end, step).indices(shape[axis]))
+            r.fail("its step is negative")
+        x = _slice_axis(r, x, axis, *slice(start, end, step).indices(shape[axis]))
     return x
 
 
-def _part(r: Reader, x: Computed, axis: int, start: int, stop: int, step: int = 1) -> Computed:
+def _slice_axis(r: Reader, x: Computed, axis: int, start: int, stop: int, step: int = 1) -> Computed:
     if (start, stop, step) == (0, r.shapes[x.node][axis], 1):
         return x
-    return _moved(r, "slice", x, axis=axis, start=start, stop=stop, step=step)
+    return _move(r, "slice", x, axis=axis, start=start, stop=stop, step=step)
 
 
-def _split(r: Reader) -> Made:
+def _split(r: Reader) -> Result:
     x, shape = r.computed(0), r.shape(0)
     axis, parts = r.axis(r.attribute("axis", 0), len(shape)), len(r.current.output)
     sizes = r.array(1).tolist() if r.has(1) else r.attribute("split")
@@ -239,60 +239,60 @@ def _split(r: Reader) -> Made:
         each = -(-shape[axis] // parts)
         sizes = [min(each, shape[axis] - each * index) for index in range(parts)]
     ends = np.cumsum(sizes)
-    return tuple(_part(r, x, axis, int(end - size), int(end)) for size, end in zip(sizes, ends, strict=True))
+    return tuple(_slice_axis(r, x, axis, int(end - size), int(end)) for size, end in zip(sizes, ends, strict=True))
 
 
-def _gather(r: Reader) -> Made:
-    """Chosen channels; a run of places is a slice, a rotation a roll, a single place a slice without its axis."""
+def _gather(r: Reader) -> Result:
+    """Selection of channels; consecutive indices become a slice, a rotation a roll, a scalar index a slice and a reshape."""
     x, shape, index = r.computed(0), r.shape(0), r.array(1)
     axis = r.axis(r.attribute("axis", 0), len(shape))
     order = (index.reshape(-1) % shape[axis]).tolist()
     if index.ndim == 0:
-        part = _part(r, x, axis, order[0], order[0] + 1)
-        return _moved(r, "reshape", part, shape=(*shape[:axis], *shape[axis + 1 :]))
+        part = _slice_axis(r, x, axis, order[0], order[0] + 1)
+        return _move(r, "reshape", part, shape=(*shape[:axis], *shape[axis + 1 :]))
     if index.ndim != 1:
-        r.fail(f"its indices have the shape {index.shape}; one list is needed")
+        r.fail(f"its indices have the shape {index.shape}; they must have one axis")
     step = order[1] - order[0] if len(order) > 1 else 1
     if step >= 1 and order == list(range(order[0], order[-1] + 1, step)):
-        return _part(r, x, axis, order[0], order[-1] + 1, step)
+        return _slice_axis(r, x, axis, order[0], order[-1] + 1, step)
     rotated = [(place + order[0]) % shape[axis] for place in range(shape[axis])]
     if order == rotated:
-        return _moved(r, "roll", x, shifts=((-order[0]) % shape[axis],), axes=(axis,))
+        return _move(r, "roll", x, shifts=((-order[0]) % shape[axis],), axes=(axis,))
     if axis != 0:
-        r.fail("it picks rows or columns in an order of its own; only channels can be picked")
+        r.fail("it selects rows or columns in arbitrary order; this is supported for channels only")
     tensor = r.tensor(f"layer_{len(r.nodes)}.index", np.asarray(order, np.int64))
     return Computed(r.add("gather", x.node, tensors={"index": tensor}, stored=x.stored), x.stored)
 
 
-def _pad(r: Reader) -> Made:
+def _pad(r: Reader) -> Result:
     x, rank = r.computed(0), len(r.shape(0))
     if r.attribute("mode", "constant") != "constant":
-        r.fail(f"it pads with a {r.attribute('mode')}; only a number is possible")
+        r.fail(f"its mode is {r.attribute('mode')}; only constant padding is supported")
     given = [int(size) for size in (r.array(1).reshape(-1) if r.has(1) else r.attribute("pads"))]
     axes = r.array(3).reshape(-1).tolist() if r.has(3) else list(range(rank + 1))
     before, after = given[: len(axes)], given[len(axes) :]
     at = {axis % (rank + 1): (b, a) for axis, b, a in zip(axes, before, after, strict=True)}
     height, width = at.pop(rank - 1, (0, 0)), at.pop(rank, (0, 0))
     if rank != 3 or any(pads != (0, 0) for pads in at.values()):
-        r.fail("it pads more than height and width")
+        r.fail("it pads other axes than H and W")
     number = float(r.array(2).reshape(())) if r.has(2) else float(r.attribute("value", 0.0))
     if x.stored is not None:
         number = (number - x.stored.zero_point) * x.stored.scale
     number = min(max(number, -MAX_FLOAT), MAX_FLOAT)
-    return _moved(r, "pad", x, pads=(*width, *height), value=number) if any((*width, *height)) else x
+    return _move(r, "pad", x, pads=(*width, *height), value=number) if any((*width, *height)) else x
 
 
-def _resize(r: Reader) -> Made:
+def _resize(r: Reader) -> Result:
     if r.attribute("mode", "nearest") != "nearest" or r.attribute("coordinate_transformation_mode") == "align_corners":
-        r.fail("only nearest-neighbour enlargement by whole factors is possible")
+        r.fail("only nearest-neighbour upsampling by integer factors is supported")
     before = (r.batch, *r.shape(0))
     last = len(r.current.input) - 1
     given = r.array(last).astype(np.float64)
     scales = given / before if last == 3 else given
     vertical, horizontal = (round(float(scale)) for scale in scales[-2:])
     if len(before) != 4 or not np.allclose(scales, (1, 1, vertical, horizontal)):
-        r.fail(f"it scales by {tuple(float(s) for s in scales)}; whole factors of height and width are needed")
-    return _moved(r, "upsample", r.computed(0), scale=(vertical, horizontal))
+        r.fail(f"it scales by {tuple(float(s) for s in scales)}; only integer factors of H and W are supported")
+    return _move(r, "upsample", r.computed(0), scale=(vertical, horizontal))
 
 
 # Quantization -------------------------------------------------------------------------------------------------
@@ -302,26 +302,26 @@ def _format(r: Reader) -> ActivationFormat:
     """Scale and zero point at inputs 1 and 2."""
     zero = r.array(2) if r.has(2) else np.zeros((), np.uint8)
     if r.array(1).size != 1 or zero.dtype not in (np.int8, np.uint8):
-        r.fail("values between operators need one scale, and 8 bits")
+        r.fail("activations must be quantized per tensor to 8 bits")
     scale, point = float(r.array(1).reshape(())), int(zero.reshape(()))
     return ActivationFormat(scale=scale, zero_point=point, signed=zero.dtype == np.int8)
 
 
-def _quantize(r: Reader) -> Made:
-    """The format belongs to the value itself, where nobody reads it in float; else to a copy."""
-    form, node = _format(r), r.value(0)
+def _quantize(r: Reader) -> Result:
+    """Quantize the input node itself if this is its only reader, else a copy."""
+    fmt, node = _format(r), r.value(0)
     if node in r.activations or not r.is_read_once(r.current.input[0]):
         node = r.add("affine", node, scale=1.0, offset=0.0, name=f"{node}/quantized")
-    r.activations[node] = form
-    return Computed(node, form)
+    r.activations[node] = fmt
+    return Computed(node, fmt)
 
 
-def _dequantize(r: Reader) -> Made:
-    x, form = r.computed(0), _format(r)
+def _dequantize(r: Reader) -> Result:
+    x, fmt = r.computed(0), _format(r)
     if x.stored is None:
-        r.fail("its input is not integers")
-    if x.stored.model_copy(update={"bits": 8}) != form:
-        r.fail("it reads integers by another scale than they were made with")
+        r.fail("its input is not quantized")
+    if x.stored.model_copy(update={"bits": 8}) != fmt:
+        r.fail("its scale or zero point differs from those with which its input was quantized")
     return Computed(x.node)
 
 

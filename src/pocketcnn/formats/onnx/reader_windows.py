@@ -1,4 +1,4 @@
-"""ONNX operators with a sliding window: convolution and pooling, with all the ways to say their padding."""
+"""Import of ONNX operators with a sliding window: convolution and pooling, with all padding modes."""
 
 from typing import Any
 
@@ -10,34 +10,34 @@ from pocketcnn.graph.ops.pooling import pooled_length
 
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
-"""Top, left, bottom, right."""
+"""(top, left, bottom, right)."""
 
 
 def convolution(r: Reader) -> str:
-    """Conv; padding that differs from side to side is made real before it."""
+    """Conv; asymmetric padding becomes a separate pad before it."""
     weight = r.array(1)
     if weight.ndim != 4:
-        r.fail(f"its weight has the shape {weight.shape}; (N, C/groups, K, K) is needed")
+        r.fail(f"its weight has the shape {weight.shape}; it must be (N, C/groups, Kh, Kw)")
     stride, dilation = _pair(r, "strides"), _pair(r, "dilations")
     pads = _pads(r, (weight.shape[2], weight.shape[3]), stride, dilation)
-    x, padding = _made_even(r, r.value(0), pads, 0.0)
+    x, padding = _with_even_padding(r, r.value(0), pads, 0.0)
     roles = {"weight": weight, **({"bias": r.array(2)} if r.has(2) else {})}
     groups = int(r.attribute("group", 1))
     return r.layer("conv2d", x, roles, stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
 def max_pool(r: Reader) -> Computed:
-    """MaxPool, of floats or of integers."""
+    """MaxPool of floats or integers."""
     kernel, stride, dilation = _pair(r, "kernel_shape"), _pair(r, "strides"), _pair(r, "dilations")
     pads, given = _pads(r, kernel, stride, dilation), r.computed(0)
     x, ceil = given.node, bool(r.attribute("ceil_mode", 0))
     padding = (pads[0], pads[1])
     if pads[:2] != pads[2:] and not ceil:
-        ceil = _ends_alike(r, kernel, stride, dilation, pads)
+        ceil = _same_windows(r, kernel, stride, dilation, pads)
         if not ceil:
             if given.stored is not None:
-                r.fail("its padding differs from side to side")
-            x, padding = _made_even(r, x, pads, -MAX_FLOAT)
+                r.fail("asymmetric padding is not supported for integers")
+            x, padding = _with_even_padding(r, x, pads, -MAX_FLOAT)
     window: dict[str, Any] = {
         "kernel": kernel,
         "stride": stride,
@@ -49,17 +49,17 @@ def max_pool(r: Reader) -> Computed:
 
 
 def average_pool(r: Reader) -> str:
-    """AveragePool; an uneven padding that is counted is made real, one that is not is a window that reaches beyond."""
+    """AveragePool. Asymmetric padding becomes a separate pad if it is counted, else a window that exceeds the input."""
     kernel, stride = _pair(r, "kernel_shape"), _pair(r, "strides")
     pads, ceil = _pads(r, kernel, stride, (1, 1)), bool(r.attribute("ceil_mode", 0))
     counted, x, padding = bool(r.attribute("count_include_pad", 0)), r.value(0), (pads[0], pads[1])
     if pads[:2] != pads[2:]:
         if counted:
-            x, padding = _made_even(r, x, pads, 0.0)
-        elif not ceil and _ends_alike(r, kernel, stride, (1, 1), pads):
+            x, padding = _with_even_padding(r, x, pads, 0.0)
+        elif not ceil and _same_windows(r, kernel, stride, (1, 1), pads):
             ceil = True
         else:
-            r.fail("it averages over an uneven padding that does not count")
+            r.fail("asymmetric padding without count_include_pad is not supported")
     return r.add(
         "avg_pool", x, kernel=kernel, stride=stride, padding=padding, ceil=ceil, count_padding=counted and any(padding)
     )
@@ -71,7 +71,7 @@ def _pair(r: Reader, name: str) -> Pair:
 
 
 def _pads(r: Reader, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
-    """The padding, also where it is said by ``auto_pad``."""
+    """The padding, from ``pads`` or ``auto_pad``."""
     how = r.attribute("auto_pad", "NOTSET")
     if how == "NOTSET":
         top, left, bottom, right = (int(size) for size in r.attribute("pads") or (0, 0, 0, 0))
@@ -87,8 +87,8 @@ def _pads(r: Reader, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
     return first[0], first[1], last[0], last[1]
 
 
-def _made_even(r: Reader, x: str, pads: Pads, number: float) -> tuple[str, Pair]:
-    """The value and the padding, the same on opposite sides, that together pad as `pads` says."""
+def _with_even_padding(r: Reader, x: str, pads: Pads, number: float) -> tuple[str, Pair]:
+    """A value and a symmetric padding that together are equivalent to `pads`."""
     top, left, bottom, right = pads
     if (top, left) == (bottom, right):
         return x, (top, left)
@@ -96,8 +96,8 @@ def _made_even(r: Reader, x: str, pads: Pads, number: float) -> tuple[str, Pair]
     return padded, (0, 0)
 
 
-def _ends_alike(r: Reader, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> bool:
-    """Whether rounding up with the padding of the first sides makes the same windows as the longer padding of the last."""
+def _same_windows(r: Reader, kernel: Pair, stride: Pair, dilation: Pair, pads: Pads) -> bool:
+    """Whether symmetric padding with ``ceil_mode`` gives the same windows as the larger padding at the end."""
     wanted, rounded = [], []
     for axis, size in enumerate(r.shape(0)[1:]):
         room = size + pads[axis] + pads[axis + 2] - dilation[axis] * (kernel[axis] - 1) - 1

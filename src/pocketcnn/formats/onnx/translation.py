@@ -1,8 +1,8 @@
-"""An ONNX model while it is translated into a `Graph`, operator by operator.
+"""Translation of an ONNX model into a `Graph`, operator by operator.
 
-Everything that does not depend on the image (shapes, index lists, widened constants) is computed while reading. Each
-operator that is left becomes a node by a table that is handed in: its rules are written with `Reader`. Names come from the
-file: a layer is called after its weight where that has a module's path, as exporters from PyTorch leave it.
+Everything that does not depend on the image (shapes, index lists, compact constants) is folded. Every other operator becomes
+nodes by a table of rules that the caller passes; a rule calls the methods of `Reader`. A layer is named after its weight if
+that has a module path as its name, as in files exported from PyTorch.
 """
 
 import re
@@ -27,22 +27,22 @@ from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.passes.recognise import recognise
 
 FREE_BATCH = 7
-"""What a batch axis without a number is taken for while shapes are computed; seldom met as a size of anything else."""
+"""Value of a symbolic batch axis while shapes are computed; a number that is rare as another size."""
 
 ALIASES = frozenset({"Identity", "Dropout", "Cast"})
-"""Operators whose result is their input."""
+"""Operators that are the identity at inference."""
 
 MAX_CONSTANT = 2**28
-"""Elements of one constant, so that a small file cannot ask for all memory."""
+"""Largest number of elements of one constant, so that a small file cannot exhaust the memory."""
 
 
 class ReadError(PocketcnnError):
-    """An ONNX file that cannot be read: broken, or with an operator outside the graph's operations."""
+    """An ONNX file cannot be read: it is damaged or has an operator that is not supported."""
 
 
 @dataclass(frozen=True)
 class Computed:
-    """A value computed from the image: the node that makes it, and the format where the ONNX value is its integers."""
+    """A value that depends on the image: the name of its node, and its format if the ONNX value is quantized."""
 
     node: str
     stored: ActivationFormat | None = None
@@ -50,7 +50,7 @@ class Computed:
 
 @dataclass(frozen=True)
 class Integers:
-    """A constant that was dequantized: ``values = scale * integers`` along `axis`."""
+    """A dequantized constant: ``values = scale * integers`` along `axis`."""
 
     integers: np.ndarray
     scale: np.ndarray
@@ -62,7 +62,7 @@ Value = Computed | np.ndarray
 
 @dataclass
 class Reader:
-    """The graph while it is being read. `rules` translate the operators, by type, and call its methods."""
+    """Builds a graph from an ONNX model; `rules` maps an operator type to its translation rule."""
 
     model: onnx.ModelProto
     rules: "Rules"
@@ -78,20 +78,20 @@ class Reader:
     current: Any = None
 
     def graph(self) -> Graph:
-        """Translate the whole file."""
+        """Translate the whole model."""
         self._initializers()
         self._image()
         self._readers = self._count_readers()
         for node in self.model.graph.node:
             self.current = node
             if node.domain not in ("", "ai.onnx"):
-                self.fail(f"it belongs to the domain {node.domain!r}, which one runtime alone knows")
+                self.fail(f"it belongs to the runtime-specific domain {node.domain!r}")
             if self._is_constant(node):
                 self._fold(node)
                 continue
             rule = self.rules.get(node.op_type)
             if rule is None:
-                self.fail("the graph has no such operation")
+                self.fail("the operator is not supported")
             made = rule(self)
             for name, value in zip(node.output, made if isinstance(made, tuple) else (made,), strict=False):
                 self.values[name] = Computed(value) if isinstance(value, str) else value
@@ -110,12 +110,12 @@ class Reader:
     def _image(self) -> None:
         inputs = [value for value in self.model.graph.input if value.name not in self.values]
         if len(inputs) != 1:
-            raise ReadError(f"it has {len(inputs)} inputs ({', '.join(v.name for v in inputs)}); one image is needed.")
+            raise ReadError(f"it has {len(inputs)} inputs ({', '.join(v.name for v in inputs)}); it must have one.")
         batch, *shape = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim] or [0]
         if len(shape) != 3 or min(shape) < 1:
             raise ReadError(
                 f"its input {inputs[0].name!r} has the shape {(batch or 'N', *(size or '?' for size in shape))}; "
-                "(N, C, H, W) with numbers for all but N is needed. Export it for images of one size."
+                "it must be (N, C, H, W) with fixed C, H and W. Export it for images of one size."
             )
         self.batch = batch or FREE_BATCH
         self.values[inputs[0].name] = Computed(self._append(Node("input", "input", (), tuple(shape))))
@@ -123,16 +123,16 @@ class Reader:
     def _output(self) -> str:
         outputs = [value.name for value in self.model.graph.output]
         if len(outputs) != 1:
-            raise ReadError(f"it has {len(outputs)} outputs ({', '.join(outputs)}); one is needed.")
+            raise ReadError(f"it has {len(outputs)} outputs ({', '.join(outputs)}); it must have one.")
         value = self.values.get(outputs[0])
         if not isinstance(value, Computed):
-            raise ReadError("its output does not depend on the image.")
+            raise ReadError("its output does not depend on its input.")
         if value.stored is not None:
-            raise ReadError("its output is integers; the last operator must be DequantizeLinear.")
+            raise ReadError("its output is quantized; the last operator must be DequantizeLinear.")
         return value.node
 
     def _count_readers(self) -> Counter[str]:
-        """How many operators read each value, whatever it is called on the way."""
+        """Number of readers of each value, where identity operators are followed."""
         root: dict[str, str] = {}
         readers: Counter[str] = Counter()
         for node in self.model.graph.node:
@@ -145,7 +145,7 @@ class Reader:
         return readers
 
     def is_read_once(self, name: str) -> bool:
-        """Whether one operator alone reads the value."""
+        """Whether the value has exactly one reader."""
         return self._readers[self._roots.get(name, name)] == 1
 
     # Constants ------------------------------------------------------------------------------------------------
@@ -182,11 +182,11 @@ class Reader:
         )
 
     def _evaluated(self, node: Any) -> Sequence[Any]:
-        """The results of an operator on constants, by onnx's own reference."""
+        """The results of an operator on constants, by onnx's reference evaluator."""
         if node.op_type in ("ConstantOfShape", "Expand", "Tile"):
             shape = self.array(0 if node.op_type == "ConstantOfShape" else 1)
             if np.prod(shape.astype(np.float64)) > MAX_CONSTANT:
-                self.fail(f"its result would have the shape {tuple(int(size) for size in shape)}")
+                self.fail(f"its result would be too large (shape {tuple(int(size) for size in shape)})")
         inputs = {name: self.array(index) for index, name in enumerate(node.input) if name}
         undefined = onnx.TypeProto()
         graph = helper.make_graph(
@@ -199,20 +199,20 @@ class Reader:
         model = helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
         try:
             results: list[Any] = ReferenceEvaluator(model).run(None, inputs)
-        except Exception as error:  # the reference's operators raise what numpy raises
+        except Exception as error:  # the reference evaluator raises any exception of numpy
             self.fail(f"it cannot be computed ({error})")
         return results
 
-    # What rules use -------------------------------------------------------------------------------------------
+    # Methods for rules ----------------------------------------------------------------------------------------
 
     def known(self, name: str) -> Value:
-        """What the file has computed so far under a name."""
+        """The constant or computed value of a name."""
         if name not in self.values:
-            self.fail(f"it reads {name!r}, which no operator before it makes")
+            self.fail(f"it reads {name!r}, which no earlier operator computes")
         return self.values[name]
 
     def has(self, index: int) -> bool:
-        """Whether the operator's input `index` is given."""
+        """Whether the operator has input `index`."""
         return index < len(self.current.input) and bool(self.current.input[index])
 
     def is_constant(self, index: int) -> bool:
@@ -229,19 +229,19 @@ class Reader:
         return value
 
     def computed(self, index: int) -> Computed:
-        """The value computed from the image at input `index`."""
+        """The computed value at input `index`."""
         value = self.known(self.current.input[index]) if self.has(index) else None
         if not isinstance(value, Computed):
             self.fail(f"its input {index + 1} is a constant, but must depend on the image")
         return value
 
     def value(self, index: int, rank: int = 0) -> str:
-        """The name of the node for input `index`; a constant becomes a node of `rank` axes."""
+        """The name of the node for input `index`; a constant becomes a constant node with `rank` axes."""
         if self.is_constant(index):
             return self._constant_node(self.current.input[index], self.array(index), rank)
         found = self.computed(index)
         if found.stored is not None:
-            self.fail("it computes on integers; only files in the QDQ convention can be read")
+            self.fail("it computes on integers; only the QDQ form is supported")
         return found.node
 
     def shape(self, index: int) -> Shape:
@@ -250,14 +250,14 @@ class Reader:
         return value.shape if isinstance(value, np.ndarray) else self.shapes[value.node]
 
     def axis(self, axis: int, rank: int) -> int:
-        """An axis of a batched value as an axis of one image."""
+        """An axis of a value with batch axis, as the axis of one image."""
         positive = axis % (rank + 1)
         if positive == 0:
-            self.fail("it works along the batch axis")
+            self.fail("it operates along the batch axis")
         return positive - 1
 
     def without_batch(self, full: Sequence[int]) -> Shape:
-        """A shape as the file has it, without its batch axis."""
+        """A shape of the file without its batch axis."""
         if not full or full[0] != self.batch:
             shown = tuple("N" if size == FREE_BATCH == self.batch else size for size in full)
             self.fail(f"its result has the shape {shown}: it mixes the images of a batch, or the batch is fixed in it")
@@ -280,7 +280,7 @@ class Reader:
         stored: ActivationFormat | None = None,
         **attrs: Any,
     ) -> str:
-        """Append a node and return its name; `stored` is the format of its value."""
+        """Append a node and return its name; `stored` is the quantization format of its value."""
         node = Node(self._unused(name or self._own_name(op)), op, tuple(inputs), (), attrs, dict(tensors or {}))
         by_role = {role: tuple(self.tensors[tensor].shape) for role, tensor in node.tensors.items()}
         try:
@@ -292,7 +292,7 @@ class Reader:
         return self._append(Node(node.name, op, node.inputs, shape, node.attrs, node.tensors))
 
     def layer(self, op: str, x: str, roles: Mapping[str, np.ndarray], axis: int = 0, **attrs: Any) -> str:
-        """A node with tensors of its own, the weight at input 1 along whose `axis` the outputs lie."""
+        """Append a node with parameters; its weight is input 1, with the output channels along `axis`."""
         path = self._path(self.current.input[1])
         name = self._unused(path or self._own_name(op).replace(".", "_"))
         owner = name if path == name else _module_name(name)
@@ -303,7 +303,7 @@ class Reader:
         return self.add(op, x, tensors=named, name=name, **attrs)
 
     def _integer_weight(self, named: Mapping[str, str], axis: int) -> None:
-        """Keep the format of a weight that was stored in integers with one scale, or one for each output."""
+        """Record the format of a weight that was quantized per tensor or per output channel."""
         found = self.integers.get(self.current.input[1])
         if found is None or (found.scale.ndim and found.axis != axis):
             return
@@ -314,7 +314,7 @@ class Reader:
             self.tensors[f"{named['weight']}_scale"] = scale
 
     def tensor(self, name: str, value: np.ndarray, *, fixed: bool = False) -> str:
-        """Keep an array under a name like `name` and return that; `fixed` ones are not trained."""
+        """Add a tensor with a unique name derived from `name` and return the name; `fixed` tensors are not trained."""
         fresh = next(free for free in numbered(name) if free not in self.tensors)
         self.tensors[fresh] = torch.from_numpy(np.array(value))
         if fixed:
@@ -351,7 +351,7 @@ class Reader:
         return str(self.current.name or self.current.output[0] or op).strip("/")
 
     def _path(self, tensor: str) -> str | None:
-        """The path of the module that a weight's name tells, ``features.0`` of ``features.0.weight``."""
+        """The module path in a weight's name, such as ``features.0`` of ``features.0.weight``."""
         path, _, role = tensor.split("/")[0].rpartition(".")
         parts = path.split(".")
         sound = all(re.fullmatch(r"\w+", part) and not hasattr(nn.Module, part) for part in parts)
@@ -361,17 +361,17 @@ class Reader:
         return next(free for free in numbered(name) if free not in self.shapes)
 
 
-Made = str | Value | tuple[str | Value, ...]
-Rule = Callable[[Reader], Made]
+Result = str | Value | tuple[str | Value, ...]
+Rule = Callable[[Reader], Result]
 Rules = Mapping[str, Rule]
-"""ONNX operator -> how it becomes operations of the IR."""
+"""ONNX operator type -> its translation rule."""
 
 
 def _module_name(name: str) -> str:
-    """A name that a module may have as an attribute."""
+    """A valid name for a sub-module."""
     return "layer_" + re.sub(r"\W", "_", name)
 
 
 def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
-    """Values that lie along one axis, shaped so that they broadcast."""
+    """A vector reshaped to broadcast along one axis."""
     return values.reshape([-1 if index == axis else 1 for index in range(rank)]) if values.ndim else values

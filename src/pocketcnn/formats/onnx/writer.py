@@ -1,4 +1,4 @@
-"""`Graph` -> ONNX: float32, or int8 in the QDQ convention where the graph has numerics."""
+"""Export of a `Graph` to ONNX: int8 in QDQ form if the graph is quantized, else float32."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pocketcnn.formats.onnx.builder import OnnxBuilder
 from pocketcnn.formats.onnx.constants import narrow_constant
 from pocketcnn.formats.onnx.functions import with_functions
 from pocketcnn.formats.onnx.names import shorten
-from pocketcnn.formats.onnx.qdq import Qdq, is_absorbed, saturates_alike, with_separate_means
+from pocketcnn.formats.onnx.qdq import Qdq, implied_by_saturation, is_absorbed, with_separate_means
 from pocketcnn.graph.fake_quantize import fake_quantize_weight
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.names import numbered
@@ -32,15 +32,14 @@ OUTPUT_NAME = "output"
 
 Names = Literal["short", "full"]
 
-_MOVES = frozenset(op.name for op in OPS.values() if op.moves) - {"shift"}
-"""Operations whose results are values of their inputs (or the padding number), so that integers can be moved as they are.
-A shift is a convolution in ONNX."""
+_DATA_MOVEMENT = frozenset(op.name for op in OPS.values() if op.data_movement) - {"shift"}
+"""Data movement that ONNX operators do on integers directly. A shift is excluded, since it becomes a convolution."""
 
 
 def write_onnx(
     path: Path, graph: Graph, *, names: Names = "short", metadata: Mapping[str, str] = MappingProxyType({})
 ) -> int:
-    """Write what `to_onnx` gives to `path` atomically and return the size in bytes.
+    """Write the model of `to_onnx` to `path` atomically and return its size in bytes.
 
     Raises:
         PocketcnnError: the disk is full or the folder cannot be written to.
@@ -57,19 +56,19 @@ def to_onnx(
     outputs: Sequence[str] = (),
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> onnx.ModelProto:
-    """The network at inference as an ONNX model (opset 17) from ``input`` (N, C, H, W) to ``output``, N free.
+    """Export the network at inference as an ONNX model (opset 17) with input ``input`` (N, C, H, W), output ``output``, N free.
 
-    Dropout is left out and batch normalization folded first, except in a graph with numerics, whose formats were chosen
-    for the operations that it has.
+    Dropout is removed and batch normalization folded first, except in a quantized graph, whose formats belong to its
+    present operations.
 
     Args:
-        graph: float32 without numerics; with them every named value and weight is stored in its format.
-        names: "short" makes the smallest file: names of one or two letters, repeated groups of operators as functions
-            of the model, constants in the narrowest type that holds them. "full" keeps the graph's names and
-            spells everything out, for readers and for converters that do not know functions.
-        outputs: nodes, of the graph as it is after folding, whose values become further outputs, in this order and
-            under their own names (with a number where that is taken).
-        metadata: what to store in the file's metadata properties.
+        graph: the network; if it is quantized, activations and weights are stored in their formats.
+        names: "short" gives the smallest file: names of one or two letters, repeated groups of operators as model-local
+            functions, constants in the narrowest exact dtype. "full" keeps the graph's names and uses plain operators
+            only, for inspection and for converters without support for functions.
+        outputs: nodes, of the graph after folding, whose values become additional outputs, in this order, with the
+            nodes' names (with a number if a name is in use).
+        metadata: entries of the model's metadata_props.
 
     Raises:
         UsageError: `outputs` names a node that the graph does not have.
@@ -79,10 +78,10 @@ def to_onnx(
         if name not in graph:
             raise UsageError(f"The graph has no node {name!r} after folding, so it cannot be an output.")
     writer = _GraphWriter(graph, narrow=names == "short")
-    shown = {OUTPUT_NAME: graph.output}
+    exposed = {OUTPUT_NAME: graph.output}
     for name in outputs:
-        shown[next(free for free in numbered(name) if free not in (INPUT_NAME, *shown))] = name
-    model = writer.builder.model({name: (writer.value(node), graph[node].shape) for name, node in shown.items()})
+        exposed[next(free for free in numbered(name) if free not in (INPUT_NAME, *exposed))] = name
+    model = writer.builder.model({name: (writer.value(node), graph[node].shape) for name, node in exposed.items()})
     if names == "short":
         for node in model.graph.node:
             node.ClearField("name")
@@ -104,29 +103,29 @@ class _GraphWriter:
         self.qdq = Qdq(self.builder, self.constant)
         self._formats = graph.numerics.activations
         self._written: dict[str, str] = {}
-        """Node name -> its value in the ONNX graph: its integers where it has a format."""
+        """Node name -> the name of its ONNX value, quantized if the node has a format."""
         for node in graph.nodes:
             self._written[node.name] = self._write(node, self._formats.get(node.name))
 
     def value(self, name: str) -> str:
-        """The ONNX name of a node's value, as the next nodes see it."""
-        form, written = self._formats.get(name), self._written[name]
-        return written if form is None else self.qdq.dequantized(written, form, f"{name}/dequantized")
+        """The ONNX name of a node's (dequantized) value."""
+        fmt, written = self._formats.get(name), self._written[name]
+        return written if fmt is None else self.qdq.dequantized(written, fmt, f"{name}/dequantized")
 
-    def _write(self, node: Node, form: ActivationFormat | None) -> str:
-        if form is None:
+    def _write(self, node: Node, fmt: ActivationFormat | None) -> str:
+        if fmt is None:
             return self._computed(node)
-        if node.op in _MOVES and all(self._formats.get(name) == form for name in node.inputs):
+        if node.op in _DATA_MOVEMENT and all(self._formats.get(name) == fmt for name in node.inputs):
             integers = [self._written[name] for name in node.inputs]
-            return OPS[node.op].onnx(node, _NodeEmitter(self, node, integers, form))
-        value = self._restored(node) if saturates_alike(node, form) else self._computed(node)
-        return self.qdq.quantized(value, form, node.name)
+            return OPS[node.op].onnx(node, _NodeEmitter(self, node, integers, fmt))
+        value = self._restored(node) if implied_by_saturation(node, fmt) else self._computed(node)
+        return self.qdq.quantized(value, fmt, node.name)
 
     def _restored(self, node: Node) -> str:
-        """The value of a clip before it is stored, where storing it clips alike.
+        """The input of a clip that the saturation of its format implies.
 
-        A concatenation that was stored before is clipped nevertheless in the form for converters: OpenVINO 2026.4 crashes where
-        its integers become integers of another scale with nothing between, or a ReLU.
+        A clip after a quantized concatenation is written all the same if names are "full": OpenVINO 2026.4 crashes if its
+        integers are requantized directly, or with a ReLU in between.
         """
         source = self.graph[node.inputs[0]]
         value = self.value(source.name)
@@ -141,7 +140,7 @@ class _GraphWriter:
         return OPS[node.op].onnx(node, _NodeEmitter(self, node, [self.value(name) for name in node.inputs]))
 
     def tensor(self, node: Node, role: str) -> str:
-        """The ONNX value of a tensor of `node`, out of its integers where it is stored in some; "" if it has none."""
+        """The ONNX value of a tensor of `node`, dequantized if it is quantized; "" if the node has no such tensor."""
         name = node.tensors.get(role)
         if name is None:
             return ""
@@ -154,30 +153,30 @@ class _GraphWriter:
         return self.builder.constant(self.array(node, role), name)
 
     def array(self, node: Node, role: str) -> np.ndarray:
-        """The values of a tensor of `node` as the network computes with them."""
+        """The values of a tensor of `node`; quantized weights are dequantized."""
         name = node.tensors[role]
-        tensor, form = self.graph.tensors[name], self.graph.numerics.weights.get(name)
-        return _array(tensor if form is None else fake_quantize_weight(tensor, self.graph.tensors[form.scale], form))
+        tensor, fmt = self.graph.tensors[name], self.graph.numerics.weights.get(name)
+        return _array(tensor if fmt is None else fake_quantize_weight(tensor, self.graph.tensors[fmt.scale], fmt))
 
     def _bias_scales(self, node: Node) -> tuple[float, Tensor] | None:
-        """Scales of the input and of the weight, if both are stored in integers, so that the bias is too."""
+        """Scales of the input and the weight if both are quantized, so that the bias is int32."""
         weight = self.graph.numerics.weights.get(node.tensors.get("weight", ""))
         source = self._formats.get(node.inputs[0])
         return None if weight is None or source is None else (source.scale, self.graph.tensors[weight.scale])
 
     def _is_integer(self, node: Node) -> bool:
-        """Whether `node` goes from integers to integers: the group that runtimes make one integer operator of."""
+        """Whether input and output of `node` are quantized, so that runtimes fuse it to an integer operator."""
         stored = node.name in self._formats or is_absorbed(self.graph, node)
         return node.inputs[0] in self._formats and stored
 
     def _is_unsigned_convolution(self, node: Node) -> bool:
-        """Whether `node` is an integer convolution of uint8, the one that ONNX Runtime makes without written zero points."""
+        """Whether `node` is an integer convolution of uint8, which ONNX Runtime fuses without explicit zero points."""
         return node.op == "conv2d" and self._is_integer(node) and not self._formats[node.inputs[0]].signed
 
 
 @dataclass(frozen=True)
 class _NodeEmitter:
-    """What one node's ONNX form is written with, see `OnnxEmitter`; its inputs are integers of the format `stored`, if any."""
+    """The `OnnxEmitter` for one node; its inputs are integers of the format `stored`, if that is given."""
 
     writer: _GraphWriter
     node: Node
@@ -215,6 +214,6 @@ class _NodeEmitter:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    """The values in a type that ONNX Runtime computes with: float32 for any float, int64 for any integer."""
+    """The values as float32 (any float) or int64 (any integer), which ONNX Runtime supports for all operators."""
     converted = tensor.detach().float() if tensor.is_floating_point() else tensor.detach().long()
     return converted.cpu().contiguous().numpy()

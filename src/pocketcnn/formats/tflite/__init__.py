@@ -1,4 +1,4 @@
-"""TensorFlow Lite files, as LiteRT and its relatives on phones and micro-controllers run them."""
+"""TensorFlow Lite files, for LiteRT on phones and TensorFlow Lite Micro on microcontrollers."""
 
 from pocketcnn.formats.tflite.writer import to_tflite as to_tflite
 from pocketcnn.formats.tflite.writer import write_tflite as write_tflite

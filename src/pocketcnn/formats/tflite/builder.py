@@ -1,4 +1,4 @@
-"""A TensorFlow Lite model under construction: tensors, operators, and nothing stored twice."""
+"""Construction of a TensorFlow Lite model: tensors and operators, without duplicates."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,10 +12,10 @@ from pocketcnn.formats.tflite.versions import operator_version
 
 SCHEMA_VERSION = 3
 SIGNATURE = "serving_default"
-"""The name under which TensorFlow's tools look for a model's inputs and outputs."""
+"""The signature key that TensorFlow's tools expect for inputs and outputs."""
 
 _PLACEHOLDER = 127
-"""The largest operator that the first versions of the format had a place for (`deprecated_builtin_code`)."""
+"""The largest operator code that fits into the old field `deprecated_builtin_code`."""
 
 _OPTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -49,17 +49,17 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
         "TRANSPOSE": "TransposeOptions",
     }
 )
-"""The table of options that belongs to each operator; those that are absent here have none."""
+"""Operator -> its options table; other operators have none."""
 
 _TYPES: Mapping[str, str] = MappingProxyType({"float32": "FLOAT32", "int32": "INT32", "int8": "INT8"})
 
 
 class TfliteBuilder:
-    """Collects operators and constants. What equals something earlier is that earlier one."""
+    """Collects operators and constants; duplicates are shared."""
 
     def __init__(self) -> None:
         self._schema = schema()
-        self._buffers: list[Any] = [self._schema.BufferT()]  # the first one is empty by convention
+        self._buffers: list[Any] = [self._schema.BufferT()]  # buffer 0 is empty by convention
         self._tensors: list[Any] = []
         self._operators: list[Any] = []
         self._codes: dict[tuple[str, int], int] = {}
@@ -69,7 +69,7 @@ class TfliteBuilder:
 
     @property
     def activations(self) -> Any:
-        """The codes of the activations that an operator may apply at its end, by name."""
+        """The codes of fused activations, by name."""
         return self._schema.ActivationFunctionType
 
     @property
@@ -84,7 +84,7 @@ class TfliteBuilder:
         return value
 
     def constant(self, array: np.ndarray, hint: str, quantization: Quantization | None = None) -> Value:
-        """A constant of float32, int32 or int8."""
+        """A float32, int32 or int8 constant."""
         array = np.ascontiguousarray(array)
         key = (array.dtype.name, array.shape, quantization, self._buffer(array))
         if key not in self._known:
@@ -100,7 +100,7 @@ class TfliteBuilder:
         options: Mapping[str, object],
         hint: str,
     ) -> Value:
-        """Add an operator whose result has that shape and quantization."""
+        """Add an operator and return its result, with this shape and quantization."""
         key = (builtin, tuple(value.index for value in inputs), shape, quantization, repr(sorted(options.items())))
         if key not in self._known:
             kind = "INT8" if quantization else "FLOAT32"
@@ -110,7 +110,7 @@ class TfliteBuilder:
         return self._known[key]
 
     def finish(self, input_name: str, output_name: str, output: Value, metadata: Mapping[str, str]) -> bytes:
-        """The bytes of the file; the builder is used up."""
+        """The bytes of the file. The builder cannot be used afterwards."""
         from pocketcnn.formats.tflite.flatbuffer import serialized  # its library comes with the schema's
 
         made = self._schema
@@ -135,7 +135,7 @@ class TfliteBuilder:
         tensor = self._schema.TensorT()
         tensor.name, tensor.shape, tensor.buffer = name, np.asarray(shape, np.int32), buffer
         tensor.type = getattr(self._schema.TensorType, kind)
-        if buffer == 0:  # a value: some kernels (SLICE) keep to `shape` unless this says that the batch is free
+        if buffer == 0:  # an activation: without a shape signature some kernels (SLICE) fix the batch to `shape`
             tensor.shapeSignature = np.asarray((-1, *shape[1:]), np.int32)
         if quantization is not None:
             tensor.quantization = self._quantization(quantization)

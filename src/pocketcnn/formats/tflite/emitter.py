@@ -1,4 +1,4 @@
-"""What one operation is written with: its inputs as tensors of the file, and ways to add operators and constants."""
+"""Interface for an operation's TensorFlow Lite export rule: its inputs, and methods to add operators and constants."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ MAX_INT32 = 2**31 - 1
 Arrange = Callable[[np.ndarray], np.ndarray]
 
 
-class Integers(Enum):
-    """What an operation's form can do with int8 inputs."""
+class IntegerSupport(Enum):
+    """Support for int8 inputs in an operation's export rule."""
 
     NONE = auto()
-    """Nothing: it works in float between a DEQUANTIZE and a QUANTIZE."""
-    MOVES = auto()
-    """It moves or selects integers, which keep their scale and zero point."""
+    """None: it computes in float between DEQUANTIZE and QUANTIZE."""
+    PRESERVES = auto()
+    """Data movement: the integers keep their scale and zero point."""
     COMPUTES = auto()
-    """Its kernels go from the scales of the inputs to that of the result."""
+    """Its kernels requantize from the scales of the inputs to that of the result."""
 
 
 @dataclass(frozen=True)
 class StoredWeight:
-    """A weight as the network computes with it; in integers where it has a format."""
+    """A weight, quantized if it has a format."""
 
     array: np.ndarray
     """(outputs, …): float32, or int8 beside `scales`."""
@@ -38,16 +38,17 @@ class StoredWeight:
 
 @dataclass(frozen=True)
 class Emitter:
-    """See the attributes.
+    """The input of an export rule, and the methods with which it adds operators.
 
     Attributes:
-        node: the operation, and `shapes` its inputs' shapes per image.
-        inputs: tensors of the file, all of float32 or all of int8.
-        result: what the result shall be stored as; None for float32.
-        activation: the activation that the operator must apply at its end, as TensorFlow Lite names it.
-        weight: the node's weight, if it has one; bias: its values in float.
-        flattened: for a linear layer, the shape of the feature map that its input was, still in that order.
-        nonnegative: whether the first input is known to hold no number below zero.
+        node: the operation; shapes: shapes of its inputs, per image.
+        inputs: its input tensors in the file, all float32 or all int8.
+        result: quantization of the result; None for float32.
+        activation: the activation to fuse, by its name in TensorFlow Lite.
+        weight: the node's weight, if it has one; bias: its bias in float.
+        flattened: for a linear layer, the shape of the feature map that was flattened to its input, if it is still stored
+            channels last.
+        nonnegative: whether the first input is known to have no negative values.
         array: role of a tensor -> its values in float.
     """
 
@@ -65,38 +66,38 @@ class Emitter:
 
     @property
     def is_integer(self) -> bool:
-        """Whether the inputs are integers."""
+        """Whether the inputs are int8."""
         return all(value.quantization is not None for value in self.inputs)
 
     @property
     def fused(self) -> Mapping[str, object]:
-        """The option that applies `activation`."""
+        """The operator option for the fused `activation`."""
         code = getattr(self.builder.activations, self.activation)
         return {} if code == 0 else {"fusedActivationFunction": code}
 
     def compute(self, builtin: str, *inputs: Value, **options: object) -> Value:
-        """Add the operator that makes the node's result."""
+        """Add the operator that computes the node's result."""
         shape = stored_shape(self.node.shape)
         return self.builder.op(builtin, inputs, shape, self.result, options, self.node.name)
 
     def step(self, builtin: str, *inputs: Value, shape: Sequence[int] | None = None, **options: object) -> Value:
-        """Add an operator on the way: its result has the scale of the first input, and its shape if none is given."""
+        """Add an intermediate operator; its result has the quantization of the first input, and its shape by default."""
         first = inputs[0]
         shape = first.shape if shape is None else tuple(shape)
         return self.builder.op(builtin, inputs, shape, first.quantization, options, self.node.name)
 
     def floats(self, array: np.ndarray) -> Value:
-        """A constant of float32."""
+        """A float32 constant."""
         return self.builder.constant(np.asarray(array, np.float32), f"{self.node.name}/constant")
 
     def ints(self, numbers: Sequence[int] | np.ndarray) -> Value:
-        """A constant list of int32: shapes, axes, paddings."""
+        """An int32 constant, for shapes, axes or paddings."""
         return self.builder.constant(np.asarray(numbers, np.int32), f"{self.node.name}/shape")
 
     def filter(self, arrange: Arrange, axis: int) -> Value:
-        """The weight, its axes moved by `arrange` so that the outputs lie along `axis`.
+        """The weight, rearranged by `arrange` so that the output channels lie along `axis`.
 
-        Beside float inputs integers are dequantized by an operator of their own, which runs once, when the file is loaded.
+        With float inputs a quantized weight gets a DEQUANTIZE operator, which is folded when the file is loaded.
         """
         weight = self.weight
         if weight is None:
@@ -109,7 +110,7 @@ class Emitter:
         return stored if self.is_integer else self.builder.op("DEQUANTIZE", [stored], array.shape, None, {}, name)
 
     def offset(self) -> Value:
-        """The bias, zeros if the node has none: some devices insist on one. An int32 where the layer computes in integers."""
+        """The bias; zeros if the node has none, because some devices require a bias. int32 if the layer computes in integers."""
         weight, source = self.weight, self.inputs[0].quantization
         if weight is None:
             raise ValueError(f"{self.node.name!r} has no weight")
@@ -122,30 +123,30 @@ class Emitter:
         return self.builder.constant(integers, name, Quantization(tuple(map(float, steps))))
 
     def number(self, value: float, like: Value) -> Value:
-        """A constant of one number that goes with `like`: an integer of its scale where it has one."""
+        """A scalar constant with the quantization of `like`."""
         if like.quantization is None:
             return self.floats(np.asarray([value]))
         stored = np.asarray([like.quantization.stored(value)], np.int8)
         return self.builder.constant(stored, f"{self.node.name}/number", like.quantization)
 
     def rescaled(self, value: Value, activation: str = "NONE") -> Value:
-        """The same numbers as integers of the scale `result`, see `rescaled`."""
+        """`value` requantized to `result`, see `rescaled`."""
         return rescaled(self.builder, value, self.result, self.node.name, activation)
 
     def reshaped(self, value: Value, shape: Sequence[int]) -> Value:
-        """The value under another shape, whose first axis is whatever the others leave."""
+        """The value reshaped; the first axis is inferred."""
         if tuple(shape) == value.shape:
             return value
         return self.step("RESHAPE", value, self.ints((-1, *shape[1:])), shape=shape)
 
     def transposed(self, value: Value, order: Sequence[int] | None) -> Value:
-        """The value with its axes in `order`; None leaves them."""
+        """The value with its axes permuted to `order`; None: unchanged."""
         if order is None:
             return value
         return self.step("TRANSPOSE", value, self.ints(order), shape=[value.shape[axis] for axis in order])
 
     def padded(self, value: Value, before: Sequence[int], after: Sequence[int], number: float = 0.0) -> Value:
-        """(N, H, W, C) with `number` around it; pairs are (vertical, horizontal)."""
+        """(N, H, W, C) padded with `number`; pairs are (vertical, horizontal)."""
         pads = self.ints(np.asarray([(0, 0), (before[0], after[0]), (before[1], after[1]), (0, 0)]))
         batch, height, width, channels = value.shape
         shape = (batch, height + before[0] + after[0], width + before[1] + after[1], channels)
@@ -157,18 +158,18 @@ class Emitter:
 def rescaled(
     builder: TfliteBuilder, value: Value, result: Quantization | None, name: str, activation: str = "NONE"
 ) -> Value:
-    """`value` as integers of another scale, rounded once: zero is added to it.
+    """Requantize `value` to another scale with a single rounding, by an ADD of zero.
 
-    QUANTIZE is meant for that, but rounds twice (XNNPACK keeps 8 bits of the ratio of the scales, the other kernels
-    round before they shift): 7 % of the integers come out one step off. The kernels of ADD keep 20 bits more.
+    QUANTIZE is intended for this, but rounds twice (XNNPACK keeps 8 bits of the ratio of the scales, the other kernels
+    round before they shift): 7 % of the integers are one step off. The kernels of ADD keep 20 more bits.
     """
-    form = value.quantization
-    if form is None or result is None:
-        raise ValueError(f"{name!r}: only integers have a scale that can change")
-    if not fits(form.scale, result):
+    quantization = value.quantization
+    if quantization is None or result is None:
+        raise ValueError(f"{name!r} is not quantized, so it cannot be requantized")
+    if not fits(quantization.scale, result):
         number = builder.op("DEQUANTIZE", [value], value.shape, None, {}, name)
         return builder.op("QUANTIZE", [number], value.shape, result, {}, name)
-    zero = builder.constant(np.asarray([form.zero_point], np.int8), "zero", form)
+    zero = builder.constant(np.asarray([quantization.zero_point], np.int8), "zero", quantization)
     code = getattr(builder.activations, activation)
     options = {"fusedActivationFunction": code} if code else {}
     return builder.op("ADD", [value, zero], value.shape, result, options, name)
@@ -179,21 +180,21 @@ Accepts = Callable[[Emitter], bool]
 
 
 def keeps_scale(emit: Emitter) -> bool:
-    """Whether a step of no input is too many steps of the result for the integer kernels."""
+    """Whether the integer kernels support the ratios of the input scales to the result's scale."""
     return all(value.quantization is None or fits(value.quantization.scale, emit.result) for value in emit.inputs)
 
 
 @dataclass(frozen=True)
 class OperatorEmitter:
-    """How an operation is written.
+    """The export rule of an operation.
 
     Attributes:
-        emit: adds its operators; it must apply `Emitter.activation` if the form is `fusing`.
-        integers: what it can do with int8 inputs, where `accepts` agrees.
-        fusing: whether its operator can apply an activation at its end.
+        emit: adds its operators; if `fusing`, it must apply `Emitter.activation`.
+        integers: its support for int8 inputs, if `accepts` returns True for them.
+        fusing: whether its operator supports a fused activation.
     """
 
     emit: Emit
-    integers: Integers = Integers.NONE
+    integers: IntegerSupport = IntegerSupport.NONE
     accepts: Accepts = lambda emitter: True
     fusing: bool = False

@@ -1,4 +1,4 @@
-"""The FlatBuffers schema of TensorFlow Lite files, as it ships with LiteRT, and the bytes of a model."""
+"""The FlatBuffers schema of TensorFlow Lite, from the LiteRT package, and the serialization of a model."""
 
 from functools import cache
 from importlib import import_module
@@ -15,7 +15,7 @@ def schema() -> Any:
     """The module of generated classes (``ModelT``, ``OperatorT``, …).
 
     Raises:
-        MissingExtra: LiteRT is absent.
+        MissingExtra: LiteRT is not installed.
     """
     try:
         return import_module("ai_edge_litert.schema_py_generated")
@@ -26,24 +26,24 @@ def schema() -> Any:
 IDENTIFIER = b"TFL3"
 
 ALIGNMENT = 16
-"""Bytes; the schema asks for it of every buffer, since kernels read constants where they lie in the file."""
+"""Alignment of buffers in bytes, as the schema requires, because kernels read constants directly from the file."""
 
 
 def serialized(model: Any, expected_bytes: int) -> bytes:
-    """The file of `model` (a ``ModelT``), whose arrays take about `expected_bytes`."""
+    """Serialize `model` (a ``ModelT``), whose arrays have about `expected_bytes` bytes."""
     writer = _Writer(expected_bytes + 2**16)
     writer.Finish(model.Pack(writer), file_identifier=IDENTIFIER)
     return bytes(writer.Output())
 
 
 class _Writer(flatbuffers.Builder):  # type: ignore[misc]
-    """Aligns buffers as the schema asks, which the generated classes do not, and writes equal arrays once."""
+    """Aligns buffers as the schema requires, which the generated classes do not, and writes equal arrays once."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self._written: dict[tuple[str, bytes], Any] = {}
 
-    def CreateNumpyVector(self, x: np.ndarray) -> Any:  # noqa: N802 - the name that the generated classes call
+    def CreateNumpyVector(self, x: np.ndarray) -> Any:  # noqa: N802 - overrides a method of flatbuffers
         data = x.astype(x.dtype.newbyteorder("<"), copy=False).tobytes()
         key = (x.dtype.name, data)
         if key not in self._written:

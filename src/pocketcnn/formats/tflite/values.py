@@ -1,4 +1,4 @@
-"""What a tensor of a TensorFlow Lite file is known by: its index, its shape, and what its integers stand for."""
+"""Tensors of a TensorFlow Lite file: index, shape and quantization."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ INT8_LOW, INT8_HIGH = -128, 127
 
 @dataclass(frozen=True)
 class Quantization:
-    """A real value is ``scale · (integer - zero_point)``, with one scale, or one for each slice of `axis`.
+    """Affine quantization, ``real = scale · (integer - zero_point)``, with one scale or one per slice of `axis`.
 
-    `high` is the largest integer of an activation; it is below 127 for formats of fewer than 8 bits.
+    `high` is the largest integer of an activation; it is below 127 for fewer than 8 bits.
     """
 
     scales: tuple[float, ...]
@@ -28,18 +28,18 @@ class Quantization:
         return scale
 
     def steps(self, number: float) -> float:
-        """The whole number that stands for `number`, before it saturates; rounded as the simulation rounds."""
+        """The quantized value of `number` before saturation, rounded as in the simulation."""
         with np.errstate(over="ignore"):
             return float(np.rint(np.float32(number) / np.float32(self.scale))) + self.zero_point
 
     def stored(self, number: float) -> int:
-        """The integer that stands for `number`."""
+        """The quantized value of `number`."""
         return int(min(max(self.steps(number), INT8_LOW), self.high))
 
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor: of float32 without a quantization, of int8 with one. `shape` is as in the file, for one image."""
+    """A tensor: int8 if it has a quantization, else float32. `shape` is in storage order, for one image."""
 
     index: int
     shape: tuple[int, ...]
@@ -47,22 +47,22 @@ class Value:
 
 
 MAX_GAIN = 256
-"""Steps of the result in a step of the accumulator, from which on no integer kernel can be trusted.
+"""Limit for the ratio of the accumulator's scale to the result's scale; integer kernels fail above it.
 
-XNNPACK refuses the whole file at 2^8 in a convolution, the other kernels of ADD end the process at 2^19. A value that
-was 0 on all calibration images has a scale that says nothing, so this happens beside it.
+XNNPACK rejects the whole file at 2^8 in a convolution, and the other kernels of ADD abort the process at 2^19. Such ratios
+occur next to a value that was 0 on all calibration images, whose scale is arbitrary.
 """
 
 
 def fits(step: float, result: Quantization | None) -> bool:
-    """Whether integer kernels go from steps of the size `step` to those of `result`."""
+    """Whether integer kernels support requantization from the scale `step` to that of `result`."""
     return result is not None and step < MAX_GAIN * result.scale
 
 
-def as_int8(form: ActivationFormat) -> Quantization:
-    """The same steps in int8, the only 8-bit integers that all kernels know: the lowest integer becomes -128.
+def as_int8(fmt: ActivationFormat) -> Quantization:
+    """A format as int8, the only 8-bit type that all kernels support; the lowest integer becomes -128.
 
-    So the integers of an unsigned 8-bit format are 128 lower, and those of every format saturate at its own lower end.
+    The integers of uint8 are 128 lower, and every format saturates at its own lower bound.
     """
-    moved = INT8_LOW - form.low
-    return Quantization((form.scale,), form.zero_point + moved, high=form.high + moved)
+    moved = INT8_LOW - fmt.low
+    return Quantization((fmt.scale,), fmt.zero_point + moved, high=fmt.high + moved)

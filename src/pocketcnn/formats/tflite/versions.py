@@ -1,6 +1,6 @@
-"""The version of each operator, by which a runtime that is too old for a file says so instead of computing something else.
+"""Operator versions, by which a runtime that is too old for a file rejects it instead of computing a wrong result.
 
-As TensorFlow Lite's own converter assigns them (`GetBuiltinOperatorVersion` in op_version.cc).
+They are assigned as by TensorFlow Lite's converter (`GetBuiltinOperatorVersion` in op_version.cc).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ _MANY_AXES: Mapping[str, Mapping[int, int]] = MappingProxyType(
         "DIV": {5: 2},
     }
 )
-"""Operator -> number of axes -> version from that number on."""
+"""Operator -> number of axes -> lowest version for that number of axes or more."""
 
 
 def operator_version(
     builtin: str, inputs: Sequence[Value], output: Value, options: Mapping[str, object] | None = None
 ) -> int:
-    """The lowest version of `builtin` that has this use of it."""
+    """The lowest version of `builtin` that supports this use."""
     first = inputs[0]
     version = _INT8.get(builtin, 1) if first.quantization else 1
     for axes, needed in _MANY_AXES.get(builtin, {}).items():
@@ -53,7 +53,7 @@ def operator_version(
 
 
 def _grows(inputs: Sequence[Value], output: Value) -> bool:
-    """Whether a product of integers is a larger number of steps in its result."""
+    """Whether the scale of the accumulator is larger than that of the result."""
     first, second = (value.quantization for value in inputs)
     if first is None or second is None or output.quantization is None:
         return False

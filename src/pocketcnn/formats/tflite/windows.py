@@ -1,4 +1,4 @@
-"""The padding of sliding windows, in the two schemes that TensorFlow Lite has, or as an operator of its own."""
+"""Padding of sliding windows: SAME or VALID if equivalent, else an explicit PAD operator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Windows:
     before: tuple[int, int]
     """Padding above and to the left."""
     after: tuple[int, int]
-    """Padding below and to the right, as far as the last window reaches."""
+    """Padding below and to the right, up to the end of the last window."""
     scheme: Scheme | None
-    """The scheme that pads alike; None if there is none, so that the padding must be made before."""
+    """The equivalent scheme; None if there is none and explicit padding is needed."""
 
     @property
     def padded(self) -> bool:
-        """Whether any window reaches over the edge."""
+        """Whether any window exceeds the input."""
         return any((*self.before, *self.after))
 
 
@@ -48,9 +48,9 @@ def windows(node: Node, inputs: Shape, kernel: tuple[int, int]) -> Windows:
 
 
 def _schemes(size: int, length: int, stride: int, reach: int, before: int, after: int) -> set[Scheme]:
-    """The schemes under which one axis is padded by `before` and `after`.
+    """The schemes that pad one axis by `before` and `after`.
 
-    SAME pads just enough for an output of ceil(size / stride), the smaller half first.
+    SAME pads the minimum for ceil(size / stride) outputs, with the smaller half before.
     """
     found: set[Scheme] = set()
     if before == after == 0:

@@ -1,4 +1,4 @@
-"""A `Graph` as a TensorFlow Lite file, in float32 or in the int8 integers that its numerics describe."""
+"""Export of a `Graph` to TensorFlow Lite: int8 if the graph is quantized, else float32."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import Tensor
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_bytes
 from pocketcnn.formats.tflite.builder import TfliteBuilder
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, StoredWeight, rescaled
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, StoredWeight, rescaled
 from pocketcnn.formats.tflite.emitters import EMITTERS
 from pocketcnn.formats.tflite.emitters.activation import clamped
 from pocketcnn.formats.tflite.layout import is_one_line, stored_shape
@@ -25,19 +25,19 @@ INPUT_NAME = "input"
 OUTPUT_NAME = "output"
 
 LAYOUT = "NHWC"
-"""What users of TensorFlow Lite expect of images: channels last."""
+"""Layout of the images, as usual for TensorFlow Lite: channels last."""
 
 
 def to_tflite(graph: Graph, *, metadata: Mapping[str, str] | None = None) -> bytes:
-    """The bytes of a file with one float32 input (N, H, W, C) and one float32 output, (N, classes) for a classifier.
+    """Export `graph` to the bytes of a .tflite file.
 
-    N is 1 until someone resizes the input; the metadata say how the axes lie (``layout``). Batch normalization is
-    folded first. Values that have a format are int8: their scales are the graph's, their zero points 128 lower than
-    those of its uint8.
+    The file has one float32 input (N, H, W, C) and one float32 output, (N, classes) for a classifier. N is 1 until the
+    input is resized; the metadata have the layout of the axes (``layout``). Batch normalization is folded first.
+    Quantized values are int8 with the scales of the graph; the zero points are 128 lower than those of its uint8.
 
     Raises:
-        MissingExtra: LiteRT, whose wheel has the schema, is absent.
-        PocketcnnError: an operation has no form in TensorFlow Lite.
+        MissingExtra: LiteRT, whose wheel has the schema, is not installed.
+        PocketcnnError: an operation cannot be exported to TensorFlow Lite; the message names the layer.
     """
     graph = graph if graph.numerics else for_inference(graph)
     writer = _Writer(graph)
@@ -51,7 +51,7 @@ def write_tflite(path: Path, graph: Graph, *, metadata: Mapping[str, str] | None
 
 
 class _Writer:
-    """Writes every node; `values` maps a node to its tensor, an int8 one where the value is stored."""
+    """Writes all nodes; `values` maps a node to its tensor, int8 if the value is quantized."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -63,46 +63,46 @@ class _Writer:
                 self._write(node)
 
     def as_float(self, value: Value) -> Value:
-        """The real numbers that a tensor stands for."""
+        """The tensor, dequantized if it is int8."""
         if value.quantization is None:
             return value
         return self.builder.op("DEQUANTIZE", [value], value.shape, None, {}, "dequantized")
 
     def _write(self, node: Node) -> None:
-        form = EMITTERS.get(node.op)
+        rule = EMITTERS.get(node.op)
         if node.op == "input":
             value = self.builder.input(INPUT_NAME, stored_shape(node.shape))
             self.values[node.name] = self._stored(value, node.name, self._quantization(node))
             return
-        if form is None:
+        if rule is None:
             raise PocketcnnError(
-                f"The layer {node.name!r} ({node.op}) has no form in TensorFlow Lite. Export to onnx, or replace the layer."
+                f"The layer {node.name!r} ({node.op}) cannot be exported to TensorFlow Lite. Replace it, or export to onnx."
             )
-        last = self._absorbed(node, form) or node
+        last = self._absorbed(node, rule) or node
         result = self._quantization(last)
-        value = self._computed(node, form, last, result)
-        moved = form.integers is Integers.MOVES and value.quantization == result
+        value = self._computed(node, rule, last, result)
+        moved = rule.integers is IntegerSupport.PRESERVES and value.quantization == result
         self.values[last.name] = value if moved else self._stored(value, last.name, result)
 
-    def _computed(self, node: Node, form: OperatorEmitter, last: Node, result: Quantization | None) -> Value:
-        """The value of `node`, and of the clip `last` behind it if that is another, before it is stored as `result`."""
+    def _computed(self, node: Node, rule: OperatorEmitter, last: Node, result: Quantization | None) -> Value:
+        """The value of `node` and of the fused clip `last` (if that is another node), before quantization to `result`."""
         inputs = [self.values[name] for name in node.inputs]
         emitter = self._emitter(node, last, inputs, result)
-        if not self._stays_integer(form, emitter):
+        if not self._stays_integer(rule, emitter):
             emitter = self._emitter(node, last, [self.as_float(value) for value in inputs], None)
-        value = form.emit(emitter)
+        value = rule.emit(emitter)
         if last is node or emitter.activation != "NONE":
             return value
         return clamped(emitter, value, *clip_bounds(last))
 
-    def _stays_integer(self, form: OperatorEmitter, emitter: Emitter) -> bool:
-        """Whether the kernels of a form take these integers and give those."""
-        if not emitter.is_integer or form.integers is Integers.NONE:
+    def _stays_integer(self, rule: OperatorEmitter, emitter: Emitter) -> bool:
+        """Whether the operation's integer kernels support the formats of its inputs and its result."""
+        if not emitter.is_integer or rule.integers is IntegerSupport.NONE:
             return False
-        return (form.integers is Integers.MOVES or emitter.result is not None) and form.accepts(emitter)
+        return (rule.integers is IntegerSupport.PRESERVES or emitter.result is not None) and rule.accepts(emitter)
 
     def _stored(self, value: Value, name: str, result: Quantization | None) -> Value:
-        """`value` in the integers `result`; they saturate by themselves, those of fewer than 8 bits by a comparison."""
+        """`value` quantized or requantized to `result`; formats of fewer than 8 bits are clamped explicitly."""
         if result is None:
             return value
         if value.quantization is None:
@@ -115,13 +115,13 @@ class _Writer:
         return self.builder.op("MINIMUM", [value, bound], value.shape, result, {}, name)
 
     def _quantization(self, node: Node) -> Quantization | None:
-        form = self._formats.get(node.name)
-        return None if form is None else as_int8(form)
+        fmt = self._formats.get(node.name)
+        return None if fmt is None else as_int8(fmt)
 
-    def _absorbed(self, node: Node, form: OperatorEmitter) -> Node | None:
-        """The clip behind `node` that is applied before anything is stored, if there is one."""
+    def _absorbed(self, node: Node, rule: OperatorEmitter) -> Node | None:
+        """The clip after `node` that can be fused into it, if there is one."""
         users = self.graph.users(node.name)
-        if not form.fusing or len(users) != 1 or node.name in self._formats or node.name == self.graph.output:
+        if not rule.fusing or len(users) != 1 or node.name in self._formats or node.name == self.graph.output:
             return None
         return users[0] if users[0].op in CLIPS else None
 
@@ -141,23 +141,23 @@ class _Writer:
         )
 
     def _tensor(self, node: Node, role: str) -> Tensor:
-        """A tensor as the network computes with it."""
+        """A tensor of `node`; quantized weights are dequantized."""
         name = node.tensors[role]
-        tensor, form = self.graph.tensors[name], self.graph.numerics.weights.get(name)
-        return tensor if form is None else fake_quantize_weight(tensor, self.graph.tensors[form.scale], form)
+        tensor, fmt = self.graph.tensors[name], self.graph.numerics.weights.get(name)
+        return tensor if fmt is None else fake_quantize_weight(tensor, self.graph.tensors[fmt.scale], fmt)
 
     def _weight(self, node: Node) -> StoredWeight | None:
         if node.op not in ("conv2d", "linear"):
             return None
         name = node.tensors["weight"]
-        tensor, form = self.graph.tensors[name].detach(), self.graph.numerics.weights.get(name)
-        if form is None:
+        tensor, fmt = self.graph.tensors[name].detach(), self.graph.numerics.weights.get(name)
+        if fmt is None:
             return StoredWeight(_array(tensor))
-        scale = self.graph.tensors[form.scale].detach()
-        return StoredWeight(_array(quantize_weight(tensor, scale, form)).astype(np.int8), _array(scale))
+        scale = self.graph.tensors[fmt.scale].detach()
+        return StoredWeight(_array(quantize_weight(tensor, scale, fmt)).astype(np.int8), _array(scale))
 
     def _bias(self, node: Node, inputs: list[Value]) -> np.ndarray | None:
-        """In float; for a layer of integers that answers in float, what the int32 would be."""
+        """The bias in float; for an integer layer with a float result, rounded to the int32 steps."""
         if node.op not in ("conv2d", "linear") or "bias" not in node.tensors:
             return None
         bias = self.graph.tensors[node.tensors["bias"]].detach()
@@ -168,7 +168,7 @@ class _Writer:
         return _array(fake_quantize_bias(bias, source.scale, self.graph.tensors[weight.scale]))
 
     def _flattened(self, node: Node) -> tuple[int, ...] | None:
-        """The shape of the feature map that `node` flattens, or reads flattened, in the order in which it is stored."""
+        """The shape of the channels-last feature map that `node` flattens or reads flattened, if any."""
         flat = self.graph[node.inputs[0]] if node.op == "linear" else node
         if flat.op != "reshape" or len(flat.shape) != 1:
             return None
@@ -179,12 +179,12 @@ class _Writer:
 
 
 def _is_nonnegative(node: Node) -> bool:
-    """Whether the values of `node` are never below zero, as far as its operation alone says."""
+    """Whether the operation of `node` never gives negative values."""
     return OPS[node.op].bounds(node)[0] >= 0
 
 
 def _activation(node: Node) -> str:
-    """The name of a clip as part of another operator; NONE if its bounds have none."""
+    """The name of a clip as a fused activation; NONE if there is none for its bounds."""
     names = {(0.0, float("inf")): "RELU", (0.0, 6.0): "RELU6", (-1.0, 1.0): "RELU_N1_TO_1"}
     return names.get(clip_bounds(node), "NONE")
 

@@ -1,1 +1,1 @@
-"""From any `nn.Module` to a `Graph`."""
+"""Capture of any `nn.Module` as a `Graph`."""

@@ -1,7 +1,7 @@
-"""Values that share memory: a graph has no such thing, so a network that relies on it must be found out.
+"""Detection of in-place writes through views, which a graph cannot represent.
 
-``x[:, :2] += 1`` writes through a view, and whoever reads ``x`` afterwards sees it. In an exported graph ``x`` still stands for
-the value from before. ``x += 1`` and ``relu_(x)`` are harmless: afterwards everybody reads their result.
+``x[:, :2] += 1`` writes to ``x`` through a view, and later reads of ``x`` see the change. In an exported graph ``x`` still
+denotes the old value. ``x += 1`` and ``relu_(x)`` are harmless: later operations read the result of the operation.
 """
 
 from typing import Any
@@ -10,18 +10,18 @@ from torch import Tensor, fx
 
 
 class Memory:
-    """Follows an exported graph, node by node, and knows whose memory was written to under another name."""
+    """Tracks, node by node, which values of an exported graph share memory and which of them were overwritten."""
 
     def __init__(self) -> None:
         self._sharing: dict[int, list[fx.Node]] = {}
         self._overwritten: set[fx.Node] = set()
 
     def overwritten(self, node: fx.Node) -> bool:
-        """Whether `node` reads a value whose memory has another content by now."""
+        """Whether `node` reads a value whose memory was overwritten through an alias."""
         return any(source in self._overwritten for source in node.all_input_nodes)
 
     def follow(self, node: fx.Node) -> None:
-        """`node` runs: it may make a view of another's memory, and it may write."""
+        """Record the effects of `node`: the views it creates and the memory it writes."""
         schema = getattr(node.target, "_schema", None)
         if node.op == "call_function" and schema is not None and schema.is_mutable:
             written = [

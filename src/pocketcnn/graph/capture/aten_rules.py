@@ -1,6 +1,6 @@
-"""How each ATen operation that `torch.export` leaves in a network becomes operations of the IR: one rule a line at the end.
+"""Translation rules from the ATen operators of an exported program to operations of the graph; the table is at the end.
 
-What is called with one tensor alone is named in the operation's own entry (`Op.aten`).
+Operators called with a single tensor and no other argument are listed in the operation's entry (`Op.aten`) instead.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from pocketcnn.graph.node import Attr
 from pocketcnn.graph.ops import OPS
 
 LINEAR_SOFTPLUS = 17
-"""From here on a softplus is its argument, in float32."""
+"""Above this argument softplus(x) equals x in float32."""
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -27,7 +27,7 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _same(b: Builder) -> Value:
-    """The value itself: copies, memory layouts, casts to the type it has."""
+    """Identity: copies, memory formats, casts to the same dtype."""
     argument = b.fx_node().args[0]
     if argument in b.tensor_of:
         b.tensor_of[b.fx_node()] = b.tensor_of[argument]  # type: ignore[index]
@@ -50,7 +50,7 @@ def _clip(b: Builder) -> Value:
         return b.add("relu", x)
     bounds = (float("-inf") if low is None else float(low), float("inf") if high is None else float(high))
     if float("inf") in map(abs, bounds):
-        b.fail(f"it clips to {bounds}; both bounds are needed")
+        b.fail(f"the bounds of the clip are {bounds}; both must be numbers")
     return b.add("clip", x, min=bounds[0], max=bounds[1])
 
 
@@ -94,7 +94,7 @@ def _conv2d(b: Builder) -> Value:
     if isinstance(padding, str):
         kernel = b.tensors[weight].shape[2:]
         total = [0, 0] if padding == "valid" else [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        if any(amount % 2 for amount in total):  # the odd pixel goes below and to the right
+        if any(amount % 2 for amount in total):  # the extra pixel is added at the bottom and right
             (top, left), (bottom, right) = [t // 2 for t in total], [t - t // 2 for t in total]
             x, total = b.add("pad", x, pads=(left, right, top, bottom), value=0.0), [0, 0]
         padding = [amount // 2 for amount in total]
@@ -136,7 +136,9 @@ def _binary(op: str, b: Builder) -> Value:
     if not isinstance(second, fx.Node):
         return _with_number(op, b, b.value(first), float(second) * alpha)
     if not isinstance(first, fx.Node) or alpha != 1:
-        b.fail("only plain sums, differences, products and quotients of two values are supported")
+        b.fail(
+            "only sums, differences, products and quotients of two values, without a factor or rounding, are supported"
+        )
     return b.add(op, b.value(first), b.value(second))
 
 
@@ -144,7 +146,7 @@ def _with_number(op: str, b: Builder, x: str, number: float) -> Value:
     scale = {"mul": number, "div": 1 / number if number else 0.0}.get(op, 1.0)
     offset = {"add": number, "sub": -number}.get(op, 0.0)
     if op == "div" and number == 0:
-        b.fail("it divides by zero")
+        b.fail("division by zero")
     return x if (scale, offset) == (1, 0) else b.add("affine", x, scale=scale, offset=offset)
 
 
@@ -185,7 +187,7 @@ def _permute(b: Builder) -> Value:
     given = b.arguments()
     rank = len(b.shape(given["self"]))
     if given["dims"][0] % (rank + 1) != 0:
-        b.fail("it moves the batch axis")
+        b.fail("the permutation moves the batch axis")
     return b.add("permute", b.value(given["self"]), order=tuple(b.axis(axis, rank) for axis in given["dims"][1:]))
 
 
@@ -203,7 +205,7 @@ def _part(b: Builder, source: fx.Node, axis: int, start: int, stop: int, step: i
 
 
 def _split(b: Builder) -> Value:
-    """chunk, split and split_with_sizes: the exporter knows the sizes of the parts."""
+    """chunk, split and split_with_sizes: the sizes of the parts are those of the exported values."""
     given = b.arguments()
     source = given["self"]
     axis = b.axis(given["dim"], len(b.shape(source)))
@@ -219,7 +221,7 @@ def _getitem(b: Builder) -> Value:
     source, index = b.fx_node().args[:2]
     parts = b.values.get(source)  # type: ignore[arg-type]
     if not isinstance(parts, tuple) or not isinstance(index, int):
-        b.fail("it takes a part of something that is not a list of tensors")
+        b.fail("it indexes a value that is not a list of tensors")
     return parts[index]
 
 
@@ -242,18 +244,18 @@ def _select(b: Builder) -> Value:
 
 
 def _index(b: Builder) -> Value:
-    """x[:, index] with a stored list of channels."""
+    """x[:, index], where index is a constant list of channels."""
     given = b.arguments()
     batch, *rest = given["indices"]
     if batch is not None or len(rest) != 1:
-        b.fail("only a list of channels can be indexed")
+        b.fail("only indexing by a constant list of channels is supported")
     return b.add("gather", b.value(given["self"]), tensors={"index": b.tensor(rest[0])})
 
 
 def _index_select(b: Builder) -> Value:
     given = b.arguments()
     if b.axis(given["dim"], len(b.shape(given["self"]))) != 0:
-        b.fail("only channels can be selected")
+        b.fail("only selection of channels is supported")
     return b.add("gather", b.value(given["self"]), tensors={"index": b.tensor(given["index"])})
 
 
@@ -280,12 +282,10 @@ def _pad(b: Builder) -> Value:
     pads = tuple(given["pad"])
     if given.get("mode", "constant") != "constant" or any(pads[4:]):
         b.fail(
-            f"padding {pads} of mode {given.get('mode', 'constant')!r}; only constant padding of rows and columns works"
+            f"padding {pads} of mode {given.get('mode', 'constant')!r}: only constant padding of H and W is supported"
         )
     pads = (*pads, 0, 0, 0, 0)[:4]
-    lowest = torch.finfo(
-        given["self"].meta["val"].dtype
-    ).min  # for -inf, as before a max pooling: JSON knows no infinity
+    lowest = torch.finfo(given["self"].meta["val"].dtype).min  # for -inf, as before a max pooling: JSON has no infinity
     value = min(max(float(given["value"] or 0), lowest), -lowest)
     return b.add("pad", b.value(given["self"]), pads=pads, value=value)
 
@@ -293,7 +293,7 @@ def _pad(b: Builder) -> Value:
 def _pool(op: str, b: Builder) -> Value:
     given = b.arguments()
     if given.get("divisor_override") is not None:
-        b.fail("a pooling with its own divisor is not supported")
+        b.fail("average pooling with divisor_override is not supported")
     kernel = _pair(given["kernel_size"])
     attrs: dict[str, Attr] = {
         "kernel": kernel,
@@ -320,12 +320,12 @@ def _upsample(b: Builder) -> Value:
     source = b.fx_node().args[0]
     before, after = b.shape(source)[1:], b.shape(b.fx_node())[1:]  # type: ignore[arg-type]
     if any(large % small for small, large in zip(before, after, strict=True)):
-        b.fail(f"it scales {before} to {after}; only whole factors are supported")
+        b.fail(f"it scales {before} to {after}; only integer factors are supported")
     return b.add("upsample", b.value(source), scale=(after[0] // before[0], after[1] // before[1]))
 
 
 def _nothing(b: Builder) -> Value:
-    """Checks of the exporter that compute nothing."""
+    """Assertions of the exporter, which compute nothing."""
     return None
 
 

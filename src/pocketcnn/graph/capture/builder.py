@@ -1,6 +1,6 @@
-"""The graph while a traced or exported program is translated into it, operation by operation.
+"""Translation of a traced or exported program into a graph, operator by operator.
 
-The table that says how each exported operation is translated is handed in: its rules are written with `Builder`.
+The caller passes the table of translation rules; a rule calls the methods of `Builder`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,12 +20,12 @@ from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.passes.recognise import recognise
 
 Value = str | tuple[str, ...] | None
-"""What an exported value is here: the name of a node, a tuple of them (chunk, split), or nothing (an unused output)."""
+"""The translation of an exported value: a node's name, a tuple of names (chunk, split), or None (an unused output)."""
 
 
 @dataclass
 class Builder:
-    """The graph while it is being built. `rules` translate the exported operations, by name, and call its methods."""
+    """Builds a graph from an exported program; `rules` maps the name of an exported operator to its translation rule."""
 
     module: nn.Module
     program: torch.export.ExportedProgram | Program
@@ -48,9 +48,7 @@ class Builder:
         for node in self.program.graph.nodes:
             self.current = node
             if memory.overwritten(node):
-                self.fail(
-                    "it reads what was written to through a view, as by `x[:, :2] += 1`; make a new value instead"
-                )
+                self.fail("it reads a tensor modified through a view, as by `x[:, :2] += 1`; use a new tensor instead")
             memory.follow(node)
             if node in inside:
                 continue
@@ -62,7 +60,7 @@ class Builder:
             elif node.op == "call_function":
                 rule = self.rules.get(rule_name(node.target))
                 if rule is None:
-                    self.fail("the graph has no such operation")
+                    self.fail("the graph has no operation for it")
                 self._record(node, rule(self))
             elif node.op == "output":
                 output = self._output(node)
@@ -73,7 +71,7 @@ class Builder:
         return recognise(graph)
 
     def _buffers(self) -> frozenset[str]:
-        """Tensors that the source does not train, in roles that are trained."""
+        """Tensors in trainable roles (such as a weight) that the source registers as buffers."""
         signature = self.program.graph_signature
         fixed = {*signature.buffers, *signature.lifted_tensor_constants}
         trained = {
@@ -87,12 +85,12 @@ class Builder:
             self.exported_shapes[value] = self.shape(node)
 
     def _check_shapes(self, graph: Graph) -> None:
-        """The IR's shape rules must agree with what the exporter saw."""
+        """Check that the graph's shape inference agrees with the exporter's shapes."""
         for node in graph.nodes:
             exported = self.exported_shapes.get(node.name, node.shape)
             if exported != node.shape:
                 raise CaptureError(
-                    f"Node {node.name!r} ({node.op}) has shape {exported}, the graph infers {node.shape}."
+                    f"Node {node.name!r} ({node.op}): the exported shape is {exported}, the inferred shape {node.shape}."
                 )
 
     def _placeholder(self, node: fx.Node) -> None:
@@ -109,7 +107,7 @@ class Builder:
             self.tensor_of[node] = name
             self.tensors[name] = stored.detach()
         elif self.nodes:
-            self.fail("the network takes more than one input")
+            self.fail("the network has more than one input; exactly one is supported")
         else:
             self._append(Node("input", "input", (), self.shape(node)))
             self.values[node] = "input"
@@ -119,20 +117,20 @@ class Builder:
         mutated = set(self.program.graph_signature.buffers_to_mutate)
         results = [item for item in results if item.name not in mutated]
         if len(results) != 1:
-            raise CaptureError(f"The network returns {len(results)} values; one tensor is needed.")
+            raise CaptureError(f"The network returns {len(results)} values; it must return one tensor.")
         if results[0] not in self.values:
-            raise CaptureError("The network's answer does not depend on the images.")
+            raise CaptureError("The network's output does not depend on its input.")
         return self.value(results[0])
 
-    # What rules use -------------------------------------------------------------------------------------------
+    # Methods for rules ----------------------------------------------------------------------------------------
 
     def add(self, op: str, *inputs: str, tensors: Mapping[str, str | None] | None = None, **attrs: Attr) -> str:
-        """Append a node and return its name; roles without a tensor are left out, the shape is inferred later."""
+        """Append a node and return its name. Roles whose tensor is None are omitted; the shape is inferred later."""
         named = {role: tensor for role, tensor in (tensors or {}).items() if tensor is not None}
         return self._append(Node(self._fresh_name(op), op, inputs, (), attrs, named))
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments of the exported operation by the names in its schema, defaults filled in."""
+        """The arguments of the exported operator by the names in its schema, with defaults filled in."""
         node = self.fx_node()
         schema = node.target._schema.arguments  # type: ignore[union-attr]
         given = dict(zip((argument.name for argument in schema), node.args, strict=False))
@@ -146,43 +144,43 @@ class Builder:
         return self.current
 
     def value(self, argument: Any) -> str:
-        """The node that an argument stands for; a parameter used as a value becomes a constant."""
+        """The name of the node for an argument; a parameter that is used as a value becomes a constant node."""
         if argument in self.tensor_of:
             return self._constant(argument)
         found = self.values.get(argument)
         if not isinstance(found, str):
-            self.fail(f"{argument} is not a tensor computed from the image")
+            self.fail(f"{argument} is not a tensor computed from the input")
         return found
 
     def tensor(self, argument: Any) -> str:
-        """The stored tensor that an argument stands for."""
+        """The name of the parameter or buffer that an argument refers to."""
         if argument not in self.tensor_of:
-            self.fail(f"{argument} is computed, but must be a parameter or buffer here")
+            self.fail(f"{argument} is computed, but must be a parameter or buffer")
         name = self.tensor_of[argument]
         if _full_shape(argument) != tuple(self.tensors[name].shape):
             self.fail(f"the parameter {name!r} is reshaped before it is used")
         return name
 
     def optional_tensor(self, argument: Any) -> str | None:
-        """The stored tensor that an argument stands for, if it is given."""
+        """The name of the parameter or buffer that an argument refers to; None if the argument is None."""
         return None if argument is None else self.tensor(argument)
 
     def shape(self, argument: fx.Node) -> Shape:
         """The shape of an exported value, without its batch axis."""
         full = _full_shape(argument)
         if not full or full[0] != BATCH:
-            self.fail(f"its result has shape {full} for a batch of {BATCH}: it mixes the images of a batch")
+            self.fail(f"its result has shape {full} for a batch of {BATCH} images: it mixes the images of a batch")
         return full[1:]
 
     def axis(self, axis: int, rank: int) -> int:
-        """An axis of a batched tensor as an axis of one image."""
+        """An axis of a tensor with batch axis, as the axis of one image."""
         positive = axis % (rank + 1)
         if positive == 0:
-            self.fail("it works along the batch axis")
+            self.fail("it operates along the batch axis")
         return positive - 1
 
     def fail(self, problem: str) -> NoReturn:
-        """Raise a `CaptureError` that names the module, the source line and the operation.
+        """Raise a `CaptureError` that names the module, the source line and the operator.
 
         Raises:
             CaptureError: always.
@@ -193,7 +191,7 @@ class Builder:
         what = node.target if node.op == "call_function" else node.name
         raise CaptureError(
             f"Cannot capture {what} in {where}, {_source_line(node)}: {problem}. "
-            "Replace that part of the network by operations of `pocketcnn.graph.ops`, or add the operation there."
+            "Rewrite that part of the network with operations of `pocketcnn.graph.ops`, or add the operation there."
         )
 
     def _append(self, node: Node) -> str:
@@ -202,7 +200,7 @@ class Builder:
         return node.name
 
     def _constant(self, argument: fx.Node) -> str:
-        """A stored tensor as a value, with as many axes as the result that it takes part in."""
+        """A parameter or buffer as a constant node, with as many axes as the result that it is broadcast to."""
         name = self.tensor_of[argument]
         rank = len(self.shape(self.fx_node()))
         full = _full_shape(argument)
@@ -228,11 +226,11 @@ class Builder:
 
 Rule = Callable[[Builder], Value]
 Rules = Mapping[str, Rule]
-"""Exported operation, as `rule_name` calls it -> how it becomes operations of the IR."""
+"""Name of an exported operator, see `rule_name` -> its translation rule."""
 
 
 def _full_shape(argument: fx.Node) -> Shape:
-    """The shape of an exported value as it is, with the batch axis if it has one."""
+    """The full shape of an exported value, including the batch axis if it has one."""
     return tuple(int(size) for size in argument.meta["val"].shape)
 
 
@@ -265,7 +263,7 @@ def _source_line(node: fx.Node) -> str:
 
 
 def rule_name(target: Any) -> str:
-    """The name that the rules know an exported target by: without overload and without the mark of in-place forms."""
+    """The name of an exported target in the table of rules: without the overload and the in-place suffix ``_``."""
     parts = str(target).split(".")
     return f"{parts[0]}.{parts[1].rstrip('_')}" if len(parts) > 1 else str(target)
 

@@ -1,8 +1,8 @@
-"""From any `nn.Module` to a `Graph`, through a quick trace of our own or through `torch.export`, to the same result.
+"""Capture of any `nn.Module` as a `Graph`, by a fast dispatch trace or by `torch.export`, with the same result.
 
-The module is traced or exported in eval mode with a batch of images; the batch axis is then taken off every shape. What the
-exporter calls a "call_function" becomes a node by the table in `aten.py`; parameters, buffers and constants keep their names.
-Names of nodes are the paths of the modules that made them.
+The module is traced in eval mode with a batch of images; the batch axis is then removed from every shape. Each
+``call_function`` of the exported program becomes nodes by the table in `aten_rules`. Parameters, buffers and constants
+keep their names. A node is named after the path of the module that it comes from.
 """
 
 from collections.abc import Sequence
@@ -20,27 +20,27 @@ from pocketcnn.graph.ops import GraphError
 
 
 def capture(module: nn.Module, example_input: Tensor | Sequence[int]) -> Graph:
-    """Capture what `module` computes at inference, and its dropout and batch normalization for training.
+    """Capture `module` as a graph: the function at inference, with dropout and batch normalization for training.
 
-    Stochastic depth (drop path), a regulariser of training alone that leaves no trace at inference, is not captured: the
-    graph trains with all its paths.
+    Stochastic depth (drop path) is not captured, since it has no operation at inference: the graph trains with all paths.
 
     Args:
-        module: any network with one image tensor in and one tensor out. It is not changed.
-        example_input: images (N, C, H, W), or just that shape. The spatial size is fixed by it, the batch axis stays free.
+        module: any network with one image tensor as input and one tensor as output. It is not modified.
+        example_input: images (N, C, H, W), or only their shape. It fixes the spatial size; the batch axis stays free.
 
     Raises:
-        CaptureError: an operation outside the IR, or one that depends on the values of the images or mixes images.
+        CaptureError: an operation that the graph does not have, that depends on the values of the images, or that mixes
+            the images of a batch.
     """
     shape = tuple(example_input.shape if isinstance(example_input, Tensor) else example_input)
     if len(shape) < 2 or min(shape) < 1:
-        raise CaptureError(f"The example input has shape {shape}; (N, C, H, W) is needed.")
+        raise CaptureError(f"The example input has shape {shape}; it must be (N, C, H, W).")
     with evaluated(module):
         return _traced(module, shape[1:]) or Builder(module, export(module, shape[1:]), RULES).graph()
 
 
 def _traced(module: nn.Module, image: Shape) -> Graph | None:
-    """The graph, if the quick way finds one; where it does not, or not a sound one, the exporter is to say why."""
+    """The graph by the fast trace; None where that fails or gives an invalid graph, so that the exporter is used."""
     program = trace(module, image, BATCH)
     if program is None:
         return None

@@ -1,7 +1,7 @@
-"""Functions that torch exports as several operations of which the IR has only their composition: found before translation.
+"""Pattern matching for functions that torch exports as several operators but that are one operation of the graph.
 
-The search walks from the last operation of a composition back to its first, and takes a match only if nothing else
-reads what lies between.
+A match is searched backwards from the last operator of the pattern. It counts only if no other operator reads an
+intermediate value.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from pocketcnn.graph.node import Attr
 
 @dataclass(frozen=True)
 class Composition:
-    """One operation of the IR in place of several exported ones."""
+    """One operation of the graph that replaces several exported operators."""
 
     op: str
     source: fx.Node
     attrs: dict[str, Attr]
     inside: frozenset[fx.Node]
-    """The exported operations that it stands for, but for the last one, whose value it makes."""
+    """The exported operators that it replaces, except the last one, whose value it computes."""
 
 
 def compositions(graph: fx.Graph) -> dict[fx.Node, Composition]:
-    """All of them, by the exported operation that makes their value."""
+    """All matches, keyed by the last exported operator of each."""
     found = {node: _local_response_norm(node) for node in graph.nodes}
     return {node: composition for node, composition in found.items() if composition is not None}
 
@@ -59,7 +59,7 @@ def _second(arguments: Sequence[Any]) -> Any:
 
 
 def _chain(last: object, names: Sequence[str]) -> list[fx.Node] | None:
-    """The operations `names`, the last one first, each the first argument of the one before and read by it alone."""
+    """The operators `names`, from last to first, each the first argument of the following one and read by no other."""
     found: list[fx.Node] = []
     for name in names:
         if not isinstance(last, fx.Node) or not _is(last, name) or len(last.users) != 1:

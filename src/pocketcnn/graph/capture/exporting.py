@@ -1,4 +1,4 @@
-"""`torch.export` of a module for one image shape, with errors that say where and why a module cannot be exported."""
+"""`torch.export` of a module for one image shape, with errors that name the place and the reason."""
 
 import logging
 import sysconfig
@@ -16,35 +16,35 @@ from pocketcnn.graph.node import Shape
 from pocketcnn.graph.ops import GraphError
 
 BATCH = 13
-"""Images in the example that is exported: not 1, which broadcasts, and no number of channels or pixels that networks use,
-so that an operation that mixes images is noticed."""
+"""Batch size of the example. It is not 1, which broadcasts, and no usual number of channels or pixels, so that an operation
+that mixes the images of a batch is detected by its shape."""
 
 
 class CaptureError(GraphError):
-    """The module does something that the IR has no operation for; the message says where."""
+    """The module cannot be captured as a graph; the message names the module, the source line and the operator."""
 
 
 def export(module: nn.Module, image: Shape) -> torch.export.ExportedProgram:
     """Export `module`, which must be in eval mode, for a batch of images of shape `image`.
 
     Raises:
-        CaptureError: the module does not run on such images, or cannot be traced.
+        CaptureError: the module does not run on images of this shape, or cannot be traced.
     """
     parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     example = torch.zeros(BATCH, *image, device=parameter.device, dtype=parameter.dtype)
     try:
         with _quiet():
             return torch.export.export(module, (example,))
-    except Exception as error:  # the exporter raises many kinds; all mean that the module cannot be traced
+    except Exception as error:  # the exporter raises many types; all mean that the module cannot be traced
         raise CaptureError(
             f"{type(module).__name__} cannot be captured for images of shape {image}: {_reason(error)}{_place(error)}. "
-            "Check that the network runs on such images."
+            "Check that the network runs on images of this shape."
         ) from error
 
 
 @contextmanager
 def evaluated(module: nn.Module) -> Iterator[None]:
-    """`module` is in eval mode; afterwards every part of it is in its own mode again."""
+    """Put `module` in eval mode within the context, and restore the mode of every sub-module afterwards."""
     modes = {child: child.training for child in module.modules()}
     module.eval()
     try:
@@ -56,7 +56,7 @@ def evaluated(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter's deprecations, logs and dumps are for its developers; what matters is in the exception."""
+    """Silence the exporter's warnings, logs and dumps: the exception has the information for users."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -70,12 +70,12 @@ def _quiet() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     text = str(error).strip()
     if "data-dependent" in text:
-        return "what it does depends on the values of the images, and a graph does the same for all images"
+        return "its control flow depends on the values of the images, while a graph computes the same operations for all images"
     return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
 def _place(error: Exception) -> str:
-    """The innermost line of a module of neither torch nor this library, if that is where it happened."""
+    """The innermost source line outside torch and this library, if there is one."""
     ours = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)]
     while (

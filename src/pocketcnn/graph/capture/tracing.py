@@ -1,10 +1,10 @@
-"""The quick way to what `torch.export` finds: one forward pass without values, its operations noted as they are dispatched.
+"""Fast tracing: one forward pass on the meta device, with the dispatched operators recorded as `torch.export` would.
 
-The exporter takes a second or more, most of it for what networks of images do not need (symbolic shapes, guards, Python
-byte code). Here the module runs once on tensors of the ``meta`` device, which have a shape and nothing else, and a dispatch mode
-notes every operation at the level of the exporter's own graph: before autograd, with convolution, batch norm and dropout whole.
-Whatever is out of the ordinary (a constant made in `forward`, a module or tensor under two names, an answer that depends on
-values) is left to the exporter, which then also explains what it cannot do.
+The exporter takes 1 s or more, mostly for features that image classifiers do not need (symbolic shapes, guards, Python byte
+code analysis). Here the module runs once on tensors of the ``meta`` device, which have shapes but no values. A dispatch mode
+records every operator at the level of the exporter's graph: before autograd, with convolution, batch norm and dropout not
+decomposed. Unusual cases (a constant created in `forward`, a module or tensor under two names, control flow that depends
+on values) are left to the exporter, which also gives the error message.
 """
 
 import operator
@@ -24,7 +24,7 @@ from pocketcnn.graph.node import Shape
 
 @dataclass
 class Signature:
-    """What the inputs of a traced graph are, under the names that the exporter's signature has."""
+    """The inputs of a traced graph, with the attribute names of `torch.export`'s graph signature."""
 
     inputs_to_parameters: dict[str, str] = field(default_factory=dict)
     inputs_to_buffers: dict[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Signature:
 
 @dataclass
 class Program:
-    """What the exporter's `ExportedProgram` holds, as far as the graph is built from it."""
+    """The part of `torch.export.ExportedProgram` from which the graph is built."""
 
     graph: fx.Graph
     graph_signature: Signature
@@ -45,17 +45,17 @@ class Program:
 
 
 class Untraceable(Exception):
-    """The module does something that is left to the exporter."""
+    """The fast trace does not support the module; the exporter is used instead."""
 
 
 def trace(module: nn.Module, image: Shape, batch: int) -> Program | None:
-    """The operations of `module`, which must be in eval mode, for `batch` images; None where the exporter must look at it.
+    """The operators of `module`, which must be in eval mode, for `batch` images; None where the exporter must be used.
 
-    The module is not changed, and its tensors are not read.
+    The module is not modified, and the values of its tensors are not read.
     """
     try:
         return _traced(module, image, batch)
-    except Exception:  # this way is private to torch and allowed to fail: the exporter decides, and says why
+    except Exception:  # it uses private APIs of torch and may fail: the exporter then decides and reports the error
         return None
 
 
@@ -76,7 +76,7 @@ def _traced(module: nn.Module, image: Shape, batch: int) -> Program:
     ):
         answer = torch.func.functional_call(module, empty, (example,))
     if not isinstance(answer, Tensor):
-        raise Untraceable("several answers")
+        raise Untraceable("several outputs")
     recorder.graph.output((recorder.node_of(answer),))
     return Program(recorder.graph, recorder.signature, state)
 
@@ -86,29 +86,29 @@ def _require_one_name_each(module: nn.Module, state: Mapping[str, Tensor]) -> No
     tensors = sum(1 for _ in module.named_parameters(remove_duplicate=False))
     tensors += sum(1 for _ in module.named_buffers(remove_duplicate=False))
     if modules != sum(1 for _ in module.modules()) or tensors != len(state):
-        raise Untraceable("something has two names")
+        raise Untraceable("a module or tensor has two names")
 
 
 class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes every operation on a value that comes from the image."""
+    """Records every operator that is applied to a value computed from the input."""
 
     def __init__(self, module: nn.Module) -> None:
         TorchDispatchMode.__init__(self, torch._C.DispatchKey.PreDispatch)  # type: ignore[no-untyped-call]
-        self._mode_key = torch._C._TorchDispatchModeKey.PROXY  # the mode that runs at this level
+        self._mode_key = torch._C._TorchDispatchModeKey.PROXY  # the mode that is active at this dispatch key
         self.enter_stack: list[Any] = []
         self.graph, self.signature = fx.Graph(), Signature()
         self.path_of = {each: name for name, each in module.named_modules()}
         self.stack: list[nn.Module] = []
         self._nodes: dict[int, fx.Node] = {}
-        self._kept: list[Tensor] = []  # so that no tensor takes the id of another
+        self._kept: list[Tensor] = []  # references, so that no id is reused
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No compiler runs around this mode; torch would import its own to keep it away."""
+        """True would make torch import its compiler only to disable it."""
         return False
 
     def placeholders(self, state: Mapping[str, Tensor], example: Tensor, parameters: set[str]) -> None:
-        """The inputs of the graph: first the tensors of the module, then the image."""
+        """Add the inputs of the graph: the tensors of the module, then the image."""
         for number, (name, tensor) in enumerate(state.items()):
             node = self._note(self.graph.placeholder(f"state_{number}"), tensor)
             owner = self.signature.inputs_to_parameters if name in parameters else self.signature.inputs_to_buffers
@@ -119,13 +119,13 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
         self._note(self.graph.placeholder("image"), example)
 
     def node_of(self, tensor: Tensor) -> fx.Node:
-        """The node that made `tensor`.
+        """The node that computed `tensor`.
 
         Raises:
             Untraceable: the tensor does not come from the image or from the module.
         """
         if id(tensor) not in self._nodes:
-            raise Untraceable("a constant made on the way")
+            raise Untraceable("a constant created during the forward pass")
         return self._nodes[id(tensor)]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -135,7 +135,9 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             result = args[0] if _writes_first(func) else _like(args[0], shape(args, kwargs))
         else:
             result = func(*args, **kwargs)
-            if args and result is args[0] and not _writes_first(func):  # nothing to do in eval mode: yet another value
+            if (
+                args and result is args[0] and not _writes_first(func)
+            ):  # identity in eval mode: a new value all the same
                 result = torch.ops.aten.alias.default(result)
         given = [item for item in _leaves((args, kwargs)) if isinstance(item, Tensor)]
         if given and not isinstance(result, torch.Size | bool | int | float | torch.device | torch.dtype | str):
@@ -145,7 +147,7 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
             )
             self._note_results(node, result)
             if func._schema.is_mutable and (not _writes_first(func) or id(given[0]) in self._state):
-                raise Untraceable("an output argument, or a tensor of the module, is written to")
+                raise Untraceable("an output argument or a tensor of the module is overwritten")
         return result
 
     def _as_nodes(self, item: Any) -> Any:
@@ -176,7 +178,7 @@ class _Recorder(ProxyTorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _writes_first(func: Any) -> bool:
-    """Whether an operation is the in-place form of another (``relu_``), which overwrites its first argument and returns it."""
+    """Whether an operator is an in-place variant (``relu_``): it overwrites and returns its first argument."""
     return bool(func._schema.is_mutable and func.name().partition(".")[0].endswith("_"))
 
 
@@ -187,7 +189,7 @@ def _like(example: Any, shape: Shape) -> Tensor:
 
 @contextmanager
 def _module_calls(recorder: _Recorder) -> Iterator[None]:
-    """Keeps the stack of the modules that are running."""
+    """Maintain the stack of modules whose `forward` is running."""
     hooks = torch.nn.modules.module
 
     def enter(module: nn.Module, _: Any) -> None:

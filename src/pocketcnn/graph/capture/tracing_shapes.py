@@ -1,7 +1,6 @@
-"""Shapes of the results of frequent operations in eval mode, with the batch axis.
+"""Fast shape inference for frequent ATen operators in eval mode, including the batch axis.
 
-torch computes these for tensors without values in Python, slowly, and loads its compiler to do so. It is asked for what is not
-here.
+torch infers shapes of meta tensors in slow Python code and imports its compiler for it. It is used for all other operators.
 """
 
 from collections.abc import Callable, Mapping
@@ -65,4 +64,4 @@ RESULT_SHAPES: Mapping[Any, Rule] = MappingProxyType(
         _aten.adaptive_avg_pool2d.default: _adaptive,
     }
 )
-"""Operation -> (arguments, keyword arguments) -> shape of the result. The result has the type of the first argument."""
+"""Operator -> (arguments, keyword arguments) -> shape of the result. The result has the dtype of the first argument."""

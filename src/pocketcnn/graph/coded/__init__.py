@@ -1,6 +1,6 @@
-"""The lossless coding of a model file: a network's header and tensors as one small block of bytes, and back to the bit.
+"""Lossless compression of a model file: header and tensors as one block of bytes, decoded to identical bits.
 
-It lies beside the model file, below everything that makes networks small, so that `load` reads what any of it leaves.
+It exploits what compression leaves behind: clustered weights (few distinct values), pruned weights (zeros), integer weights.
 """
 
 from pocketcnn.graph.coded.container import pack_network as pack_network

@@ -1,11 +1,11 @@
-"""The block of bytes that a coded model file holds: what is in it, in which order, and the checks of a stranger's one.
+"""The container format of a coded model file, and the validation of a block from an untrusted source.
 
-    checksum | sizes of the head, packed and as text | head | LZMA's segments | frequencies | range-coded segments
+    checksum | sizes of the header, packed and unpacked | header | LZMA segments | frequencies | range-coded segments
 
-The head is the JSON of an uncoded file's header, and the forms of the tensors in the order in which the graph's nodes
-name them, so that no name is stored twice. Then come the segments (see `entropy`): gaps and symbols of each tensor, and of
-each type of numbers the whole values, split into planes of their bytes, because the sign and exponent of weights take few
-values and the rest all of them.
+The header is the JSON header of an uncoded file and the encodings of the tensors, in the order in which the graph's nodes
+refer to them, so that no name is stored twice. The segments (see `entropy`) are the gaps and symbols of each tensor, and for
+each dtype the remaining values, split into byte planes: sign and exponent bytes of weights have low entropy, mantissa bytes
+high entropy.
 """
 
 import json
@@ -26,22 +26,22 @@ from pocketcnn.graph.coded.encodings import (
     EncodedTensor,
     Encoding,
     Words,
+    decode_tensor,
     smallest,
     values_at,
 )
-from pocketcnn.graph.coded.encodings import restored as tensor_of
 from pocketcnn.graph.coded.entropy import Coding, Decoder, Encoder
 from pocketcnn.graph.coded.streams import TEXT, CodedError, pack, unpack
 
 MAX_DECODED_BYTES = 2**30
-"""Of all tensors together: a small block must not fill the memory of whoever opens it."""
+"""Limit for the decoded size of all tensors together, against decompression bombs."""
 
 MAX_HEAD_BYTES = 32 * 2**20
 MAX_TENSORS = 100_000
 MAX_SEGMENTS = 2 * MAX_TENSORS + sum(dtype.itemsize for dtype in DTYPES.values())
 _CHECKSUM, _SIZES = struct.Struct("<I"), struct.Struct("<II")
 _PREFIX_BYTES = _CHECKSUM.size + _SIZES.size
-_SEPARATOR = "\0"  # in no JSON text
+_SEPARATOR = "\0"  # does not occur in JSON
 
 Count = Annotated[StrictInt, Field(ge=0, le=MAX_DECODED_BYTES)]
 Symbols = Annotated[StrictInt, Field(ge=0, le=LARGEST_PALETTE)]
@@ -55,10 +55,10 @@ Row = tuple[
 
 
 class _Table(BaseModel):
-    """The forms of the tensors, the frequencies stored for each segment, and what the rest of the block is.
+    """The encodings of the tensors, the number of frequencies stored for each segment, sizes and a checksum.
 
-    `sizes` are the bytes of LZMA's segments and of the frequencies, before and after they were packed, and `checksum` is
-    that of all segments: another version of the range coder that reads them differently is found out.
+    `sizes` are the bytes of the LZMA segments and of the frequencies, unpacked and packed. `checksum` covers the decoded
+    segments: it detects a version of the range coder that decodes differently.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,17 +70,18 @@ class _Table(BaseModel):
 
 
 def pack_network(header: str, tensors: Sequence[Tensor], coding: Coding = "lzma") -> tuple[bytes, Coding]:
-    """One block of bytes for the JSON header of a network and its tensors, in an order that the reader knows.
+    """Encode the JSON header and the tensors of a network, in the order of `tensor_names`, as one block of bytes.
 
-    Also the coding that is needed to read it: where nothing gains by the range coder it is ``lzma``.
+    Returns:
+        The block, and the coding that is needed to read it: ``lzma`` if no segment is smaller with the range coder.
 
     Raises:
-        CodedError: a tensor of a type that no model file holds, or more than `MAX_DECODED_BYTES` in all.
-        MissingExtra: the library of the coding is not installed.
+        CodedError: a tensor has a dtype that model files do not support, or all together exceed `MAX_DECODED_BYTES`.
+        MissingExtra: the library for the coding is not installed.
     """
     for tensor in tensors:
         if tensor.dtype not in NAMES:
-            raise CodedError(f"a tensor is {tensor.dtype}, which a coded file does not hold.")
+            raise CodedError(f"a tensor is {tensor.dtype}; coded files do not support this dtype.")
     _check_total(sum(tensor.numel() * tensor.dtype.itemsize for tensor in tensors))
     stored = [smallest(tensor) for tensor in tensors]
     encoder, checksum, frequencies = Encoder(coding), 0, []
@@ -90,7 +91,7 @@ def pack_network(header: str, tensors: Sequence[Tensor], coding: Coding = "lzma"
     adaptive, tables, words = encoder.finish()
     adaptive_bytes = sum(len(s) for s, n in zip(_segments(stored), frequencies, strict=True) if not n)
     table = {
-        "tensors": [(f.name, f.dtype, f.shape, f.palette, f.gaps) for f in (part.form for part in stored)],
+        "tensors": [(f.name, f.dtype, f.shape, f.palette, f.gaps) for f in (part.encoding for part in stored)],
         "frequencies": _without_last_zeros(frequencies),
         "sizes": [adaptive_bytes, len(adaptive), sum(frequencies), len(tables)],
         "checksum": checksum,
@@ -102,39 +103,39 @@ def pack_network(header: str, tensors: Sequence[Tensor], coding: Coding = "lzma"
 
 
 def unpack_network(data: bytes) -> tuple[str, list[Tensor]]:
-    """The header and the tensors that `pack_network` was given.
+    """Decode a block of `pack_network` to the JSON header and the tensors.
 
     Raises:
-        CodedError: the block is cut off, damaged, or describes what cannot be.
-        MissingExtra: the library that reads it is not installed.
+        CodedError: the block is truncated, damaged or inconsistent.
+        MissingExtra: the library that decodes it is not installed.
     """
     if len(data) < _PREFIX_BYTES:
-        raise CodedError("its coded bytes are cut off. Fetch or make it again.")
+        raise CodedError("its coded bytes are truncated. Download or create the file again.")
     (checksum,) = _CHECKSUM.unpack_from(data)
     head_bytes, text_bytes = _SIZES.unpack_from(data, _CHECKSUM.size)
     if zlib.crc32(data[_CHECKSUM.size :]) != checksum:
-        raise CodedError("its coded bytes are cut off or damaged: their checksum is wrong. Fetch or make it again.")
+        raise CodedError("its coded bytes are truncated or damaged: wrong checksum. Download or create the file again.")
     if text_bytes > MAX_HEAD_BYTES:
-        raise CodedError(f"its header of {text_bytes} bytes is too large.")
+        raise CodedError(f"its header has {text_bytes} bytes, which is too large.")
     start = _PREFIX_BYTES + head_bytes
     header, table = _head(unpack(data[_PREFIX_BYTES:start], text_bytes, TEXT))
     adaptive_bytes, adaptive, table_bytes, tables = table.sizes
     if start + adaptive + tables > len(data):
-        raise CodedError("its coded bytes are not as many as its header says.")
+        raise CodedError("its number of coded bytes differs from the one in its header.")
     middle, end = start + adaptive, start + adaptive + tables
-    forms = [Encoding(*row) for row in table.tensors]
-    for form in forms:
-        _check_form(form)
-    _check_total(sum(form.size * form.item_bytes for form in forms))
+    encodings = [Encoding(*row) for row in table.tensors]
+    for encoding in encodings:
+        _check_encoding(encoding)
+    _check_total(sum(encoding.size * encoding.item_bytes for encoding in encodings))
     decoder = Decoder((data[start:middle], data[middle:end], data[end:]), adaptive_bytes, table_bytes)
     segments = _Segments(decoder, table)
-    tensors = _tensors(forms, segments)
+    tensors = _tensors(encodings, segments)
     segments.check_end()
     return header, tensors
 
 
 class _Segments:
-    """Takes segment after segment from a decoder, with the frequencies that the table names, and adds up their checksum."""
+    """Reads the segments in order from a decoder and computes their checksum."""
 
     def __init__(self, decoder: Decoder, table: _Table) -> None:
         self._decoder, self._table, self._frequencies, self._checksum = decoder, table, iter(table.frequencies), 0
@@ -147,11 +148,11 @@ class _Segments:
     def check_end(self) -> None:
         self._decoder.check_end()
         if next(self._frequencies, None) is not None:
-            raise CodedError("it has more frequencies than segments.")
+            raise CodedError("it has frequencies for more segments than there are.")
         if self._checksum != self._table.checksum:
             raise CodedError(
-                "its coded bytes are not read as they were written: its second checksum is wrong. Was it written with a "
-                "version of constriction that codes differently?"
+                "its segments were decoded to other values than were encoded: wrong checksum. It may have been written with an "
+                "incompatible version of the library constriction."
             )
 
 
@@ -160,45 +161,47 @@ def _head(text: bytes) -> tuple[str, _Table]:
         header, _, table = text.decode("utf-8").partition(_SEPARATOR)
         return header, _Table.model_validate_json(table)
     except UnicodeDecodeError as error:
-        raise CodedError(f"its header is not text: {error}.") from error
+        raise CodedError(f"its header is not UTF-8 text: {error}.") from error
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in problem["loc"])
-        raise CodedError(f"its table of tensors is wrong at {place or 'its start'}: {problem['msg']}.") from error
+        raise CodedError(f"its table of tensors is invalid at {place or 'its start'}: {problem['msg']}.") from error
 
 
 def _segments(stored: Sequence[EncodedTensor]) -> Iterator[Bytes]:
-    """Gaps and symbols of each tensor that has them, then the planes of whole values of each type."""
+    """Gaps and symbols of each tensor that has them, then the byte planes of the remaining values of each dtype."""
     for part in stored:
-        if part.form.name == "sparse":
+        if part.encoding.name == "sparse":
             yield part.gaps
-        if part.form.has_symbols:
+        if part.encoding.has_symbols:
             yield part.symbols
     for dtype in DTYPES:
-        parts = [part.words for part in stored if part.form.dtype == dtype and len(part.words)]
+        parts = [part.words for part in stored if part.encoding.dtype == dtype and len(part.words)]
         if parts:
             yield from np.concatenate(parts).view(np.uint8).reshape(-1, DTYPES[dtype].itemsize).T
 
 
-def _tensors(forms: Sequence[Encoding], segments: _Segments) -> list[Tensor]:
+def _tensors(encodings: Sequence[Encoding], segments: _Segments) -> list[Tensor]:
     gaps, symbols, counts = [], [], []
-    for form in forms:
-        own = segments.take(form.gaps) if form.name == "sparse" else np.zeros(0, np.uint8)
-        count = values_at(own) if form.name == "sparse" else form.size
-        gaps.append(own)
+    for encoding in encodings:
+        tensor_gaps = segments.take(encoding.gaps) if encoding.name == "sparse" else np.zeros(0, np.uint8)
+        count = values_at(tensor_gaps) if encoding.name == "sparse" else encoding.size
+        gaps.append(tensor_gaps)
         counts.append(count)
-        symbols.append(segments.take(count) if form.has_symbols else np.zeros(0, np.uint8))
+        symbols.append(segments.take(count) if encoding.has_symbols else np.zeros(0, np.uint8))
     words: dict[str, list[Words]] = {}
     for dtype in DTYPES:
-        needed = [form.words(n) if form.dtype == dtype else 0 for form, n in zip(forms, counts, strict=True)]
+        needed = [
+            encoding.words(n) if encoding.dtype == dtype else 0 for encoding, n in zip(encodings, counts, strict=True)
+        ]
         words[dtype] = np.split(_whole_values(dtype, sum(needed), segments), np.cumsum(needed))
-    found = []
-    for place, form in enumerate(forms):
+    tensors = []
+    for index, encoding in enumerate(encodings):
         try:
-            found.append(tensor_of(form, gaps[place], symbols[place], words[form.dtype][place]))
+            tensors.append(decode_tensor(encoding, gaps[index], symbols[index], words[encoding.dtype][index]))
         except ValueError as error:
             raise CodedError(f"a tensor has {error}.") from error
-    return found
+    return tensors
 
 
 def _whole_values(dtype: str, count: int, segments: _Segments) -> Words:
@@ -207,13 +210,13 @@ def _whole_values(dtype: str, count: int, segments: _Segments) -> Words:
     return np.ascontiguousarray(np.stack(planes, axis=1)).reshape(-1).view(f"<u{item_bytes}")
 
 
-def _check_form(form: Encoding) -> None:
-    if form.name == "steps" and (form.dtype != "F32" or form.palette):
-        raise CodedError(f"a tensor of {form.dtype} is said to be in steps.")
-    if form.palette and form.item_bytes == 1:
-        raise CodedError(f"a tensor of {form.dtype} has a palette.")
-    if form.gaps > (form.size if form.name == "sparse" else 0):
-        raise CodedError(f"a {form.name} tensor of {form.size} values has {form.gaps} gaps.")
+def _check_encoding(encoding: Encoding) -> None:
+    if encoding.name == "steps" and (encoding.dtype != "F32" or encoding.palette):
+        raise CodedError(f"a tensor of {encoding.dtype} has the encoding 'steps', which is for F32 without a palette.")
+    if encoding.palette and encoding.item_bytes == 1:
+        raise CodedError(f"a tensor of {encoding.dtype} has a palette.")
+    if encoding.gaps > (encoding.size if encoding.name == "sparse" else 0):
+        raise CodedError(f"a {encoding.name} tensor of {encoding.size} values has {encoding.gaps} gaps.")
 
 
 def _check_total(size: int) -> None:

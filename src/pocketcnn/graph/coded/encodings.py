@@ -1,10 +1,10 @@
-"""The forms in which a tensor's values can be stored, each exact to the bit, and the choice of the smallest.
+"""Lossless encodings of a tensor's values, and the choice of the smallest for each tensor.
 
-Han, Mao and Dally, "Deep Compression" (ICLR 2016), store a pruned and shared weight as the gap to the one before it
-and an index into a codebook (section 3, Figures 2 and 3). Here that is what happens to any tensor for which it is
-small: `positions` are all (dense) or those of the values other than zero (sparse, as gaps), and the values at them are
-either stored as they are or as indices into a palette. The paper pads gaps beyond its largest with zero weights; here
-the largest gap symbol stands for as many zeros and no weight.
+Han, Mao and Dally, "Deep Compression" (ICLR 2016), store a pruned and clustered weight as the gap to the previous one
+and an index into a codebook (section 3, Figures 2 and 3). Here every tensor may use each part: the positions are all
+(dense) or those of the non-zero values (sparse, as gaps), and the values are stored directly or as indices into a
+palette (the codebook). The paper pads gaps beyond the largest symbol with zero weights; here the largest gap symbol
+means 255 zeros and no weight.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from torch import Tensor
 
 Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.unsignedinteger]
-"""Values as unsigned integers of their size: what counts is the bits."""
+"""The bit patterns of values, as unsigned integers of the same size."""
 
 EncodingName = Literal["dense", "sparse", "steps"]
 
@@ -39,18 +39,19 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 LARGEST_PALETTE = 256
 SKIP = 255
-"""The gap symbol for 255 zeros with no value after them."""
+"""The gap symbol for 255 zeros without a value after them."""
 
 LARGEST_STEP = 255
 OVERHEAD = 0.1
-"""Bits a symbol that the entropy coder takes beyond the entropy, for the choice of a form."""
+"""Estimated overhead of the entropy coder over the entropy, in bits per symbol, for the choice of the encoding."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How one tensor is stored. `palette` is the number of its entries, 0 where values stand for themselves.
+    """How one tensor is stored.
 
-    `gaps` is the number of gap symbols of a sparse tensor.
+    `palette` is the number of palette entries, 0 if values are stored directly; `gaps` the number of gap symbols of a
+    sparse tensor.
     """
 
     name: EncodingName
@@ -71,11 +72,11 @@ class Encoding:
 
     @property
     def has_symbols(self) -> bool:
-        """Whether its values go into the stream of symbols: bytes as they are, or indices."""
+        """Whether its values are in the stream of symbols: one-byte values or palette indices."""
         return self.name == "steps" or self.palette > 0 or self.item_bytes == 1
 
     def words(self, values: int) -> int:
-        """How many whole values it has besides its symbols, where `values` are stored in all."""
+        """The number of values that are stored directly, not as symbols, if `values` values are stored in all."""
         if self.name == "steps":
             return 1
         return self.palette if self.has_symbols else values
@@ -83,55 +84,55 @@ class Encoding:
 
 @dataclass(frozen=True)
 class EncodedTensor:
-    """A tensor in a form: gap symbols, symbols, and whole values (the palette, or the values themselves)."""
+    """An encoded tensor: gap symbols, value symbols, and words (the palette, or the values that are stored directly)."""
 
-    form: Encoding
+    encoding: Encoding
     gaps: Bytes
     symbols: Bytes
     words: Words
 
 
 def smallest(tensor: Tensor) -> EncodedTensor:
-    """`tensor` in the form that takes the fewest bits, by the entropy of its symbols."""
+    """`tensor` in the encoding with the fewest bits, estimated from the entropy of its symbols."""
     return min(_candidates(tensor), key=_bits)
 
 
-def restored(form: Encoding, gaps: Bytes, symbols: Bytes, words: Words) -> Tensor:
-    """The tensor that `smallest` was given.
+def decode_tensor(encoding: Encoding, gaps: Bytes, symbols: Bytes, words: Words) -> Tensor:
+    """The tensor that `smallest` encoded.
 
     Raises:
         ValueError: an index, a position or a number of values is out of range.
     """
-    if form.name == "steps":
+    if encoding.name == "steps":
         values: Words = (symbols.astype(np.float32) * words.view(np.float32)[0]).view(np.uint32)
-    elif not form.has_symbols:
+    elif not encoding.has_symbols:
         values = words
-    elif form.palette:
-        if symbols.size and int(symbols.max()) >= form.palette:
+    elif encoding.palette:
+        if symbols.size and int(symbols.max()) >= encoding.palette:
             raise ValueError("an index beyond the palette")
         values = words[symbols]
     else:
-        values = _unfolded(symbols) if form.dtype == "I8" else symbols
-    if form.name == "sparse":
+        values = _unfolded(symbols) if encoding.dtype == "I8" else symbols
+    if encoding.name == "sparse":
         positions = _positions(gaps)
-        if len(positions) and positions[-1] >= form.size:
+        if len(positions) and positions[-1] >= encoding.size:
             raise ValueError("a position beyond the tensor")
-        whole = np.zeros(form.size, values.dtype)
+        whole = np.zeros(encoding.size, values.dtype)
         whole[positions] = values
         values = whole
     flat = torch.from_numpy(np.ascontiguousarray(values).view(np.uint8).copy())
-    if form.dtype == "BOOL":
+    if encoding.dtype == "BOOL":
         flat = flat.ne(0)
-    return flat.view(DTYPES[form.dtype]).reshape(form.shape)
+    return flat.view(DTYPES[encoding.dtype]).reshape(encoding.shape)
 
 
 def values_at(gaps: Bytes) -> int:
-    """How many values a sparse tensor with these gap symbols has."""
+    """The number of non-zero values of a sparse tensor with these gap symbols."""
     return int((gaps != SKIP).sum())
 
 
 def words_of(tensor: Tensor) -> Words:
-    """The values of a tensor, flat, as unsigned integers of their size."""
+    """The bit patterns of a tensor's values, flattened."""
     flat: Bytes = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     return flat.view(f"<u{tensor.dtype.itemsize}")
 
@@ -151,37 +152,39 @@ def _candidates(tensor: Tensor) -> Iterator[EncodedTensor]:
         )
 
 
-def _valued(form: Encoding, gaps: Bytes, values: Words) -> Iterator[EncodedTensor]:
-    """The positions of `form` with the values as they are, and with a palette where there are few of them."""
+def _valued(encoding: Encoding, gaps: Bytes, values: Words) -> Iterator[EncodedTensor]:
+    """`encoding` with the values stored directly, and with a palette if there are few distinct values."""
     nothing = np.zeros(0, np.uint8)
-    if form.item_bytes == 1:
-        yield EncodedTensor(form, gaps, _folded(values) if form.dtype == "I8" else values.view(np.uint8), nothing)
+    if encoding.item_bytes == 1:
+        yield EncodedTensor(
+            encoding, gaps, _folded(values) if encoding.dtype == "I8" else values.view(np.uint8), nothing
+        )
         return
-    yield EncodedTensor(form, gaps, nothing, values)
-    if len(np.unique(values[: 4 * LARGEST_PALETTE])) <= LARGEST_PALETTE:  # a look at some tells most others
+    yield EncodedTensor(encoding, gaps, nothing, values)
+    if len(np.unique(values[: 4 * LARGEST_PALETTE])) <= LARGEST_PALETTE:  # a prefix rules out most tensors cheaply
         entries, indices, counts = np.unique(values, return_inverse=True, return_counts=True)
         if 0 < len(entries) <= LARGEST_PALETTE:
-            order = np.argsort(-counts, kind="stable")  # frequent ones first: their leading bits are alike
+            order = np.argsort(-counts, kind="stable")  # frequent ones first: their indices share leading bits
             rank = np.empty(len(order), np.uint8)
             rank[order] = np.arange(len(order), dtype=np.uint8)
-            with_palette = Encoding(form.name, form.dtype, form.shape, len(entries), form.gaps)
+            with_palette = Encoding(encoding.name, encoding.dtype, encoding.shape, len(entries), encoding.gaps)
             yield EncodedTensor(with_palette, gaps, rank[indices.reshape(-1)], entries[order])
 
 
 def _bits(stored: EncodedTensor) -> float:
-    whole = 8 * stored.form.item_bytes * len(stored.words)
+    whole = 8 * stored.encoding.item_bytes * len(stored.words)
     return whole + sum(len(part) * (entropy(part) + OVERHEAD) for part in (stored.gaps, stored.symbols))
 
 
 def entropy(symbols: Bytes) -> float:
-    """Bits a symbol of the best code that looks at nothing but its frequency (Shannon); 0 for no symbols."""
+    """Shannon entropy of the symbols' distribution, in bits per symbol; 0 for no symbols."""
     counts = np.bincount(symbols)
     shares = counts[counts > 0] / max(1, len(symbols))
     return float(-(shares * np.log2(shares)).sum())
 
 
 def _gaps(positions: npt.NDArray[np.int64]) -> Bytes:
-    """Zeros before each value, those of 255 and more with `SKIP` symbols before them."""
+    """The number of zeros before each value; each 255 zeros become one `SKIP` symbol."""
     zeros = np.diff(positions, prepend=-1) - 1
     symbols = zeros // SKIP + 1
     gaps = np.full(int(symbols.sum()), SKIP, np.uint8)
@@ -196,7 +199,7 @@ def _positions(gaps: Bytes) -> npt.NDArray[np.int64]:
 
 
 def _folded(words: Words) -> Bytes:
-    """0, -1, 1, -2, … as 0, 1, 2, 3, …: small magnitudes become small bytes."""
+    """Zigzag code: 0, -1, 1, -2, … as 0, 1, 2, 3, …, so that small magnitudes become small bytes."""
     signed = words.view(np.int8)
     return ((signed.view(np.uint8) << 1) ^ (signed >> 7).view(np.uint8)).astype(np.uint8)
 
@@ -208,7 +211,7 @@ def _unfolded(symbols: Bytes) -> Bytes:
 
 
 def _steps(values: npt.NDArray[np.float32]) -> tuple[np.float32, Bytes] | None:
-    """`values` as multiples 1 … 255 of one step, as scales of quantized weights are; None where they are not."""
+    """`values` as multiples 1 … 255 of one step, as scales of quantized weights often are; None if they are not."""
     if not len(values) or not np.isfinite(values).all() or values.min() <= 0:
         return None
     largest = values.max() / np.float32(LARGEST_STEP)

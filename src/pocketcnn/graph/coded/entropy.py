@@ -1,9 +1,9 @@
-"""Entropy coding of segments of bytes: gaps, indices, integers, planes of floating-point numbers, tensor after tensor.
+"""Entropy coding of byte segments: gaps, indices, integers and byte planes of floating-point numbers.
 
-Two coders share the work. The range coder of the library constriction takes a segment with the frequencies of its symbols and
-comes within a fraction of a per cent of its entropy; the frequencies must be stored. LZMA takes all other segments, joined:
-it learns frequencies as it goes, which suits short segments, and leaves what cannot be compressed as it is. Without the
-library LZMA takes everything, at a few per cent more bytes (benchmarks/compression/storage.py measures how many).
+There are two coders. The static range coder of the library constriction comes within 1 % of a segment's entropy, but the
+frequencies of the symbols must be stored. All other segments are joined and compressed by LZMA, which is adaptive: that
+suits short segments and incompressible data. Without constriction LZMA compresses all segments, to files that are a few
+per cent larger (measured by benchmarks/compression/storage.py).
 """
 
 import importlib
@@ -18,24 +18,24 @@ from pocketcnn.graph.coded.frequencies import probabilities, stored_counts
 from pocketcnn.graph.coded.streams import CodedError, pack, unpack
 
 Coding = Literal["lzma", "range"]
-"""``lzma`` needs nothing to be read, ``range`` the extra ``coding``."""
+"""``lzma`` is read with the standard library, ``range`` needs the extra ``coding``."""
 
 ADAPTIVE_LOSS = 0.12
-"""Bits a symbol that LZMA takes beyond the entropy, up to the 8 bits that it never exceeds."""
+"""Estimated overhead of LZMA over the entropy, in bits per symbol; the total is at most 8 bits per symbol."""
 
 TABLE_BITS = 7.0
-"""Bits of one stored frequency, and `SEGMENT_BITS` of what else a segment of its own takes."""
+"""Estimated bits of one stored frequency; `SEGMENT_BITS` is the fixed overhead of a range-coded segment."""
 
 SEGMENT_BITS = 40.0
 PIECE = 1 << 22
-"""Symbols decoded at a time: the library makes four bytes of each."""
+"""Symbols decoded per call: the library returns four bytes for each, so that limits memory."""
 
 
 def library() -> Any:
-    """The entropy coders of constriction.
+    """The module of entropy coders of the library constriction.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: constriction is not installed.
     """
     try:
         return importlib.import_module("constriction").stream
@@ -44,12 +44,12 @@ def library() -> Any:
 
 
 def has_library() -> bool:
-    """Whether it is installed."""
+    """Whether constriction is installed."""
     return importlib.util.find_spec("constriction") is not None
 
 
 class Encoder:
-    """Takes segments in order; `finish` gives the bytes."""
+    """Encodes segments in order; `finish` returns the bytes."""
 
     def __init__(self, coding: Coding) -> None:
         self._stream = library() if coding == "range" else None
@@ -58,7 +58,7 @@ class Encoder:
         self._tables: list[bytes] = []
 
     def add(self, segment: Bytes) -> int:
-        """Take a segment; the number of frequencies that are stored for it, 0 if it goes to LZMA."""
+        """Encode a segment. Returns the number of frequencies that are stored for it, 0 if LZMA compresses it."""
         if self._stream is None or not _pays(segment):
             self._adaptive.append(segment.tobytes())
             return 0
@@ -69,20 +69,22 @@ class Encoder:
         return len(table)
 
     def finish(self) -> tuple[bytes, bytes, bytes]:
-        """The joined segments of LZMA, the frequencies, and the range coder's words, each as bytes."""
+        """The LZMA segments (joined), the frequencies, and the words of the range coder, each as bytes."""
         words = self._range.get_compressed().astype("<u4").tobytes() if self._range and self._tables else b""
         return pack(b"".join(self._adaptive)), pack(b"".join(self._tables)), words
 
 
 class Decoder:
-    """Gives the segments back, in the order in which `Encoder` took them.
+    """Decodes the segments in the order in which `Encoder` encoded them.
 
     Args:
-        parts: what `Encoder.finish` gave; adaptive_bytes, table_bytes: sizes of the first two unpacked.
+        parts: the three parts of `Encoder.finish`.
+        adaptive_bytes: size in bytes of the first part, unpacked.
+        table_bytes: size in bytes of the second part, unpacked.
 
     Raises:
-        CodedError: they are damaged.
-        MissingExtra: a segment was range coded, and the library is not installed.
+        CodedError: the parts are damaged.
+        MissingExtra: a segment is range coded and constriction is not installed.
     """
 
     def __init__(self, parts: tuple[bytes, bytes, bytes], adaptive_bytes: int, table_bytes: int) -> None:
@@ -90,7 +92,7 @@ class Decoder:
         self._adaptive = np.frombuffer(unpack(adaptive, adaptive_bytes), np.uint8)
         self._tables = np.frombuffer(unpack(tables, table_bytes), np.uint8)
         if len(words) % 4:
-            raise CodedError("its range-coded bytes are cut off.")
+            raise CodedError("its range-coded bytes are truncated.")
         self._stream = library() if words else None
         data = np.frombuffer(words, "<u4").astype(np.uint32)
         self._range = self._stream.queue.RangeDecoder(data) if self._stream else None
@@ -114,15 +116,15 @@ class Decoder:
             for start in range(0, size, PIECE):
                 piece = whole[start : start + PIECE]
                 piece[:] = self._range.decode(model, len(piece))
-        except (ValueError, AssertionError) as error:  # what the library raises for words that no encoder made
+        except (ValueError, AssertionError) as error:  # the library raises these for invalid words
             raise CodedError(f"its range-coded bytes are damaged ({error}).") from error
         return whole
 
     def check_end(self) -> None:
-        """All bytes must be used up.
+        """Check that all bytes were decoded.
 
         Raises:
-            CodedError: some are left.
+            CodedError: bytes are left.
         """
         words_left = self._range is not None and not (self._table_at and self._range.maybe_exhausted())
         if words_left or self._adaptive_at != len(self._adaptive) or self._table_at != len(self._tables):
@@ -130,7 +132,7 @@ class Decoder:
 
 
 def _pays(segment: Bytes) -> bool:
-    """Whether the range coder with stored frequencies takes fewer bits than LZMA."""
+    """Whether the range coder, with its stored frequencies, is estimated to need fewer bits than LZMA."""
     if not len(segment):
         return False
     bits = entropy(segment)

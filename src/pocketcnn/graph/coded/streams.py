@@ -1,4 +1,4 @@
-"""LZMA from the standard library: what needs no library to be read."""
+"""Byte streams compressed with LZMA from the standard library."""
 
 import lzma
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ Filters = Sequence[Mapping[str, int]]
 
 
 class CodedError(PocketcnnError):
-    """Coded bytes that do not describe a network, or tensors that are too many to be coded."""
+    """Coded bytes that cannot be decoded to a network, or tensors that cannot be encoded."""
 
 
 SYMBOLS: Filters = (
@@ -26,28 +26,28 @@ SYMBOLS: Filters = (
         "pb": 0,
     },
 )
-"""For streams of bytes that tell little about each other: indices, gaps, the bytes of floating-point numbers.
+"""Settings for nearly independent bytes: indices, gaps, bytes of floating-point numbers.
 
-With no context bits (lc = lp = pb = 0) LZMA's literal coder is an adaptive range coder of single bytes. Looking hard for
-matches, of which there are none but by chance, would take five times as long and was found to save nothing.
+Without context bits (lc = lp = pb = 0) LZMA's literal coder is an adaptive range coder of single bytes. A more thorough
+search for matches took five times as long and saved nothing, since such data repeats only by chance.
 """
 
 TEXT: Filters = (
     {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 22, "lc": 3, "lp": 0, "pb": 0},
 )
-"""For JSON."""
+"""Settings for JSON."""
 
 
 def pack(data: bytes, filters: Filters = SYMBOLS) -> bytes:
-    """`data` without redundancy; nothing for nothing."""
+    """`data` compressed; empty for empty data."""
     return lzma.compress(data, lzma.FORMAT_RAW, filters=filters) if data else b""
 
 
 def unpack(data: bytes, size: int, filters: Filters = SYMBOLS) -> bytes:
-    """The `size` bytes that `data` was packed from; never more than these are made.
+    """The `size` bytes that `data` was packed from; no more than `size` bytes are ever decompressed.
 
     Raises:
-        CodedError: `data` is damaged, or stands for another number of bytes.
+        CodedError: `data` is damaged, or unpacks to another number of bytes.
     """
     if not size and not data:
         return b""
@@ -56,7 +56,7 @@ def unpack(data: bytes, size: int, filters: Filters = SYMBOLS) -> bytes:
         found = decoder.decompress(data, max_length=size)
         more = b"" if decoder.eof else decoder.decompress(b"", max_length=1)
     except (lzma.LZMAError, EOFError) as error:
-        raise CodedError(f"its coded bytes are damaged ({error}). Fetch or make it again.") from error
+        raise CodedError(f"its coded bytes are damaged ({error}). Download or create the file again.") from error
     if len(found) != size or more or not decoder.eof or decoder.unused_data:
-        raise CodedError("its coded bytes are cut off or damaged. Fetch or make it again.")
+        raise CodedError("its coded bytes are truncated or damaged. Download or create the file again.")
     return found

@@ -1,3 +1,3 @@
-"""A quantized graph in integers alone, in numpy: the reference that the simulation in torch equals bit for bit."""
+"""Reference implementation of quantized inference in numpy, with integer arithmetic; the torch simulation is bit-identical."""
 
 from pocketcnn.graph.integer.interpreter import IntegerNetwork as IntegerNetwork

@@ -1,4 +1,4 @@
-"""The operations that add up: convolution, linear layer, product, mean and average pooling, in int32 accumulators."""
+"""Operations with int32 accumulators: convolution, linear layer, product, sum, mean and average pooling."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ ONE: np.ndarray = np.ones((), np.float32)
 
 @dataclass(frozen=True)
 class Layer:
-    """What a convolution or linear layer holds: int8 weights, their scales (N,), int32 biases (N,)."""
+    """Parameters of a convolution or linear layer: int8 weights, their scales (N,), int32 biases (N,)."""
 
     weight: np.ndarray
     scale: np.ndarray
@@ -28,7 +28,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Sums:
-    """int32 sums, of which one stands for ``scale / count``, clipped to `low` … `high` before they are stored."""
+    """int32 accumulators with the unit ``scale / count``, clipped to the real range `low` … `high` before requantization."""
 
     integers: np.ndarray
     scale: np.ndarray
@@ -37,27 +37,27 @@ class Sums:
     high: float = np.inf
 
     def clipped(self, low: float, high: float) -> "Sums":
-        """The same through an activation that only clips."""
+        """The accumulators after an activation that only clips, such as ReLU6."""
         return replace(self, low=low, high=high)
 
-    def stored(self, form: ActivationFormat) -> np.ndarray:
-        """As integers of `form`."""
-        return requantized(self.integers, self.scale, self.count, form, self.low, self.high)
+    def stored(self, fmt: ActivationFormat) -> np.ndarray:
+        """The accumulators requantized to `fmt`."""
+        return requantized(self.integers, self.scale, self.count, fmt, self.low, self.high)
 
     def real(self) -> np.ndarray:
-        """The float32 numbers that they stand for, where these are not stored."""
+        """The dequantized float32 values, for a result that is not quantized."""
         numbers: np.ndarray = self.integers.astype(np.float32) * (self.scale / self.count)
         return numbers
 
 
 Steps = Sequence[np.ndarray]
-"""The inputs of an operation, in steps from zero, int32, with batch axis."""
+"""The inputs of an operation as int32 steps from the zero point, with batch axis."""
 
 Accumulate = Callable[[Node, Steps, np.ndarray], Sums]
-"""(node, inputs in steps, product of the inputs' scales) -> sums."""
+"""(node, inputs in steps, product of the inputs' scales) -> accumulators."""
 
 AccumulateLayer = Callable[[Node, np.ndarray, np.ndarray, Layer], Sums]
-"""(node, input in steps, its scale, what the layer holds) -> sums."""
+"""(node, input in steps, its scale, the layer's parameters) -> accumulators."""
 
 
 def _convolution(node: Node, steps: np.ndarray, scale: np.ndarray, layer: Layer) -> Sums:
@@ -106,7 +106,7 @@ def _adaptive_pool(node: Node, inputs: Steps, scale: np.ndarray) -> Sums:
 
 
 def bins(node: Node, shape: Sequence[int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Length and number of bins of an adaptive pooling of a value (N, C, H, W), along its height and its width."""
+    """(size, number of bins) of an adaptive pooling of a value (N, C, H, W), for height and width."""
     rows, columns = node.pair("size")
     return (shape[2], rows), (shape[3], columns)
 

@@ -1,4 +1,4 @@
-"""Runs a quantized graph in integers: uint8 or int8 values, int8 weights, int32 biases and accumulators."""
+"""Integer interpreter of a quantized graph: uint8 or int8 activations, int8 weights, int32 biases and accumulators."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,15 +10,15 @@ from pocketcnn.graph.fake_quantize import fake_quantize_weight, quantize_bias, q
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.integer.accumulators import ACCUMULATORS, LAYERS, ONE, Layer, Sums
 from pocketcnn.graph.integer.arithmetic import dequantized, quantized, steps
-from pocketcnn.graph.integer.data_movement import MOVES
+from pocketcnn.graph.integer.data_movement import DATA_MOVEMENT
 from pocketcnn.graph.integer.lookup_tables import FUNCTIONS, REALS, table
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 
-INTEGER_OPS = frozenset({*LAYERS, *ACCUMULATORS, *FUNCTIONS, *REALS, *MOVES, "concat"})
-"""Operations that have a form in integers."""
+INTEGER_OPS = frozenset({*LAYERS, *ACCUMULATORS, *FUNCTIONS, *REALS, *DATA_MOVEMENT, "concat"})
+"""Operations with an integer implementation."""
 
 LARGEST_SUM = 2**31 - 1
 
@@ -26,16 +26,16 @@ Observer = Callable[[Node, np.ndarray], None]
 
 
 class IntegerNetwork:
-    """A quantized graph at inference, in numpy.
+    """Runs a quantized graph at inference, in numpy.
 
-    What a node computes from stored values it computes in integers: sums in int32, functions by table, moves as they are.
-    Real numbers appear between the two only as the float32 factors of a change of scale, by the formulas of
-    `pocketcnn.graph.integer.arithmetic`. Where a node reads a value that has no format, or its operation has no form in
-    integers, it computes in float32 as `GraphNetwork` does: `float_nodes` names these nodes.
+    A node with quantized inputs computes in integers: sums in int32 accumulators, functions by lookup table, data movement
+    directly. The only float arithmetic is the float32 multiplier of requantization, see
+    `pocketcnn.graph.integer.arithmetic`. A node with an input that is not quantized, or without an integer
+    implementation, computes in float32 as `GraphNetwork` does: `float_nodes` lists these nodes.
 
     Raises:
-        UsageError: the graph has no numerics.
-        PocketcnnError: the sums of a layer may exceed an int32.
+        UsageError: the graph is not quantized.
+        PocketcnnError: the accumulators of a layer may overflow int32.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -47,28 +47,28 @@ class IntegerNetwork:
 
     @property
     def float_nodes(self) -> tuple[str, ...]:
-        """The nodes that compute in float32, in order; a result that is only left in float32, as the answer is, is no such."""
+        """The nodes that compute in float32, in order; not those that only dequantize their result, as the last layer does."""
         return float_nodes(self._graph)
 
     def run(self, images: np.ndarray, observe: Observer | None = None) -> np.ndarray:
-        """The answers, float32 (N, …), to images (N, C, H, W).
+        """The outputs, float32 (N, …), for images (N, C, H, W).
 
-        `observe` is called with every node that has a format and its integers, and with every other and its float32 values.
+        `observe` is called with every node and its value: integers if the value is quantized, else float32.
         """
         integers: dict[str, np.ndarray] = {}
         reals: dict[str, np.ndarray] = {}
         sums: dict[str, Sums] = {}
         for node in self._graph.nodes:
-            form = self._formats.get(node.name)
+            fmt = self._formats.get(node.name)
             result = images.astype(np.float32) if node.op == "input" else self._computed(node, integers, reals, sums)
-            if form is not None:
-                integers[node.name] = _stored(result, form)
+            if fmt is not None:
+                integers[node.name] = _stored(result, fmt)
             else:
                 if isinstance(result, Sums):
                     sums[node.name] = result
                 reals[node.name] = result.real() if isinstance(result, Sums) else result
             if observe is not None:
-                observe(node, reals[node.name] if form is None else integers[node.name])
+                observe(node, reals[node.name] if fmt is None else integers[node.name])
         return self._real(self._graph.output, integers, reals)
 
     def _computed(
@@ -78,12 +78,12 @@ class IntegerNetwork:
         reals: Mapping[str, np.ndarray],
         sums: Mapping[str, Sums],
     ) -> Sums | np.ndarray:
-        """The result of `node`: sums, integers of its format where only moved (an integer array), or float32 numbers."""
+        """The result of `node`: accumulators, integers of its format (data movement), or float32 values."""
         if node.op in CLIPS and node.name in self._formats and node.inputs[0] in sums:
             return sums[node.inputs[0]].clipped(*clip_bounds(node))
-        form = self._formats.get(node.name)
+        fmt = self._formats.get(node.name)
         stored = bool(node.inputs) and all(name in integers for name in node.inputs)
-        if not (stored and _is_integer(self._graph, node)) or (form is None and node.op in {*MOVES, "concat"}):
+        if not (stored and _is_integer(self._graph, node)) or (fmt is None and node.op in {*DATA_MOVEMENT, "concat"}):
             return self._in_float(node, [self._real(name, integers, reals) for name in node.inputs])
         given = [integers[name] for name in node.inputs]
         formats = [self._formats[name] for name in node.inputs]
@@ -96,11 +96,11 @@ class IntegerNetwork:
             return table(node, formats[0])[given[0].astype(np.int32) - formats[0].low]
         if node.op in REALS:
             return REALS[node.op](list(map(dequantized, given, formats)), self._arrays(node))
-        assert form is not None
-        rescaled = [_rescaled(value, each, form) for value, each in zip(given, formats, strict=True)]
+        assert fmt is not None
+        rescaled = [_rescaled(value, each, fmt) for value, each in zip(given, formats, strict=True)]
         if node.op == "concat":
             return np.concatenate(rescaled, node.integer("axis") + 1)
-        return MOVES[node.op](node, rescaled[0], form, self._arrays(node))
+        return DATA_MOVEMENT[node.op](node, rescaled[0], fmt, self._arrays(node))
 
     def _in_float(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         with torch.inference_mode():
@@ -108,7 +108,7 @@ class IntegerNetwork:
             return OPS[node.op].run(node, values, self._tensors(node), False).float().numpy()
 
     def _tensors(self, node: Node) -> dict[str, torch.Tensor]:
-        """The tensors of `node` as the network computes with them in float."""
+        """The tensors of `node` for float arithmetic; quantized weights are dequantized."""
         tensors = {role: tensor.detach().cpu() for role, tensor in self._graph.node_tensors(node).items()}
         if (weight := self._graph.numerics.weights.get(node.tensors.get("weight", ""))) is not None:
             scale = self._graph.tensors[weight.scale].detach().cpu()
@@ -122,11 +122,11 @@ class IntegerNetwork:
         return dequantized(integers[name], self._formats[name]) if name in integers else reals[name]
 
     def _layer(self, node: Node) -> Layer:
-        form = self._graph.numerics.weights[node.tensors["weight"]]
+        fmt = self._graph.numerics.weights[node.tensors["weight"]]
         source = self._formats[node.inputs[0]]
         tensors = {role: tensor.detach().cpu() for role, tensor in self._graph.node_tensors(node).items()}
-        scale = self._graph.tensors[form.scale].detach().cpu().float()
-        weight = quantize_weight(tensors["weight"].float(), scale, form).numpy().astype(np.int8)
+        scale = self._graph.tensors[fmt.scale].detach().cpu().float()
+        weight = quantize_weight(tensors["weight"].float(), scale, fmt).numpy().astype(np.int8)
         bias = np.zeros(len(weight))
         if "bias" in tensors:
             bias = quantize_bias(tensors["bias"], source.scale, scale).numpy()
@@ -134,19 +134,19 @@ class IntegerNetwork:
         largest = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1) * reach + np.abs(bias)
         if largest.max() > LARGEST_SUM:
             raise PocketcnnError(
-                f"The sums of the layer {node.name!r} may reach {largest.max():.0f}, more than an int32 holds. "
+                f"The accumulators of the layer {node.name!r} may reach {largest.max():.0f}, which overflows int32. "
                 "Its bias is too large for the scales of its input and weight."
             )
         return Layer(weight, scale.numpy(), bias.astype(np.int32))
 
 
 def float_nodes(graph: Graph) -> tuple[str, ...]:
-    """The nodes of a quantized graph that compute in float32, as `IntegerNetwork.float_nodes`."""
+    """The nodes of a quantized graph that compute in float32, see `IntegerNetwork.float_nodes`."""
     return tuple(node.name for node in graph.nodes if not _is_integer(graph, node))
 
 
 def _is_integer(graph: Graph, node: Node) -> bool:
-    """Whether `node` computes in integers, or holds or moves them."""
+    """Whether `node` computes on integers or moves them."""
     formats = graph.numerics.activations
     if node.op in ("input", "constant") or _ends(graph, node):
         return node.name in formats
@@ -156,7 +156,7 @@ def _is_integer(graph: Graph, node: Node) -> bool:
 
 
 def _ends(graph: Graph, node: Node) -> bool:
-    """Whether `node` clips what was computed from integers and not stored yet, and its own result is."""
+    """Whether `node` is a clip between an accumulator and its requantization."""
     formats = graph.numerics.activations
     if node.op not in CLIPS or node.name not in formats or node.inputs[0] in formats:
         return False
@@ -169,19 +169,19 @@ def _is_integer_layer(graph: Graph, node: Node) -> bool:
     return node.op in LAYERS and node.tensors["weight"] in numerics.weights and node.inputs[0] in numerics.activations
 
 
-def _stored(result: Sums | np.ndarray, form: ActivationFormat) -> np.ndarray:
+def _stored(result: Sums | np.ndarray, fmt: ActivationFormat) -> np.ndarray:
     if isinstance(result, Sums):
-        return result.stored(form)
-    return result if result.dtype.kind in "iu" else quantized(result, form)
+        return result.stored(fmt)
+    return result if result.dtype.kind in "iu" else quantized(result, fmt)
 
 
 def _rescaled(integers: np.ndarray, source: ActivationFormat, result: ActivationFormat) -> np.ndarray:
-    """Integers of one format as those of another."""
+    """Integers requantized from one format to another."""
     return integers if source == result else quantized(dequantized(integers, source), result)
 
 
 def _product_of_scales(formats: list[ActivationFormat]) -> np.ndarray:
     product = ONE
-    for form in formats:
-        product = np.asarray(product * np.float32(form.scale))
+    for fmt in formats:
+        product = np.asarray(product * np.float32(fmt.scale))
     return product

@@ -1,4 +1,4 @@
-"""Functions of one stored value: lookup tables of at most 256 integers, and operations in float32 between two of them."""
+"""Lookup tables with at most 256 entries for element-wise functions, and operations that are computed in float32."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -30,12 +30,12 @@ REALS: Mapping[str, Real] = MappingProxyType(
 )
 
 
-def table(node: Node, form: ActivationFormat) -> np.ndarray:
-    """The values of the function of `node`, float32, for every integer of its input's format, the smallest first."""
-    integers = np.arange(form.low, form.high + 1)
-    result: np.ndarray = FUNCTIONS[node.op](node, dequantized(integers, form).astype(np.float64)).astype(np.float32)
+def table(node: Node, fmt: ActivationFormat) -> np.ndarray:
+    """The function of `node`, float32, for every integer of its input's format in increasing order."""
+    integers = np.arange(fmt.low, fmt.high + 1)
+    result: np.ndarray = FUNCTIONS[node.op](node, dequantized(integers, fmt).astype(np.float64)).astype(np.float32)
     return result
 
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType({op.name: op.function for op in OPS.values() if op.function})
-"""The operations that are a function of one element, and that function."""
+"""Element-wise operations and their functions."""

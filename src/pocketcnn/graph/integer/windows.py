@@ -8,7 +8,7 @@ Pair = tuple[int, int]
 
 
 def padded(x: np.ndarray, before: Pair, after: Pair, value: int = 0) -> np.ndarray:
-    """`x` (N, C, H, W) with rows and columns of `value` before and after."""
+    """`x` (N, C, H, W) padded with rows and columns of `value` before and after."""
     around = [(0, 0), (0, 0), (before[0], after[0]), (before[1], after[1])]
     return np.pad(x, around, constant_values=value)
 
@@ -16,7 +16,7 @@ def padded(x: np.ndarray, before: Pair, after: Pair, value: int = 0) -> np.ndarr
 def taps(
     x: np.ndarray, kernel: Pair, stride: Pair, dilation: Pair, size: Pair
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Row and column in the kernel, and what that place meets in each of `size` windows over `x`: (N, C, *size)."""
+    """For each position of the kernel: its row, its column, and the elements of `x` under it in all windows, (N, C, *size)."""
     for row in range(kernel[0]):
         for column in range(kernel[1]):
             top, left = row * dilation[0], column * dilation[1]

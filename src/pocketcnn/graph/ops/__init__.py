@@ -1,4 +1,4 @@
-"""The operations of the IR, by name."""
+"""The registry of operations of the graph, by name."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from pocketcnn.graph.ops.reach import whole_input
 
 
 def _input_has_no_rule(*_: object) -> None:
-    raise GraphError("An input is given, not computed.")
+    raise GraphError("An input node is not computed.")
 
 
 INPUT = Op(

@@ -1,4 +1,4 @@
-"""The activations of the light-network papers, each an element-wise function of one value."""
+"""Activation functions, softmax and dropout."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -42,7 +42,7 @@ def _activation(
     bounds: tuple[float, float] | Bounds = unbounded,
     **facts: Any,
 ) -> Op:
-    """A function of each element: `run` in torch, `function` in numpy and float64; `facts` as in `Op`."""
+    """An element-wise operation: `run` in torch, `function` in numpy and float64; `facts` are further fields of `Op`."""
     return Op(
         name=name,
         shape=shape,
@@ -63,7 +63,7 @@ def _writes(op_type: str, **attributes: object) -> OnnxForm:
 
 
 def _reads(op_type: str, name: str) -> Mapping[str, OnnxReader]:
-    """An ONNX operator that has no attributes, or none that matter."""
+    """A reader for an ONNX operator without relevant attributes."""
     return {op_type: lambda r: r.add(name, r.value(0))}
 
 
@@ -111,19 +111,19 @@ CLIP = _activation(
 
 _CLIPS = {op.name: op for op in (RELU, RELU6, CLIP)}
 CLIPS = frozenset(_CLIPS)
-"""Activations that do nothing but limit a value from below or above."""
+"""Activations that only clamp a value: ReLU, ReLU6, clip."""
 
 
 def clip_bounds(node: Node) -> tuple[float, float]:
-    """The least and the largest result of one of `CLIPS`."""
+    """The lower and upper bound of an operation in `CLIPS`."""
     return _CLIPS[node.op].bounds(node)
 
 
-# Smooth, and in pieces ----------------------------------------------------------------------------------------
+# Smooth and piecewise linear functions ------------------------------------------------------------------------
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    result: np.ndarray = np.exp(-np.logaddexp(0, -x))  # no exponential overflows on the way
+    result: np.ndarray = np.exp(-np.logaddexp(0, -x))  # without overflow of the exponential
     return result
 
 
@@ -150,7 +150,7 @@ def _softplus(x: np.ndarray) -> np.ndarray:
 
 
 def _mish_onnx(node: Node, emit: OnnxEmitter) -> str:
-    """ONNX has an operator for it since opset 18."""
+    """x · tanh(softplus(x)); ONNX has an operator Mish only since opset 18."""
     return emit.op("Mul", emit.inputs[0], emit.op("Tanh", emit.op("Softplus", emit.inputs[0])))
 
 
@@ -216,12 +216,12 @@ ELU = _activation(
 )
 
 
-# With tensors, along an axis, in training ---------------------------------------------------------------------
+# With parameters, along an axis, for training -----------------------------------------------------------------
 
 
 def _prelu_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     weight = tensors["weight"]
-    require(weight in ((1,), inputs[0][:1]), node, f"a slope of shape {weight} does not fit {inputs[0][0]} channels")
+    require(weight in ((1,), inputs[0][:1]), node, f"the slope has shape {weight} for {inputs[0][0]} channels")
     return inputs[0]
 
 
@@ -238,7 +238,7 @@ def _prelu_onnx(node: Node, emit: OnnxEmitter) -> str:
 def _read_prelu(r: OnnxOperator) -> str:
     slope = r.array(1)
     if slope.size != max(slope.shape, default=1):
-        r.fail(f"its slope has the shape {slope.shape}; one for each channel is needed")
+        r.fail(f"its slope has the shape {slope.shape}; it must have one value, or one per channel")
     return r.layer("prelu", r.value(0), {"weight": slope.reshape(-1)})
 
 
@@ -264,7 +264,9 @@ def _softmax_run(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Ten
 
 
 def _softmax_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
-    require(0 <= node.integer("axis") < len(inputs[0]), node, f"no axis {node.integer('axis')} in {inputs[0]}")
+    require(
+        0 <= node.integer("axis") < len(inputs[0]), node, f"the shape {inputs[0]} has no axis {node.integer('axis')}"
+    )
     return inputs[0]
 
 
@@ -292,7 +294,7 @@ def _run_dropout(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Ten
 
 
 def _dropout_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
-    require(0 <= node.number("p") <= 1, node, f"p is {node.number('p')}, a probability is needed")
+    require(0 <= node.number("p") <= 1, node, f"p is {node.number('p')}; it must be from 0 to 1")
     if node.flag("whole_channels"):
         require_rank(node, inputs[0], 3)
     return inputs[0]
@@ -304,11 +306,11 @@ DROPOUT = Op(
     channels=ChannelRule.ELEMENTWISE,
     reach=same_pixel,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"p": Kind.FLOAT, "whole_channels": Kind.BOOL},
     shape=_dropout_shape,
     run=_run_dropout,
-    onnx=lambda node, emit: emit.inputs[0],  # nothing at inference
+    onnx=lambda node, emit: emit.inputs[0],  # the identity at inference
     inplace=True,
     view=True,
 )

@@ -1,4 +1,4 @@
-"""Arithmetic between values: residual adds, the multiplication of squeeze-and-excite gates, constants."""
+"""Arithmetic: sums, products, affine functions, constants, sums and means over axes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
@@ -14,10 +14,10 @@ from pocketcnn.graph.ops.reach import same_pixel, whole_input
 
 
 def broadcast(node: Node, first: Shape, second: Shape) -> Shape:
-    """The shape of an element-wise operation on two values of equal rank, an axis of 1 being repeated."""
+    """The broadcast shape of two values of equal rank: axes of size 1 are repeated."""
     require(len(first) == len(second), node, f"shapes {first} and {second} have different ranks")
     fits = all(a == b or 1 in (a, b) for a, b in zip(first, second, strict=True))
-    require(fits, node, f"shapes {first} and {second} do not fit each other")
+    require(fits, node, f"shapes {first} and {second} cannot be broadcast")
     return tuple(max(a, b) for a, b in zip(first, second, strict=True))
 
 

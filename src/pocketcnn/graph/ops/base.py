@@ -1,7 +1,7 @@
-"""What the IR knows of an operation: one `Op` entry holds how it is checked, run, counted and written, and what it is like.
+"""The definition of an operation: one `Op` entry with its shape rule, execution, cost, ONNX export and import, and properties.
 
-A new operation is one entry in one of the tables of this package; whatever asks what an operation is like asks its entry, so that
-no list of names elsewhere needs it. CONTRIBUTING.md has the whole recipe. All rules are per image: shapes have no batch axis,
+A new operation is one entry in a table of this package. Code that needs a property of an operation reads its entry; there
+are no lists of names elsewhere. CONTRIBUTING.md has the complete recipe. Rules are per image: shapes have no batch axis,
 while `run` works on batches, so axis `a` of a shape is axis `a + 1` of a tensor.
 """
 
@@ -22,7 +22,7 @@ from pocketcnn.graph.ops.reach import Reach
 
 
 class GraphError(PocketcnnError):
-    """A graph that cannot be: shapes that do not fit, an unknown operation, a missing tensor."""
+    """An invalid graph: incompatible shapes, an unknown operation, a missing tensor."""
 
 
 MAX_INT = 2**31 - 1
@@ -30,7 +30,7 @@ MAX_FLOAT = torch.finfo(torch.float32).max
 
 
 class Kind(Enum):
-    """What an attribute may hold, within what int32 and float32 hold; checked before a graph from a file is believed."""
+    """The type of an attribute, within the ranges of int32 and float32; checked for every graph, also from files."""
 
     INT = "an integer"
     FLOAT = "a number"
@@ -40,7 +40,7 @@ class Kind(Enum):
     INTS = "a list of integers"
 
     def accepts(self, value: Attr) -> bool:
-        """Whether `value` is of this kind."""
+        """Whether `value` has this type."""
         if self is Kind.BOOL:
             return isinstance(value, bool)
         if self is Kind.FLOAT:
@@ -57,7 +57,7 @@ def _is_int(value: object) -> bool:
 
 
 class OnnxEmitter(Protocol):
-    """What an op's ONNX form is written with; the writer decides how values and tensors really look (float or QDQ)."""
+    """Interface for an operation's ONNX export rule; the writer decides whether values and tensors are float or QDQ."""
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -74,20 +74,20 @@ class OnnxEmitter(Protocol):
         """Add a constant and return its name."""
 
     def number(self, value: float) -> str:
-        """Add a single number in the type of the inputs: the integer that stands for it where they are integers."""
+        """Add a scalar constant in the type of the inputs: quantized if they are integers."""
 
     def integer_weight(self, value: np.ndarray) -> str:
-        """Add a weight of whole numbers from -127 to 127, such that the operator can compute in integers."""
+        """Add a weight of integers from -127 to 127, in a form that lets the operator run as an integer operator."""
 
     def tensors(self, *roles: str) -> list[str]:
-        """ONNX names of the node's tensors; absent trailing roles are left out."""
+        """ONNX names of the node's tensors by role; trailing roles without a tensor are omitted."""
 
     def array(self, role: str) -> np.ndarray:
-        """The values of one of the node's tensors, for forms that must rearrange it."""
+        """The values of one of the node's tensors, for export rules that rearrange them."""
 
 
 class OnnxOperator(Protocol):
-    """What an ONNX operator is read with; inputs are numbered from 0."""
+    """Interface for an operation's ONNX import rule; inputs are numbered from 0."""
 
     def value(self, index: int, rank: int = 0) -> str:
         """The name of the node for input `index`."""
@@ -99,7 +99,7 @@ class OnnxOperator(Protocol):
         """The shape of input `index` for one image."""
 
     def axis(self, axis: int, rank: int) -> int:
-        """An axis of a batched value as an axis of one image."""
+        """An axis of a value with batch axis, as the axis of one image."""
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """The operator's attribute as a Python value."""
@@ -108,7 +108,7 @@ class OnnxOperator(Protocol):
         """Append a node and return its name."""
 
     def layer(self, op: str, x: str, roles: Mapping[str, np.ndarray], axis: int = 0, **attrs: Any) -> str:
-        """Append a node with tensors of its own, the weight at input 1."""
+        """Append a node with parameters; its weight is the operator's input 1."""
 
     def fail(self, problem: str) -> NoReturn:
         """Raise an error that names the operator."""
@@ -125,48 +125,47 @@ Build = Callable[[Node, Mapping[str, Tensor]], nn.Module]
 
 
 def no_madds(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> int:
-    """Element-wise operations, pooling and data movement count no multiply-adds."""
+    """Zero multiply-adds: element-wise operations, pooling and data movement."""
     return 0
 
 
 def unbounded(node: Node) -> tuple[float, float]:
-    """The result may be any number."""
+    """No bounds: the result may be any number."""
     return -inf, inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Op:
-    """One operation of the IR.
+    """One operation of the graph.
 
-    What has no default must be said, so that no operation is treated by a guess.
+    Fields without a default must be given, so that no property of an operation is guessed.
 
     Attributes:
-        name: as in `Node.op`.
-        arity: number of inputs; None for any number from one.
-        attrs: every attribute that a node must have, and its kind.
-        tensors: roles that a node must fill; optional: roles that it may.
-        shape: (node, input shapes, tensor shapes by role) -> output shape; raises `GraphError` when they do not fit.
+        name: value of `Node.op`.
+        arity: number of inputs; None: one or more.
+        attrs: the attributes that a node must have, and their types.
+        tensors: required roles of tensors; optional: optional roles.
+        shape: (node, input shapes, tensor shapes by role) -> output shape; raises `GraphError` if they are incompatible.
         run: (node, inputs with batch axis, tensors by role, training) -> output with batch axis.
-        onnx: (node, emitter) -> name of the ONNX value.
-        onnx_readers: by type of an ONNX operator that is always this operation, (operator) -> name of the node. Operators that
-            may be one of several operations are in the reader's own table.
-        aten: ATen operations that are this one, called with one tensor and nothing that changes what they do.
+        onnx: ONNX export, (node, emitter) -> name of the ONNX value.
+        onnx_readers: ONNX import, for operator types that always map to this operation: (operator) -> name of the node.
+            Operators that may map to several operations are in `formats/onnx/reader_rules.py`.
+        aten: ATen operators that are this operation when called with one tensor and default arguments.
         madds: (node, input shapes, tensor shapes) -> multiply-adds for one image.
-        module: (node, tensors by role) -> the ordinary `torch.nn` layer that holds the tensors and does the same as `run`.
+        module: (node, tensors by role) -> the equivalent `torch.nn` layer, which holds the tensors.
         buffers: roles that are not trained.
-        inplace: whether the output may overwrite the first input (same element count, each element read once).
-        view: whether the output is the first input under another shape, with no work and no memory of its own.
-        family: what kind of operation it is.
-        channels: how its channels follow from those of its inputs, for pruning.
-        reach: which pixels of its inputs a part of its output needs, for patch-wise execution.
-        function: for a function of one element, (node, x in float64) -> the same in numpy; its table is its form in integers.
-        gate: the operations f1, f2, … of ``x * f1(f2(… x))``, where that is what it computes: so it is recognised where it is
-            spelled out.
-        bounds: (node) -> the least and the largest result that there can be.
-        clips: whether it does nothing but limit values to `bounds`.
-        homogeneous: whether f(a * x) = a * f(x) for a > 0, a bias or a bound being scaled along.
-        moves: whether all results are values of its inputs, or the number that it pads with.
-        label: what papers and drawings call it, if not its name with spaces.
+        inplace: whether the output may overwrite the first input (same number of elements, each read once).
+        view: whether the output is a view of the first input: no computation and no memory.
+        family: the kind of operation.
+        channels: how the output channels depend on the input channels, for pruning.
+        reach: the receptive-field rule: which part of its inputs a part of its output reads, for patch-based inference.
+        function: for an element-wise function, (node, x in float64) -> the same in numpy; quantized networks use its table.
+        gate: for ``x * f1(f2(… x))``, the operations f1, f2, …, so that the composition is recognised in other networks.
+        bounds: (node) -> lower and upper bound of the results.
+        clips: whether it only clamps values to `bounds`.
+        homogeneous: whether f(a * x) = a * f(x) for a > 0, if a bias or bound is scaled too.
+        data_movement: whether every result is a value of an input, or the padding number.
+        label: its name in papers and drawings, if that is not `name` with spaces.
     """
 
     name: str
@@ -192,7 +191,7 @@ class Op:
     bounds: Bounds = unbounded
     clips: bool = False
     homogeneous: bool = False
-    moves: bool = False
+    data_movement: bool = False
     label: str = ""
 
     @property
@@ -202,7 +201,7 @@ class Op:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """Its name in reports and drawings."""
         return self.label or self.name.replace("_", " ")
 
 
@@ -219,12 +218,12 @@ def require(condition: bool, node: Node, problem: str) -> None:
 
 def require_rank(node: Node, shape: Shape, rank: int) -> None:
     """Raise a `GraphError` unless `shape` has `rank` axes."""
-    layout = {1: "(F,)", 3: "(C, H, W)"}.get(rank, f"{rank} axes")
-    require(len(shape) == rank, node, f"the input has shape {shape}, {layout} is needed")
+    layout = {1: "be (F,)", 3: "be (C, H, W)"}.get(rank, f"have {rank} axes")
+    require(len(shape) == rank, node, f"the input has shape {shape}; it must {layout}")
 
 
 def stored_number(node: Node, name: str) -> np.float64:
-    """An attribute as files hold it, in float32."""
+    """An attribute rounded to float32, as files store it."""
     return np.float64(np.float32(node.number(name)))
 
 

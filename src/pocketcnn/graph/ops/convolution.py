@@ -1,4 +1,4 @@
-"""Convolution in all its forms, and the linear layer: the operations that multiply and add."""
+"""Convolution (standard, grouped, depthwise) and the linear layer."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -21,14 +21,14 @@ def _conv_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape
     require_rank(node, inputs[0], 3)
     channels, height, width = inputs[0]
     weight = tensors["weight"]
-    require(len(weight) == 4, node, f"the weight has shape {weight}, (N, C/groups, K, K) is needed")
+    require(len(weight) == 4, node, f"the weight has shape {weight}; it must be (N, C/groups, Kh, Kw)")
     groups = node.integer("groups")
     require(
         groups >= 1 and min(*node.pair("stride"), *node.pair("dilation")) >= 1,
         node,
-        "stride, dilation, groups start at 1",
+        "stride, dilation and groups must be 1 or more",
     )
-    require(min(node.pair("padding")) >= 0, node, "padding cannot be negative")
+    require(min(node.pair("padding")) >= 0, node, "the padding is negative")
     require(
         weight[1] * groups == channels and weight[0] % groups == 0,
         node,
@@ -36,7 +36,7 @@ def _conv_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape
     )
     if "bias" in tensors:
         require(
-            tensors["bias"] == (weight[0],), node, f"the bias has shape {tensors['bias']}, ({weight[0]},) is needed"
+            tensors["bias"] == (weight[0],), node, f"the bias has shape {tensors['bias']}; it must be ({weight[0]},)"
         )
     out = [
         window_output(size, kernel, stride, padding, dilation)
@@ -44,7 +44,7 @@ def _conv_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape
             (height, width), weight[2:], node.pair("stride"), node.pair("padding"), node.pair("dilation"), strict=True
         )
     ]
-    require(min(out) >= 1, node, f"a {height}x{width} input is too small for its window")
+    require(min(out) >= 1, node, f"the {height}x{width} input is smaller than the kernel")
     return (weight[0], out[0], out[1])
 
 
@@ -73,7 +73,7 @@ def _build_conv(node: Node, tensors: Mapping[str, Tensor]) -> nn.Module:
         groups=groups,
         bias="bias" in tensors,
         dtype=weight.dtype,
-        device="meta",  # made without values: random ones would be drawn for nothing
+        device="meta",  # skips the random initialization
     )
     return copy_into(layer.to_empty(device=weight.device), tensors)
 
@@ -115,12 +115,12 @@ CONV2D = Op(
 
 def _linear_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     weight = tensors["weight"]
-    require(len(weight) == 2, node, f"the weight has shape {weight}, (outputs, inputs) is needed")
+    require(len(weight) == 2, node, f"the weight has shape {weight}; it must be (outputs, inputs)")
     require_rank(node, inputs[0], 1)
-    require(inputs[0][0] == weight[1], node, f"{inputs[0][0]} features meet a weight of shape {weight}")
+    require(inputs[0][0] == weight[1], node, f"a weight of shape {weight} does not fit {inputs[0][0]} input features")
     if "bias" in tensors:
         require(
-            tensors["bias"] == (weight[0],), node, f"the bias has shape {tensors['bias']}, ({weight[0]},) is needed"
+            tensors["bias"] == (weight[0],), node, f"the bias has shape {tensors['bias']}; it must be ({weight[0]},)"
         )
     return (weight[0],)
 

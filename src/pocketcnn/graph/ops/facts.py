@@ -1,10 +1,10 @@
-"""The words in which an `Op` says what it is, for everything that treats operations by what they do and not by their names."""
+"""Properties by which an `Op` is classified, so that other code does not depend on operation names."""
 
 from enum import Enum, auto
 
 
 class Family(Enum):
-    """What kind of operation it is."""
+    """The kind of an operation."""
 
     INPUT = auto()
     CONSTANT = auto()
@@ -12,46 +12,46 @@ class Family(Enum):
     LINEAR = auto()
     NORMALIZATION = auto()
     ACTIVATION = auto()
-    """A non-linear function: of each element, or along one axis (softmax)."""
+    """A non-linear function, element-wise or along one axis (softmax)."""
     REGULARIZATION = auto()
-    """Works in training alone."""
+    """Active in training only."""
     ARITHMETIC = auto()
     POOLING = auto()
-    """Pooling, sums and means, and resampling."""
+    """Pooling, sum, mean and resampling."""
     MOVEMENT = auto()
-    """The same values in another order."""
+    """Permutation or selection of values."""
     RESHAPING = auto()
-    """The same values in the same order, in another shape, or with a border."""
+    """Another shape or a border, with the values in the same order."""
 
 
 class ChannelRule(Enum):
-    """How the channels of the output follow from those of the inputs: what must be pruned together.
+    """How output channels depend on input channels, which decides what must be pruned together.
 
-    `compression/coupling/rules.py` has one function for each member.
+    `compression/coupling/rules.py` has one function per member.
     """
 
     INPUT = auto()
-    """The image's, which stay."""
+    """The channels of the image, which are not pruned."""
     CONSTANT = auto()
-    """Those of a stored value."""
+    """The channels of a constant."""
     ELEMENTWISE = auto()
-    """Every element is a function of the one at its place."""
+    """Each element depends on the element at the same position."""
     WITHIN_CHANNEL = auto()
-    """Each channel is a function of the same channel: pooling, padding, upsampling."""
+    """Each channel depends on the same input channel: pooling, padding, upsampling."""
     PER_CHANNEL = auto()
-    """The same, with stored tensors that have one entry a channel, or one for all."""
+    """The same, with parameters that have one entry per channel, or one for all."""
     BROADCAST = auto()
-    """Two values of which one may be repeated: elements at the same place go together."""
+    """An element-wise operation on two values with broadcasting: channels at the same position are coupled."""
     CONVOLUTION = auto()
-    """New channels, each from all of its group."""
+    """New channels, each computed from all channels of its group."""
     LINEAR = auto()
-    """New channels, each from all."""
+    """New channels, each computed from all input channels."""
     REDUCES = auto()
-    """One result from all along the attribute ``axes``."""
+    """A reduction over the attribute ``axes``."""
     MIXES_AXIS = auto()
-    """Every result needs all along the attribute ``axis``."""
+    """Each result depends on all elements along the attribute ``axis``."""
     READS_NEIGHBOURS = auto()
-    """Each channel depends on those beside it, which therefore stay."""
+    """Each channel depends on neighbouring channels, which are therefore not pruned."""
     CONCATENATES = auto()
     SLICES = auto()
     SHUFFLES = auto()
@@ -60,4 +60,4 @@ class ChannelRule(Enum):
     RESHAPES = auto()
     PERMUTES = auto()
     UNKNOWN = auto()
-    """Nothing is known: whatever such an operation reads or makes is not pruned, and pruning names it as the reason."""
+    """Unknown: the inputs and outputs of the operation are not pruned, and pruning names it as the reason."""

@@ -1,4 +1,4 @@
-"""Operations that move data without computing: concat, slice, channel shuffle, shift, pad, reshape."""
+"""Data movement: concat, slice, channel shuffle, gather, shift, roll, pad, reshape, permute."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -24,7 +24,7 @@ from pocketcnn.layers.shift import shift_channels, shift_kernel
 
 def _axis(node: Node, shape: Shape) -> int:
     axis = node.integer("axis")
-    require(0 <= axis < len(shape), node, f"no axis {axis} in a value of shape {shape}")
+    require(0 <= axis < len(shape), node, f"the shape {shape} has no axis {axis}")
     return axis
 
 
@@ -32,7 +32,7 @@ def _concat_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Sha
     axis = _axis(node, inputs[0])
     rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in inputs}
     same_rank = len({len(shape) for shape in inputs}) == 1
-    require(same_rank and len(rest) == 1, node, f"shapes {list(inputs)} differ in more than axis {axis}")
+    require(same_rank and len(rest) == 1, node, f"the shapes {list(inputs)} differ in more than axis {axis}")
     return (*inputs[0][:axis], sum(shape[axis] for shape in inputs), *inputs[0][axis + 1 :])
 
 
@@ -42,7 +42,7 @@ CONCAT = Op(
     channels=ChannelRule.CONCATENATES,
     reach=same_pixel_along_channels,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     arity=None,
     attrs={"axis": Kind.INT},
     shape=_concat_shape,
@@ -55,7 +55,9 @@ def _slice_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shap
     axis = _axis(node, inputs[0])
     start, stop, step = (node.integer(name) for name in ("start", "stop", "step"))
     require(
-        0 <= start < stop <= inputs[0][axis] and step >= 1, node, f"{start}:{stop}:{step} of axis {axis} of {inputs[0]}"
+        0 <= start < stop <= inputs[0][axis] and step >= 1,
+        node,
+        f"the slice {start}:{stop}:{step} is invalid for axis {axis} of shape {inputs[0]}",
     )
     return (*inputs[0][:axis], len(range(start, stop, step)), *inputs[0][axis + 1 :])
 
@@ -77,7 +79,7 @@ SLICE = Op(
     channels=ChannelRule.SLICES,
     reach=slice_reach,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"axis": Kind.INT, "start": Kind.INT, "stop": Kind.INT, "step": Kind.INT},
     shape=_slice_shape,
     run=_slice_run,
@@ -97,7 +99,7 @@ def _shuffle_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Sh
 
 
 def shuffle_order(channels: int, groups: int) -> list[int]:
-    """Which input channel each output channel of a channel shuffle is (ShuffleNet paper, Figure 1): (G, C/G) transposed."""
+    """For each output channel of a channel shuffle, its input channel: (G, C/G) transposed (ShuffleNet paper, Figure 1)."""
     per_group = channels // groups
     return [group * per_group + place for place in range(per_group) for group in range(groups)]
 
@@ -117,7 +119,7 @@ CHANNEL_SHUFFLE = Op(
     channels=ChannelRule.SHUFFLES,
     reach=same_pixel,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"groups": Kind.INT},
     shape=_shuffle_shape,
     run=lambda node, inputs, tensors, training: F.channel_shuffle(inputs[0], node.integer("groups")),
@@ -126,7 +128,7 @@ CHANNEL_SHUFFLE = Op(
 
 
 def _gather_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
-    require(len(tensors["index"]) == 1, node, "the channel index is one list")
+    require(len(tensors["index"]) == 1, node, "the channel index must have one axis")
     return (tensors["index"][0], *inputs[0][1:])
 
 
@@ -136,7 +138,7 @@ GATHER = Op(
     channels=ChannelRule.GATHERS,
     reach=same_pixel,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     label="channel index",
     tensors=("index",),
     buffers=("index",),
@@ -149,14 +151,14 @@ GATHER = Op(
 def _shift_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     require_rank(node, inputs[0], 3)
     for name in ("down", "right"):
-        moves = node.ints(name)
-        require(len(moves) == inputs[0][0], node, f"{len(moves)} offsets for {inputs[0][0]} channels")
-        require(all(abs(move) <= 64 for move in moves), node, "a shift of more than 64 pixels")
+        offsets = node.ints(name)
+        require(len(offsets) == inputs[0][0], node, f"{len(offsets)} offsets for {inputs[0][0]} channels")
+        require(all(abs(offset) <= 64 for offset in offsets), node, "a shift of more than 64 pixels")
     return inputs[0]
 
 
 def _shift_onnx(node: Node, emit: OnnxEmitter) -> str:
-    """ONNX has no shift: a depthwise convolution whose kernels hold a single 1 is the same, on every runtime."""
+    """ONNX has no shift; it becomes a depthwise convolution whose kernels contain a single 1."""
     kernel = shift_kernel(node.ints("down"), node.ints("right")).numpy()
     pads = (kernel.shape[2] // 2, kernel.shape[3] // 2)
     return emit.op("Conv", emit.inputs[0], emit.integer_weight(kernel), group=node.shape[0], pads=(*pads, *pads))
@@ -168,7 +170,7 @@ SHIFT = Op(
     channels=ChannelRule.WITHIN_CHANNEL,
     reach=shift_reach,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"down": Kind.INTS, "right": Kind.INTS},
     shape=_shift_shape,
     run=lambda node, inputs, tensors, training: shift_channels(inputs[0], node.ints("down"), node.ints("right")),
@@ -179,7 +181,7 @@ SHIFT = Op(
 def _roll_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     shifts, axes = node.ints("shifts"), node.ints("axes")
     fits = len(shifts) == len(axes) and all(0 <= axis < len(inputs[0]) for axis in axes)
-    require(fits, node, f"shifts {shifts} along axes {axes} of {inputs[0]}")
+    require(fits, node, f"the shifts {shifts} along axes {axes} are invalid for the shape {inputs[0]}")
     return inputs[0]
 
 
@@ -204,7 +206,7 @@ ROLL = Op(
     channels=ChannelRule.ROLLS,
     reach=whole_input,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"shifts": Kind.INTS, "axes": Kind.INTS},
     shape=_roll_shape,
     run=_roll_run,
@@ -216,8 +218,8 @@ def _pad_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]
     require_rank(node, inputs[0], 3)
     channels, height, width = inputs[0]
     left, right, top, bottom = node.ints("pads")
-    kept = (height + min(top, 0) + min(bottom, 0), width + min(left, 0) + min(right, 0))  # a negative pad cuts, first
-    require(min(kept) >= 1, node, f"pads {node.ints('pads')} cut away a value of shape {inputs[0]}")
+    cropped = (height + min(top, 0) + min(bottom, 0), width + min(left, 0) + min(right, 0))  # negative pads crop first
+    require(min(cropped) >= 1, node, f"the pads {node.ints('pads')} crop a value of shape {inputs[0]} to nothing")
     return (channels, height + top + bottom, width + left + right)
 
 
@@ -232,7 +234,7 @@ PAD = Op(
     family=Family.RESHAPING,
     channels=ChannelRule.WITHIN_CHANNEL,
     reach=pad_reach,
-    moves=True,
+    data_movement=True,
     attrs={"pads": Kind.QUAD, "value": Kind.FLOAT},
     shape=_pad_shape,
     run=lambda node, inputs, tensors, training: F.pad(inputs[0], node.ints("pads"), "constant", node.number("value")),
@@ -243,7 +245,7 @@ PAD = Op(
 def _reshape_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     shape = node.ints("shape")
     fits = all(size >= 1 for size in shape) and prod(shape) == prod(inputs[0])
-    require(fits, node, f"a value of shape {inputs[0]} cannot become {shape}")
+    require(fits, node, f"a value of shape {inputs[0]} cannot be reshaped to {shape}")
     return shape
 
 
@@ -259,7 +261,7 @@ RESHAPE = Op(
     channels=ChannelRule.RESHAPES,
     reach=whole_input,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"shape": Kind.INTS},
     shape=_reshape_shape,
     run=lambda node, inputs, tensors, training: inputs[0].reshape(inputs[0].shape[0], *node.ints("shape")),
@@ -271,7 +273,9 @@ RESHAPE = Op(
 
 def _permute_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     order = node.ints("order")
-    require(sorted(order) == list(range(len(inputs[0]))), node, f"{order} is no order of the axes of {inputs[0]}")
+    require(
+        sorted(order) == list(range(len(inputs[0]))), node, f"{order} is not a permutation of the axes of {inputs[0]}"
+    )
     return tuple(inputs[0][axis] for axis in order)
 
 
@@ -285,7 +289,7 @@ PERMUTE = Op(
     channels=ChannelRule.PERMUTES,
     reach=whole_input,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"order": Kind.INTS},
     shape=_permute_shape,
     run=lambda node, inputs, tensors, training: inputs[0].permute(_with_batch(node.ints("order"))),

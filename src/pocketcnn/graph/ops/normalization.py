@@ -1,4 +1,4 @@
-"""Batch normalization (Ioffe and Szegedy, "Batch Normalization", Algorithm 1 and 2), alone or waiting to be folded, and
+"""Batch normalization (Ioffe and Szegedy, "Batch Normalization", Algorithms 1 and 2) and
 local response normalization (Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks",
 section 3.3), across channels."""
 
@@ -16,10 +16,10 @@ _ROLES = ("weight", "bias", "running_mean", "running_var")
 
 
 def _shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
-    require(len(inputs[0]) in (1, 3), node, f"the input has shape {inputs[0]}, (C, H, W) or (C,) is needed")
+    require(len(inputs[0]) in (1, 3), node, f"the input has shape {inputs[0]}; it must be (C, H, W) or (C,)")
     for role, shape in tensors.items():
         require(shape == inputs[0][:1], node, f"{role} has shape {shape} for {inputs[0][0]} channels")
-    require(("weight" in tensors) == ("bias" in tensors), node, "weight and bias come together")
+    require(("weight" in tensors) == ("bias" in tensors), node, "it must have both weight and bias, or neither")
     require(node.number("eps") > 0, node, "eps must be above 0")
     return inputs[0]
 
@@ -67,9 +67,9 @@ def _onnx(node: Node, emit: OnnxEmitter) -> str:
 
 def _read(r: OnnxOperator) -> str:
     if r.attribute("training_mode", 0):
-        r.fail("it is in training mode; export the network in eval mode")
+        r.fail("it is in training mode. Export the network in eval mode")
     roles = {role: r.array(index) for index, role in enumerate(("weight", "bias", "running_mean", "running_var"), 1)}
-    momentum = 1 - r.attribute("momentum", 0.9)  # ONNX weighs the old average, torch the new value
+    momentum = 1 - r.attribute("momentum", 0.9)  # ONNX's is the weight of the old average, torch's of the new value
     return r.layer("batch_norm", r.value(0), roles, eps=float(r.attribute("epsilon", 1e-5)), momentum=float(momentum))
 
 
@@ -95,14 +95,14 @@ BATCH_NORM = Op(
 def _window_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     require_rank(node, inputs[0], 3)
     size = node.integer("size")
-    require(size > 0 and size % 2 == 1, node, f"it looks at {size} channels; an odd number above 0 is needed")
-    for name in ("alpha", "beta", "k"):  # else it may divide by zero
-        require(node.number(name) > 0, node, f"{name} is {node.number(name)}, a number above 0 is needed")
+    require(size > 0 and size % 2 == 1, node, f"its window has {size} channels; it must be odd and above 0")
+    for name in ("alpha", "beta", "k"):  # otherwise it may divide by zero
+        require(node.number(name) > 0, node, f"{name} is {node.number(name)}; it must be above 0")
     return inputs[0]
 
 
 def _run_local(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor], training: bool) -> Tensor:
-    """x / (k + alpha / size · Σ of the squares of `size` channels around)^beta."""
+    """x / (k + alpha / size · Σ of squares over `size` neighbouring channels)^beta."""
     alpha, beta, k = (node.number(name) for name in ("alpha", "beta", "k"))
     return F.local_response_norm(inputs[0], node.integer("size"), alpha, beta, k)
 

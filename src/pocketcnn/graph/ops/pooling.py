@@ -23,25 +23,26 @@ def _pool_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape
     require_rank(node, inputs[0], 3)
     kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
     dilation = node.pair("dilation") if "dilation" in node.attrs else (1, 1)
-    require(min(*kernel, *stride, *dilation) >= 1 and min(padding) >= 0, node, "kernel, stride and dilation start at 1")
-    require(all(2 * p <= k for p, k in zip(padding, kernel, strict=True)), node, "padding exceeds half the kernel")
+    valid = min(*kernel, *stride, *dilation) >= 1 and min(padding) >= 0
+    require(valid, node, "kernel, stride and dilation must be 1 or more, the padding 0 or more")
+    require(all(2 * p <= k for p, k in zip(padding, kernel, strict=True)), node, "the padding exceeds half the kernel")
     out = tuple(
         pooled_length(size, kernel[axis], stride[axis], padding[axis], dilation[axis], node.flag("ceil"))
         for axis, size in enumerate(inputs[0][1:])
     )
-    require(min(out) >= 1, node, f"an input of shape {inputs[0]} is too small for its window")
+    require(min(out) >= 1, node, f"the input of shape {inputs[0]} is smaller than the kernel")
     return (inputs[0][0], *out)
 
 
 def window_reach(node: Node, shape: Shape) -> tuple[int, int]:
-    """How many rows and columns beyond its input the last window ends, at least the padding; with `ceil` it may be more."""
+    """Rows and columns by which the last window exceeds the input: the padding, or more with `ceil`."""
     vertical, horizontal = _last_ends(node, shape)
     down, right = node.pair("padding")
     return max(down, vertical), max(right, horizontal)
 
 
 def _last_ends(node: Node, shape: Shape) -> tuple[int, int]:
-    """Where the last window ends, counted from the end of the input; negative where it ends before."""
+    """The end of the last window relative to the end of the input; negative if it ends before."""
     kernel, stride, padding = (node.pair(name) for name in ("kernel", "stride", "padding"))
     dilation = node.pair("dilation") if "dilation" in node.attrs else (1, 1)
     down, right = (
@@ -52,7 +53,7 @@ def _last_ends(node: Node, shape: Shape) -> tuple[int, int]:
 
 
 def _window(node: Node, shape: Shape) -> dict[str, object]:
-    """Explicit padding up to the end of the last window: readers of ONNX differ in how they take its ``ceil_mode``."""
+    """Explicit padding up to the end of the last window, because ONNX runtimes interpret ``ceil_mode`` differently."""
     pads = (*node.pair("padding"), *window_reach(node, shape))
     return {"kernel_shape": node.pair("kernel"), "strides": node.pair("stride"), "pads": pads}
 
@@ -63,7 +64,7 @@ def _run_max(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]
 
 
 def _max_onnx(node: Node, emit: OnnxEmitter) -> str:
-    """Runtimes take no padding of a kernel's length or more, which a dilated window may reach: there it is made real."""
+    """Runtimes reject a padding of the kernel's size or more, which dilation can require: it becomes a separate Pad."""
     value, window, (top, left) = emit.inputs[0], _window(node, emit.shapes[0]), node.pair("padding")
     down, right = window_reach(node, emit.shapes[0])
     if down >= node.pair("kernel")[0] or right >= node.pair("kernel")[1]:
@@ -73,7 +74,7 @@ def _max_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 
 def _padded(emit: OnnxEmitter, value: str, pads: tuple[int, int, int, int], number: float) -> str:
-    """`value` with `number` around it; `pads` is top, left, bottom, right."""
+    """`value` padded with `number`; `pads` is (top, left, bottom, right)."""
     everywhere = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], dtype=np.int64)
     return emit.op("Pad", value, emit.constant(everywhere), emit.number(number))
 
@@ -84,7 +85,7 @@ MAX_POOL = Op(
     channels=ChannelRule.WITHIN_CHANNEL,
     reach=sliding_reach,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"kernel": Kind.PAIR, "stride": Kind.PAIR, "padding": Kind.PAIR, "dilation": Kind.PAIR, "ceil": Kind.BOOL},
     shape=_pool_shape,
     run=_run_max,
@@ -98,9 +99,9 @@ def _run_avg(node: Node, inputs: Sequence[Tensor], tensors: Mapping[str, Tensor]
 
 
 def window_counts(node: Node, shape: Shape) -> np.ndarray:
-    """By how much each window of an average pooling of a value of that shape divides, (H, W) of its result.
+    """The divisor of each window of an average pooling of a value of `shape`, (H, W) of the result.
 
-    The padding counts or not; what lies beyond it never does.
+    The padding counts if the node says so; pixels beyond the padding never count.
     """
     lengths = []
     for axis, size in enumerate(shape[1:]):
@@ -114,7 +115,7 @@ def window_counts(node: Node, shape: Shape) -> np.ndarray:
 
 
 def _avg_onnx(node: Node, emit: OnnxEmitter) -> str:
-    """torch counts the padding but never what lies beyond it, so where a window reaches further the padding is made real."""
+    """torch counts the padding but no pixels beyond it: where a window exceeds the padding, that becomes a separate Pad."""
     value, window = emit.inputs[0], _window(node, emit.shapes[0])
     counted, (top, left), (down, right) = (
         node.flag("count_padding"),
@@ -125,7 +126,7 @@ def _avg_onnx(node: Node, emit: OnnxEmitter) -> str:
         last = _last_ends(node, emit.shapes[0])
         bottom, end = (
             max(0, min(sizes)) for sizes in zip((top, left), last, strict=True)
-        )  # no further than windows reach
+        )  # no more padding than the windows read
         value = _padded(emit, value, (top, left, bottom, end), 0.0)
         window["pads"], counted = (0, 0, down - top, right - left), False
     return emit.op("AveragePool", value, **window, count_include_pad=int(counted and (top, left) != (0, 0)))
@@ -152,17 +153,17 @@ AVG_POOL = Op(
 
 def _adaptive_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, Shape]) -> Shape:
     require_rank(node, inputs[0], 3)
-    require(min(node.pair("size")) >= 1, node, f"an output size of {node.pair('size')}")
+    require(min(node.pair("size")) >= 1, node, f"the output size is {node.pair('size')}; it must be 1 or more")
     return (inputs[0][0], *node.pair("size"))
 
 
 def _bins(size: int, bins: int) -> list[tuple[int, int]]:
-    """The half-open input range that each adaptive bin averages."""
+    """The half-open input range of each adaptive bin."""
     return [(index * size // bins, -(-(index + 1) * size // bins)) for index in range(bins)]
 
 
 def _adaptive_onnx(node: Node, emit: OnnxEmitter) -> str:
-    """ONNX has no adaptive pooling. Bins of one size are a plain pooling; others are averaged one axis at a time by a matrix."""
+    """ONNX has no adaptive pooling: equal bins become a pooling, others a product with an averaging matrix per axis."""
     _, height, width = emit.shapes[0]
     rows, columns = node.pair("size")
     if height % rows == 0 and width % columns == 0:
@@ -173,7 +174,7 @@ def _adaptive_onnx(node: Node, emit: OnnxEmitter) -> str:
 
 
 def averaging_matrix(size: int, bins: int) -> np.ndarray:
-    """(bins, size): row by row the average over one adaptive bin."""
+    """(bins, size): row i averages over adaptive bin i."""
     matrix = np.zeros((bins, size), dtype=np.float32)
     for row, (start, stop) in enumerate(_bins(size, bins)):
         matrix[row, start:stop] = 1 / (stop - start)
@@ -197,7 +198,9 @@ def _upsample_shape(node: Node, inputs: Sequence[Shape], tensors: Mapping[str, S
     require_rank(node, inputs[0], 3)
     vertical, horizontal = node.pair("scale")
     require(
-        min(vertical, horizontal) >= 1 and max(vertical, horizontal) <= 64, node, f"a scale of {node.pair('scale')}"
+        min(vertical, horizontal) >= 1 and max(vertical, horizontal) <= 64,
+        node,
+        f"the scale is {node.pair('scale')}; it must be from 1 to 64",
     )
     return (inputs[0][0], inputs[0][1] * vertical, inputs[0][2] * horizontal)
 
@@ -226,7 +229,7 @@ UPSAMPLE = Op(
     channels=ChannelRule.WITHIN_CHANNEL,
     reach=upsample_reach,
     homogeneous=True,
-    moves=True,
+    data_movement=True,
     attrs={"scale": Kind.PAIR},
     shape=_upsample_shape,
     run=_run_upsample,

@@ -1,1 +1,1 @@
-"""Graph in, equal graph out: what is recognised, folded or left out on the way to a device."""
+"""Graph passes that preserve the function: pattern recognition, folding, removal of training-only operations."""

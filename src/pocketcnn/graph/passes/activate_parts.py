@@ -1,4 +1,4 @@
-"""The activation of a concatenation, moved to its parts, where convolutions compute it on the way."""
+"""Pass that moves an activation from a concatenation to its inputs, so that convolutions can fuse it."""
 
 from dataclasses import replace
 
@@ -6,18 +6,18 @@ from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import OPS
 
-MOVED = frozenset(op.name for op in OPS.values() if op.clips and not op.attrs)
+COMMUTING = frozenset(op.name for op in OPS.values() if op.clips and not op.attrs)
 
 
 def activate_parts(graph: Graph) -> Graph:
-    """The same function with ``relu(concat(a, b))`` as ``concat(relu(a), relu(b))``, as in the Fire modules of SqueezeNet.
+    """Replace ``relu(concat(a, b))`` by ``concat(relu(a), relu(b))``, as in the Fire modules of SqueezeNet.
 
-    In integers that saves a value: what the parts are before their activation is never stored, and its negative half needs no
-    levels. (OpenVINO's low-precision passes were seen to crash on the value between concatenation and activation.)
+    In a quantized network the values before the activation are then not stored, and no quantization levels are spent on their
+    negative half. (OpenVINO's low-precision passes can crash on a value between concatenation and activation.)
     """
     nodes: list[Node] = []
     for node in graph.nodes:
-        joined = graph[node.inputs[0]] if node.op in MOVED else None
+        joined = graph[node.inputs[0]] if node.op in COMMUTING else None
         if joined is None or not _is_private(graph, joined):
             nodes.append(node)
             continue
@@ -31,7 +31,7 @@ def activate_parts(graph: Graph) -> Graph:
 
 
 def _is_private(graph: Graph, joined: Node) -> bool:
-    """Whether it is a concatenation that the activation alone reads, of values that it alone reads."""
+    """Whether `joined` is a concatenation with a single reader, and it is the single reader of its inputs."""
     if joined.op != "concat" or len(set(joined.inputs)) < len(joined.inputs):
         return False
     return all(len(graph.users(name)) == 1 for name in (joined.name, *joined.inputs)) and graph.output != joined.name

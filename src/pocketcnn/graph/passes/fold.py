@@ -1,4 +1,4 @@
-"""What inference does not need: dropout, and batch normalization that a convolution can absorb."""
+"""Passes for inference: removal of dropout, folding of batch normalization into convolutions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -11,27 +11,27 @@ from pocketcnn.graph.node import Attr, Node
 
 
 def for_inference(graph: Graph) -> Graph:
-    """The same function in eval mode with fewer operations: no dropout, batch normalization folded."""
+    """Remove dropout and fold batch normalization; the function in eval mode stays the same."""
     return fold_batch_norm(drop_dropout(graph))
 
 
 def drop_dropout(graph: Graph) -> Graph:
-    """Without dropout, which does nothing at inference."""
+    """Remove dropout, which is the identity at inference."""
     skipped = {node.name: node.inputs[0] for node in graph.nodes if node.op == "dropout"}
     return _bypass(graph, graph.nodes, graph.tensors, skipped) if skipped else graph
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
-    """Fold each batch normalization into the convolution or linear layer before it, where nothing else reads that layer.
+    """Fold each batch normalization into the convolution or linear layer before it, if it is the layer's only reader.
 
-    Any other batch normalization (before an activation, after a concat) becomes a 1x1 depthwise convolution: the same
-    multiply and add, in a form that every runtime and the integer arithmetic know.
+    Any other batch normalization (before an activation, after a concat) becomes a 1x1 depthwise convolution, which every
+    runtime and the integer arithmetic support.
     """
     return _folded(graph, others=True)
 
 
 def absorb_batch_norm(graph: Graph) -> Graph:
-    """Fold each batch normalization that a convolution or linear layer can absorb; leave any other."""
+    """Fold each batch normalization that follows a convolution or linear layer; leave any other unchanged."""
     return _folded(graph, others=False)
 
 
@@ -63,7 +63,7 @@ def _absorbs(graph: Graph, source: Node) -> bool:
 def _scale_and_offset(node: Node, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """gamma / sqrt(var + eps) and beta - mean · that, in double precision."""
     mean, variance = (tensors[node.tensors[role]] for role in ("running_mean", "running_var"))
-    if mean.is_meta:  # shapes alone: nothing to compute, and each operation on such tensors is slow
+    if mean.is_meta:  # only shapes matter, and operations on meta tensors are slow
         return mean, mean
     mean, variance = mean.double(), variance.double()
     scale = torch.rsqrt(variance + node.number("eps"))
@@ -89,7 +89,7 @@ def _absorb(source: Node, scale: Tensor, offset: Tensor, tensors: dict[str, Tens
 
 
 def _bias_name(source: Node, tensors: Mapping[str, Tensor]) -> str:
-    """``path.bias`` beside ``path.weight``, or a longer name if that one is taken."""
+    """``path.bias`` for ``path.weight``, with a suffix if that name is in use."""
     path, dot, leaf = source.tensors["weight"].rpartition(".")
     name = f"{path}{dot}bias" if leaf == "weight" else f"{path}{dot}{leaf}_bias"
     while name in tensors:
@@ -108,7 +108,7 @@ def _as_depthwise(node: Node, scale: Tensor, offset: Tensor, tensors: dict[str, 
 
 
 def _bypass(graph: Graph, nodes: Iterable[Node], tensors: Mapping[str, Tensor], skipped: Mapping[str, str]) -> Graph:
-    """The graph of new nodes and tensors, where readers of a skipped value read what it stands for instead."""
+    """The graph with new nodes and tensors; readers of a skipped node read its replacement instead."""
 
     def target(name: str) -> str:
         while name in skipped:

@@ -1,4 +1,4 @@
-"""Compositions that are one operation in the papers: channel shuffle, h-sigmoid, h-swish, SiLU."""
+"""Pattern recognition: compositions that are one operation, such as channel shuffle, h-sigmoid, h-swish and SiLU."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ Pattern = Callable[[Graph, Node], Node | None]
 
 
 def recognise(graph: Graph) -> Graph:
-    """Replace known compositions by the single operation; what nobody reads any more is dropped."""
+    """Replace known compositions by the single operation and remove nodes that are no longer read."""
     for pattern in (_channel_shuffle, _hard_sigmoid, _gated, _hard_swish_scaled_last):
         nodes = [pattern(graph, node) or node for node in graph.nodes]
         graph = graph.rebuilt(nodes)
@@ -19,13 +19,13 @@ def recognise(graph: Graph) -> Graph:
 
 
 def _only(graph: Graph, node: Node, op: str) -> Node | None:
-    """The input of `node` if it is an `op` that nothing else reads."""
+    """The input of `node` if it is an `op` whose only reader is `node`."""
     source = graph[node.inputs[0]]
     return source if source.op == op and len(graph.users(source.name)) == 1 else None
 
 
 def _channel_shuffle(graph: Graph, node: Node) -> Node | None:
-    """(C, H, W) -> (G, C/G, H, W) -> (C/G, G, H, W) -> (C, H, W); the spatial axes may be flattened meanwhile."""
+    """(C, H, W) -> (G, C/G, H, W) -> (C/G, G, H, W) -> (C, H, W); the spatial axes may be flattened in between."""
     if node.op != "reshape" or len(node.shape) != 3:
         return None
     swap = _only(graph, node, "permute")
@@ -64,7 +64,7 @@ def _hard_sigmoid(graph: Graph, node: Node) -> Node | None:
 
 
 def _gated(graph: Graph, node: Node) -> Node | None:
-    """x · f(x), where an operation's `gate` is f: h-swish (MobileNetV3 paper, section 5.2), SiLU."""
+    """x · f(x) for an operation whose `gate` is f, such as h-swish (MobileNetV3 paper, section 5.2) and SiLU."""
     if node.op != "mul":
         return None
     for x, y in (node.inputs, node.inputs[::-1]):
@@ -75,7 +75,7 @@ def _gated(graph: Graph, node: Node) -> Node | None:
 
 
 def _is_chain(graph: Graph, last: str, names: Sequence[str], x: str) -> bool:
-    """Whether `last` is made of `x` by the operations `names`, the last one first."""
+    """Whether `last` is computed from `x` by the chain of operations `names`, from last to first."""
     for name in names:
         if graph[last].op != name:
             return False
@@ -84,7 +84,7 @@ def _is_chain(graph: Graph, last: str, names: Sequence[str], x: str) -> bool:
 
 
 def _hard_swish_scaled_last(graph: Graph, node: Node) -> Node | None:
-    """(x · ReLU6(x + 3)) / 6, the same function computed in another order."""
+    """(x · ReLU6(x + 3)) / 6: h-swish with the division last."""
     if not _is_affine(node, 1 / 6, 0.0):
         return None
     product = _only(graph, node, "mul")

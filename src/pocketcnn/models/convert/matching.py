@@ -75,16 +75,16 @@ def state_by_order(state: Mapping[str, torch.Tensor], target: nn.Module) -> dict
         UsageError: the networks differ; the message names the first tensors that do.
     """
     values = [(key, value) for key, value in state.items() if not key.endswith("num_batches_tracked")]
-    places = {key: like for key, like in target.state_dict().items() if not key.endswith("num_batches_tracked")}
-    if len(values) != len(places):
-        raise UsageError(f"The networks differ: {len(values)} and {len(places)} tensors.")
-    for (key, value), (place, like) in zip(values, places.items(), strict=True):
+    targets = {key: like for key, like in target.state_dict().items() if not key.endswith("num_batches_tracked")}
+    if len(values) != len(targets):
+        raise UsageError(f"The networks differ: {len(values)} and {len(targets)} tensors.")
+    for (key, value), (target_key, like) in zip(values, targets.items(), strict=True):
         if value.shape != like.shape:
             raise UsageError(
-                f"The networks differ: '{key}' has shape {tuple(value.shape)}, but its counterpart '{place}' has shape "
+                f"The networks differ: '{key}' has shape {tuple(value.shape)}, but its counterpart '{target_key}' has shape "
                 f"{tuple(like.shape)}."
             )
-    moved = {place: value.detach().clone() for place, (_, value) in zip(places, values, strict=True)}
+    moved = {target_key: value.detach().clone() for target_key, (_, value) in zip(targets, values, strict=True)}
     return {**target.state_dict(), **moved}
 
 

@@ -1,4 +1,4 @@
-"""`adapt_to_target`: a trained network in, the same network in operations that a target has out, with its accuracy recovered."""
+"""`adapt_to_target`: replaces the operations that a target does not support, and recovers the accuracy by fine-tuning."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from pocketcnn.data import ImageFolder, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, Stage
 from pocketcnn.graph.model_file import save
-from pocketcnn.pipeline.accuracy_check import MAX_LOSS, baseline_of, chance_warnings, loss, lost_in_words
+from pocketcnn.pipeline.accuracy_check import MAX_LOSS, baseline_of, chance_warnings, format_loss, loss
 from pocketcnn.pipeline.compression_run import accuracy, longer
 from pocketcnn.pipeline.deploy.checking import check_target
 from pocketcnn.pipeline.recipes import Splits, base_recipe, datasets
@@ -24,14 +24,12 @@ from pocketcnn.training import Recipe, threads_for
 EPOCHS = 10
 SMALLEST_BATCH = 8
 
-UNTRAINED = (
-    "Nothing was trained after layers were replaced: the accuracy is not known and may be near chance. Give images."
-)
+UNTRAINED = "The network was not trained after layers were replaced: its accuracy is unknown and may be near chance. Give images."
 
 
 @dataclass(frozen=True)
 class Accuracies:
-    """Top-1 on the test images: of the network as it was given, right after the substitution, and after recovery."""
+    """Top-1 accuracy on the test images: of the given network, after the substitution, and after recovery."""
 
     given: Accuracy
     substituted: Accuracy
@@ -40,10 +38,15 @@ class Accuracies:
 
 @dataclass(frozen=True)
 class AdaptedNetwork:
-    """The network made over and what became of it.
+    """The result of `adapt_to_target`.
 
-    `check` is the target's view of it; `accuracies` is None without images, when nothing was trained. `warnings` say what must
-    not be overlooked: accuracy that the substitution cost for good, or that is near chance.
+    Attributes:
+        network: the adapted network.
+        changes: the substituted layers.
+        left: (layer, reason) of the layers that could not be substituted.
+        check: support of the adapted network on the target.
+        accuracies: None without images, because nothing is trained then.
+        warnings: on lost accuracy, or an accuracy near chance.
     """
 
     network: GraphNetwork
@@ -54,7 +57,7 @@ class AdaptedNetwork:
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """What became of it, for JSON; the network itself is left out."""
+        """The result for JSON, without the network."""
         return {
             "changes": self.changes,
             "left": self.left,
@@ -77,51 +80,56 @@ def adapt_to_target(
     progress_for: ProgressFor = quiet,
     say: Say = no_op,
 ) -> AdaptedNetwork:
-    """Replace in `network` what `target` lacks, train the result against `network`, and save it as the model file `out`.
+    """Replace the operations that `target` does not support, fine-tune with `network` as teacher, and save the result.
 
-    Without `data` nothing is trained: the file has the operations of the target and weights that want training. The same
-    call goes on where an earlier one was stopped.
+    Without `data` nothing is trained: the weights of the saved network then still need training. The same call resumes an
+    interrupted run.
 
     Args:
-        network: a float network; with `data`, with its input contract and classes in `info`, as `load` gives it.
+        network: a float network. With `data`, it needs an input contract and classes in `info`, as `load` provides them.
+        target: its name, its .toml file, or a `Target`.
+        out: the model file (.safetensors) to write.
         data: a folder of images with the same classes.
-        epochs: of recovery; `EPOCHS` if not given.
-        seed: of the split of the images: that of the network's training if not given.
-        recipe: replaces the default recipe; epochs, batch, rate and warm-up follow from the recovery.
+        epochs: of the recovery; 10 if not given.
+        seed: of the split of the images; that of the network's training if not given.
+        kernels: replacement of a 5x5 depthwise kernel: ``pair`` (two of 3x3) or ``single`` (one of 3x3).
+        recipe: replaces the default recipe. Epochs, batch size, learning rate and warm-up are set by the recovery.
+        progress_for: creates the progress display of a training from its title.
+        say: called with each status message.
 
     Raises:
-        UsageError: the network is quantized, lacks its contract, or was trained for other classes; or something is asked of
-            a training that there is not without `data`.
+        UsageError: the network is quantized, has no input contract, or has other classes; or an option of the training is
+            given without `data`.
         Interrupted: Ctrl-C; the work so far is kept.
     """
-    wanted = target if isinstance(target, Target) else load_target(target)
-    chosen = network.info.split_seed if seed is None else seed
+    device = target if isinstance(target, Target) else load_target(target)
+    split_seed = network.info.split_seed if seed is None else seed
     if data is None:
         _check_unused(epochs=epochs, seed=seed, recipe=recipe)
-        made = substitute(network, wanted, kernels=kernels)
-        made.network.info = network.info.with_stage(_stage("substituted", wanted, made, kernels, chosen))
+        made = substitute(network, device, kernels=kernels)
+        made.network.info = network.info.with_stage(_stage("substituted", device, made, kernels, split_seed))
         untrained = (UNTRAINED,) if made.changes else ()
-        return _saved(made, wanted, Path(out), None, untrained)
-    folder = _folder(network, Path(data), chosen)
+        return _saved(made, device, Path(out), None, untrained)
+    folder = _folder(network, Path(data), split_seed)
     base = base_recipe(recipe)
     sets = datasets(folder, network.info.input, base.augmentation)  # type: ignore[arg-type]
     with threads_for(*network.graph.input_shape[1:]):
-        made = substitute(network, wanted, sets.calibration(), kernels=kernels)
+        made = substitute(network, device, sets.calibration(), kernels=kernels)
         given, substituted = accuracy(network, sets.test), accuracy(made.network, sets.test)
         say(
             f"{len(made.changes)} layers substituted: test accuracy {given.top1:.2%} before, {substituted.top1:.2%} after"
         )
-        stage = _stage("substituted", wanted, made, kernels, chosen)
+        stage = _stage("substituted", device, made, kernels, split_seed)
         figures = {"test_accuracy_before": given.top1, "test_accuracy": substituted.top1}
         info = network.info.with_stage(stage.model_copy(update={"data": folder.fingerprint, "figures": figures}))
-        tuned = _recovery(base, EPOCHS if epochs is None else epochs, len(folder.train), chosen)
-        workspace = _workspace(Path(out), network, wanted, folder, tuned, kernels, progress_for)
+        tuned = _recovery(base, EPOCHS if epochs is None else epochs, len(folder.train), split_seed)
+        workspace = _workspace(Path(out), network, device, folder, tuned, kernels, progress_for)
         began = time.monotonic()
         if made.changes:
             workspace.train("recovered", made.network, sets.train, sets.val, tuned, network)
         before = accuracy(network, sets.val)
         if made.changes and loss(before, accuracy(made.network, sets.val)).exceeds(MAX_LOSS):
-            say("The substitution cost more than is accepted: the network is trained on")
+            say("The substitution cost more accuracy than accepted: fine-tuning for longer")
             workspace.train("recovered, longer", made.network, sets.train, sets.val, longer(tuned), network)
         recovered = accuracy(made.network, sets.test)
         say(f"recovered: test accuracy {recovered.top1:.2%}, in {time.monotonic() - began:.0f} s")
@@ -129,18 +137,18 @@ def adapt_to_target(
         warnings = _warnings(before, accuracy(made.network, sets.val), recovered, folder)
         for warning in warnings:
             say(f"WARNING: {warning}")
-        result = _saved(made, wanted, Path(out), Accuracies(given, substituted, recovered), warnings)
+        result = _saved(made, device, Path(out), Accuracies(given, substituted, recovered), warnings)
         workspace.clear()
         return result
 
 
 def _check_unused(**of_recovery: object) -> None:
-    """Without images there is no recovery, so nothing may be asked of it."""
+    """Options of the recovery must not be given without images, because nothing is trained then."""
     given = [name for name, value in of_recovery.items() if value is not None]
     if given:
         raise UsageError(
-            f"{', '.join(given)}: that is for the recovery of the accuracy, and nothing is trained without images. Give data, a "
-            "folder of images, or leave it out."
+            f"{', '.join(given)}: only for the recovery of the accuracy, and without images nothing is trained. Give data, "
+            "a folder of images, or leave it out."
         )
 
 
@@ -154,29 +162,29 @@ def _saved(
 
 
 def _warnings(before: Accuracy, after: Accuracy, test: Accuracy, folder: ImageFolder) -> tuple[str, ...]:
-    """Of the network made over: `before` and `after` on the validation images, `test` on the test images."""
+    """Warnings on the adapted network: `before` and `after` on the validation images, `test` on the test images."""
     chance = baseline_of([sample.label for sample in folder.test])
-    found = chance_warnings(test, chance, "The network made over")
+    found = chance_warnings(test, chance, "The adapted network")
     if not loss(before, after).exceeds(MAX_LOSS):
         return found
-    cost = f"The substitution cost {lost_in_words(before, after)}; {100 * MAX_LOSS:g} are accepted."
+    cost = f"The substitution cost {format_loss(before, after)}; at most {100 * MAX_LOSS:g} points are accepted."
     return (*found, f"{cost} To lose less, train longer (--epochs).")
 
 
 def _folder(network: GraphNetwork, data: Path, seed: int) -> ImageFolder:
     if network.info.input is None:
-        raise UsageError("This network does not say how images become its input. Save it with an input contract.")
+        raise UsageError("This network has no input contract, so images cannot be prepared for it. Save it with one.")
     folder = scan(data, seed=seed)
     if folder.classes != network.info.classes:
         raise UsageError(
-            f"The network knows the classes {', '.join(network.info.classes)}, "
+            f"The network has the classes {', '.join(network.info.classes)}, "
             f"the folder {data} has {', '.join(folder.classes)}. Train it on these images first."
         )
     return folder
 
 
 def _recovery(base: Recipe, epochs: int, images: int, seed: int) -> Recipe:
-    """Half the usual rate, since most weights are as good as they were."""
+    """Half of the usual learning rate, because most weights are already trained."""
     return base.with_(
         epochs=epochs,
         batch_size=min(base.batch_size, max(SMALLEST_BATCH, images // 8)),

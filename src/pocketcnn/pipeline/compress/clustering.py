@@ -1,4 +1,4 @@
-"""Weights made few and alike for the sake of the coded model file, as a stage of shrinking."""
+"""Clustering of weights (Deep Compression) as a compression stage: fewer distinct values make the coded model file smaller."""
 
 import time
 
@@ -11,16 +11,16 @@ from pocketcnn.pipeline.compression_run import CompressionRun, accuracy, longer
 from pocketcnn.training import Recipe, evaluate
 
 CLUSTERED_LEARNING_RATE = 1e-3
-"""Learning rate of shared values, under AdamW: their gradients are sums over many weights, whose size it takes out.
+"""Learning rate of cluster centroids with AdamW, which normalizes their gradients (sums over many weights).
 
-In the 20 steps of ``quick`` a tenth of it moves a value by 0.001 in all, which brings back little of what was lost.
+With a tenth of it, a centroid moves by only 0.001 in the 20 steps of the effort ``quick``, which recovers little accuracy.
 """
 
 
 def cluster_and_recover(network: GraphNetwork, bits: int, run: CompressionRun) -> GraphNetwork:
-    """`network` with weights that share 2^bits values in each layer, which are trained against what it was.
+    """Cluster the weights of each layer to 2^bits values and fine-tune these with `network` as teacher.
 
-    Where that costs more than the method accepts, they are trained again, for longer.
+    If that costs more accuracy than `max_loss`, the fine-tuning is repeated with more epochs and the better result is kept.
     """
     began = time.monotonic()
     settings = ClusterSettings(bits=bits)
@@ -34,13 +34,13 @@ def cluster_and_recover(network: GraphNetwork, bits: int, run: CompressionRun) -
 
         return cluster_and_fine_tune(network, settings, retrain)
 
-    recipe, shared = usual, tuned(name, usual)
-    found = accuracy(shared, run.sets.val)
-    if run.loses_too_much(found):
+    recipe, clustered = usual, tuned(name, usual)
+    validation = accuracy(clustered, run.sets.val)
+    if run.loses_too_much(validation):
         again = tuned(f"{name}, longer", longer(usual))
-        if accuracy(again, run.sets.val).top1 > found.top1:
-            recipe, shared = longer(usual), again
-    how: dict[str, object] = {"bits": bits, "recipe": recipe.model_dump(mode="json")}
-    note = f"{before:.1%} before the shared values were trained"
-    run.record("clustered", shared, settings=how, seconds=time.monotonic() - began, note=note)
-    return shared
+        if accuracy(again, run.sets.val).top1 > validation.top1:
+            recipe, clustered = longer(usual), again
+    recorded: dict[str, object] = {"bits": bits, "recipe": recipe.model_dump(mode="json")}
+    note = f"{before:.1%} before the cluster centroids were trained"
+    run.record("clustered", clustered, settings=recorded, seconds=time.monotonic() - began, note=note)
+    return clustered

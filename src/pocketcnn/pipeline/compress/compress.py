@@ -1,4 +1,4 @@
-"""`compress`: a trained network in, the same network within a budget out."""
+"""`compress`: prunes and quantizes a trained network until it keeps a budget."""
 
 import time
 from collections.abc import Sequence
@@ -42,61 +42,69 @@ def compress(
     say: Say = no_op,
     command: str = "",
 ) -> FitResult:
-    """Prune and quantize a trained float network until it keeps `budget`, with recovery on the images in `data`.
+    """Prune and quantize a trained float network until it keeps `budget`, and recover the accuracy by fine-tuning.
 
-    Leaves the same files in `out` as `fit`. Percentages in the budget are of the network as it is given.
+    The same files as from `fit` are written to `out`. Percentages in the budget refer to the given network. The same call
+    resumes an interrupted run.
 
     Args:
-        network: with its input contract and classes in `info`, as `load` gives it.
+        network: with its input contract and classes in `info`, as `load` provides them.
         data: a folder of images with the same classes.
-        seed: of the split into train, val and test: that of the training, lest test images were trained on.
-        strategy: how much of each layer is pruned: ``rank`` ranks all channels at once; ``netadapt`` narrows layer after layer
-            and tries each choice by a short training; ``amc`` learns it by reinforcement. The latter two predict latencies
-            from the latency table of the target, and leave what they found out in the folder ``automatic``; ``amc`` is there
-            for study. See `strategies.STRATEGIES`.
-        method: how it is made smaller, where there is a choice.
-        teachers: networks that are learned from beside the unpruned one whenever something is fine-tuned.
+        budget: limits such as ``macs<=50%, size<=100kB``.
+        out: the folder for the results.
+        effort: ``quick``, ``low``, ``medium`` or ``high``, or an `Effort`: the amount of training.
+        seed: of the split into train, val and test. Use that of the training: with another, training images become test images.
+        strategy: how much of each layer is pruned. ``rank`` ranks all channels at once. ``netadapt`` prunes one layer at a
+            time and compares the proposals by short fine-tuning. ``amc`` uses reinforcement learning and is provided for
+            study. The latter two predict latencies from the latency table of the target, and write their record to the
+            folder ``automatic`` in `out`. See `strategies.STRATEGIES`.
+        recipe: replaces the default recipe of all trainings. The effort sets the number of epochs.
+        method: options of the compression.
+        teachers: further teachers, beside the unpruned network, in every fine-tuning.
+        progress_for: creates the progress display of a training from its title.
+        say: called with each status message.
+        command: the command line, for the report.
 
     Raises:
-        UsageError: the network is quantized, lacks its contract, or was trained for other classes; there is no such
-            strategy, it needs a latency table that is not there, or it does not read what `method` asks for.
+        UsageError: the network is quantized, has no input contract, or has other classes than the folder; or there is no
+            such strategy, its latency table is missing, or it does not use an option of `method`.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
     check_strategy(strategy)
-    how = method or CompressionMethod()
-    check_used("strategy", strategy, OPTIONS_READ, changed(asdict(how), asdict(CompressionMethod())))
-    wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
+    options = method or CompressionMethod()
+    check_used("strategy", strategy, OPTIONS_READ, changed(asdict(options), asdict(CompressionMethod())))
+    requested = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
     if network.numerics:
-        raise UsageError("This network is quantized already. Compress the float network that it was made from.")
+        raise UsageError("This network is already quantized. Compress the float network that it was made from.")
     contract = network.info.input
     if contract is None:
-        raise UsageError("This network does not say how images become its input. Save it with an input contract.")
+        raise UsageError("This network has no input contract, so images cannot be prepared for it. Save it with one.")
     folder = scan(Path(data), seed=seed)
     if folder.classes != network.info.classes:
         raise UsageError(
-            f"The network knows the classes {', '.join(network.info.classes)}, "
+            f"The network has the classes {', '.join(network.info.classes)}, "
             f"the folder {data} has {', '.join(folder.classes)}. Train it on these images first."
         )
-    network = GraphNetwork(network.graph, network.info)  # the given one keeps its lineage
+    network = GraphNetwork(network.graph, network.info)  # so that the lineage of the given network does not change
     size, base = load_effort(effort), base_recipe(recipe)
     trainings = TrainingRecipes(size, len(folder.train), seed, base)
-    settings = {"network": fingerprint_of(network), "data": folder.fingerprint, "budget": str(wanted), "seed": seed}
-    settings |= {"effort": asdict(size), "recipe": trainings.base.model_dump(), "method": asdict(how)}
+    settings = {"network": fingerprint_of(network), "data": folder.fingerprint, "budget": str(requested), "seed": seed}
+    settings |= {"effort": asdict(size), "recipe": trainings.base.model_dump(), "method": asdict(options)}
     settings |= {"strategy": strategy, "teachers": [fingerprint_of(teacher) for teacher in teachers]}
-    teaching = teachers_of(teachers, folder.classes)
-    teaching(contract)  # one that is for other images or classes ends here
-    workspace = Workspace.of(Path(out), settings, progress_for, teaching)
-    smaller = resized(network, how.resolution).info.input
+    teachers_for = teachers_of(teachers, folder.classes)
+    teachers_for(contract)  # raises if a teacher has other images or classes
+    workspace = Workspace.of(Path(out), settings, progress_for, teachers_for)
+    deployed_contract = resized(network, options.resolution).info.input
     sets = datasets(folder, contract, trainings.base.augmentation)
     with threads_for(contract.height, contract.width):
-        limits = workspace.budget(f"{wanted} of the given network", lambda: absolute(wanted, network.graph))
+        limits = workspace.budget(f"{requested} of the given network", lambda: absolute(requested, network.graph))
         pruner = pruner_of(strategy, Path(out))
-        run = CompressionRun(sets, limits, trainings, workspace, say, folder.fingerprint, method=how, pruner=pruner)
+        run = CompressionRun(sets, limits, trainings, workspace, say, folder.fingerprint, method=options, pruner=pruner)
         run.record("given", network, settings={}, seconds=0.0)
         parent = network
-        if smaller is not None and smaller != contract:
-            run = replace(run, sets=datasets(folder, smaller, trainings.base.augmentation))
-        if how.restructures:
+        if deployed_contract is not None and deployed_contract != contract:
+            run = replace(run, sets=datasets(folder, deployed_contract, trainings.base.augmentation))
+        if options.restructures:
             parent = restructure(network, run)
-        return finish(parent, run, RunConfig(wanted, folder, Path(out), seed, command, started), shrink)
+        return finish(parent, run, RunConfig(requested, folder, Path(out), seed, command, started), shrink)

@@ -1,4 +1,4 @@
-"""Which channels of a network go: the images that tell, the widths that the target likes, the spread over the layers."""
+"""Channel pruning as a step of `compress`: images for the criterion, rounding of widths, allocation over the layers."""
 
 from __future__ import annotations
 
@@ -22,55 +22,55 @@ from pocketcnn.targets import Budget, load_target
 from pocketcnn.training import Recipe, recalibrate
 
 CRITERION_IMAGES = 1024
-"""Training images that show what a channel is worth; they give the batch norms their statistics, too."""
+"""Training images for the importance criterion and for recalibrating batch norms."""
 
 BATCH = 64
 
 DEFAULT_MULTIPLE = 8
-"""Channel counts are rounded to this where the budget names no target that says what it likes."""
+"""Channel counts are rounded to a multiple of this if the budget names no target."""
 
 VALIDATION_IMAGES = 1024
-"""Validation images that choose among networks, at most."""
+"""Largest number of validation images for comparing networks."""
 
 SENSITIVITY_IMAGES = 128
-"""Validation images that show how sensitive each layer is, and images that give batch norms their statistics for it."""
+"""Validation images for measuring the sensitivity of each layer, and training images for recalibrating batch norms."""
 
 SENSITIVITY_RATIOS = (0.25, 0.5, 0.75)
-"""Of a layer's channels: more would take minutes for networks of many layers."""
+"""Pruned shares of a layer at which its sensitivity is measured. More would take minutes for networks of many layers."""
 
 SHORT_RATE = 0.1
-"""The learning rate of short fine-tuning, as a share of that of training from scratch."""
+"""Learning rate of short fine-tuning, as a share of that of training from scratch."""
 
 SELECTION_TIMES = 3
-"""How many times as long as the short trainings of NetAdapt those that choose the spread are: there are but three."""
+"""Length of the fine-tuning that selects the allocation, in multiples of that of NetAdapt. There are only three of them."""
 
 
 @dataclass(frozen=True)
 class PruningConfig:
-    """How channels are chosen, on which images (N, C, H, W) with labels (N,), and what is done with those that are left."""
+    """How channels are pruned: settings, images (N, C, H, W) with labels (N,) for the criterion, and reconstruction."""
 
     settings: PruneSettings
     images: Tensor
     labels: Tensor
     seconds: Measure | None = None
-    """Predicts the latency on the targets; widths are then those at which it has its steps."""
+    """Predicts the latency on the targets in seconds. Channel counts are then chosen at the steps of the latency."""
     reconstruct: bool = True
     sensitivity: Sensitivity | None = None
-    """Of the layers, in place of the spread of the settings."""
+    """Sensitivities of the layers, in place of the allocation of `settings`."""
 
     @cached_property
     def batches(self) -> list[tuple[Tensor, Tensor]]:
-        """The images in small batches."""
+        """The images and labels in batches of `BATCH`."""
         return list(zip(torch.split(self.images, BATCH), torch.split(self.labels, BATCH), strict=True))
 
     def record(self) -> dict[str, object]:
-        """The settings as the record of a stage takes them."""
+        """The settings for the record of a stage."""
         found = {**asdict(self.settings), "keep": list(self.settings.keep)}
         return found if self.sensitivity is None else {**found, "allocation": SENSITIVE}
 
 
 def pruning_config_of(run: CompressionRun) -> PruningConfig:
-    """How the channels of the networks on this bench are ranked; spread over the layers as `resolve` says."""
+    """The pruning configuration of a run; `resolve` adds the allocation."""
     method, seconds = run.method, table_latency(run.budget)
     if seconds is not None:
         run.say(f"Channel counts are taken from the latency table of {', '.join(run.budget.targets)}")
@@ -79,52 +79,56 @@ def pruning_config_of(run: CompressionRun) -> PruningConfig:
     return PruningConfig(settings, *run.sets.evidence(CRITERION_IMAGES), seconds, method.reconstruct)
 
 
-def resolve(how: PruningConfig, parent: GraphNetwork, fits: Fits, run: CompressionRun) -> PruningConfig:
-    """`how` with the spread that the method names. ``best``: that which is best after a short training."""
+def resolve(config: PruningConfig, parent: GraphNetwork, fits: Fits, run: CompressionRun) -> PruningConfig:
+    """`config` with the allocation of the method; for ``best``, the one with the lowest loss after short fine-tuning."""
     allocation = run.method.allocation
     if allocation == SENSITIVE:
-        return with_sensitivity(how, parent, run)
+        return with_sensitivity(config, parent, run)
     if allocation != BEST:
-        return with_allocation(how, allocation)
-    ways = {name: with_allocation(how, name) for name in ("global", "uniform")}
-    ways[SENSITIVE] = with_sensitivity(how, parent, run)
-    cuts = {name: plan_pruning(parent, fits, way) for name, way in ways.items()}
-    able = {
-        name: reconstruct_and_recalibrate(parent, cut, ways[name]) for name, cut in cuts.items() if cut.plan is not None
+        return with_allocation(config, allocation)
+    configs = {name: with_allocation(config, name) for name in ("global", "uniform")}
+    configs[SENSITIVE] = with_sensitivity(config, parent, run)
+    pruned = {name: plan_pruning(parent, fits, each) for name, each in configs.items()}
+    fitting = {
+        name: reconstruct_and_recalibrate(parent, graph, configs[name])
+        for name, graph in pruned.items()
+        if graph.plan is not None
     }
-    if not able:
-        return ways["global"]  # the narrowest network is the same
-    name, scores = best_after_fine_tuning(able, short_fine_tuner(run, SELECTION_TIMES))
-    told = ", ".join(f"{name} {score.loss:.3f} ({score.top1:.1%})" for name, score in scores.items())
-    run.say(f"Spread of the pruning: {name}. Loss on val after a short training: {told}")
-    return ways[name]
+    if not fitting:
+        return configs["global"]  # the narrowest network is the same for every allocation
+    name, scores = best_after_fine_tuning(fitting, short_fine_tuner(run, SELECTION_TIMES))
+    listed = ", ".join(f"{name} {score.loss:.3f} ({score.top1:.1%})" for name, score in scores.items())
+    run.say(f"Allocation of the pruning: {name}. Validation loss after short fine-tuning: {listed}")
+    return configs[name]
 
 
-def with_allocation(how: PruningConfig, allocation: str) -> PruningConfig:
-    """The same narrowing by one of the spreads that need no measuring."""
-    return replace(how, settings=replace(how.settings, allocation=allocation), sensitivity=None)
+def with_allocation(config: PruningConfig, allocation: str) -> PruningConfig:
+    """`config` with an allocation that needs no measurements, such as ``global``."""
+    return replace(config, settings=replace(config.settings, allocation=allocation), sensitivity=None)
 
 
-def with_sensitivity(how: PruningConfig, parent: GraphNetwork, run: CompressionRun) -> PruningConfig:
-    """The same narrowing by the sensitivities of the layers of `parent`, measured on validation images."""
-    held_out, images = held_out_of(run, SENSITIVITY_IMAGES), how.images[:SENSITIVITY_IMAGES]
+def with_sensitivity(config: PruningConfig, parent: GraphNetwork, run: CompressionRun) -> PruningConfig:
+    """`config` with the sensitivities of the layers of `parent`, measured on validation images."""
+    held_out, images = held_out_of(run, SENSITIVITY_IMAGES), config.images[:SENSITIVITY_IMAGES]
 
     def evaluate(graph: Graph) -> float:
         network = GraphNetwork(graph)
         recalibrate(network, images)
-        return exp(-held_out.score(network).loss)  # of few images finer than the share of right answers
+        return exp(-held_out.score(network).loss)  # on few images, finer than the accuracy
 
-    found = sensitivity_of(parent.graph, evaluate, how.settings, batches=how.batches, shares=SENSITIVITY_RATIOS)
-    return replace(how, sensitivity=found)
+    sensitivity = sensitivity_of(
+        parent.graph, evaluate, config.settings, batches=config.batches, shares=SENSITIVITY_RATIOS
+    )
+    return replace(config, sensitivity=sensitivity)
 
 
 def held_out_of(run: CompressionRun, images: int = VALIDATION_IMAGES) -> HeldOutImages:
-    """Validation images as tensors."""
+    """Up to `images` validation images as tensors, for comparing networks."""
     return HeldOutImages.of(run.sets.val, images, run.trainings.seed)
 
 
 def short_fine_tuner(run: CompressionRun, times: int = 1) -> ShortFineTuner:
-    """Fine-tunes for the effort's `short_steps` optimizer steps, so many times."""
+    """Fine-tunes for `times` the `short_steps` optimizer steps of the effort."""
     trainings = run.trainings
     batch, steps = trainings.recovery().batch_size, times * trainings.effort.short_steps
     images = min(len(run.sets.train), steps * batch)
@@ -134,7 +138,7 @@ def short_fine_tuner(run: CompressionRun, times: int = 1) -> ShortFineTuner:
 
 
 def short_recipe(base: Recipe, batch: int, epochs: int, seed: int) -> Recipe:
-    """A low rate, and no averaging of weights over so few steps."""
+    """The recipe of short fine-tuning: a low learning rate, and no EMA of weights over so few steps."""
     return base.with_(
         epochs=epochs,
         batch_size=batch,
@@ -146,10 +150,10 @@ def short_recipe(base: Recipe, batch: int, epochs: int, seed: int) -> Recipe:
 
 
 def table_latency(budget: Budget) -> Measure | None:
-    """The latency on the targets of `budget` by their tables; None where one has no table that is true here."""
+    """Predicts the sum of the latencies on the targets of `budget` from their tables; None without valid tables for all."""
     targets = [load_target(name) for name in budget.targets]
     if any(target.runtime is None for target in targets):
-        return None  # a roofline has no steps
+        return None  # a roofline estimate has no latency steps
     try:
         return summed([table_latency_of(target.name) for target in targets])
     except PocketcnnError:
@@ -158,35 +162,43 @@ def table_latency(budget: Budget) -> Measure | None:
 
 @dataclass(frozen=True)
 class PrunedGraph:
-    """A graph without its least important channels, and which these are: None where no choice fits, and this is the narrowest."""
+    """A graph without its least important channels, and the plan of their removal.
+
+    The plan is None if no graph fits. Then `graph` is the narrowest one.
+    """
 
     graph: Graph
     plan: PrunePlan | None
 
 
-def plan_pruning(network: GraphNetwork, fits: Fits, how: PruningConfig) -> PrunedGraph:
-    """The least important channels of `network` go until it fits; or as many as may, where nothing does."""
+def plan_pruning(network: GraphNetwork, fits: Fits, config: PruningConfig) -> PrunedGraph:
+    """Remove the least important channels of `network` until it fits; as many as possible if it never fits."""
     tried: list[Graph] = []
 
-    def watched(graph: Graph) -> bool:
+    def recorded_fits(graph: Graph) -> bool:
         tried.append(graph)
         return fits(graph)
 
-    whole = network.graph
+    graph = network.graph
     try:
-        found = plan(
-            whole, watched, how.settings, batches=how.batches, sensitivity=how.sensitivity, seconds=how.seconds
+        pruning_plan = plan(
+            graph,
+            recorded_fits,
+            config.settings,
+            batches=config.batches,
+            sensitivity=config.sensitivity,
+            seconds=config.seconds,
         )
     except BudgetNotMet:
-        return PrunedGraph(tried[0], None)  # the search begins with the narrowest network
-    return PrunedGraph(found.apply(whole), found)
+        return PrunedGraph(tried[0], None)  # the search tries the narrowest network first
+    return PrunedGraph(pruning_plan.apply(graph), pruning_plan)
 
 
-def reconstruct_and_recalibrate(network: GraphNetwork, cut: PrunedGraph, how: PruningConfig) -> GraphNetwork:
-    """What was cut from `network`, its layers fitted to what they answered there, its batch norms given their statistics."""
-    graph = cut.graph
-    if how.reconstruct and cut.plan is not None:
-        graph = reconstruct(network.graph, graph, cut.plan.coupling, cut.plan.classes, how.images)
-    narrower = GraphNetwork(graph, network.info)
-    recalibrate(narrower, how.images)
-    return narrower
+def reconstruct_and_recalibrate(network: GraphNetwork, pruned: PrunedGraph, config: PruningConfig) -> GraphNetwork:
+    """The pruned network, with layers fitted to their outputs in `network` and batch norms recalibrated."""
+    graph = pruned.graph
+    if config.reconstruct and pruned.plan is not None:
+        graph = reconstruct(network.graph, graph, pruned.plan.coupling, pruned.plan.classes, config.images)
+    result = GraphNetwork(graph, network.info)
+    recalibrate(result, config.images)
+    return result

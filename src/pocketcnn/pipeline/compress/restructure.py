@@ -1,4 +1,4 @@
-"""A network of another structure before its channels are looked at: smaller images, smaller kernels, fewer blocks."""
+"""Changes of the structure before channel pruning: smaller images, smaller kernels, fewer residual blocks."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,24 +14,24 @@ from pocketcnn.training import recalibrate
 
 
 class UpsampledTeacher(nn.Module):
-    """A teacher that sees images of another size than its student: it gets them brought to its own."""
+    """A teacher with another input size than its student: it scales the student's images to its own size."""
 
     def __init__(self, network: GraphNetwork) -> None:
         super().__init__()
         self.network, self.size = network, network.graph.input_shape[1:]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, w) -> the logits (N, classes) of the network."""
+        """Images (N, C, H, W) of the student -> logits (N, classes) of the teacher."""
         scaled = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=True)
-        answer: Tensor = self.network(scaled)
-        return answer
+        logits: Tensor = self.network(scaled)
+        return logits
 
 
 def resized(network: GraphNetwork, resolution: tuple[int, int] | None) -> GraphNetwork:
-    """`network` for images of that size (height, width).
+    """`network` for images of the size `resolution` (height, width); unchanged if it is None.
 
     Raises:
-        UsageError: it is made for the size of its maps.
+        UsageError: an operation depends on the size of its feature maps.
     """
     if resolution is None or resolution == network.graph.input_shape[1:]:
         return network
@@ -39,7 +39,10 @@ def resized(network: GraphNetwork, resolution: tuple[int, int] | None) -> GraphN
 
 
 def restructure(given: GraphNetwork, run: CompressionRun) -> GraphNetwork:
-    """`given` as the bench's method asks, recovered against `given`; itself where nothing is asked or can be done."""
+    """Change the structure as `run.method` requests, and fine-tune with `given` as teacher.
+
+    `given` itself is returned if nothing is requested or nothing can be changed.
+    """
     method, images = run.method, run.sets.calibration(CRITERION_IMAGES)
     network = resized(given, method.resolution)
     settings: dict[str, object] = {}
@@ -50,10 +53,10 @@ def restructure(given: GraphNetwork, run: CompressionRun) -> GraphNetwork:
         settings |= {"kernels": list(shrunk)} if shrunk else {}
     if method.blocks:
         recalibrate(network, images)
-        network, gone = _shallower(network, run, images)
-        settings |= {"blocks": list(gone)} if gone else {}
+        network, removed = _without_blocks(network, run, images)
+        settings |= {"blocks": list(removed)} if removed else {}
     if not settings:
-        run.say("There is nothing in the structure of this network that could be made smaller as asked")
+        run.say("The structure of this network cannot be made smaller by the requested options")
         return given
     recalibrate(network, images)
     teacher = given if network.graph.input_shape == given.graph.input_shape else UpsampledTeacher(given)
@@ -61,7 +64,7 @@ def restructure(given: GraphNetwork, run: CompressionRun) -> GraphNetwork:
     return network
 
 
-def _shallower(network: GraphNetwork, run: CompressionRun, images: Tensor) -> tuple[GraphNetwork, tuple[str, ...]]:
+def _without_blocks(network: GraphNetwork, run: CompressionRun, images: Tensor) -> tuple[GraphNetwork, tuple[str, ...]]:
     evaluator = BudgetEvaluator(run.budget, weights=run.method.weights)
     removed = remove_blocks(network.graph, evaluator.fits, images, run.method.blocks)
     return GraphNetwork(removed.graph, network.info), tuple(block.output for block in removed.blocks)

@@ -1,7 +1,7 @@
-"""From a trained network to one that keeps the budget: prune, recover against the parent, quantize, recover again.
+"""Compresses a trained network to a budget: prune, fine-tune with the parent as teacher, quantize, fine-tune again.
 
-Each step is taken only when the budget needs it: float before int8, whole before pruned. What a `Method` asks for beside that
-(other images, fewer blocks, smaller kernels) was done before, see `restructure`; zeros among the weights come last.
+Pruning and quantization are applied only if the budget needs them. Sparsity and clustering of weights come between them.
+Other images, fewer blocks and smaller kernels come before, see `restructure`.
 """
 
 import time
@@ -30,20 +30,20 @@ from pocketcnn.pipeline.compression_run import CompressedNetwork, CompressionRun
 from pocketcnn.training import predict_logits, recalibrate
 
 TWO_STAGES_BELOW = 0.5
-"""Pruning to less than this share of the multiply-adds is done in two stages, with recovery between them."""
+"""Pruning to less than this share of the multiply-adds takes two stages, with fine-tuning between them."""
 
 AGREEMENT = 0.995
-"""Share of the validation images on which an integer network must answer like the float one to need no fine-tuning."""
+"""Share of validation images with the same prediction in int8 and in float, from which no fine-tuning is needed."""
 
 
 def shrink(parent: GraphNetwork, run: CompressionRun) -> CompressedNetwork:
-    """Bring `parent`, a trained float network, within the budget."""
+    """Compress `parent`, a trained float network, to the budget of `run`."""
     evaluator = BudgetEvaluator(run.budget, weights=run.method.weights)
     precision = evaluator.precision(parent.graph)
     network, within_reach = parent, True
     if precision is None:
-        cutter = run.pruner or prune
-        network, within_reach = cutter(parent, run, evaluator.fits)
+        pruner = run.pruner or prune
+        network, within_reach = pruner(parent, run, evaluator.fits)
         precision = evaluator.precision(network.graph) or evaluator.precisions[-1]
     if run.method.zeros is not None:
         network = sparsify_and_recover(network, run.method.zeros, run)
@@ -54,25 +54,25 @@ def shrink(parent: GraphNetwork, run: CompressionRun) -> CompressedNetwork:
 
 
 def prune(parent: GraphNetwork, run: CompressionRun, fits: Fits) -> tuple[GraphNetwork, bool]:
-    """Prune `parent` until it fits and fine-tune it against the unpruned parent; whether it could be made to fit.
+    """Prune `parent` until it fits, and fine-tune with the unpruned parent as teacher: (network, whether it fits).
 
-    In several stages each leaves the same share of the multiply-adds of the stage before it.
+    With several stages, each keeps the same share of the multiply-adds of the stage before it.
     """
-    narrowing = resolve(pruning_config_of(run), parent, fits, run)
-    how = {**narrowing.record(), "reconstruct": narrowing.reconstruct, "stages": run.method.stages}
-    whole, source = count(parent.graph).madds, parent
-    cut = plan_pruning(parent, fits, narrowing)
-    kept = count(cut.graph).madds / whole
+    config = resolve(pruning_config_of(run), parent, fits, run)
+    settings = {**config.record(), "reconstruct": config.reconstruct, "stages": run.method.stages}
+    parent_madds, source = count(parent.graph).madds, parent
+    pruned = plan_pruning(parent, fits, config)
+    kept = count(pruned.graph).madds / parent_madds
     stages = run.method.stages or (1 if kept >= TWO_STAGES_BELOW else 2)
     for stage in range(1, stages):
-        part = plan_pruning(source, partial(_is_within, whole * kept ** (stage / stages)), narrowing)
-        source = reconstruct_and_recalibrate(source, part, narrowing)
-        recover(stage_name(stage, stages), source, parent, run, how)
+        part = plan_pruning(source, partial(_is_within, parent_madds * kept ** (stage / stages)), config)
+        source = reconstruct_and_recalibrate(source, part, config)
+        recover(stage_name(stage, stages), source, parent, run, settings)
     if stages > 1:
-        cut = plan_pruning(source, fits, narrowing)
-    network = reconstruct_and_recalibrate(source, cut, narrowing)
-    recover(stage_name(stages, stages), network, parent, run, how)
-    return network, cut.plan is not None
+        pruned = plan_pruning(source, fits, config)
+    network = reconstruct_and_recalibrate(source, pruned, config)
+    recover(stage_name(stages, stages), network, parent, run, settings)
+    return network, pruned.plan is not None
 
 
 def _is_within(madds: float, graph: Graph) -> bool:
@@ -80,14 +80,14 @@ def _is_within(madds: float, graph: Graph) -> bool:
 
 
 def stage_name(stage: int, stages: int) -> str:
-    """What the result of a stage of pruning, counted from 1, is called."""
+    """The name of pruning stage `stage` of `stages`, counted from 1."""
     if stage == stages:
         return "pruned"
     return "pruned halfway" if 2 * stage == stages else f"pruned, stage {stage} of {stages}"
 
 
 def sparsify_and_recover(network: GraphNetwork, sparsity: Sparsity, run: CompressionRun) -> GraphNetwork:
-    """`network` with zeros among its weights, fine-tuned against what it was."""
+    """Set single weights of `network` to zero, and fine-tune the others with `network` as teacher."""
     sparse = sparsify(network, sparsity)
     recalibrate(sparse, run.sets.calibration(CRITERION_IMAGES))
     recover("sparse", sparse, network, run, {"sparsity": str(sparsity), "zeros": zero_share(sparse.graph)})
@@ -95,9 +95,9 @@ def sparsify_and_recover(network: GraphNetwork, sparsity: Sparsity, run: Compres
 
 
 def quantize_and_recover(network: GraphNetwork, run: CompressionRun) -> GraphNetwork:
-    """Quantize `network`, and fine-tune with simulated integers where the integers changed its answers.
+    """Quantize `network`; if its predictions change, fine-tune it by quantization-aware training with learned step sizes.
 
-    For longer, where more is lost than the method accepts.
+    If the loss exceeds `max_loss`, the fine-tuning is longer. The better of both networks is returned.
     """
     began = time.monotonic()
     images = run.sets.calibration()
@@ -105,9 +105,9 @@ def quantize_and_recover(network: GraphNetwork, run: CompressionRun) -> GraphNet
     settings: dict[str, object] = {**QuantizeSettings().model_dump(mode="json"), "calibration_images": len(images)}
     before = run.stages[-1].validation if run.stages else None
     run.record("quantized", quantized, settings=settings, seconds=time.monotonic() - began)
-    exact = predict_logits(network, run.sets.val).argmax(1)
-    first = agreement_with(quantized, exact, run.sets.val)
-    if first[0] >= fraction(exact == run.sets.val.labels) and first[1] >= AGREEMENT:
+    float_predictions = predict_logits(network, run.sets.val).argmax(1)
+    first = agreement_with(quantized, float_predictions, run.sets.val)
+    if first[0] >= fraction(float_predictions == run.sets.val.labels) and first[1] >= AGREEMENT:
         return quantized
     began = time.monotonic()
     recipe = run.trainings.quantized()
@@ -118,23 +118,23 @@ def quantize_and_recover(network: GraphNetwork, run: CompressionRun) -> GraphNet
         recipe = longer(recipe)
         run.train("quantized, fine-tuned longer", learner, recipe, network)
         tuned = learner.reparameterize()
-    if agreement_with(tuned, exact, run.sets.val) <= first:
-        run.say("Fine-tuning with simulated integers brought nothing; the first quantization is kept")
+    if agreement_with(tuned, float_predictions, run.sets.val) <= first:
+        run.say("Quantization-aware fine-tuning gave no improvement; the network before it is kept")
         return quantized
     run.record(
         "quantized, fine-tuned",
         tuned,
         settings={**settings, "recipe": recipe.model_dump(mode="json")},
         seconds=time.monotonic() - began,
-        note="integers simulated in training and their steps learned, the float network as teacher",
+        note="quantization-aware fine-tuning with learned step sizes, the float network as teacher",
     )
     return tuned
 
 
 def agreement_with(network: GraphNetwork, reference: Tensor, val: ImageDataset) -> tuple[float, float]:
-    """How good a quantized network is on val: its accuracy, and between equals how often it answers like `reference` (N,)."""
-    answers = predict_logits(network, val).argmax(1)
-    return fraction(answers == val.labels), fraction(answers == reference)
+    """Quality of a quantized network on val, for comparison: (accuracy, share of predictions equal to `reference` (N,))."""
+    predictions = predict_logits(network, val).argmax(1)
+    return fraction(predictions == val.labels), fraction(predictions == reference)
 
 
 def fraction(hits: Tensor) -> float:

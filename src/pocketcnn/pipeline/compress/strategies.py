@@ -1,4 +1,4 @@
-"""How `compress` decides how much of each layer to prune: by one ranking of all channels, by NetAdapt, or by AMC."""
+"""The strategies of `compress`, which decide how much of each layer to prune: ranking of all channels, NetAdapt, or AMC."""
 
 import importlib
 import json
@@ -27,36 +27,39 @@ if TYPE_CHECKING:
     from pocketcnn.compression.pruning.amc.agent import Actor
 
 TRIED = 6
-"""Groups that NetAdapt trains for each of its steps: all of them would take hours for networks of fifty groups."""
+"""Proposals (channel groups) that NetAdapt fine-tunes in each step. All of them would take hours for fifty groups."""
 
 AUTOMATIC = "automatic"
-"""The folder in the output that holds what a strategy found out."""
+"""Folder in the output for the record of a strategy."""
 
 
 def budget_share(budget: Budget, graph: Graph, weights: WeightCompression = UNCHANGED) -> Resource:
-    """The largest share of any limit of an absolute budget that forms of `graph` use, in the precision in which they fit best.
+    """The resource of NetAdapt and AMC: the largest share of any limit that a pruned variant of `graph` uses.
 
-    A latency is predicted from its target's table, or estimated where the target is not here.
+    It is that of the best precision. Latencies are predicted from the table of the target. For a target without a runtime on
+    this machine they are estimated.
 
     Args:
-        weights: the zeros and shared values that the weights get afterwards, which make the coded file smaller.
+        budget: absolute, without percentages.
+        graph: the unpruned network.
+        weights: the sparsity and clustering of weights that follow, which make the coded file smaller.
 
     Raises:
-        UsageError: a target that is here has no latency table.
+        UsageError: a target with a runtime on this machine has no latency table.
     """
     return resource_of(BudgetEvaluator(budget, LatencySource.PREDICTED, weights), graph, table_latency(budget))
 
 
 @dataclass
 class NetAdaptPruner:
-    """Prunes by NetAdapt. A tightened budget goes on from where the last one ended."""
+    """Prunes by NetAdapt. After a tightened budget it continues from its last network."""
 
     out: Path
     _latest: list[GraphNetwork] = field(default_factory=list)
 
     def __call__(self, parent: GraphNetwork, run: CompressionRun, fits: Fits) -> tuple[GraphNetwork, bool]:  # noqa: ARG002
-        narrowing = pruning_config_of(run)
-        settings = NetAdaptSettings(max_proposals=TRIED, channels=narrowing.settings)
+        config = pruning_config_of(run)
+        settings = NetAdaptSettings(max_proposals=TRIED, channels=config.settings)
         attempt = run.attempt + 1
         start = self._latest[-1] if self._latest else parent
         adapted = netadapt(
@@ -65,7 +68,7 @@ class NetAdaptPruner:
             1.0,
             short_fine_tuner(run),
             settings,
-            batches=narrowing.batches,
+            batches=config.batches,
             store=run.workspace.folder / f"netadapt {attempt}",
             say=run.say,
         )
@@ -76,15 +79,15 @@ class NetAdaptPruner:
             json.dumps({"budget": str(run.budget), "steps": steps}, indent=1) + "\n",
         )
         network = GraphNetwork(adapted.network.graph.rebuilt(), parent.info)
-        how = {"strategy": "netadapt", "steps": len(steps), "step": settings.step, "decay": settings.decay}
-        how |= {"most": settings.max_ratio, "tried": settings.max_proposals}
-        recover("pruned", network, parent, run, {**how, **narrowing.record()})
+        record = {"strategy": "netadapt", "steps": len(steps), "step": settings.step, "decay": settings.decay}
+        record |= {"most": settings.max_ratio, "tried": settings.max_proposals}
+        recover("pruned", network, parent, run, {**record, **config.record()})
         return network, adapted.met
 
 
 @dataclass
 class AmcPruner:
-    """Prunes by AMC, from accuracies without training. For a tightened budget the trained actor walks once more."""
+    """Prunes by AMC, with the accuracy before fine-tuning as reward. For a tightened budget, the trained actor is reused."""
 
     out: Path
     _actors: "list[Actor]" = field(default_factory=list)
@@ -92,46 +95,46 @@ class AmcPruner:
     def __call__(self, parent: GraphNetwork, run: CompressionRun, fits: Fits) -> tuple[GraphNetwork, bool]:  # noqa: ARG002
         from pocketcnn.compression.pruning.amc import AmcSettings, UntrainedAccuracy, amc, follow
 
-        narrowing = pruning_config_of(run)
+        config = pruning_config_of(run)
         space = PruningSpace.of(
             parent.graph,
             budget_share(run.budget, parent.graph, run.method.weights),
-            narrowing.settings,
-            narrowing.batches,
+            config.settings,
+            config.batches,
         )
-        judge = UntrainedAccuracy(space, held_out_of(run), run.sets.calibration())
+        reward = UntrainedAccuracy(space, held_out_of(run), run.sets.calibration())
         episodes = run.trainings.effort.episodes
         settings = AmcSettings(warmup=max(1, episodes // 4), episodes=episodes, seed=run.trainings.seed)
         met, counts = True, space.max_counts
         try:
             if self._actors:
-                policy = follow(space, judge, 1.0, self._actors[-1])
+                policy = follow(space, reward, 1.0, self._actors[-1])
             else:
-                found = amc(space, judge, 1.0, settings, store=run.workspace.folder / "amc", say=run.say)
+                found = amc(space, reward, 1.0, settings, store=run.workspace.folder / "amc", say=run.say)
                 found.save(self.out)
                 self._actors.append(found.actor)
                 policy = found.policy
             counts = policy.counts
         except BudgetNotMet:
             met = False
-        network = judge.network(counts, parent.info)
+        network = reward.network(counts, parent.info)
         kept = [[list(space.layers(group)), 1 - counts[group] / space.units(group)] for group in space.prunable]
-        how = {"strategy": "amc", "episodes": episodes, "kept": kept, **narrowing.record()}
-        recover("pruned", network, parent, run, how)
+        record = {"strategy": "amc", "episodes": episodes, "kept": kept, **config.record()}
+        recover("pruned", network, parent, run, record)
         return network, met
 
 
 @dataclass(frozen=True)
 class PruningStrategy:
-    """A strategy of `compress` as a command knows it.
+    """A strategy of `compress`.
 
     Attributes:
-        summary: a few words for a reader.
-        options: the fields of `Method` that it reads, of those that not every strategy reads.
-        needs: what must be there before it is run, for a reader; empty if nothing.
-        module: what must be importable for it, with the extra that it names if it is not; empty if nothing.
-        for_study: whether it is there to be studied and compared with, not because it finds smaller or better networks.
-        make: what prunes, from the folder for its record; None stands for the ranking that `shrink` prunes by anyway.
+        summary: a short description.
+        options: the fields of `CompressionMethod` that it uses, among those that not every strategy uses.
+        needs: requirements before it can run, as text; empty if there are none.
+        module: module to import for it, which raises `MissingExtra` if its library is missing; empty if there is none.
+        for_study: whether it is provided for study and comparison, not for better networks.
+        make: creates the pruner from the folder for its record; returns None for the ranking, the default of `shrink`.
     """
 
     summary: str
@@ -148,33 +151,33 @@ STRATEGIES: Mapping[str, PruningStrategy] = MappingProxyType(
             COMPRESS_STRATEGIES["rank"], options=frozenset({"stages", "allocation", "reconstruct"})
         ),
         "netadapt": PruningStrategy(
-            COMPRESS_STRATEGIES["netadapt"],  # decides layer by layer, and trains the network that it ends with
-            needs="the latency table of each target that the budget names and that is here (pocketcnn target profile)",
+            COMPRESS_STRATEGIES["netadapt"],  # it has its own allocation, stages and training
+            needs="a latency table for each target of the budget that runs on this machine (pocketcnn target profile)",
             make=NetAdaptPruner,
         ),
         "amc": PruningStrategy(
             COMPRESS_STRATEGIES["amc"],
-            needs="the extra amc; the latency table of each target that the budget names and that is here",
+            needs="the extra amc, and a latency table for each target of the budget that runs on this machine",
             module="pocketcnn.compression.pruning.amc",
             for_study=True,
             make=AmcPruner,
         ),
     }
 )
-"""The strategies of `compress`: a new one is an entry here, and its words in `choices`."""
+"""The strategies of `compress`. A new one needs an entry here and its summary in `choices`."""
 
 OPTIONS_READ: Mapping[str, frozenset[str]] = MappingProxyType(
     {name: strategy.options for name, strategy in STRATEGIES.items()}
 )
-"""By strategy, the fields of `Method` that it reads of those that not every strategy reads."""
+"""For each strategy, the fields of `CompressionMethod` that it uses, among those that not every strategy uses."""
 
 
 def check_strategy(name: str) -> PruningStrategy:
-    """The strategy of that name.
+    """The strategy of that name, if it can run.
 
     Raises:
-        UsageError: there is none.
-        MissingExtra: it lacks its library.
+        UsageError: there is no such strategy.
+        MissingExtra: its library is not installed.
     """
     if name not in STRATEGIES:
         raise UsageError(f"There is no strategy {name!r}; choose {', '.join(STRATEGIES)}.")
@@ -185,5 +188,5 @@ def check_strategy(name: str) -> PruningStrategy:
 
 
 def pruner_of(strategy: str, out: Path) -> Pruner | None:
-    """What prunes by `strategy`, leaving its record in `out`; None stands for the ranking that `shrink` prunes by anyway."""
+    """The pruner of `strategy`, which writes its record below `out`; None for the ranking, the default of `shrink`."""
     return check_strategy(strategy).make(out / AUTOMATIC)

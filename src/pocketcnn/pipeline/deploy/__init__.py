@@ -1,1 +1,1 @@
-"""From a network to the file that is deployed: written, run beside PyTorch, measured, recorded."""
+"""From a network to the deployed file: export, comparison with PyTorch, measurement, records."""

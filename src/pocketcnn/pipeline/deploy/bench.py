@@ -1,4 +1,4 @@
-"""`bench`: networks and files on runtimes, side by side. What is measured, and how, is in `runtimes/side_by_side.py`."""
+"""`bench`: compares networks and files on several runtimes. The measurement itself is in `runtimes/side_by_side.py`."""
 
 import tempfile
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pocketcnn.compression.deployed import PRECISIONS
 from pocketcnn.compression.quantization.quantize import quantize
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.pipeline.deploy.bench_images import BenchImages, bench_images, settle_statistics
+from pocketcnn.pipeline.deploy.bench_images import BenchImages, bench_images, initialize_batch_norm_statistics
 from pocketcnn.pipeline.deploy.export import numerics_name
 from pocketcnn.pipeline.networks import MODEL, is_file, kind_of, load_network, open_network
 from pocketcnn.runtimes.base import Runtime
@@ -21,12 +21,12 @@ from pocketcnn.runtimes.side_by_side import BenchmarkCase, BenchmarkPlan, Benchm
 ALL = "all"
 DEFAULT_RUNTIME = "onnxruntime"
 AS_STORED = "as stored"
-"""Numerics of a file that holds no `Graph`: whatever is in it."""
+"""Numerics of a runtime's file, which is run as it is."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is compared: a network, or a file that a runtime reads. `fresh` is a network that was never trained."""
+    """A network, or a file of a runtime, to compare. `fresh` means random weights that were never trained."""
 
     name: str
     network: GraphNetwork | None = None
@@ -36,7 +36,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """The lines of the comparison, what is to know about them, and the machine."""
+    """The rows of the comparison, notes on them, and the machine."""
 
     lines: tuple[BenchmarkRow, ...]
     notes: tuple[str, ...]
@@ -54,13 +54,13 @@ def subject_of(
     width: float | None = None,
     classes: int | None = None,
 ) -> Subject:
-    """What `source` means: a model file, a file of a runtime, or a network by its name, with fresh weights.
+    """The subject for a model file, a file of a runtime, or a network by name (with random weights).
 
     Args:
-        source: as in `open_network`, whose arguments the others are.
+        source: as in `open_network`, like the other arguments; or a file of a runtime.
 
     Raises:
-        UsageError: there is no such file or network, or no runtime reads such files.
+        UsageError: there is no such file or network, or no runtime supports such files.
         PocketcnnError: a model file is damaged.
     """
     name = str(source)
@@ -81,19 +81,18 @@ def bench(
     plan: BenchmarkPlan | None = None,
     say: Say = lambda _: None,
 ) -> BenchResult:
-    """Measure `subjects` on `runtimes`, all in one run.
+    """Measure `subjects` on `runtimes`, taking turns in one run.
 
     Args:
-        subjects: networks are written as the file of each runtime; files run on the runtimes that read them.
-        runtimes: names, or ``("all",)``; none is onnxruntime for a network, and whatever reads it for a file.
-        numerics: ``float32``, ``int8`` or both: a float network is quantized for int8. None is each as it is.
-        images: image files for calibration and for the comparison of the answers; random ones if none are given.
-        plan: threads, batch, launches and the rule of the timing.
-        say: told what goes on.
+        subjects: a network is exported to the file of each runtime; a file runs on the runtimes that support it.
+        runtimes: names, or ``("all",)``. Default: onnxruntime for a network, and a supporting runtime for a file.
+        numerics: ``float32``, ``int8`` or both. A float network is quantized for int8. Default: as the network is.
+        images: image files for calibration and for comparing the outputs; random images if none are given.
+        plan: threads, batch size, launches, and the stop rule of the timing.
+        say: called with each status message.
 
     Raises:
-        UsageError: an unknown runtime or numerics, a file that none of the runtimes reads, or something that none of the
-            subjects is run with.
+        UsageError: an unknown runtime or numerics, a file that none of the runtimes supports, or an option without effect.
         PocketcnnError: an image cannot be read.
     """
     if unknown := [precision for precision in numerics if precision not in PRECISIONS]:
@@ -117,39 +116,39 @@ def bench(
 def _check_used(
     subjects: Sequence[Subject], runtimes: Sequence[str], numerics: Sequence[str], images: Sequence[Path]
 ) -> None:
-    """Everything that is asked for must be of use for one of the subjects."""
+    """Check that every option has an effect for at least one subject."""
     chosen = [{runtime.name for runtime in chosen_runtimes(subject, runtimes)} for subject in subjects]
-    idle = [name for name in runtimes if name != ALL and not any(name in used for used in chosen)]
-    if idle:
+    unused = [name for name in runtimes if name != ALL and not any(name in used for used in chosen)]
+    if unused:
         raise UsageError(
-            f"--runtime {', '.join(idle)}: none of the files is read by it. Leave it out, or give a model file."
+            f"--runtime {', '.join(unused)}: no given file runs on it. Leave it out, or give a model file."
         )
     given = [option for option, value in (("--numerics", numerics), ("--images", images)) if value]
     if given and all(subject.network is None for subject in subjects):
         raise UsageError(
-            f"{' and '.join(given)}: files of a runtime run as they are, and with no network to compare them with. Give a model "
-            "file (.safetensors) or a name, or leave it out."
+            f"{' and '.join(given)}: only for networks; files of a runtime run as they are. Give a model file (.safetensors) "
+            "or a name, or leave it out."
         )
 
 
 def chosen_runtimes(subject: Subject, names: Sequence[str]) -> list[Runtime]:
-    """The runtimes among `names` that a subject can be given to: all for a network, those that read its kind for a file.
+    """The runtimes among `names` that support a subject: all for a network, those of its suffix for a file.
 
     Raises:
-        UsageError: there is no such runtime, or none of them reads the file.
+        UsageError: there is no such runtime, or none of them supports the file.
     """
-    wanted = runtime_names() if tuple(names) == (ALL,) else tuple(names)
+    requested = runtime_names() if tuple(names) == (ALL,) else tuple(names)
     if subject.artefact is None:
-        return [get_runtime(name) for name in wanted or (DEFAULT_RUNTIME,)]
+        return [get_runtime(name) for name in requested or (DEFAULT_RUNTIME,)]
     suffix = subject.artefact.suffix.lower()
-    readers = [runtime for runtime in map(get_runtime, wanted or runtime_names()) if runtime.suffix == suffix]
+    readers = [runtime for runtime in map(get_runtime, requested or runtime_names()) if runtime.suffix == suffix]
     if not readers:
         known = ", ".join(sorted({get_runtime(name).suffix for name in runtime_names()}))
-        asked = ", ".join(wanted) or "any runtime"
+        supported_by = ", ".join(requested) or "any runtime"
         raise UsageError(
-            f"{subject.artefact} is not a file for {asked}; files end in {known}, and model files run on all."
+            f"{subject.artefact} is not a file for {supported_by}. Supported suffixes: {known}. Model files run on all."
         )
-    if wanted:
+    if requested:
         return readers
     preferred = [runtime for runtime in readers if runtime.name == DEFAULT_RUNTIME]
     return preferred or readers[:1]
@@ -168,10 +167,10 @@ def _written(
     images: Sequence[Path],
     folder: Path,
 ) -> list[BenchmarkCase]:
-    """A case for each form of the network and each runtime."""
+    """A case for each numerics and each runtime."""
     shown = bench_images(network, images)
     if subject.fresh:
-        settle_statistics(network, shown.calibration)
+        initialize_batch_norm_statistics(network, shown.calibration)
     cases = []
     for numeric in numerics or (numerics_name(network),):
         try:
@@ -189,15 +188,15 @@ def _written(
 
 
 def in_numerics(network: GraphNetwork, numerics: str, images: BenchImages) -> GraphNetwork:
-    """The network as it is, or quantized.
+    """The network in `numerics`: as it is, or quantized with the calibration images.
 
     Raises:
-        PocketcnnError: it is quantized already, and its float form is asked for.
+        PocketcnnError: float32 is requested of a quantized network.
     """
     if numerics == numerics_name(network):
         return network
     if network.numerics:
-        raise PocketcnnError(f"the file holds its network in {numerics_name(network)} only")
+        raise PocketcnnError(f"the network is {numerics_name(network)} and cannot be converted to {numerics}")
     return quantize(network, images.calibration)
 
 
@@ -214,20 +213,20 @@ def _artefact(name: str, numerics: str, runtime: Runtime, reference: Reference, 
 
 
 def _notes(subjects: Sequence[Subject], lines: Sequence[BenchmarkRow], real: bool) -> tuple[str, ...]:
-    """What a reader of the table must know."""
+    """Notes on how to read the table."""
     notes = []
     compared = any(line.parity for line in lines)
     if compared and not real:
         notes.append(
-            "The images are random, so that agreement says little and int8 ranges suit no photograph: give --images FOLDER."
+            "The images are random: agreement and int8 ranges are not representative of photographs. Give --images FOLDER."
         )
     if any(subject.fresh for subject in subjects):
         notes.append(
-            "Networks of the zoo have fresh weights here: their times are those of trained ones, "
-            "but their answers lie close together, so that the worst error says more than the agreement."
+            "Networks by name have random weights. Their latency is that of trained networks, but their logits are close: "
+            "compare the worst error, not the agreement."
         )
     if any(line.latency and not line.latency.converged for line in lines):
-        notes.append("For some lines the time was up before the median was known to 3 %: give it more --seconds.")
+        notes.append("For some rows the time limit was reached before the median was known to 3 %. Increase --seconds.")
     exact = {
         line.runtime: line.latency.session.settings.get("LP_TRANSFORMS_MODE")
         for line in lines
@@ -235,6 +234,6 @@ def _notes(subjects: Sequence[Subject], lines: Sequence[BenchmarkRow], real: boo
     }
     if exact.get("openvino") == "NO":
         notes.append(
-            "OpenVINO computes int8 networks in float arithmetic here: its integer kernels saturate on this processor (no VNNI)."
+            "OpenVINO runs int8 networks in float arithmetic here: its integer kernels saturate on this processor (no VNNI)."
         )
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""Images for a comparison of runtimes: some to calibrate int8 and settle statistics on, others to compare answers on."""
+"""Images for a comparison of runtimes: one set for int8 calibration and batch norms, another for comparing outputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract
 
 CALIBRATION, COMPARISON = 64, 32
-"""Images at most for each."""
+"""Largest number of images of each set."""
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet, for networks that do not say what they expect of an image."""
+"""Mean and standard deviation of ImageNet, for networks without an input contract."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class BenchImages:
 
 
 def bench_images(network: GraphNetwork, files: Sequence[Path]) -> BenchImages:
-    """Two sets from image `files`, spread evenly over them; random ones (mean 0, deviation 1) if there are no files.
+    """Two sets of evenly spaced image `files`; random images (mean 0, standard deviation 1) if there are no files.
 
     Every third image is for the comparison.
 
@@ -45,7 +45,7 @@ def bench_images(network: GraphNetwork, files: Sequence[Path]) -> BenchImages:
         images = torch.randn(CALIBRATION + COMPARISON, *shape, generator=random)
         return BenchImages(images[:CALIBRATION], images[CALIBRATION:], real=False)
     if len(files) < 3:
-        raise UsageError(f"{len(files)} images are too few: some are for calibration, others to compare answers on.")
+        raise UsageError(f"{len(files)} images are too few: at least 3 are needed for calibration and comparison.")
     contract = network.info.input or _usual_contract(shape)
     chosen = [load(path, contract) for path in _evenly(files, CALIBRATION + COMPARISON)]
     calibration = [image for index, image in enumerate(chosen) if index % 3 != 2]
@@ -53,15 +53,15 @@ def bench_images(network: GraphNetwork, files: Sequence[Path]) -> BenchImages:
 
 
 def load(path: Path, contract: InputContract) -> Tensor:
-    """One image file as the input (C, H, W) of a network."""
+    """Load one image file as the input (C, H, W) of a network."""
     return preprocess(load_image(path, contract.channels), contract)
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files in a folder and the folders in it, in sorted order.
+    """All image files in a folder and its subfolders, sorted.
 
     Raises:
-        UsageError: it is no folder, or there are none.
+        UsageError: it is not a folder, or it contains no images.
     """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.")
@@ -71,16 +71,16 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def settle_statistics(network: nn.Module, images: Tensor, batch: int = 16) -> None:
-    """Give the batch normalizations of a network with fresh weights the statistics of `images` (N, C, H, W).
+def initialize_batch_norm_statistics(network: nn.Module, images: Tensor, batch: int = 16) -> None:
+    """Set the batch-norm statistics of an untrained network to those of `images` (N, C, H, W).
 
-    With those that they begin with, the values of a deep network fade or overflow, and its int8 form says nothing.
+    With the initial statistics, activations of a deep network vanish or overflow, and its int8 outputs are meaningless.
     """
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     momenta = [module.momentum for module in norms]
     for module in norms:
         module.reset_running_stats()
-        module.momentum = None  # the plain mean over all batches
+        module.momentum = None  # the mean over all batches
     network.train()
     with torch.no_grad():
         for part in torch.split(images, batch):
@@ -97,6 +97,6 @@ def _usual_contract(shape: tuple[int, ...]) -> InputContract:
     return InputContract(channels=read_as, height=height, width=width, resize="crop", mean=mean, std=std)
 
 
-def _evenly(files: Sequence[Path], most: int) -> list[Path]:
-    count = min(most, len(files))
+def _evenly(files: Sequence[Path], limit: int) -> list[Path]:
+    count = min(limit, len(files))
     return [files[index * len(files) // count] for index in range(count)]

@@ -1,4 +1,4 @@
-"""What a target makes of a network in the form in which it would be deployed there."""
+"""Checks whether a target supports a network in the precision in which it would be deployed there."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from pocketcnn.targets.check import Check, check
 
 
 def check_target(network: nn.Module | Graph, target: str | Target, input_shape: Sequence[int] | None = None) -> Check:
-    """What `target` makes of `network`: the layers that fall back, what that costs, whether RAM and storage suffice.
+    """Check `network` on `target`: unsupported layers and their cost on the fallback, RAM, and storage.
 
-    A float network is looked at in the most exact numerics that the target runs, with made-up ranges where that is int8:
-    no range changes what is asked here. Its size is that of its ONNX file.
+    A float network is checked in the most precise numerics of the target. For int8, arbitrary ranges are used, because they
+    do not affect the result. The size is that of the ONNX file.
 
     Args:
         network: a `GraphNetwork` or `Graph`, or any module, which is captured first.
@@ -23,12 +23,12 @@ def check_target(network: nn.Module | Graph, target: str | Target, input_shape: 
         input_shape: (N, C, H, W) of the images, for a module.
 
     Raises:
-        UsageError: there is no such target, or a module came without an input shape.
+        UsageError: there is no such target, or a module was given without an input shape.
         CaptureError: the module cannot be captured.
     """
-    wanted = target if isinstance(target, Target) else load_target(target)
-    deployed = in_precision(_graph(network, input_shape), first_precision(wanted))
-    return check(deployed, wanted, size=len(artefact_bytes(deployed)))
+    device = target if isinstance(target, Target) else load_target(target)
+    deployed = in_precision(_graph(network, input_shape), first_precision(device))
+    return check(deployed, device, size=len(artefact_bytes(deployed)))
 
 
 def _graph(network: nn.Module | Graph, input_shape: Sequence[int] | None) -> Graph:

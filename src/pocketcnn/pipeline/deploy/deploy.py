@@ -1,4 +1,4 @@
-"""The last mile of a `fit`: write the artefact, run it beside PyTorch, measure it, judge it by the budget."""
+"""Deployment: write the file, compare it with PyTorch, measure it, and check it against the budget."""
 
 import hashlib
 from contextlib import ExitStack, closing
@@ -42,7 +42,7 @@ IntArray = npt.NDArray[np.int64]
 BATCH = 64
 
 TIGHTEN = 2
-"""How often a budget that is missed by the measured file is tightened and the network shrunk again."""
+"""How often the budget is tightened and the network compressed again if the measured file misses it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LabelledImages:
 
 
 def predictions(artefact: Path, images: Tensor) -> tuple[IntArray, FloatArray]:
-    """What the file says on ONNX Runtime of images (N, C, H, W): the class (N,), and its probability (N,)."""
+    """Predictions of the file on ONNX Runtime for images (N, C, H, W): class (N,) and its probability (N,)."""
     with closing(get_runtime("onnxruntime").build(artefact, threads=1)) as session:
         logits = np.concatenate(
             [session.run(images[start : start + BATCH].numpy()) for start in range(0, len(images), BATCH)]
@@ -78,7 +78,7 @@ def artefact_accuracy(
 
 
 def write_artefact(network: GraphNetwork, path: Path, val: LabelledImages, test: LabelledImages) -> ArtefactRecord:
-    """Export `network` to `path` and evaluate the file."""
+    """Export `network` to `path` as ONNX and evaluate the file on `val` and `test`."""
     export(network, "onnx", path)
     classes = network.graph.output_shape[0]
     validation, _ = artefact_accuracy(path, val, classes)
@@ -95,7 +95,7 @@ def write_artefact(network: GraphNetwork, path: Path, val: LabelledImages, test:
 
 
 def write_model_file(network: GraphNetwork, path: Path, *, is_coded: bool) -> ModelFileRecord:
-    """Save `network`, coded or not, and note how large its file is in both ways."""
+    """Save `network`, entropy-coded if `is_coded`, and record its size with and without coding."""
     coding = smallest_coding() if is_coded else None
     save(path, network, coding=coding)
     size = path.stat().st_size
@@ -104,12 +104,12 @@ def write_model_file(network: GraphNetwork, path: Path, *, is_coded: bool) -> Mo
 
 
 def is_coded(run: CompressionRun) -> bool:
-    """Whether the model file is to be coded: it was asked for, or the budget limits its bytes."""
+    """Whether the model file is entropy-coded: if requested, or if the budget limits its size."""
     return run.method.entropy_code or bool(run.budget.limits_on(Quantity.CODED))
 
 
 def check_parity(network: GraphNetwork, float_network: GraphNetwork, path: Path, images: Tensor) -> ParityRecord:
-    """The artefact beside the network in PyTorch, and beside the float network that it stands for."""
+    """Compare the artefact at `path` with the network in PyTorch and with the float network, on images (N, C, H, W)."""
     found = parity(network, path, images, float_network=float_network)
     return ParityRecord(
         images=found.images,
@@ -122,13 +122,17 @@ def check_parity(network: GraphNetwork, float_network: GraphNetwork, path: Path,
 
 
 def judge(
-    network: GraphNetwork, path: Path, budget: Budget, stored: int
+    network: GraphNetwork, path: Path, budget: Budget, coded_bytes: int
 ) -> tuple[tuple[Verdict, ...], tuple[LimitRecord, ...]]:
-    """Every limit of an absolute budget against the figures of the file as it lies there.
+    """Check every limit of an absolute budget against the written files.
 
-    `stored` is the bytes of the model file beside it.
+    Args:
+        network: the deployed network.
+        path: the deployable file.
+        budget: without percentages.
+        coded_bytes: size of the model file.
     """
-    verdicts = budget.check(figures(Written(network.graph, path.read_bytes(), stored), budget, DEFAULT_RULE))
+    verdicts = budget.check(figures(Written(network.graph, path.read_bytes(), coded_bytes), budget, DEFAULT_RULE))
     records = tuple(
         LimitRecord(
             limit=str(verdict.limit),
@@ -150,9 +154,10 @@ def judge(
 def compare_latencies(
     shrunk: CompressedNetwork, parent: GraphNetwork, path: Path, budget: Budget
 ) -> list[LatencyRecord]:
-    """The file that is deployed beside what it was made from, in turns on each target, so that noise hits all alike.
+    """Latency of the deployed file, its float version and its unpruned parent, on each target of the budget.
 
-    Targets that are not here are left out, and the default one is taken where there is no other.
+    They take turns, so that noise affects all alike. Targets without a runtime on this machine are left out. If there is no
+    other, the default target is measured.
     """
     precisions = {DEPLOYED: (shrunk.network.graph, path.read_bytes())}
     if shrunk.network.numerics:
@@ -193,14 +198,14 @@ def _latency_record(artefact: str, target: str, threads: int, latency: Latency) 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What lies in the output folder, and everything that was measured about it."""
+    """The deployed network and everything that was measured of its files."""
 
     network: GraphNetwork
     float_network: GraphNetwork
     contract: InputContract
     test: LabelledImages
     artefact: ArtefactRecord
-    stored: ModelFileRecord
+    model_file: ModelFileRecord
     limits: tuple[LimitRecord, ...]
     closest_miss: str
     parity: ParityRecord
@@ -208,10 +213,10 @@ class Deployment:
 
 
 def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Compressor) -> Deployment:
-    """Shrink `parent` to the budget and write `model.safetensors`, `model.onnx` and `model.json` to `out`.
+    """Compress `parent` to the budget by `compressor`, and write `model.safetensors`, `model.onnx` and `model.json` to `out`.
 
-    The budget is judged by the written file. Where it is missed by a figure that varies (a latency measured once more),
-    the budget is tightened by that miss and the network shrunk again, a few times.
+    The written file is checked against the budget. If it misses a limit, because a repeated measurement of the latency
+    differs, the limit is tightened by the miss and the network is compressed again, up to `TIGHTEN` times.
     """
     val, test = LabelledImages(*run.sets.val.as_tensors()), LabelledImages(*run.sets.test.as_tensors())
     path = out / "model.onnx"
@@ -221,33 +226,33 @@ def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Com
         run.stages[:] = first_stages
         shrunk = compressor(parent, run.with_budget(target, attempt))
         artefact = write_artefact(shrunk.network, path, val, test)
-        stored = write_model_file(shrunk.network, out / MODEL_FILE, is_coded=is_coded(run))
-        verdicts, limits = judge(shrunk.network, path, run.budget, stored.bytes)
+        model_file = write_model_file(shrunk.network, out / MODEL_FILE, is_coded=is_coded(run))
+        verdicts, limits = judge(shrunk.network, path, run.budget, model_file.bytes)
         missed = [verdict for verdict in verdicts if not verdict.kept]
         if not missed or not shrunk.within_reach or attempt == TIGHTEN:
             break
-        run.say(f"The file misses the budget ({missed[0]}); shrinking it further")
-        question = f"{target} tightened for attempt {attempt + 2} of {fingerprint_of(parent)}"
-        target = run.workspace.budget(question, partial(_tightened, target, missed))
+        run.say(f"The file misses the budget ({missed[0]}); compressing it further")
+        key = f"{target} tightened for attempt {attempt + 2} of {fingerprint_of(parent)}"
+        target = run.workspace.budget(key, partial(_tightened, target, missed))
     checked = check_parity(shrunk.network, shrunk.float_network, path, val.images)
-    delivered = Deployment(
+    deployment = Deployment(
         network=shrunk.network,
         float_network=shrunk.float_network,
         contract=run.sets.val.contract,
         test=test,
         artefact=artefact,
-        stored=stored,
+        model_file=model_file,
         limits=limits,
         closest_miss="; ".join(map(str, missed)),
         parity=checked,
         latencies=tuple(compare_latencies(shrunk, parent, path, run.budget)),
     )
-    describe(path, shrunk.network, sidecar_figures(delivered))
-    return delivered
+    describe(path, shrunk.network, sidecar_figures(deployment))
+    return deployment
 
 
 def _tightened(budget: Budget, missed: list[Verdict]) -> Budget:
-    """`budget` with each missed limit lowered by its miss and 3 % more."""
+    """`budget` with the bound of each missed limit divided by its ratio, and reduced by a further 3 %."""
     factor = {(verdict.limit.quantity, verdict.limit.target): 0.97 / verdict.ratio for verdict in missed}
     return Budget(
         tuple(
@@ -257,18 +262,18 @@ def _tightened(budget: Budget, missed: list[Verdict]) -> Budget:
     )
 
 
-def sidecar_figures(delivered: Deployment) -> Figures:
-    """The figures that travel with the file."""
+def sidecar_figures(deployment: Deployment) -> Figures:
+    """The figures for the sidecar."""
     figures: dict[str, float | int | str | bool] = {
-        "test_accuracy": delivered.artefact.accuracy.top1,
-        "test_accuracy_low": delivered.artefact.accuracy.low,
-        "test_accuracy_high": delivered.artefact.accuracy.high,
-        "test_images": delivered.artefact.accuracy.images,
-        "agreement_with_pytorch": delivered.parity.agreement,
-        "agreement_with_float": delivered.parity.float_agreement,
-        "worst_logit_error": delivered.parity.worst_error,
+        "test_accuracy": deployment.artefact.accuracy.top1,
+        "test_accuracy_low": deployment.artefact.accuracy.low,
+        "test_accuracy_high": deployment.artefact.accuracy.high,
+        "test_images": deployment.artefact.accuracy.images,
+        "agreement_with_pytorch": deployment.parity.agreement,
+        "agreement_with_float": deployment.parity.float_agreement,
+        "worst_logit_error": deployment.parity.worst_error,
     }
-    for latency in delivered.latencies:
+    for latency in deployment.latencies:
         if latency.artefact == DEPLOYED:
             figures[f"latency_seconds@{latency.target}"] = latency.median
     return figures

@@ -1,4 +1,4 @@
-"""`export`: a network becomes a deployable file with its sidecar."""
+"""`export`: writes a network as a deployable file with its sidecar."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from pocketcnn.runtimes.base import Runtime, artefact_files
 from pocketcnn.runtimes.registry import export_formats, get_runtime
 
 FORMATS: Mapping[str, str] = export_formats()
-"""What one can export to -> the runtime whose file it is."""
+"""Export formats, each with the name of its runtime."""
 
 
 def export(
@@ -21,21 +21,27 @@ def export(
     *,
     figures: Figures | None = None,
 ) -> Path:
-    """Write a network as `to`, float32 or int8 as its numerics say, with a sidecar where its input contract is known.
+    """Write a network in the format `to`, in float32 or int8 as the network is, and a sidecar if it has an input contract.
 
-    `to` is ``onnx`` (the smallest, for ONNX Runtime), or another of `FORMATS`: the file of that
-    runtime. `out` defaults to the model file's name with the format's ending.
+    Args:
+        network_or_path: a network, or a model file.
+        to: ``onnx`` (for ONNX Runtime) or another of `FORMATS`.
+        out: the file to write; beside the model file, with the suffix of the format, if not given.
+        figures: measured figures for the sidecar.
+
+    Returns:
+        The written file.
 
     Raises:
-        UsageError: an unknown format, a network in memory without `out`, or a library that is needed is absent.
-        PocketcnnError: the model file cannot be read, the runtime cannot take a layer of the network (it is named),
-            or the disk cannot be written.
+        UsageError: an unknown format, a network in memory without `out`, or a missing library.
+        PocketcnnError: the model file cannot be read, the runtime does not support a layer of the network (the message
+            names it), or the file cannot be written.
     """
     runtime = runtime_of_format(to)
     network = network_or_path if isinstance(network_or_path, GraphNetwork) else load(Path(network_or_path))
     if out is None:
         if isinstance(network_or_path, GraphNetwork):
-            raise UsageError(f"Say where the file goes: export(network, {to!r}, 'model{runtime.suffix}').")
+            raise UsageError(f"Give the file to write: export(network, {to!r}, 'model{runtime.suffix}').")
         out = default_path(Path(network_or_path), to)
     path = runtime.write(network, Path(out))
     describe(path, network, figures or {}, to)
@@ -43,23 +49,23 @@ def export(
 
 
 def runtime_of_format(to: str) -> Runtime:
-    """The runtime whose file the format `to` is.
+    """The runtime of the export format `to`.
 
     Raises:
         UsageError: there is no such format.
     """
     if to not in FORMATS:
-        raise UsageError(f"There is no export to {to!r}; choose one of {', '.join(FORMATS)}.")
+        raise UsageError(f"There is no export format {to!r}; choose one of {', '.join(FORMATS)}.")
     return get_runtime(FORMATS[to])
 
 
 def default_path(file: Path, to: str) -> Path:
-    """Where the export of a model file goes if nothing is said: beside it."""
+    """The default output of an export: beside the model file, with the suffix of the format."""
     return file.with_suffix(runtime_of_format(to).suffix)
 
 
 def describe(artefact: Path, network: GraphNetwork, figures: Figures, to: str = "onnx") -> None:
-    """Write the sidecar of an artefact that was exported from `network`, if its input contract is known."""
+    """Write the sidecar of an artefact that was exported from `network`, if the network has an input contract."""
     if network.info.input is None:
         return
     numerics, runtime = numerics_name(network), runtime_of_format(to)

@@ -1,4 +1,4 @@
-"""The end that `fit` and `compress` share: deliver the file, and write down everything that was found out."""
+"""The last step of `fit`, `compress` and `search`: deployment, then result, report and table of stages."""
 
 import platform
 import time
@@ -21,12 +21,12 @@ from pocketcnn.targets import Budget
 
 LIBRARIES = ("pocketcnn", "torch", "onnx", "onnxruntime", "numpy")
 EXAMPLES = 12
-"""Test images that the report shows, mistakes first."""
+"""Number of test images in the report, misclassified ones first."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What was asked for: the budget as given, the images, where the result goes, and when it began."""
+    """The request: budget as given, images, output folder, seed, command line, and start time (`time.monotonic`)."""
 
     budget: Budget
     folder: ImageFolder
@@ -44,39 +44,39 @@ def finish(
     candidates: Sequence[Candidate] = (),
     plan: CandidateNetwork | None = None,
 ) -> FitResult:
-    """Shrink `parent` to the budget, deliver it, and leave `result.json`, `report.html` and `stages.csv` beside it."""
-    delivered = deploy(parent, run, config.out, compressor)
+    """Compress and deploy `parent`, and write `result.json`, `report.html` and `stages.csv` beside the file."""
+    deployment = deploy(parent, run, config.out, compressor)
     result = FitResult(
         version=version("pocketcnn"),
         command=config.command,
         budget=str(config.budget),
-        met=all(limit.kept for limit in delivered.limits),
-        closest_miss=delivered.closest_miss,
-        limits=delivered.limits,
-        artefact=delivered.artefact,
-        stored=delivered.stored,
-        parity=delivered.parity,
-        latencies=delivered.latencies,
+        met=all(limit.kept for limit in deployment.limits),
+        closest_miss=deployment.closest_miss,
+        limits=deployment.limits,
+        artefact=deployment.artefact,
+        stored=deployment.model_file,
+        parity=deployment.parity,
+        latencies=deployment.latencies,
         stages=tuple(run.stages),
         candidates=tuple(candidates),
-        input=delivered.contract,
+        input=deployment.contract,
         data=data_record(config.folder),
-        lineage=delivered.network.info.lineage,
+        lineage=deployment.network.info.lineage,
         machine=machine_record(),
         seed=config.seed,
         seconds=time.monotonic() - config.started,
-        notes=notes_on(plan, delivered),
-        warnings=warnings_on(run.stages, delivered, run.method),
+        notes=notes_on(plan, deployment),
+        warnings=warnings_on(run.stages, deployment, run.method),
     )
     write_text(config.out / "result.json", result.model_dump_json(indent=2) + "\n")
     write_csv(result, config.out / "stages.csv")
-    write_report(result, config.out / "report.html", images=examples(delivered, config.folder, config.out))
+    write_report(result, config.out / "report.html", images=examples(deployment, config.folder, config.out))
     run.workspace.clear()
     return result
 
 
 def machine_record() -> dict[str, str | int | bool | list[str]]:
-    """The machine and the versions that the figures were measured with."""
+    """The machine and the library versions of the measurements."""
     machine = this_machine()
     return {
         **{key: list(value) if isinstance(value, tuple) else value for key, value in asdict(machine).items()},
@@ -86,7 +86,7 @@ def machine_record() -> dict[str, str | int | bool | list[str]]:
 
 
 def data_record(folder: ImageFolder) -> DataRecord:
-    """The folder as the report shows it."""
+    """The folder of images as a record for the report."""
     return DataRecord(
         name=folder.root.resolve().name,
         classes=folder.classes,
@@ -99,18 +99,18 @@ def data_record(folder: ImageFolder) -> DataRecord:
     )
 
 
-def examples(delivered: Deployment, folder: ImageFolder, out: Path) -> list[Example]:
-    """Test images with what the deployed file says of them: its mistakes, then some that it got right."""
-    predicted, probability = predictions(out / delivered.artefact.file, delivered.test.images)
+def examples(deployment: Deployment, folder: ImageFolder, out: Path) -> list[Example]:
+    """Test images with the predictions of the deployed file: misclassified ones first, then correct ones."""
+    predicted, probability = predictions(out / deployment.artefact.file, deployment.test.images)
     wrong = [index for index, sample in enumerate(folder.test) if predicted[index] != sample.label]
     right = [index for index in range(len(folder.test)) if index not in set(wrong)]
-    spread = right[:: max(1, len(right) // EXAMPLES)]
+    evenly_spaced = right[:: max(1, len(right) // EXAMPLES)]
     return [
         Example(
-            image=load_image(folder.test[index].path, delivered.contract.channels),
+            image=load_image(folder.test[index].path, deployment.contract.channels),
             true=folder.classes[folder.test[index].label],
             predicted=folder.classes[int(predicted[index])],
             probability=float(probability[index]),
         )
-        for index in (wrong[: EXAMPLES - 2] + spread)[:EXAMPLES]
+        for index in (wrong[: EXAMPLES - 2] + evenly_spaced)[:EXAMPLES]
     ]

@@ -1,4 +1,4 @@
-"""What a reader of the report should be told in words: what was unusual, and what did not pay."""
+"""Notes and warnings for the report: special variants, coding, steps without speedup, and lost accuracy."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from pocketcnn.records.result import DEPLOYED, ArtefactRecord, LatencyRecord, Mo
 from pocketcnn.targets.units import format_bytes
 
 
-def notes_on(plan: CandidateNetwork | None, delivered: Deployment) -> tuple[str, ...]:
+def notes_on(plan: CandidateNetwork | None, deployment: Deployment) -> tuple[str, ...]:
     """All notes that apply."""
     notes = [small_image_note(plan)] if plan is not None and plan.is_small else []
-    return (*notes, *coding_notes(delivered.stored, delivered.artefact), *latency_notes(delivered.latencies))
+    return (*notes, *coding_notes(deployment.model_file, deployment.artefact), *latency_notes(deployment.latencies))
 
 
-def warnings_on(stages: Sequence[StageRecord], delivered: Deployment, method: CompressionMethod) -> tuple[str, ...]:
-    """What must not be overlooked: whether any accuracy is left, and which steps lost more than the method accepts."""
-    artefact = delivered.artefact
+def warnings_on(stages: Sequence[StageRecord], deployment: Deployment, method: CompressionMethod) -> tuple[str, ...]:
+    """Warnings: accuracy near chance, and steps that lost more than `method.max_loss`."""
+    artefact = deployment.artefact
     return (
         *chance_warnings(artefact.accuracy, baseline(artefact.confusion)),
         *loss_warnings(stages, artefact.validation, method.max_loss),
@@ -26,27 +26,27 @@ def warnings_on(stages: Sequence[StageRecord], delivered: Deployment, method: Co
 
 
 def small_image_note(plan: CandidateNetwork) -> str:
-    """How the network differs from the one in its paper."""
+    """How the variant for small images differs from the network of the paper."""
     return (
-        f"Images of {plan.size[1]}x{plan.size[0]} pixels: {plan.network} is used in its form for small images. Its first "
-        f"strides are left out, so that the last feature map is {plan.total_stride} times smaller than the image instead of "
-        "32 times, and the layer before the classifier shrinks with the width."
+        f"Images of {plan.size[1]}x{plan.size[0]} pixels: {plan.network} is used in its variant for small images. Its first "
+        f"strides are 1, so that the total stride is {plan.total_stride} instead of 32, and the layer before the classifier is "
+        "scaled by the width."
     )
 
 
-def coding_notes(stored: ModelFileRecord, artefact: ArtefactRecord) -> list[str]:
-    """What is coded and what is not."""
-    if stored.coding is None:
+def coding_notes(model_file: ModelFileRecord, artefact: ArtefactRecord) -> list[str]:
+    """A note on which file is entropy-coded, if one is."""
+    if model_file.coding is None:
         return []
-    sizes = [format_bytes(size) for size in (stored.bytes, stored.plain_bytes, artefact.bytes)]
+    sizes = [format_bytes(size) for size in (model_file.bytes, model_file.plain_bytes, artefact.bytes)]
     return [
-        f"{stored.file} is coded: {sizes[0]} in place of {sizes[1]}, for storing and sending; `pocketcnn.load` reads it as it "
-        f"is. {artefact.file}, which is deployed, has {sizes[2]} and is not coded: runtimes do not read coded files."
+        f"{model_file.file} is entropy-coded: {sizes[0]} instead of {sizes[1]}, for storage and transfer; `pocketcnn.load` "
+        f"reads it. The deployed {artefact.file} has {sizes[2]} and is not coded, because runtimes do not read coded files."
     ]
 
 
 def latency_notes(latencies: tuple[LatencyRecord, ...]) -> list[str]:
-    """Steps that were meant to make the network smaller and did not make it faster."""
+    """Notes on compared networks that are faster than the deployed file."""
     notes = []
     deployed = {record.target: record for record in latencies if record.artefact == DEPLOYED}
     for record in latencies:
@@ -54,6 +54,6 @@ def latency_notes(latencies: tuple[LatencyRecord, ...]) -> list[str]:
             ratio = deployed[record.target].median / record.median
             notes.append(
                 f"On {record.target} the deployed file takes {ratio:.2f} times as long as {record.artefact}: "
-                "its smaller size is not paid back in time there."
+                "it is smaller, but not faster there."
             )
     return notes

@@ -1,1 +1,1 @@
-"""`fit`: which networks are worth training for a budget, their training, and the whole run."""
+"""`fit`: training of candidate networks for a budget, and the whole run from images to the deployable file."""

@@ -1,8 +1,7 @@
-"""`fit`: a folder of images and a budget in, a deployable file that keeps the budget out.
+"""`fit`: from a folder of images and a budget to a deployable file that keeps the budget.
 
-List the networks of the zoo that can meet the budget and train them by successive halving, or take the best sub-networks of a
-supernet; prune and quantize the best to the budget, recovering against the unpruned parent; export; run the file beside
-PyTorch; measure it; write down what was found.
+Steps: select a network by successive halving among candidates of the zoo, or from a supernet; prune and quantize it to the
+budget, with fine-tuning; export; compare the file with PyTorch; measure it; write the result and the report.
 """
 
 import time
@@ -43,66 +42,69 @@ def fit(
     say: Say = no_op,
     command: str = "",
 ) -> FitResult:
-    """Fit a network to the images in `data` and to `budget`, and leave it in `out`.
+    """Train a network for the images in `data` that keeps `budget`, and write it to `out`.
 
-    `out` then holds `model.safetensors`, the deployable `model.onnx` with its sidecar `model.json`, `result.json` and
-    `report.html`. Choices are made on the validation images; the figures to quote are of the test images. The same command
-    goes on where an earlier one was stopped.
+    `out` then contains `model.safetensors`, the deployable `model.onnx` with its sidecar `model.json`, `result.json`,
+    `stages.csv` and `report.html`. All choices use the validation images; report the accuracy on the test images. The same
+    call resumes an interrupted run.
 
     Args:
         data: a folder of images, see `pocketcnn.data.scan`.
         budget: limits such as ``size<=60kB, latency<=1ms@onnxruntime-cpu``.
-        effort: ``quick``, ``low``, ``medium`` or ``high``, or an `Effort`: how much is trained.
-        networks: names of the zoo to choose from; `NETWORKS` if not given. With ``high`` effort the candidates are sub-networks
-            of a supernet, and NetAdapt prunes, unless some are named.
-        recipe: replaces the default recipe of all trainings; epochs, rates of fine-tuning and warm-up follow from the effort.
-        teachers: trained networks for the same classes that every training learns from, as `load` gives them.
-        progress_for: makes the progress display of a training from its title.
-        say: is told each thing that was found out.
-        command: what the user typed, for the report.
+        out: the folder for the results.
+        effort: ``quick``, ``low``, ``medium`` or ``high``, or an `Effort`: the amount of training.
+        seed: of the split of the images and of all trainings.
+        networks: names of the zoo to choose from; `NETWORKS` if not given. Without names, the effort ``high`` takes
+            sub-networks of a supernet as candidates, and prunes by NetAdapt.
+        recipe: replaces the default recipe of all trainings. The effort sets epochs, warm-up and the learning rates of
+            fine-tuning.
+        teachers: trained networks with the same classes, as `load` provides them: further teachers of every training.
+        progress_for: creates the progress display of a training from its title.
+        say: called with each status message.
+        command: the command line, for the report.
 
     Returns:
-        The result; `met` is False where the budget could not be kept, and `closest_miss` says by how much. The files are there
-        all the same.
+        The result. If the budget could not be kept, `met` is False and `closest_miss` names the missed limits. The files are
+        written all the same.
 
     Raises:
         UsageError: the folder, the budget or a name is wrong.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
-    wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
+    requested = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
     size, base = load_effort(effort), base_recipe(recipe)
     named = NETWORKS if networks is None else tuple(networks)
     _check_networks(named)
     folder = scan(Path(data), seed=seed)
     contract = infer_contract(folder)
-    teaching = teachers_of(teachers, folder.classes)
-    teaching(contract)  # one that is for other images or classes ends here
-    say(_folder_in_words(folder, contract))
+    teachers_for = teachers_of(teachers, folder.classes)
+    teachers_for(contract)  # raises if a teacher has other images or classes
+    say(_folder_summary(folder, contract))
     with threads_for(contract.height, contract.width):
         trainings = TrainingRecipes(size, len(folder.train), seed, base)
         settings = {
             "data": folder.fingerprint,
-            "budget": str(wanted),
+            "budget": str(requested),
             "effort": asdict(size),
             "seed": seed,
         }
         settings |= {"networks": list(named), "recipe": trainings.base.model_dump()}
         settings["teachers"] = [fingerprint_of(teacher) for teacher in teachers]
-        workspace = Workspace.of(Path(out), settings, progress_for, teaching)
+        workspace = Workspace.of(Path(out), settings, progress_for, teachers_for)
         sets = SplitsBySize(folder, contract, trainings.base.augmentation)
-        fit_run = FitRun(folder, contract, wanted, trainings, sets, workspace, say, Path(out))
-        found = from_supernet(fit_run) if _takes_supernet(size, networks) else from_zoo(fit_run, named)
+        fit_run = FitRun(folder, contract, requested, trainings, sets, workspace, say, Path(out))
+        parent = from_supernet(fit_run) if _uses_supernet(size, networks) else from_zoo(fit_run, named)
         run = CompressionRun(
-            found.sets, found.limits, trainings, workspace, say, folder.fingerprint, pruner=found.pruner
+            parent.sets, parent.limits, trainings, workspace, say, folder.fingerprint, pruner=parent.pruner
         )
-        run.record("trained", found.network, settings=found.settings, seconds=time.monotonic() - started)
-        ask = RunConfig(wanted, folder, Path(out), seed, command, started)
-        return finish(found.network, run, ask, shrink, found.candidates, found.plan)
+        run.record("trained", parent.network, settings=parent.settings, seconds=time.monotonic() - started)
+        config = RunConfig(requested, folder, Path(out), seed, command, started)
+        return finish(parent.network, run, config, shrink, parent.candidates, parent.plan)
 
 
-def _takes_supernet(effort: Effort, networks: Sequence[str] | None) -> bool:
-    """Who names networks wants those."""
+def _uses_supernet(effort: Effort, networks: Sequence[str] | None) -> bool:
+    """Whether the candidates are sub-networks of a supernet: not if networks of the zoo are named."""
     return effort.source == "supernet" and networks is None
 
 
@@ -116,7 +118,7 @@ def _choices() -> str:
     return f"The zoo has {', '.join(list_models())}."
 
 
-def _folder_in_words(folder: ImageFolder, contract: InputContract) -> str:
+def _folder_summary(folder: ImageFolder, contract: InputContract) -> str:
     counts = f"{len(folder.train)} training, {len(folder.val)} validation, {len(folder.test)} test images"
     kind = "grey" if contract.channels == 1 else "RGB"
     return f"{folder.root.name}: {len(folder.classes)} classes, {counts}, {contract.width}x{contract.height} {kind}"

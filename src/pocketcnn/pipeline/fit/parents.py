@@ -1,4 +1,4 @@
-"""Where the trained network comes from that `fit` brings within a budget: the zoo, or a supernet."""
+"""The parent network of `fit`: trained from the zoo by successive halving, or taken from a supernet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ SCHEDULE = "progressive"
 
 @dataclass(frozen=True)
 class FitRun:
-    """What a parent is looked for with: images, budget, and how much may be trained."""
+    """The inputs of the selection of a parent: images, budget and training recipes."""
 
     folder: ImageFolder
     contract: InputContract
@@ -48,21 +48,21 @@ class FitRun:
     out: Path
 
     def info(self, name: str, size: tuple[int, int]) -> ModelInfo:
-        """Of a network for images of (height, width)."""
+        """Model information of a network with the input size (height, width)."""
         return ModelInfo(name=name, input=self.sets.at(size).val.contract, classes=self.folder.classes)
 
 
 @dataclass(frozen=True)
 class Parent:
-    """A trained float network that is to be brought within the budget.
+    """A trained float network before compression.
 
     Attributes:
-        limits: the budget with its percentages made absolute: by this network, or by the largest of a supernet.
-        sets: the images in its size.
-        settings: how it was made, for its lineage.
-        candidates: everybody who was considered.
-        plan: of a network of the zoo.
-        pruner: what prunes it, if not the ranking of all channels.
+        limits: the budget without percentages, which refer to this network, or to the largest network of a supernet.
+        sets: the images in its input size.
+        settings: of its training, for the lineage.
+        candidates: all networks that were considered.
+        plan: the chosen candidate of the zoo; None for a supernet.
+        pruner: its pruner, if not the ranking of all channels.
     """
 
     network: GraphNetwork
@@ -75,7 +75,7 @@ class Parent:
 
 
 def from_zoo(fit_run: FitRun, networks: Sequence[str]) -> Parent:
-    """The best of those networks of the zoo that come near the budget, by successive halving."""
+    """The best of `networks` that can keep the budget, selected by successive halving and trained to the end."""
     trainings, workspace, say = fit_run.trainings, fit_run.workspace, fit_run.say
     plans = propose_candidates(
         fit_run.contract, len(fit_run.folder.classes), fit_run.budget, trainings.effort.candidates, networks
@@ -83,7 +83,7 @@ def from_zoo(fit_run: FitRun, networks: Sequence[str]) -> Parent:
     say(f"{len(plans)} candidates: " + ", ".join(plan.name for plan in plans))
     winner, candidates = successive_halving(plans, lambda plan: fit_run.sets.at(plan.size), trainings, workspace, say)
     chosen, plan = fit_run.sets.at(winner.plan.size), winner.plan
-    say(f"Training {plan.name}, the best of {len(plans)}")
+    say(f"Training {plan.name}, the best of {len(plans)} candidates")
     workspace.train("final", winner.network, chosen.train, chosen.val, trainings.final())
     module = reparameterize(winner.network)
     network = GraphNetwork(capture(module, (1, *chosen.val.contract.shape)), fit_run.info(plan.name, plan.size))
@@ -93,9 +93,9 @@ def from_zoo(fit_run: FitRun, networks: Sequence[str]) -> Parent:
 
 
 def from_supernet(fit_run: FitRun) -> Parent:
-    """The best sub-network of a supernet that keeps the budget, or that NetAdapt can bring there; trained on.
+    """The best sub-network of a supernet that keeps the budget, or that NetAdapt can prune to it; trained further.
 
-    As in `from_zoo`, both ends are tried: what keeps the budget as it is, and what overshoots it by what pruning recovers from.
+    As in `from_zoo`, candidates keep the budget, or exceed it by at most `PRUNABLE`.
     """
     require_predictor()
     trainings, workspace, say = fit_run.trainings, fit_run.workspace, fit_run.say
@@ -109,7 +109,7 @@ def from_supernet(fit_run: FitRun) -> Parent:
     finalists = known.best(within(plan, budget), effort) + known.best(within(plan, loose), effort)
     finalists = sorted({found.choice: found for found in finalists}.values(), key=lambda found: -found.accuracy)
     choice = finalists[0].choice if finalists else plan.smallest
-    say(f"Training {choice}, the best of {len(finalists)}")
+    say(f"Training {choice}, the best of {len(finalists)} sub-networks")
     network = _trained_on(known, choice, fit_run)
     epochs = supernet_epochs(plan, SCHEDULE, trainings)
     candidates = [
@@ -122,7 +122,7 @@ def from_supernet(fit_run: FitRun) -> Parent:
 
 
 def _trained_on(known: TrainedSupernet, choice: Subnetwork, fit_run: FitRun) -> GraphNetwork:
-    """A sub-network that is trained by itself from where the supernet left it, at the rate of a recovery."""
+    """A sub-network, trained alone from its weights in the supernet, at half of the learning rate."""
     sets, plan = fit_run.sets.at(choice.size), known.supernet.plan
     network = known.network(choice, sets, fit_run.info(_name(plan), choice.size))
     final = fit_run.trainings.final()
@@ -136,10 +136,10 @@ def _name(plan: SupernetPlan) -> str:
 
 
 def _netadapt(budget: Budget, network: GraphNetwork, fit_run: FitRun) -> Pruner | None:
-    """NetAdapt, where it can tell what a proposal would use of the budget; else the ranking."""
+    """NetAdapt, if the latency tables that it needs exist; otherwise None, the ranking."""
     try:
         budget_share(budget, network.graph)
     except UsageError as error:
-        fit_run.say(f"Channels are pruned by one ranking, not by NetAdapt: {error}")
+        fit_run.say(f"Channels are pruned by one ranking instead of NetAdapt: {error}")
         return None
     return pruner_of("netadapt", fit_run.out)

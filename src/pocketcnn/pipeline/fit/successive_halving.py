@@ -1,4 +1,4 @@
-"""Successive halving: train all candidates a little, keep the better half, train those longer, until one is left.
+"""Successive halving: train all candidates briefly, keep the better half, train these longer, until one is left.
 
 Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization", Figure 3.
 """
@@ -18,7 +18,7 @@ from pocketcnn.records.result import Candidate
 
 @dataclass
 class HalvingCandidate:
-    """A candidate in the race: its network so far, and what it scored."""
+    """A candidate of successive halving: its network, and (epochs trained so far, validation accuracy) after each round."""
 
     plan: CandidateNetwork
     network: nn.Module
@@ -26,7 +26,7 @@ class HalvingCandidate:
 
     @property
     def score(self) -> tuple[float, int]:
-        """Validation accuracy of the last round; between equals, the cheaper network."""
+        """Validation accuracy after the last round; of equally accurate networks, the cheaper one is better."""
         return (self.rounds[-1][1], -count(self.plan.graph).madds)
 
 
@@ -37,27 +37,27 @@ def successive_halving(
     workspace: Workspace,
     say: Callable[[str], None],
 ) -> tuple[HalvingCandidate, list[Candidate]]:
-    """Train `plans` by successive halving; the winner, and the record of everybody."""
-    entrants = [HalvingCandidate(plan, plan.build(trainings.seed, for_training=True)) for plan in plans]
-    remaining = entrants
+    """Train the candidates `plans` by successive halving; return the winner and the records of all candidates."""
+    candidates = [HalvingCandidate(plan, plan.build(trainings.seed, for_training=True)) for plan in plans]
+    remaining = candidates
     for number in range(len(trainings.effort.rounds)):
         recipe = trainings.round(number)
-        for entrant in remaining:
-            sets = sets_for(entrant.plan)
-            stage = f"round {number + 1}: {entrant.plan.name}"
-            result = workspace.train(stage, entrant.network, sets.train, sets.val, recipe)
-            trained = recipe.epochs + (entrant.rounds[-1][0] if entrant.rounds else 0)
-            entrant.rounds.append((trained, result.val_accuracy))
-        remaining = sorted(remaining, key=lambda entrant: entrant.score, reverse=True)
-        say(_standing(number, remaining))
+        for candidate in remaining:
+            sets = sets_for(candidate.plan)
+            stage = f"round {number + 1}: {candidate.plan.name}"
+            result = workspace.train(stage, candidate.network, sets.train, sets.val, recipe)
+            trained = recipe.epochs + (candidate.rounds[-1][0] if candidate.rounds else 0)
+            candidate.rounds.append((trained, result.val_accuracy))
+        remaining = sorted(remaining, key=lambda candidate: candidate.score, reverse=True)
+        say(_ranking(number, remaining))
         if len(remaining) == 1:
             break
         remaining = remaining[: math.ceil(len(remaining) / 2)]
     winner = remaining[0]
-    records = [entrant.plan.record(entrant.rounds, chosen=entrant is winner) for entrant in entrants]
+    records = [candidate.plan.record(candidate.rounds, chosen=candidate is winner) for candidate in candidates]
     return winner, records
 
 
-def _standing(number: int, ranked: Sequence[HalvingCandidate]) -> str:
-    places = ", ".join(f"{entrant.plan.name} {entrant.rounds[-1][1]:.1%}" for entrant in ranked)
-    return f"Round {number + 1}: {places}"
+def _ranking(number: int, ranked: Sequence[HalvingCandidate]) -> str:
+    accuracies = ", ".join(f"{candidate.plan.name} {candidate.rounds[-1][1]:.1%}" for candidate in ranked)
+    return f"Round {number + 1}: {accuracies}"

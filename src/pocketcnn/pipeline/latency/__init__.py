@@ -1,1 +1,1 @@
-"""Measuring a target: its latency table and its roofline rates."""
+"""Measurements of a target: its latency table, and its peak rate and bandwidth for the roofline."""

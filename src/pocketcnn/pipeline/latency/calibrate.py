@@ -1,8 +1,8 @@
-"""`calibrate`: the peak rate and the bandwidth of a target that runs here, as its runtime reaches them.
+"""`calibrate`: measures the peak rate and the memory bandwidth of a target that runs on this machine.
 
-The peak rate is that of large convolutions, the best case of any kernel library. The bandwidth is that of reading a value
-that no cache holds, or of an element-wise pass over one, whichever is better: some runtimes have slow reductions, and some
-allocate what they make anew in every call. What a roofline draws from them is a bound for this runtime, not for the processor.
+The peak rate is that of large convolutions. The bandwidth is that of reading a tensor larger than the caches, or of an
+element-wise operation on it, whichever is higher: some runtimes have slow reductions, others allocate their outputs in every
+call. The roofline from these rates is a bound for this runtime, not for the processor.
 """
 
 from dataclasses import dataclass
@@ -26,34 +26,34 @@ from pocketcnn.targets.measuring import example_batch, runtime_of
 from pocketcnn.targets.target import Numerics
 
 LAYERS = 3
-"""Convolutions in a row, so that taking the image in and giving the answer back weigh little."""
+"""Convolutions in sequence, so that the transfer of input and output is negligible."""
 
 SHAPES = ((3, 128, 28), (1, 384, 28))
-"""(kernel, channels, side) of the convolutions; the better rate of the two counts."""
+"""(kernel, channels, side) of the convolutions. The higher of the two rates is used."""
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 LEAST_BYTES, MOST_BYTES = 64 * 2**20, 128 * 2**20
 BEYOND = 4
-"""How many times the last-level cache the value is large that is read and written."""
+"""Size of the tensor for the bandwidth, in multiples of the last-level cache."""
 
 SIDE = 256
 
 
 QUICK = StopRule(max_seconds=1.0)
-"""Enough for rates that are not kept."""
+"""Stop rule for rates that are not saved."""
 
 
 def with_rates(target: Target, say: Say = no_op) -> Target:
-    """The target with its rates, measured quickly if it runs here and has none; `say` is told then."""
+    """The target with its rates. They are measured briefly if it has none and runs on this machine."""
     if target.runtime is None or (target.peak_madds and target.bandwidth is not None):
         return target
-    say(f"Measuring the rates of {target.name} (pocketcnn target calibrate {target.name} keeps them) …")
+    say(f"Measuring the rates of {target.name} (to save them: pocketcnn target calibrate {target.name}) …")
     return calibrate(target, QUICK)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate per second: at the median time, and at the 90th and the 10th percentile of the times."""
+    """A rate per second, from the median time (`value`), the 90th (`low`) and the 10th percentile (`high`) of the times."""
 
     value: float
     low: float
@@ -61,21 +61,21 @@ class Rate:
 
     @classmethod
     def of(cls, amount: float, latency: Latency) -> "Rate":
-        """`amount` in each call of `latency`."""
+        """The rate of `amount` units in each call."""
         return cls(*(_three_digits(amount / seconds) for seconds in (latency.median, latency.p90, latency.p10)))
 
 
 def _three_digits(value: float) -> float:
-    """More would say more than was measured."""
+    """`value` rounded to three significant digits, the precision of the measurement."""
     return float(f"{value:.3g}")
 
 
 def calibrate(target: Target, rule: StopRule | None = None) -> Target:
-    """`target` with `peak_madds`, `bandwidth` and `calibration` as they are measured now, on this machine.
+    """Measure `peak_madds` (multiply-adds/s) and `bandwidth` (bytes/s) of `target` on this machine; return it with them.
 
     Raises:
-        UsageError: nothing here runs networks of the target.
-        PocketcnnError: its runtime is absent.
+        UsageError: the target has no runtime on this machine.
+        PocketcnnError: its runtime is not installed.
     """
     runtime = get_runtime(runtime_of(target))
     absent = runtime.available()
@@ -83,7 +83,7 @@ def calibrate(target: Target, rule: StopRule | None = None) -> Target:
         raise PocketcnnError(f"The runtime {runtime.name} cannot be used here: {absent}")
     precisions: list[Numerics] = [precision for precision in target.numerics if precision in runtime.numerics]
     if not precisions:
-        raise UsageError(f"{runtime.name} computes in {', '.join(runtime.numerics)}, {target.name} in none of them.")
+        raise UsageError(f"{runtime.name} supports {', '.join(runtime.numerics)}, and {target.name} none of them.")
     timing = rule or StopRule()
     rates: dict[str, Rate] = {precision: peak_rate(target, precision, timing) for precision in precisions}
     bandwidth, latency = _bandwidth(target, timing)
@@ -107,7 +107,7 @@ def calibrate(target: Target, rule: StopRule | None = None) -> Target:
 
 
 def peak_rate(target: Target, precision: Numerics, rule: StopRule) -> Rate:
-    """Multiply-adds a second of the better of `SHAPES`, in `precision`."""
+    """Multiply-adds per second of the faster of `SHAPES`, in `precision`."""
     rates = []
     for kernel, channels, side in SHAPES:
         graph = in_precision(convolutions(kernel, channels, side), precision)
@@ -130,7 +130,7 @@ def _timed(graph: Graph, target: Target, rule: StopRule) -> Latency:
 
 
 def convolutions(kernel: int, channels: int, side: int) -> Graph:
-    """`LAYERS` convolutions with ReLU on maps (channels, side, side), then their means (channels,)."""
+    """`LAYERS` convolutions with ReLU on feature maps (channels, side, side), then global average pooling (channels,)."""
     generator = torch.Generator().manual_seed(0)
     shape = (channels, side, side)
     attrs: dict[str, Attr] = {"stride": (1, 1), "padding": (kernel // 2,) * 2, "dilation": (1, 1), "groups": 1}
@@ -146,16 +146,16 @@ def convolutions(kernel: int, channels: int, side: int) -> Graph:
 
 
 def reads(size: int) -> tuple[Graph, int]:
-    """A network that reads an image of about `size` bytes once and gives its means, and the bytes that it moves so."""
+    """A network that reads an input of about `size` bytes and returns channel means; and the bytes that it moves."""
     channels = max(1, size // (SIDE * SIDE * FLOAT_BYTES))
     nodes = (Node("input", "input", (), (channels, SIDE, SIDE)), *_means("input", channels))
     return Graph(nodes, nodes[-1].name, {}).rebuilt(), channels * SIDE * SIDE * FLOAT_BYTES
 
 
 def passes(size: int) -> tuple[Graph, int]:
-    """A network that reads an image of about `size` bytes and writes it doubled, and the bytes that it moves so.
+    """A network that reads an input of about `size` bytes and writes its double; and the bytes that it moves.
 
-    The answer is one channel of the result, so that little is handed back.
+    The output is the mean of one channel, so that the transfer of the output is negligible.
     """
     channels = max(1, size // (SIDE * SIDE * FLOAT_BYTES))
     nodes = (
@@ -175,7 +175,7 @@ def _means(value: str, channels: int) -> list[Node]:
 
 
 def last_level_cache(folder: Path = CACHES) -> int:
-    """Bytes of the largest cache of the first core; 32 MiB where the system does not tell."""
+    """Size of the largest cache of the first core in bytes; 32 MiB if the system does not report it."""
     found = [_size(path.read_text()) for path in folder.glob("index*/size")]
     return max(found, default=32 * 2**20)
 

@@ -1,8 +1,8 @@
-"""`profile`: measure the building blocks of networks on a target, for its latency table.
+"""`profile`: measures building blocks of networks on a target, for its latency table.
 
-The machine is not equally fast all the time, so a small reference network is timed again and again in between; the
-table keeps its times, by which a slow phase is told from a slow block. A profile that is stopped, by its time or by a
-kill, goes on where it was; the blocks come in the same order whenever they are measured.
+The speed of a machine varies, so a small reference network is timed repeatedly. Its times are in the table and distinguish a
+slow phase of the machine from a slow block. An interrupted profile is resumed: the order of the blocks depends only on the
+seed.
 """
 
 import contextlib
@@ -32,34 +32,34 @@ from pocketcnn.targets.latency.table import MAX_POINTS, BlockLatency, LatencyTab
 from pocketcnn.targets.measuring import example_batch, runtime_of
 
 SECONDS = 300.0
-"""Enough for some thousand blocks on a usual machine."""
+"""Default duration of a profile: some thousand blocks on a typical machine."""
 
 REFERENCE = (
     "3x160x160 conv:3,2,16,6 sep:3,1,32,6 sep:3,2,64,6 ir:3,2,192,32,0,6 ir:3,1,192,32,0,6 basic:2,96 pool fc:1000,0"
 )
 TOGETHER, TURNS = 16, 5
-"""Blocks whose sessions are open at a time, and how often each has its turn.
+"""Number of blocks with open sessions, and of the turns of each.
 
-Machines that are shared are slow for moments of up to a second. A block that is met at five moments, some seconds apart, is
-rarely slow at most of them, and the median of its turns counts.
+Shared machines are slow for up to a second at a time. The five turns of a block are some seconds apart, so that their median
+is rarely affected.
 """
 
 SAMPLING = 0.006
-"""Seconds of calls of one block in a turn; at least `FEWEST` calls, at most `LONGEST` seconds."""
+"""Duration of one turn of a block in seconds; at least `FEWEST` calls, at most `LONGEST` seconds."""
 
 SETTLE = 0.002
-"""Seconds of calls before them that are not counted, until the caches are this block's own."""
+"""Duration of the warm-up before each turn in seconds, to fill the caches with this block's data."""
 
 FEWEST = 2
 LONGEST = 0.2
 SAVED_EVERY = 5.0
 
 Progress = Callable[[float, float, int], None]
-"""Told seconds spent, seconds there are, and measurements in the table."""
+"""Called with the seconds spent, the seconds available, and the number of measurements in the table."""
 
 
 Trying = Callable[[str, Numerics], None]
-"""Told the blocks, and their numerics, that a session is built of next."""
+"""Called with the blocks and the numerics of the next session, before it is created."""
 
 
 def profile(
@@ -74,28 +74,28 @@ def profile(
     trying: Trying = no_op,
     clock: Clock = time.perf_counter_ns,
 ) -> LatencyTable:
-    """Measure until the table at `path` has taken `seconds` in all, and holds enough to predict from; return it.
+    """Measure blocks until the table at `path` has taken `seconds` in total and is sufficient for predictions; return it.
 
-    A table that is there is gone on with; the file is written every some seconds, so that a kill loses no more.
+    An existing table is continued. The file is saved every 5 s, so that little is lost when the process is killed.
 
     Args:
-        target: runs on this machine.
-        path: where the table is, or will be.
-        seconds: in all, with what the table that is there has taken.
-        numerics: forms to measure; all that the target and its runtime have unless given.
-        fresh: begin anew, whatever there is.
-        seed: of the plan of blocks; 0 for a new table if not given. A table that is gone on with keeps its own.
-        progress: called now and then.
+        target: has a runtime on this machine.
+        path: the file of the table, which may exist.
+        seconds: total duration, including that of an existing table.
+        numerics: precisions to measure; all that target and runtime support if not given.
+        fresh: discard an existing table.
+        seed: of the random blocks; 0 for a new table if not given. An existing table keeps its own.
+        progress: called after each group of measurements.
         trying: called before each block.
         clock: in nanoseconds.
 
     Raises:
-        UsageError: nothing here runs networks of the target; a numerics that it lacks; or a table of other circumstances
-            or of another seed.
-        PocketcnnError: the runtime is absent, or the table cannot be written.
+        UsageError: the target has no runtime on this machine or does not support `numerics`; or the existing table was
+            measured under other conditions or with another seed.
+        PocketcnnError: the runtime is not installed, or the table cannot be written.
     """
     runtime = get_runtime(runtime_of(target))
-    precisions = _forms(target, runtime, numerics)
+    precisions = _precisions(target, runtime, numerics)
     table = begun_table(target, path, fresh=fresh, seed=seed)
     if table.seconds >= seconds:
         return table
@@ -105,11 +105,11 @@ def profile(
 
 
 def begun_table(target: Target, path: Path, *, fresh: bool = False, seed: int | None = None) -> LatencyTable:
-    """The table at `path` that is gone on with, or a new one without measurements.
+    """The existing table at `path`, or a new one without measurements.
 
     Raises:
-        UsageError: the table is of other circumstances or of another seed, or the file is none.
-        PocketcnnError: the runtime is absent.
+        UsageError: the table was measured under other conditions or with another seed, or the file is not a table.
+        PocketcnnError: the runtime is not installed.
     """
     here = current_conditions(target)
     if fresh or not path.is_file():
@@ -118,22 +118,22 @@ def begun_table(target: Target, path: Path, *, fresh: bool = False, seed: int | 
     table.check(here)
     if seed not in (None, table.seed):
         raise UsageError(
-            f"The table {path} was begun with seed {table.seed}, and goes on with it. Leave --seed out, or begin anew: --fresh."
+            f"The table {path} was started with seed {table.seed}. Leave --seed out, or start a new table with --fresh."
         )
     return table
 
 
-def _forms(target: Target, runtime: Runtime, wanted: Sequence[Numerics]) -> tuple[Numerics, ...]:
-    there = tuple(precision for precision in target.numerics if precision in runtime.numerics)
-    for precision in wanted:
-        if precision not in there:
-            raise UsageError(f"{target.name} runs {', '.join(there)} on {runtime.name}, not {precision}.")
-    return tuple(wanted) or there
+def _precisions(target: Target, runtime: Runtime, requested: Sequence[Numerics]) -> tuple[Numerics, ...]:
+    supported = tuple(precision for precision in target.numerics if precision in runtime.numerics)
+    for precision in requested:
+        if precision not in supported:
+            raise UsageError(f"{target.name} runs {', '.join(supported)} on {runtime.name}, not {precision}.")
+    return tuple(requested) or supported
 
 
 @dataclass
 class _Profile:
-    """The measuring of one target: sessions of blocks, one after the other, and one of the reference that stays."""
+    """The measurement of one target: sessions of blocks in sequence, and a permanent session of the reference."""
 
     runtime: Runtime
     threads: int
@@ -144,7 +144,7 @@ class _Profile:
     _reference: list[tuple[Session, FloatArray]] = field(default_factory=list)
 
     def run(self, table: LatencyTable, path: Path, seconds: float, progress: Progress) -> LatencyTable:
-        """`table` with more points, saved at `path`."""
+        """Measure further points until `seconds` are spent; return the table, which is saved at `path`."""
         session = self._session(build(REFERENCE, PooledWeights()), "reference")
         with closing(session):
             self._reference = [(session, example_batch(session))]
@@ -168,7 +168,7 @@ class _Profile:
         return table
 
     def _batches(self, table: LatencyTable) -> Iterator[list[BlockLatency]]:
-        """The points that the table does not have, in the order of the plan, those together that were measured together."""
+        """Measure the points that the table does not have, in the order of the plan; yield them in groups."""
         done = {(point.blocks, point.numerics) for point in table.points}
         wanted = (
             (blocks, precision) for blocks in islice(plan(table.seed), MAX_POINTS) for precision in self.precisions
@@ -178,7 +178,7 @@ class _Profile:
             yield self._together(pairs)
 
     def _together(self, pairs: Sequence[tuple[str, Numerics]]) -> list[BlockLatency]:
-        """The points of some (blocks, numerics), measured in turns."""
+        """Measure the points of several (blocks, numerics) in turns."""
         with contextlib.ExitStack() as stack:
             sessions: list[tuple[Session, FloatArray] | None] = []
             for place, (blocks, precision) in enumerate(pairs):
@@ -187,17 +187,17 @@ class _Profile:
                     opened = self._session(in_precision(build(blocks, PooledWeights()), precision), f"blocks-{place}")
                     session = stack.enter_context(closing(opened))
                     batch = example_batch(session)
-                    session.run(batch)  # a runtime may refuse what it could build
+                    session.run(batch)  # some runtimes fail only when a session is run
                     sessions.append((session, batch))
-                except PocketcnnError:  # this runtime cannot take it; other blocks have the kernels that it can
+                except PocketcnnError:  # not supported by this runtime; other blocks cover its kernels
                     sessions.append(None)
             turns: list[list[list[float]]] = [[] for _ in pairs]
             references: list[float] = []
             for _ in range(TURNS):
                 references.append(float(np.median(self._samples(*self._reference[0]))))
-                for samples, there in zip(turns, sessions, strict=True):
-                    if there is not None:
-                        samples.append(self._samples(*there))
+                for samples, pair in zip(turns, sessions, strict=True):
+                    if pair is not None:
+                        samples.append(self._samples(*pair))
         reference = float(np.median(references))
         return [
             _point(blocks, precision, samples, reference)
@@ -205,17 +205,20 @@ class _Profile:
         ]
 
     def _session(self, graph: Graph, stem: str) -> Session:
-        """A session of a file of its own: some runtimes go on reading it."""
+        """A session with its own file, because some runtimes keep reading it."""
         path = self.runtime.write(GraphNetwork(graph), self.folder / f"{stem}{self.runtime.suffix}")
         return self.runtime.build(path, threads=self.threads)
 
     def _samples(self, session: Session, batch: FloatArray) -> list[float]:
-        """Seconds of calls in one turn."""
+        """The times of the calls in one turn, in seconds."""
         return turn(session, batch, settle=SETTLE, seconds=SAMPLING, fewest=FEWEST, longest=LONGEST, clock=self.clock)
 
 
 def _point(blocks: str, precision: Numerics, turns: Sequence[Sequence[float]], reference: float) -> BlockLatency:
-    """The median of the medians of the turns, and percentiles of the calls of all turns."""
+    """The table entry of a block: median of the medians of its turns, and percentiles over all calls.
+
+    Without turns, the entry says that the runtime cannot run the block.
+    """
     if not turns:
         return BlockLatency(blocks, precision, 0.0, 0.0, 0.0, 0, reference)
     samples = np.concatenate([np.asarray(turn) for turn in turns])

@@ -1,8 +1,8 @@
-"""`profile` in a process of its own: a runtime that crashes on a block costs that block, not the profile.
+"""`profile` in a separate process, so that a crash of the runtime costs one block, not the profile.
 
-Runtimes are native code, and random networks find their defects; one ends the whole process. So the measuring process says
-what it is about to try. If it dies, the block of its last word is noted as one that the runtime cannot run, and another
-process goes on with the table.
+Runtimes are native code, and a defect that a random network triggers ends the process. The measuring process therefore
+reports each block before it runs it. If it crashes, the last reported block is recorded as unsupported, and a new process
+continues the table.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from pocketcnn.targets import Target
 from pocketcnn.targets.latency.table import BlockLatency, LatencyTable
 
 PATIENCE = 10.0
-"""Seconds that an interrupted process has to save its table."""
+"""Seconds that an interrupted process gets to save its table."""
 
 
 def profile_apart(
@@ -32,34 +32,34 @@ def profile_apart(
     seed: int | None = None,
     progress: Progress = no_op,
 ) -> LatencyTable:
-    """As `pipeline.profile.profile`, whose arguments these are, but whatever the runtime does to its process.
+    """`pipeline.latency.profile.profile` with the same arguments, in a process whose crashes are tolerated.
 
     Raises:
-        UsageError, PocketcnnError: as there; or the runtime crashes before it has tried a block.
+        UsageError, PocketcnnError: as `profile`; or the runtime crashes before the first block.
     """
     table = begun_table(target, path, fresh=fresh, seed=seed)
     if fresh:
         path.unlink(missing_ok=True)
     while table.seconds < seconds:
-        crashed = _measured(target, path, seconds, tuple(numerics), seed, progress)
+        crashed = _measure_in_process(target, path, seconds, tuple(numerics), seed, progress)
         table = begun_table(target, path, seed=seed)
         if crashed is None:
             return table
         blocks, precision = crashed
-        table = table.extended([BlockLatency(blocks, precision, 0.0, 0.0, 0.0, 0, _usual(table))], 0.0)
+        table = table.extended([BlockLatency(blocks, precision, 0.0, 0.0, 0.0, 0, _last_reference(table))], 0.0)
         table.save(path)
     return table
 
 
-def _usual(table: LatencyTable) -> float:
-    """The reference's last time: a point that did not run has one too."""
+def _last_reference(table: LatencyTable) -> float:
+    """The last time of the reference network in seconds, which every entry of the table has."""
     return table.points[-1].reference if table.points else 0.0
 
 
-def _measured(
+def _measure_in_process(
     target: Target, path: Path, seconds: float, numerics: tuple[Numerics, ...], seed: int | None, progress: Progress
 ) -> tuple[str, Numerics] | None:
-    """Measure in a process until the time is up; what it tried when it crashed, or None."""
+    """Measure in a process until `seconds` are spent; return the (blocks, numerics) at which it crashed, or None."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, target, path, seconds, numerics, seed), daemon=True)
@@ -67,18 +67,18 @@ def _measured(
     theirs.close()
     tried: tuple[str, Numerics] | None = None
     try:
-        while (word := _word(ours)) is not None:
-            kind, *told = word
+        while (message := _next_message(ours)) is not None:
+            kind, *values = message
             if kind == "trying":
-                tried = told[0], told[1]
+                tried = values[0], values[1]
             elif kind == "progress":
-                progress(*told)
+                progress(*values)
             elif kind == "failed":
-                raise told[0]
+                raise values[0]
             else:
                 return None
     finally:
-        _ended(process)
+        _stop(process)
     if tried is None:
         raise PocketcnnError(
             f"The runtime of {target.name} crashed before it ran anything (exit code {process.exitcode})."
@@ -86,15 +86,15 @@ def _measured(
     return tried
 
 
-def _word(pipe: Connection) -> tuple | None:  # type: ignore[type-arg]
-    """What the process says next; None once it is gone."""
+def _next_message(pipe: Connection) -> tuple | None:  # type: ignore[type-arg]
+    """The next message of the process; None after it has ended."""
     try:
         return pipe.recv()  # type: ignore[no-any-return]
     except (EOFError, OSError):
         return None
 
 
-def _ended(process: SpawnProcess) -> None:
+def _stop(process: SpawnProcess) -> None:
     process.join(PATIENCE)
     if process.is_alive():
         process.terminate()
@@ -104,7 +104,7 @@ def _ended(process: SpawnProcess) -> None:
 def _work(
     pipe: Connection, target: Target, path: Path, seconds: float, numerics: tuple[Numerics, ...], seed: int | None
 ) -> None:
-    """The measuring process."""
+    """The main function of the measuring process."""
     try:
         profile(
             target,
@@ -112,18 +112,18 @@ def _work(
             seconds=seconds,
             numerics=numerics,
             seed=seed,
-            progress=lambda *told: pipe.send(("progress", *told)),
+            progress=lambda *values: pipe.send(("progress", *values)),
             trying=lambda blocks, precision: pipe.send(("trying", blocks, precision)),
         )
         pipe.send(("done",))
-    except KeyboardInterrupt:  # saved; the parent has it too
+    except KeyboardInterrupt:  # the table is saved; the parent process handles the interrupt
         return
     except PocketcnnError as error:
         pipe.send(("failed", _plain(error)))
 
 
 def _plain(error: PocketcnnError) -> PocketcnnError:
-    """The same error as one that can be sent to another process, whatever its constructor takes."""
+    """A copy of the error that can be pickled, without its own class."""
     plain = PocketcnnError(str(error))
     plain.exit_code = error.exit_code
     return plain

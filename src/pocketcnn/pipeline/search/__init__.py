@@ -1,1 +1,1 @@
-"""`search` and `once_for_all`: networks found by a search strategy or taken from a supernet, trained and deployed."""
+"""`search` and `once_for_all`: neural architecture search by a strategy or with a supernet, up to the deployable file."""

@@ -1,8 +1,7 @@
-"""`once_for_all`: a folder of images and some budgets in; one training, and a deployable file for each budget, out.
+"""`once_for_all`: one supernet for a folder of images, and a deployable file for each of several budgets.
 
-Train a supernet; measure some of its sub-networks and learn to predict the others; for each budget let evolution find the
-best that keeps it, take it out, give its batch norms their statistics, and fine-tune it if that is wanted; from there on
-everything is as in `fit`.
+Steps: train a supernet; measure some sub-networks and fit an accuracy predictor; for each budget, find the best sub-network
+by evolutionary search, recalibrate its batch norms, and fine-tune it; then deploy it as `fit` does.
 """
 
 import json
@@ -53,12 +52,12 @@ RECORD_FILE = "once_for_all.json"
 
 @dataclass(frozen=True)
 class OnceForAll:
-    """What came of one training.
+    """The result of `once_for_all`.
 
     Attributes:
-        results: one for each budget, in their order.
-        folders: where the files of each result lie.
-        supernet: the file of the supernet, from which the same command takes sub-networks for other budgets.
+        results: one for each budget, in the order of the budgets.
+        folders: the folder with the files of each result.
+        supernet: the file of the supernet, from which the same call takes sub-networks for other budgets.
         correlation: Spearman's rank correlation of predicted and measured accuracies, see `AccuracyPredictor`.
     """
 
@@ -84,38 +83,43 @@ def once_for_all(
     say: Say = no_op,
     command: str = "",
 ) -> OnceForAll:
-    """Train one supernet on the images in `data`, and leave a network for each budget.
+    """Train one supernet on the images in `data`, and write a network for each budget.
 
-    Of one budget the files lie in `out`, of several in a folder each; they are those of `fit`. `out` also takes the trained
-    supernet and `once_for_all.json`, which says what was measured. The same command goes on where it was stopped; with other
-    budgets it takes their networks from the supernet that is there, without training it again.
+    The files are those of `fit`: in `out` for one budget, in a folder of `out` for each of several. `out` also contains the
+    trained supernet and `once_for_all.json`, the record of the measurements. The same call resumes an interrupted run. With
+    other budgets, it takes their networks from the existing supernet without training it again.
 
     Args:
         data: a folder of images, see `pocketcnn.data.scan`.
-        budgets: one or several; percentages are of the largest sub-network.
-        effort: how much is trained and looked at, see `SupernetEffort`.
+        budgets: one or several. Percentages refer to the largest sub-network.
+        out: the folder for the results.
+        effort: the amount of training and search, see `SupernetEffort`.
+        seed: of the split of the images and of all trainings.
         schedule: ``progressive`` (once-for-all) or ``at-once`` (BigNAS).
-        fine_tune: train each sub-network for a short while after it was taken, against the largest one.
-        plan: the supernet; one that suits images and budgets if not given.
+        fine_tune: fine-tune each sub-network briefly, with the largest one as teacher.
+        plan: the supernet; derived from the images and budgets if not given.
         recipe: replaces the default recipe of all trainings.
-        teachers: trained networks for the same classes that every training learns from.
+        teachers: trained networks with the same classes: further teachers of every training.
+        progress_for: creates the progress display of a training from its title.
+        say: called with each status message.
+        command: the command line, for the report.
 
     Raises:
-        UsageError: the folder, a budget or a name is wrong, or `out` holds a supernet that was trained otherwise.
+        UsageError: the folder, a budget or a name is wrong, or `out` contains a supernet with other settings.
         MissingExtra: scikit-learn is not installed.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
-    wanted = [_budget(budget) for budget in ([budgets] if isinstance(budgets, str | Budget) else budgets)]
-    if not wanted or len(set(map(str, wanted))) < len(wanted):
-        raise UsageError("Name one budget or several different ones.")
+    requested = [_budget(budget) for budget in ([budgets] if isinstance(budgets, str | Budget) else budgets)]
+    if not requested or len(set(map(str, requested))) < len(requested):
+        raise UsageError("Give at least one budget, and no budget twice.")
     check_schedule(schedule)
     require_predictor()
     size, out, base = load_effort(effort), Path(out), base_recipe(recipe)
     folder = scan(Path(data), seed=seed)
     contract = infer_contract(folder)
-    teaching = teachers_of(teachers, folder.classes)
-    teaching(contract)  # one that is for other images or classes ends here
+    teachers_for = teachers_of(teachers, folder.classes)
+    teachers_for(contract)  # raises if a teacher has other images or classes
     trainings = TrainingRecipes(size, len(folder.train), seed, base)
     settings: dict[str, object] = {
         "data": folder.fingerprint,
@@ -128,33 +132,33 @@ def once_for_all(
         "recipe": trainings.base.model_dump(mode="json"),
         "teachers": [fingerprint_of(teacher) for teacher in teachers],
     }
-    settings = json.loads(json.dumps(settings))  # as they come back from a file
+    settings = json.loads(json.dumps(settings))  # the same types as after reading a file
     job = _Run(folder, contract, trainings, SplitsBySize(folder, contract, trainings.base.augmentation), out, say)
     with threads_for(contract.height, contract.width):
         path = out / SUPERNET_FILE
         if not path.is_file():
-            chosen = plan or supernet_plan(contract, len(folder.classes), wanted)
-            workspace = Workspace.of(out, {**settings, "plan": chosen.as_dict()}, progress_for, teaching)
+            chosen = plan or supernet_plan(contract, len(folder.classes), requested)
+            workspace = Workspace.of(out, {**settings, "plan": chosen.as_dict()}, progress_for, teachers_for)
             job.train(chosen, schedule, settings, workspace)
         known = job.known(settings)
         say(summary(known))
-        results, folders, notes = [], [], []
-        for budget in wanted:
-            folders.append(out if len(wanted) == 1 else out / folder_name(budget))
+        results, folders, entries = [], [], []
+        for budget in requested:
+            folders.append(out if len(requested) == 1 else out / folder_name(budget))
             own = {**settings, "budget": str(budget), "effort": asdict(size), "fine_tune": fine_tune}
-            taken = _Specialization(
-                job, known, Workspace.of(folders[-1], own, progress_for, teaching), schedule, fine_tune
+            specialization = _Specialization(
+                job, known, Workspace.of(folders[-1], own, progress_for, teachers_for), schedule, fine_tune
             )
-            ask = RunConfig(budget, folder, folders[-1], seed, command, started)
-            result, found = taken.delivered(ask)
+            config = RunConfig(budget, folder, folders[-1], seed, command, started)
+            result, subnetwork = specialization.deploy(config)
             results.append(result)
-            notes.append({"budget": str(budget), "met": result.met, **_note(found)})
-        write_text(out / RECORD_FILE, json.dumps(job.record(known, schedule, notes), indent=1) + "\n")
+            entries.append({"budget": str(budget), "met": result.met, **_entry(subnetwork)})
+        write_text(out / RECORD_FILE, json.dumps(job.record(known, schedule, entries), indent=1) + "\n")
     return OnceForAll(tuple(results), tuple(folders), out / SUPERNET_FILE, known.predictor.correlation)
 
 
 def folder_name(budget: Budget) -> str:
-    """A budget as the name of a folder: ``size-60kB_latency-1ms@onnxruntime-cpu``."""
+    """The folder name of a budget: ``size-60kB_latency-1ms@onnxruntime-cpu``."""
     return re.sub(r"[^\w.@%-]+", "_", str(budget).replace("<=", "-")).strip("_")
 
 
@@ -162,7 +166,7 @@ def _budget(budget: str | Budget) -> Budget:
     return (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
 
 
-def _note(found: FoundSubnetwork | None) -> dict[str, Any]:
+def _entry(found: FoundSubnetwork | None) -> dict[str, Any]:
     if found is None:
         return {"choice": None}
     return {"choice": found.choice.as_dict(), "predicted": found.predicted, "accuracy": found.accuracy}
@@ -170,7 +174,7 @@ def _note(found: FoundSubnetwork | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Run:
-    """What is the same for all budgets."""
+    """The inputs that all budgets share."""
 
     folder: ImageFolder
     contract: InputContract
@@ -184,16 +188,16 @@ class _Run:
         return ModelInfo(name=FAMILY, input=self.contract, classes=self.folder.classes)
 
     def train(self, plan: SupernetPlan, schedule: str, settings: Mapping[str, object], workspace: Workspace) -> None:
-        """Train the supernet of `plan`, measure some of its sub-networks, and leave it in the folder.
+        """Train the supernet of `plan`, measure some of its sub-networks, and save it in `out`.
 
         Raises:
-            UsageError: the plan is for other images or classes.
+            UsageError: the plan has other images or classes than the folder.
         """
         contract, classes = self.contract, len(self.folder.classes)
-        made_for = (plan.in_channels, *plan.sizes[0], plan.classes)
-        if made_for != (*contract.shape, classes):
+        planned = (plan.in_channels, *plan.sizes[0], plan.classes)
+        if planned != (*contract.shape, classes):
             raise UsageError(
-                f"The supernet is for {plan.classes} classes and images of {made_for[:3]} (channels, height, width); the folder "
+                f"The supernet is for {plan.classes} classes and images of {planned[:3]} (channels, height, width); the folder "
                 f"has {classes} classes and images of {contract.shape}."
             )
         sets = self.sets.at((contract.height, contract.width))
@@ -203,24 +207,24 @@ class _Run:
         workspace.clear()
 
     def known(self, settings: Mapping[str, object]) -> TrainedSupernet:
-        """The trained supernet in the folder, with its measured sub-networks.
+        """The trained supernet in `out`, with its measured sub-networks.
 
         Raises:
-            UsageError: it was trained otherwise.
+            UsageError: it was trained with other settings.
         """
         path = self.out / SUPERNET_FILE
-        stored = load_supernet(path)
-        if stored.notes["settings"] != settings:
+        saved = load_supernet(path)
+        if saved.notes["settings"] != settings:
             raise UsageError(
-                f"{path} holds a supernet that was trained on other images or with other settings. Choose another folder, or "
+                f"{path} contains a supernet that was trained on other images or with other settings. Choose another folder, or "
                 "remove that file."
             )
-        samples = tuple((Subnetwork.from_dict(choice), accuracy) for choice, accuracy in stored.notes["samples"])
+        samples = tuple((Subnetwork.from_dict(choice), accuracy) for choice, accuracy in saved.notes["samples"])
         sets = self.sets.at((self.contract.height, self.contract.width))
-        return TrainedSupernet(stored.supernet, samples, held_out(sets), self.trainings.seed)
+        return TrainedSupernet(saved.supernet, samples, held_out(sets), self.trainings.seed)
 
     def record(self, known: TrainedSupernet, schedule: str, budgets: list[dict[str, Any]]) -> dict[str, Any]:
-        """What `once_for_all.json` holds."""
+        """The contents of `once_for_all.json`."""
         plan = known.supernet.plan
         return {
             "plan": plan.as_dict(),
@@ -235,7 +239,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Specialization:
-    """A sub-network on its way to one budget."""
+    """The specialization of the supernet to one budget."""
 
     job: _Run
     known: TrainedSupernet
@@ -243,22 +247,26 @@ class _Specialization:
     schedule: str
     fine_tune: bool
 
-    def delivered(self, ask: RunConfig) -> tuple[FitResult, FoundSubnetwork | None]:
-        """The result, and what was found; None where no sub-network keeps the budget, and the smallest one was pruned."""
+    def deploy(self, config: RunConfig) -> tuple[FitResult, FoundSubnetwork | None]:
+        """The result, and the sub-network; None if no sub-network keeps the budget and the smallest one was pruned."""
         job, plan, began = self.job, self.known.supernet.plan, time.monotonic()
         teacher = self.known.largest(job.info)
-        budget = self.workspace.budget(f"{ask.budget} of the supernet", lambda: absolute(ask.budget, teacher.graph))
+        budget = self.workspace.budget(
+            f"{config.budget} of the supernet", lambda: absolute(config.budget, teacher.graph)
+        )
         finalists = self.known.best(within(plan, budget), job.trainings.effort.supernet)
         best = finalists[0] if finalists else None
         choice = best.choice if best else plan.smallest
-        job.say(f"{ask.budget}: {choice}" if best else f"{ask.budget}: no sub-network keeps it; the smallest is pruned")
+        job.say(
+            f"{config.budget}: {choice}" if best else f"{config.budget}: no sub-network keeps it; pruning the smallest"
+        )
         sets = job.sets.at(choice.size)
         info = ModelInfo(name=FAMILY, input=sets.val.contract, classes=job.folder.classes)
         network = self.known.network(choice, sets, info)
         run = CompressionRun(sets, budget, job.trainings, self.workspace, job.say, job.folder.fingerprint)
         settings: dict[str, object] = {"choice": choice.as_dict(), "width": plan.width, "schedule": self.schedule}
         run.record(
-            "sub-network", network, settings=settings, seconds=time.monotonic() - began, note="taken without training"
+            "sub-network", network, settings=settings, seconds=time.monotonic() - began, note="without fine-tuning"
         )
         if self.fine_tune:
             network = self._tuned(network, teacher, run)
@@ -267,17 +275,17 @@ class _Specialization:
             candidate(plan, number, found, epochs, chosen=found is best)
             for number, found in enumerate(finalists, start=1)
         ]
-        return finish(network, run, ask, shrink, candidates), best
+        return finish(network, run, config, shrink, candidates), best
 
     def _tuned(self, network: GraphNetwork, teacher: GraphNetwork, run: CompressionRun) -> GraphNetwork:
-        """`network` fine-tuned against the largest one; as it was, where that brought nothing."""
+        """`network`, fine-tuned with the largest one as teacher; unchanged if that lowers its validation accuracy."""
         began, recipe, before = time.monotonic(), run.trainings.recovery(), accuracy(network, run.sets.val).top1
         tuned = GraphNetwork(network.graph, network.info)
         contract, classes = run.sets.val.contract, self.job.folder.classes
         largest = teacher_for(teacher, self.job.contract, classes, contract, classes, FAMILY)
         run.train("sub-network, fine-tuned", tuned, recipe, largest)
         if accuracy(tuned, run.sets.val).top1 < before:
-            run.say("Fine-tuning the sub-network brought nothing; it stays as it was taken")
+            run.say("Fine-tuning did not improve the sub-network; the weights of the supernet are kept")
             return network
         run.record(
             "fine-tuned",

@@ -1,4 +1,4 @@
-"""What a worker of a search does with a point: build the network, count and time it, train it a little, validate it."""
+"""The evaluation of a point of a search space: build the network, compute its cost, train it briefly, validate it."""
 
 import shutil
 import time
@@ -20,19 +20,22 @@ from pocketcnn.training.checkpoint import checkpoints
 
 
 def task_of(folder: ImageFolder) -> Task:
-    """What networks for the images of a folder are to do."""
+    """The task of networks for the images of a folder: classes, channels, height and width."""
     contract = infer_contract(folder)
     return Task(len(folder.classes), contract.channels, contract.height, contract.width)
 
 
 @dataclass
 class PointEvaluator:
-    """Evaluates points. It is sent to other processes as its settings, and reads the images there itself.
+    """Evaluates points. Only its settings are sent to worker processes, which read the images themselves.
 
     Attributes:
-        data: the folder of images; seed: of its split, of weights and of trainings, the same for all points.
+        data: the folder of images.
+        seed: of the split, the weights and the trainings; the same for all points.
+        space: the search space.
+        budget: computes the share of the budget that a network uses.
         recipe: of the proxy training.
-        work: takes a folder for each trial while it runs; a trial that was cut off goes on from there.
+        work: folder for the checkpoints of running trials, from which an interrupted trial is resumed.
     """
 
     data: Path
@@ -49,20 +52,20 @@ class PointEvaluator:
 
     @cached_property
     def task(self) -> Task:
-        """What the networks are for."""
+        """The task of the networks."""
         return task_of(self.folder)
 
     def graph(self, point: Point) -> Graph:
-        """The network of a point with random weights: enough for every cost."""
+        """The captured network of a point with random weights, for counting its cost."""
         return capture(reparameterize(self.network(point)), (1, self.task.channels, *self._size(point)))
 
     def network(self, point: Point) -> nn.Module:
-        """The network of a point with fresh weights."""
+        """The network of a point with random weights."""
         with drawn_from(self.seed):
             return self.space.build(point, self.task)
 
     def sets(self, point: Point) -> Splits:
-        """The images in the size of a point's network."""
+        """The images in the input size of a point's network."""
         return self._sets_at(self._size(point))
 
     def __call__(self, proposal: Proposal, number: int) -> Evaluation:
@@ -96,15 +99,15 @@ class PointEvaluator:
         return {}
 
     def __getstate__(self) -> dict[str, object]:
-        """The settings alone."""
+        """The settings only, without cached images."""
         return {name: getattr(self, name) for name in ("data", "seed", "space", "budget", "recipe", "work")}
 
     def on(self, space: Space) -> "PointEvaluator":
-        """The same for the points of another space."""
+        """The same evaluator for the points of another space."""
         return replace(self, space=space)
 
 
 def shortened(recipe: Recipe, share: float) -> Recipe:
-    """A recipe with a share of its epochs, at least one: a whole schedule, so that networks are compared annealed."""
+    """`recipe` with a share of its epochs, at least one. The schedule is complete, so that annealed networks are compared."""
     epochs = max(1, round(share * recipe.epochs))
     return recipe.with_(epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, epochs / 10))

@@ -1,4 +1,4 @@
-"""A search as its record: what is written to `search.json` and drawn on its page while it runs and when it is done."""
+"""The record of a search, which is written to `search.json` and `search.html` during the search and at its end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +17,12 @@ from pocketcnn.report.search import front, write_search_page
 RECORD, PAGE = "search.json", "search.html"
 
 Runs = Sequence[tuple[str, Sequence[Trial]]]
-"""Strategies and their trials: the search's own first, then the control's."""
+"""(strategy, trials) of the search first, then of its control."""
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """What was asked for, as the record shows it."""
+    """The settings of a search, as its record shows them."""
 
     command: str
     data: str
@@ -46,7 +46,7 @@ class Candidate:
 
 
 def reward_in_words(objective: Objective) -> str:
-    """The formula."""
+    """The formula of the reward."""
     target = "" if objective.target == 1 else f" / {objective.target:g}"
     share = f"(share of the budget{target})"
     if objective.alpha == objective.beta == 0:
@@ -59,7 +59,7 @@ def reward_in_words(objective: Objective) -> str:
 
 
 def run_record(strategy: str, trials: Sequence[Trial]) -> RunRecord:
-    """The trials that have ended."""
+    """The record of the trials that have ended."""
     ended = [trial for trial in trials if trial.state != "running"]
     whole = [trial for trial in finished(ended) if trial.proposal.training >= 1]
     area = hypervolume((trial.evaluation.accuracy, trial.evaluation.use) for trial in whole)
@@ -82,21 +82,21 @@ def _trial_record(trial: Trial) -> TrialRecord:
     )
 
 
-def chosen(runs: Runs, most: float) -> Candidate | None:
-    """The most accurate of all runs that uses at most `most` of the budget, whoever found it; between equals, the first."""
+def chosen(runs: Runs, max_share: float) -> Candidate | None:
+    """The most accurate trial of all runs within `max_share` of the budget (the first of equals); else the cheapest one."""
     candidates = [
-        Candidate(name, trial) for name, trials in runs if (trial := best(finished(trials), most)) is not None
+        Candidate(name, trial) for name, trials in runs if (trial := best(finished(trials), max_share)) is not None
     ]
     if not candidates:
         return None
-    keeps = [candidate for candidate in candidates if candidate.trial.evaluation.use <= most]
-    if not keeps:
+    fitting = [candidate for candidate in candidates if candidate.trial.evaluation.use <= max_share]
+    if not fitting:
         return min(candidates, key=lambda candidate: candidate.trial.evaluation.use)
-    return max(keeps, key=lambda candidate: candidate.trial.evaluation.accuracy)
+    return max(fitting, key=lambda candidate: candidate.trial.evaluation.accuracy)
 
 
 def found_record(candidate: Candidate, space: Space, transferred: str = "") -> FoundRecord:
-    """A candidate as the record shows it; `space` is that of its network."""
+    """A candidate as a record; `space` is the search space of its network."""
     point = candidate.trial.point
     return FoundRecord(
         strategy=candidate.strategy,
@@ -115,7 +115,7 @@ def search_result(
     found: FoundRecord | None,
     seconds: float,
 ) -> SearchResult:
-    """The record of a search that goes on; the first of `runs` is the strategy's, the second its control's."""
+    """The record of a running search. The first of `runs` is that of the strategy, the second that of its control."""
     records = [run_record(name, trials) for name, trials in runs]
     return SearchResult(
         version=version("pocketcnn"),
@@ -139,7 +139,7 @@ def search_result(
 
 
 def write_record(result: SearchResult, out: Path) -> None:
-    """Leave `search.json` and `search.html` in `out`."""
+    """Write `search.json` and `search.html` to `out`."""
     write_text(out / RECORD, result.model_dump_json(indent=1) + "\n")
     write_search_page(result, out / PAGE)
 
@@ -151,12 +151,12 @@ def front_in_words(run: RunRecord) -> str:
 
 
 def with_notes(config: SearchConfig, *notes: str) -> SearchConfig:
-    """The same with more that a reader must know."""
+    """The same settings with further notes."""
     return replace(config, notes=(*config.notes, *notes))
 
 
 def trial_in_words(name: str, trial: Trial, history: Sequence[Trial], total: int) -> str:
-    """A line on a trial that ended."""
+    """A line of text for a trial that ended; `total` is the number of trials of its run."""
     ended = sum(each.state != "running" for each in history)
     head = f"{name} {ended} of {total}, trial {trial.number}:"
     found = trial.evaluation

@@ -1,4 +1,4 @@
-"""The parts of a search: running a strategy with its record, and bringing home what was found."""
+"""The parts of a search: running a strategy with its record, and training and deploying the chosen network."""
 
 import time
 from dataclasses import dataclass, replace
@@ -46,15 +46,15 @@ from pocketcnn.targets import Budget
 POINT_FILE = "network.toml"
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 DRAWN, SCORED_ON = 10, 64
-"""Random points for each that a proxy chooses, and the images that it looks at."""
+"""Random points for each point that a zero-cost proxy selects, and images for the proxy."""
 
 WIDTH_SAMPLES = 7
-"""Random points of a space that tell which width suits a budget."""
+"""Random points of a space for choosing its width multiplier."""
 
 
 @dataclass(frozen=True)
 class SearchRun:
-    """What the parts of a search share."""
+    """The state that the parts of a search share."""
 
     evaluator: PointEvaluator
     objective: Objective
@@ -66,10 +66,16 @@ class SearchRun:
     say: Say
     started: float
     first: tuple[Point, ...] = ()
-    """Points that the strategy, not its control, begins with."""
+    """The first points of the strategy (warm start). Its control does not use them."""
 
     def run(self, name: str, ray: str | None, before: Runs = ()) -> list[Trial]:
-        """All trials of a strategy; `before` are the runs that are done."""
+        """Run a strategy and return its trials.
+
+        Args:
+            name: of the strategy.
+            ray: address of a Ray cluster; None for local workers.
+            before: finished runs, for the record.
+        """
         strategy = strategy_config(name).make(self.evaluator.space, self.config.evaluations)
         if not before:
             strategy = WarmStart(strategy, self.first)
@@ -77,7 +83,7 @@ class SearchRun:
         total = strategy.trials(self.config.evaluations)
         fronts = [""]
 
-        def tell(trial: Trial, history: list[Trial]) -> None:
+        def report(trial: Trial, history: list[Trial]) -> None:
             self.say(trial_in_words(name, trial, history, total))
             front = front_in_words(run_record(name, history))
             if front != fronts[0]:
@@ -87,26 +93,26 @@ class SearchRun:
 
         evaluator = replace(self.evaluator, work=self.workspace.folder / name)
         with workers_for(evaluator, self.config.workers, ray) as pool:
-            trials = run(strategy, self.objective, pool, log, trials=total, seed=self.config.seed, on_end=tell)
+            trials = run(strategy, self.objective, pool, log, trials=total, seed=self.config.seed, on_end=report)
         self._write([*before, (name, trials)])
         return trials
 
     def _write(self, runs: Runs) -> None:
-        now = chosen(runs, self.plan.slack)
-        found = None if now is None else found_record(now, self.evaluator.space)
+        candidate = chosen(runs, self.plan.slack)
+        found = None if candidate is None else found_record(candidate, self.evaluator.space)
         seconds = time.monotonic() - self.started
         write_record(search_result(self.config, self.evaluator.space, runs, found, seconds), self.out)
 
     def deliver(
         self, found: Candidate, runs: Runs, trainings: TrainingRecipes, budget: Budget
     ) -> tuple[SearchResult, FitResult]:
-        """Train the chosen network in full, bring it within the budget, and leave everything in the output folder."""
+        """Train the chosen network to the end, compress it to the budget, and write all results to the output folder."""
         point, evaluator, transferred = found.trial.point, self.evaluator, ""
         if self.plan.transfers:
             evaluator = largest_that_keeps(self.evaluator, found)
             transferred = "" if evaluator is self.evaluator else evaluator.space.describe(point)[0]
-        to = f", its cells transferred to {transferred}" if transferred else ""
-        self.say(f"Training the network of trial {found.trial.number} of {found.strategy} in full{to}")
+        suffix = f", its cells transferred to {transferred}" if transferred else ""
+        self.say(f"Final training of trial {found.trial.number} of {found.strategy}{suffix}")
         parent, compression = self._trained(found, evaluator, trainings, budget)
         save_point(self.out / POINT_FILE, evaluator.space, point)
         folder = evaluator.folder
@@ -141,10 +147,10 @@ class SearchRun:
         return parent, compression
 
 
-def fitting_width(name: str, evaluator: PointEvaluator, most: float) -> float:
-    """The widest of `WIDTHS` at which half of some random points of a space use at most `most` of the budget."""
+def fitting_width(name: str, evaluator: PointEvaluator, max_share: float) -> float:
+    """The largest of `WIDTHS` at which the median random point of the space uses at most `max_share` of the budget."""
 
-    def middle(width: float) -> float:
+    def median_share(width: float) -> float:
         rng = np.random.default_rng(evaluator.seed)
         at = evaluator.on(load_space(name, width))
         return float(np.median([at.budget.use(at.graph(at.space.random(rng))).share for _ in range(WIDTH_SAMPLES)]))
@@ -152,17 +158,20 @@ def fitting_width(name: str, evaluator: PointEvaluator, most: float) -> float:
     low, high = 0, len(WIDTHS) - 1
     while low < high:
         place = (low + high + 1) // 2
-        low, high = (place, high) if middle(WIDTHS[place]) <= most else (low, place - 1)
+        low, high = (place, high) if median_share(WIDTHS[place]) <= max_share else (low, place - 1)
     return WIDTHS[low]
 
 
-def warm_start_points(evaluator: PointEvaluator, proxy: str, count: int, most: float) -> tuple[Point, ...]:
-    """The `count` best by a zero-cost proxy of `DRAWN` times as many random points, of those that keep the budget if any do."""
+def warm_start_points(evaluator: PointEvaluator, proxy: str, count: int, max_share: float) -> tuple[Point, ...]:
+    """The `count` best of `DRAWN * count` random points by a zero-cost proxy.
+
+    Points that use more than `max_share` of the budget are excluded, unless all do.
+    """
     rng = np.random.default_rng([evaluator.seed, DRAWN])
     points = list({key_of(p): p for p in (evaluator.space.random(rng) for _ in range(DRAWN * count))}.values())
-    kept = [point for point in points if evaluator.budget.use(evaluator.graph(point)).share <= most] or points
+    kept = [point for point in points if evaluator.budget.use(evaluator.graph(point)).share <= max_share] or points
     by_size: dict[tuple[int, int], list[Point]] = {}
-    for point in kept:  # networks are compared on the same images
+    for point in kept:  # only networks with the same input size are compared
         by_size.setdefault(evaluator.space.input_size(point, evaluator.task), []).append(point)
     found: list[list[Point]] = []
     for group in by_size.values():
@@ -176,7 +185,7 @@ def warm_start_points(evaluator: PointEvaluator, proxy: str, count: int, most: f
 
 
 def largest_that_keeps(evaluator: PointEvaluator, found: Candidate) -> PointEvaluator:
-    """The evaluator for the largest network of the found point's cells that keeps the budget; the given one if none does."""
+    """The evaluator of the largest network from the cells of `found` that keeps the budget; `evaluator` if there is none."""
     point = found.trial.point
     larger = [evaluator.on(space) for space in evaluator.space.larger()]
     uses = [each.budget.use(each.graph(point)) for each in larger]
@@ -185,7 +194,9 @@ def largest_that_keeps(evaluator: PointEvaluator, found: Candidate) -> PointEval
 
 
 def _verdict(found: Candidate, runs: Runs) -> tuple[str, ...]:
-    """Who won, where there was a control."""
+    """A note if the control found the better network."""
     if len(runs) > 1 and found.strategy == CONTROL:
-        return (f"Random search found the better network with as many evaluations as {runs[0][0]}: it was taken.",)
+        return (
+            f"Random search found a better network than {runs[0][0]} with the same number of evaluations; it was chosen.",
+        )
     return ()

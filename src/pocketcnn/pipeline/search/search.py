@@ -1,7 +1,7 @@
-"""`search`: images, a search space and a budget in; the best network that a strategy found, trained and deployable, out.
+"""`search`: neural architecture search for a folder of images and a budget, up to the deployable file.
 
-Let the strategy propose points and train each a little; do the same at random, as the control; train the best of all in full;
-and from there on as in `fit`: bring it within the budget, write it, measure it.
+Steps: train the proposals of a strategy briefly (proxy training); do the same with random search as the control; train the
+best network to the end; then compress, export and measure it as `fit` does.
 """
 
 import time
@@ -37,7 +37,7 @@ FIRST_SHARE = 5
 
 @dataclass(frozen=True)
 class Searched:
-    """What a search leaves: its record, and the result of bringing its network to the device, as `fit` has it."""
+    """The result of `search`: the record of the search, and the result of the deployed network, as from `fit`."""
 
     search: SearchResult
     fit: FitResult
@@ -66,39 +66,47 @@ def search(
     say: Say = no_op,
     command: str = "",
 ) -> Searched:
-    """Search a space for a network for the images in `data` that keeps `budget`, and leave it in `out`.
+    """Search for a network for the images in `data` that keeps `budget`, and write it to `out`.
 
-    `out` then holds what `fit` leaves, and `search.json`, `search.html`, `network.toml` (the network as a point, which can be
-    changed by hand) and `search.db` (every trial, as an Optuna study). The same command goes on where an earlier one was stopped.
+    `out` then contains the files of `fit`, and `search.json`, `search.html`, `network.toml` (the network as a point of the
+    search space, which can be edited) and `search.db` (all trials, as an Optuna study). The same call resumes an interrupted
+    run.
 
     Args:
         data: a folder of images, see `pocketcnn.data.scan`.
-        budget: limits such as ``macs<=2M, latency<=3ms@onnxruntime-cpu``, all of them numbers.
+        budget: limits such as ``macs<=2M, latency<=3ms@onnxruntime-cpu``, without percentages.
+        out: the folder for the results.
         space: a name of `pocketcnn.nas.spaces.SPACES`, ``scaling:NETWORK``, a .toml or .py file, or a `Space`; the
-            strategy's own if not given.
+            default of the strategy if not given.
         strategy: a name of `pocketcnn.nas.strategies.STRATEGIES`.
-        trials: whole proxy trainings that are spent; successive halving spends them on more and shorter ones.
-        width: width multiplier of the space; the widest at which half of its networks keep the budget if not given.
-        reward: ``accuracy``, ``soft``, ``soft-small`` or ``hard``; the strategy's own if not given.
-        epochs: of a proxy training; if not given, the effort says.
-        workers: how many points are evaluated at a time. With one the result follows from the seed.
-        ray: address of a Ray cluster whose machines evaluate the points.
+        trials: number of complete proxy trainings. Successive halving divides them into more, shorter ones.
+        width: width multiplier of the space; by default the largest at which half of its networks keep the budget.
+        reward: ``accuracy``, ``soft``, ``soft-small`` or ``hard``; the default of the strategy if not given.
+        epochs: of a proxy training; set by the effort if not given.
+        effort: ``quick``, ``low``, ``medium`` or ``high``, or an `Effort`: the amount of training.
+        seed: of the split of the images, of the search and of all trainings.
+        workers: number of points evaluated in parallel. With one worker the result is reproducible.
+        ray: address of a Ray cluster that evaluates the points.
         storage: address of an Optuna storage for the trials; a SQLite file in `out` if not given.
-        control: search at random too, with as many evaluations; the better of both is taken. True if not given, except for the
-            strategy ``random``, which is the control.
-        first_by: a zero-cost proxy (``synflow``, ``naswot``, ``grad_norm``, ``params``): the first fifth of the strategy's
-            trials are the best of ten times as many random points by it, not those that the strategy would begin with.
+        control: also run random search with the same number of evaluations, and take the better network. True if not given,
+            except for the strategy ``random``, which is the control.
+        warm_start: a zero-cost proxy (``synflow``, ``naswot``, ``grad_norm``, ``params``) that selects the first fifth of the
+            trials among ten times as many random points. If not given, the strategy proposes its own first points.
+        recipe: replaces the default recipe of all trainings. The effort sets the number of epochs.
+        progress_for: creates the progress display of a training from its title.
+        say: called with each status message.
+        command: the command line, for the report.
 
     Raises:
-        UsageError: the folder, the budget, the space or a name is wrong; or the strategy does not read an option that is given.
+        UsageError: the folder, the budget, the space or a name is wrong; or the strategy does not use a given option.
         MissingExtra: Optuna or Ray is needed and not installed.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
     plan = strategy_config(strategy)
     check_used("strategy", strategy, OPTIONS_READ, _given(reward=reward, control=control))
-    wanted = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
-    use, size, out = _evaluator(wanted), load_effort(effort), Path(out)
+    requested = (budget if isinstance(budget, Budget) else Budget.parse(budget)).with_device_limits()
+    use, size, out = _evaluator(requested), load_effort(effort), Path(out)
     base = base_recipe(recipe)
     if trials < 1:
         raise UsageError(f"A search has at least one trial, not {trials}.")
@@ -111,11 +119,11 @@ def search(
     _check_pruner(plan, strategy, use)
     if warm_start is not None:
         proxy_of(warm_start)
-    named = (space or plan.space) if not isinstance(space, Space) else None
-    whole = space if isinstance(space, Space) else load_space(space or plan.space)
-    evaluator = PointEvaluator(Path(data).absolute(), seed, whole, use, proxy, out / "work")
-    evaluator, width = _with_width(evaluator, named, width, plan.slack)
-    settings: dict[str, object] = {"data": folder.fingerprint, "budget": str(wanted), "seed": seed, "trials": trials}
+    space_name = (space or plan.space) if not isinstance(space, Space) else None
+    search_space = space if isinstance(space, Space) else load_space(space or plan.space)
+    evaluator = PointEvaluator(Path(data).absolute(), seed, search_space, use, proxy, out / "work")
+    evaluator, width = _with_width(evaluator, space_name, width, plan.slack)
+    settings: dict[str, object] = {"data": folder.fingerprint, "budget": str(requested), "seed": seed, "trials": trials}
     settings |= {"space": _fingerprint(evaluator), "width": width, "strategy": strategy, "reward": asdict(objective)}
     settings |= {"proxy": proxy.model_dump(), "effort": asdict(size), "warm_start": warm_start}
     workspace = Workspace.of(out, settings, progress_for)
@@ -124,7 +132,7 @@ def search(
         command,
         folder.root.resolve().name,
         strategy,
-        str(wanted),
+        str(requested),
         reward_in_words(objective),
         width,
         trials,
@@ -136,62 +144,66 @@ def search(
     first: tuple[Point, ...] = ()
     if warm_start is not None:
         first = warm_start_points(evaluator, warm_start, max(1, trials // FIRST_SHARE), plan.slack)
-        say(f"The first {len(first)} points are the best by {warm_start} of {DRAWN} times as many")
+        say(
+            f"Warm start: the first {len(first)} points are the best by {warm_start} of {DRAWN} times as many random points"
+        )
     search_run = SearchRun(
         evaluator, objective, plan, config, out, storage or sqlite(out / STUDY_FILE), workspace, say, started, first
     )
-    say(_in_words(config, evaluator.space))
+    say(_summary(config, evaluator.space))
     with threads_for(*evaluator.task.size):
         runs = [(strategy, search_run.run(strategy, ray))]
         if control is not False and strategy != CONTROL:
             runs.append((CONTROL, search_run.run(CONTROL, ray, tuple(runs))))
         found = chosen(runs, plan.slack)
         if found is None:
-            raise PocketcnnError("No trial ended well: search.html says why, or try more training with --effort.")
-        return Searched(*search_run.deliver(found, runs, trainings, wanted))
+            raise PocketcnnError("No trial succeeded. See search.html for the reasons, or train more with --effort.")
+        return Searched(*search_run.deliver(found, runs, trainings, requested))
 
 
 def _given(**options: object) -> dict[str, str]:
-    """Those of the options that not every strategy of `PLANS` reads, and that are not None."""
+    """The given options (not None), as `check_used` takes them."""
     return {name: name for name, value in options.items() if value is not None}
 
 
 def _with_width(
-    evaluator: PointEvaluator, named: str | None, width: float | None, most: float
+    evaluator: PointEvaluator, space_name: str | None, width: float | None, max_share: float
 ) -> tuple[PointEvaluator, float | None]:
-    """The evaluator for the space of that name at a width, and the width: the one that suits the budget if it is not given."""
-    if named is None or not has_width(named):
+    """The evaluator for the space of that name at `width`, and the width, which is chosen for the budget if not given."""
+    if space_name is None or not has_width(space_name):
         if width is not None:
-            raise UsageError(
-                "This space has no width multiplier. Leave --width out: its name or file says how wide it is."
-            )
+            raise UsageError("This space has no width multiplier. Leave --width out: its name or file sets the width.")
         return evaluator, None
-    width = fitting_width(named, evaluator, most) if width is None else width
-    return evaluator.on(load_space(named, width)), width
+    width = fitting_width(space_name, evaluator, max_share) if width is None else width
+    return evaluator.on(load_space(space_name, width)), width
 
 
 def _fingerprint(evaluator: PointEvaluator) -> str:
-    """What tells a space from another: its decisions, and the network of a point."""
+    """Identifies a search space by its decisions and the network of one point."""
     space = evaluator.space
     return f"{space.name} {space.decisions} {evaluator.network(space.at([0] * len(space.decisions)))}"
 
 
 def _evaluator(budget: Budget) -> BudgetEvaluator:
-    """Latencies are predicted from their target's table, measured where there is none, and estimated where it is not here."""
+    """The evaluator of an absolute budget.
+
+    Latencies are predicted from the table of their target, measured if there is no table, and estimated if the target has
+    no runtime on this machine.
+    """
     relative = [limit for limit in budget.limits if limit.relative]
     if relative:
         raise UsageError(
-            f"{relative[0]} is a share of a network that is there already, and a search has none: give a number."
+            f"{relative[0]} is a percentage of an existing network, and a search has none. Give an absolute limit."
         )
     return BudgetEvaluator(budget, LatencySource.EITHER)
 
 
 def _check_pruner(plan: StrategyConfig, strategy: str, use: BudgetEvaluator) -> None:
-    """What prunes layer by layer predicts latencies."""
+    """Check that a pruner that predicts latencies has the tables it needs."""
     if plan.pruner != "rank" and use.measured:
         name = use.measured[0]
         raise UsageError(
-            f"The strategy {strategy} narrows layers by predicted latencies, and {name} has no latency table. "
+            f"The strategy {strategy} prunes by predicted latencies, and {name} has no latency table. "
             f"Measure it first: pocketcnn target profile {name}"
         )
 
@@ -200,12 +212,12 @@ def _notes(use: BudgetEvaluator, workers: int) -> tuple[str, ...]:
     if not use.measured:
         return ()
     names = ", ".join(use.measured)
-    note = f"{names} has no latency table: latencies were measured network by network"
-    busy = ", while other workers kept the machine busy" if workers > 1 else ""
-    return (f"{note}{busy}. `pocketcnn target profile {use.measured[0]}` makes a table.",)
+    note = f"{names} has no latency table, so the latency of each network was measured"
+    busy = ", while other workers used the processor" if workers > 1 else ""
+    return (f"{note}{busy}. To predict it instead: `pocketcnn target profile {use.measured[0]}`.",)
 
 
-def _in_words(config: SearchConfig, space: Space) -> str:
+def _summary(config: SearchConfig, space: Space) -> str:
     width = "" if config.width is None else f" at width {config.width:g}"
     return (
         f"{config.data}: {config.strategy} in the space {space.name}{width} ({len(space.decisions)} decisions, up to "

@@ -1,6 +1,6 @@
-"""A supernet on a folder of images: which one, its training phase by phase, and its best sub-networks for a budget.
+"""A supernet for a folder of images: its plan, its training in phases, and its best sub-networks for a budget.
 
-Everything goes through the workspace, so that what was stopped goes on where it was.
+All intermediate results are in the workspace, so that an interrupted run is resumed.
 """
 
 import json
@@ -33,25 +33,25 @@ from pocketcnn.records.result import Candidate
 from pocketcnn.targets import Budget
 
 FAMILY = "once-for-all"
-"""What sub-networks are called in the place of a network of the zoo."""
+"""Name of sub-networks in records, in place of the name of a network of the zoo."""
 
 CALIBRATION = 512
-"""Training images that give the batch norms of a sub-network their statistics."""
+"""Training images for recalibrating the batch norms of a sub-network."""
 
 VALIDATION_IMAGES = 1024
-"""Validation images that sub-networks are compared on, at most."""
+"""Largest number of validation images for comparing sub-networks."""
 
 NO_LIMIT_WIDTHS = {True: 0.25, False: 0.5}
-"""The width for small and for larger images where a budget has percentages alone: they are of the largest sub-network."""
+"""Width for small (True) and larger (False) images if all limits are percentages, which refer to the largest sub-network."""
 
 Sample = tuple[Subnetwork, float]
-"""A sub-network and its accuracy without training, 0 to 1."""
+"""A sub-network and its accuracy without fine-tuning, from 0 to 1."""
 
 
 def supernet_plan(contract: InputContract, classes: int, budgets: Sequence[Budget]) -> SupernetPlan:
-    """The widest supernet whose middle sub-network keeps all of `budgets`: so each has room above and below.
+    """The widest supernet whose middle sub-network keeps all `budgets`, so that there are smaller and larger ones to choose.
 
-    Where there is none, the narrowest supernet, of which most sub-networks come near them.
+    If there is none, the narrowest supernet.
     """
     small = is_small((contract.height, contract.width))
     if all(limit.relative for budget in budgets for limit in budget.limits):
@@ -79,12 +79,12 @@ def _plan(width: float, contract: InputContract, classes: int) -> SupernetPlan:
 
 
 def graph_of(plan: SupernetPlan, choice: Subnetwork) -> Graph:
-    """A sub-network captured with random weights: enough for every cost."""
+    """A captured sub-network with random weights, for counting its cost."""
     return capture(plan.build(choice).eval(), (1, plan.in_channels, *choice.size))
 
 
 def supernet_epochs(plan: SupernetPlan, schedule: str, trainings: TrainingRecipes) -> int:
-    """Epochs of all phases."""
+    """Total epochs of all phases."""
     return sum(trainings.supernet(phase.share, phase.rate).epochs for phase in phases_of(schedule, plan))
 
 
@@ -101,34 +101,36 @@ def train_supernet(
     def train(phase: Phase, supernet: Supernet) -> None:
         recipe = trainings.supernet(phase.share, phase.rate)
         result = workspace.train(f"supernet, {phase.name}", supernet, sets.train, sets.val, recipe)
-        say(f"Supernet, {phase.name}: {result.steps} steps, the largest network is right on {result.val_accuracy:.1%}")
+        say(
+            f"Supernet, {phase.name}: {result.steps} steps, val accuracy of the largest network {result.val_accuracy:.1%}"
+        )
 
     return train_phases(Supernet(plan, trainings.seed), phases_of(schedule, plan), train)
 
 
 def held_out(sets: Splits) -> SubnetworkEvaluator:
-    """The images of the largest size by which sub-networks are judged."""
+    """The evaluator of sub-networks, with images in their largest size."""
     return SubnetworkEvaluator(sets.calibration(CALIBRATION), *evenly_spaced(sets.val, VALIDATION_IMAGES))
 
 
 def measure_subnetworks(
     supernet: Supernet, judged_on: SubnetworkEvaluator, number: int, seed: int, workspace: Workspace
 ) -> tuple[Sample, ...]:
-    """The accuracies of the largest, the smallest and random sub-networks, `number` in all, each without training."""
+    """The accuracies of `number` sub-networks without fine-tuning: the largest, the smallest, and random ones."""
     store = workspace.folder / "subnetworks.json"
     rng = Random(seed)
     plan = supernet.plan
-    wanted = [plan.largest, plan.smallest, *(random_subnetwork(plan, rng) for _ in range(number - 2))][:number]
+    choices = [plan.largest, plan.smallest, *(random_subnetwork(plan, rng) for _ in range(number - 2))][:number]
     known: list[float] = json.loads(store.read_text()) if store.is_file() else []
-    for choice in wanted[len(known) :]:
+    for choice in choices[len(known) :]:
         known.append(accuracy_of(supernet, choice, judged_on))
         write_text(store, json.dumps(known))
-    return tuple(zip(wanted, known, strict=False))
+    return tuple(zip(choices, known, strict=False))
 
 
 @dataclass(frozen=True)
 class FoundSubnetwork:
-    """A sub-network that keeps a budget: the accuracy that was predicted for it, and the one it has without training."""
+    """A sub-network that keeps a budget, with its predicted and its measured accuracy, both without fine-tuning."""
 
     choice: Subnetwork
     predicted: float
@@ -137,7 +139,7 @@ class FoundSubnetwork:
 
 @dataclass(frozen=True)
 class TrainedSupernet:
-    """A trained supernet, and what was measured of it."""
+    """A trained supernet with the measured accuracies of some sub-networks."""
 
     supernet: Supernet
     samples: tuple[Sample, ...]
@@ -146,13 +148,13 @@ class TrainedSupernet:
 
     @cached_property
     def predictor(self) -> AccuracyPredictor:
-        """Fitted to the samples."""
+        """The accuracy predictor, fitted to the samples."""
         return AccuracyPredictor.fit(self.supernet.plan, self.samples, self.seed)
 
     def best(self, keeps: Callable[[Subnetwork], bool], effort: SupernetEffort) -> list[FoundSubnetwork]:
-        """The sub-networks for which `keeps` holds that are predicted to be best, measured, the best first.
+        """The sub-networks with the best predicted accuracy for which `keeps` is true, measured; the best first.
 
-        Empty where it holds for none.
+        The list is empty if there are none.
         """
         settings = EvolutionSettings(effort.population, effort.generations)
         ranked = evolve(self.supernet.plan, self.predictor, keeps, settings, self.seed)[: effort.finalists]
@@ -166,7 +168,7 @@ class TrainedSupernet:
         return sorted(found, key=lambda each: each.accuracy, reverse=True)
 
     def network(self, choice: Subnetwork, sets: Splits, info: ModelInfo) -> GraphNetwork:
-        """A sub-network as a network of its own, its batch norms told the images of `sets`, which are of its size."""
+        """A sub-network as a separate network, with batch norms recalibrated on `sets`, the images in its size."""
         module = recalibrated(self.supernet, choice, sets.calibration(CALIBRATION))
         return GraphNetwork(capture(module, (1, *sets.val.contract.shape)), info)
 
@@ -179,8 +181,8 @@ class TrainedSupernet:
 def train_and_measure(
     plan: SupernetPlan, schedule: str, sets: Splits, trainings: TrainingRecipes, workspace: Workspace, say: Say
 ) -> TrainedSupernet:
-    """Train the supernet of `plan`, as `train_supernet`, and measure some of its sub-networks."""
-    say(f"A supernet of width {plan.width:g}, from {plan.smallest} to {plan.largest}")
+    """Train the supernet of `plan` as in `train_supernet`, and measure some of its sub-networks."""
+    say(f"Supernet of width {plan.width:g}, from {plan.smallest} to {plan.largest}")
     supernet, judged_on = train_supernet(plan, schedule, sets, trainings, workspace, say), held_out(sets)
     number = trainings.effort.supernet.subnetworks
     return TrainedSupernet(
@@ -189,11 +191,11 @@ def train_and_measure(
 
 
 def summary(known: TrainedSupernet) -> str:
-    """What was measured, in a sentence."""
+    """The measured accuracies and the quality of the predictor, in one sentence."""
     accuracies = [accuracy for _, accuracy in known.samples]
     found = known.predictor.correlation
     rank = (
-        "too few or too alike to judge the predictor"
+        "too few or too similar to judge the predictor"
         if found is None
         else f"predicted with a rank correlation of {found:.2f}"
     )
@@ -201,16 +203,16 @@ def summary(known: TrainedSupernet) -> str:
 
 
 def within(plan: SupernetPlan, budget: Budget) -> Callable[[Subnetwork], bool]:
-    """Whether a sub-network keeps an absolute budget in some precision that all its targets run, as `shrink` judges it.
+    """A predicate: whether a sub-network keeps an absolute budget in a precision that all its targets support.
 
-    Latencies are predicted where their targets have tables; `shrink` and the delivery measure them.
+    Latencies are predicted if their targets have tables. They are measured later, by `shrink` and by the deployment.
     """
     evaluator = BudgetEvaluator(budget, LatencySource.EITHER)
     return lambda choice: evaluator.fits(graph_of(plan, choice))
 
 
 def candidate(plan: SupernetPlan, number: int, found: FoundSubnetwork, epochs: int, *, chosen: bool) -> Candidate:
-    """A sub-network as the report shows it; `epochs` are those of the supernet."""
+    """A sub-network as a record for the report; `epochs` is the length of the training of the supernet."""
     cost = count(graph_of(plan, found.choice))
     return Candidate(
         name=f"sub-network {number}, {found.choice.size[0]}x{found.choice.size[1]}",

@@ -1,4 +1,4 @@
-"""A network that can be given images: from a model file, or from an ONNX file beside its sidecar."""
+"""A classifier from a file: a network with its input contract and class names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ NAMES_SHOWN = 10
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network that can be given images: the module, what it expects of them, and what its answers are called."""
+    """A network with its input contract and the names of its classes."""
 
     path: Path
     module: nn.Module
     contract: InputContract
     classes: tuple[str, ...]
     seed: int
-    """That of the split of the images that it was trained on; 0 where the file does not say."""
+    """Seed of the split of the training images; 0 if the file does not record it."""
 
     data: str | None
-    """The fingerprint of those images, where the file says."""
+    """Fingerprint of the training images; None if the file does not record it."""
 
 
 def load_classifier(path: Path) -> Classifier:
-    """The network in a model file, or in an ONNX file beside its sidecar.
+    """Load a classifier from a model file, or from an ONNX file with its sidecar.
 
     Raises:
-        UsageError: there is no such file, it is of another kind, or it does not say which images and classes it is for.
+        UsageError: there is no such file, it is of another kind, or it has no input contract or no class names.
         PocketcnnError: the file or its sidecar is damaged, or the sidecar is absent.
     """
     if kind_of(path, MODEL, ONNX) == ONNX:
@@ -48,7 +48,7 @@ def load_classifier(path: Path) -> Classifier:
     if info.input is None or not info.classes:
         absent = "input contract" if info.input is None else "class names"
         raise UsageError(
-            f"{path} has no {absent}, so images cannot be prepared for it or its answers named. "
+            f"{path} has no {absent}, so it cannot be run on images. "
             "Save it with them: pocketcnn.save(path, network, input=..., classes=...)."
         )
     data = next((stage.data for stage in info.lineage if stage.data is not None), None)
@@ -56,10 +56,10 @@ def load_classifier(path: Path) -> Classifier:
 
 
 def as_teacher(classifier: Classifier, contract: InputContract, classes: Sequence[str]) -> nn.Module:
-    """`classifier` as a teacher of networks for images of `contract` that answer with `classes`, in that order.
+    """`classifier` as a teacher of networks with the input contract `contract` and the outputs `classes`, in that order.
 
     Raises:
-        UsageError: it is for images of other channels.
+        UsageError: the classes or the number of channels differ.
     """
     return teacher_for(
         classifier.module, classifier.contract, classifier.classes, contract, classes, str(classifier.path)
@@ -67,16 +67,16 @@ def as_teacher(classifier: Classifier, contract: InputContract, classes: Sequenc
 
 
 def check_classes(classifier: Classifier, folder: ImageFolder) -> None:
-    """The classes of a folder must be those that the network knows.
+    """Check that the folder has the same classes as the network.
 
     Raises:
         UsageError: they differ; the message names the differences.
     """
-    known, given = set(classifier.classes), set(folder.classes)
-    if known != given:
+    of_network, of_folder = set(classifier.classes), set(folder.classes)
+    if of_network != of_folder:
         raise UsageError(
-            f"The classes of {folder.root} are not those of {classifier.path}. "
-            f"Only in the folder: {_listed(given - known)}. Only in the network: {_listed(known - given)}."
+            f"The classes of {folder.root} and of {classifier.path} differ. "
+            f"Only in the folder: {_listed(of_folder - of_network)}. Only in the network: {_listed(of_network - of_folder)}."
         )
 
 

@@ -1,4 +1,4 @@
-"""`evaluate_folder`: how good a network is on a folder of images; and an evaluation as data, with the classes by name."""
+"""`evaluate_folder`: evaluates a network on a folder of images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,23 +37,23 @@ class FolderEvaluation:
 def evaluate_folder(
     file: str | Path, data: str | Path, *, split: str = "test", seed: int | None = None, say: Say = no_op
 ) -> FolderEvaluation:
-    """Evaluate the network of a model file, or of an ONNX file beside its sidecar, on the images in `data`.
+    """Evaluate the network of a model file, or of an ONNX file with its sidecar, on the images in `data`.
 
     Args:
-        file: the network, which says how an image is prepared and what its classes are called.
+        file: the network, with its input contract and class names.
         data: a folder of images with the same classes, in any order, see `pocketcnn.data.scan`.
-        split: ``test``, whose images neither trained the network nor chose between networks; ``val``, ``train`` or ``all``.
-        seed: of the split; that of the training, as the file says, if not given.
-        say: is told what is to know about the images.
+        split: ``test`` (used neither for training nor for choices), ``val``, ``train`` or ``all``.
+        seed: of the split; that of the training, as recorded in the file, if not given.
+        say: called with each note on the images.
 
     Raises:
-        UsageError: a file, a folder or a split is not there; the classes differ; or the seed changes nothing.
+        UsageError: a file, folder or split does not exist; the classes differ; or the seed has no effect.
         PocketcnnError: the file or its sidecar is damaged.
     """
     if split not in SPLITS:
         raise UsageError(f"There is no split '{split}'; choose one of {', '.join(SPLITS)}.")
     if split == ALL_SPLITS and seed is not None:
-        raise UsageError("The split 'all' takes every image, so that a seed changes nothing. Leave it out.")
+        raise UsageError("The split 'all' contains every image, so that a seed has no effect. Leave it out.")
     classifier = load_classifier(Path(file))
     folder = scan(Path(data), seed=classifier.seed if seed is None else seed)
     check_seed(folder, seed)
@@ -61,22 +61,22 @@ def evaluate_folder(
     for note in folder.notes:
         say(note)
     if classifier.data not in (None, folder.fingerprint):
-        say(f"{data} does not hold the images that {file} was trained on, or not as they were then.")
+        say(f"The images in {data} are not those that {file} was trained on, or they have changed since.")
     return FolderEvaluation(_evaluated(classifier, folder, split), classifier.classes, split, folder.fingerprint)
 
 
 def _evaluated(classifier: Classifier, folder: ImageFolder, split: str) -> Evaluation:
-    """The network on one split of the folder, or on all images of it."""
+    """Evaluate the network on one split of the folder, or on all its images."""
     chosen = folder.splits.values() if split == ALL_SPLITS else [folder.splits[split]]
     label = {name: index for index, name in enumerate(classifier.classes)}
     samples = [
         sample._replace(label=label[folder.classes[sample.label]]) for samples in chosen for sample in samples
-    ]  # a network of others may have its classes in another order
+    ]  # the network may have its classes in another order
     return evaluate(classifier.module, ImageDataset(samples, classifier.contract))
 
 
 def figures_of(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
-    """All figures; shares run from 0 to 1."""
+    """All figures of an evaluation, for JSON; shares run from 0 to 1."""
     return {
         "images": evaluation.count,
         "top1": evaluation.top1,

@@ -1,4 +1,4 @@
-"""What can be trained besides networks of the zoo: networks of other libraries, and ones that are there already."""
+"""Builders of the networks to train that are not from the zoo: networks of other libraries, and existing networks."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class NetworkBuilder(Protocol):
-    """What a training starts from, as `pocketcnn.pipeline.candidates.CandidateNetwork` is for a network of the zoo."""
+    """Builds the network for a training; for the zoo this is `pocketcnn.pipeline.candidates.CandidateNetwork`."""
 
     @property
     def network(self) -> str: ...
@@ -28,7 +28,7 @@ class NetworkBuilder(Protocol):
 
 @dataclass(frozen=True)
 class LibraryNetwork:
-    """A network of timm or torchvision with fresh weights, its classifier made for the folder's classes."""
+    """A network of timm or torchvision with random weights, with one output for each class of the folder."""
 
     network: str
     width: float
@@ -38,11 +38,11 @@ class LibraryNetwork:
 
     @property
     def name(self) -> str:
-        """For people: ``timm:lcnet_050, 32x32``."""
+        """Display name: ``timm:lcnet_050, 32x32``."""
         return f"{self.network}, {self.size[0]}x{self.size[1]}"
 
     def build(self, seed: int = 0, *, for_training: bool = False) -> "GraphNetwork":  # noqa: ARG002
-        """The network, captured; raises what `named_network` does."""
+        """The captured network. Raises the errors of `named_network`."""
         return named_network(
             self.network, (self.channels, *self.size), width=self.width, classes=self.classes, seed=seed
         )
@@ -50,7 +50,7 @@ class LibraryNetwork:
 
 @dataclass(frozen=True)
 class GivenNetwork:
-    """A network as it is, to be trained on."""
+    """An existing network, to be trained further."""
 
     network: str
     ready: "GraphNetwork"

@@ -1,4 +1,4 @@
-"""`predict`: the classes of images, with their probabilities."""
+"""`predict`: classifies images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pocketcnn.training import predict_logits
 
 
 class Guess(NamedTuple):
-    """One class that an image may show, with its probability (softmax of the logits)."""
+    """A class with its probability (softmax of the logits)."""
 
     name: str
     probability: float
@@ -23,13 +23,13 @@ class Guess(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """Each image with its most probable classes, the best first; and the files that could not be read, with the reason."""
+    """The most probable classes of each image, the best first; and (path, reason) of the files that cannot be read."""
 
     images: tuple[tuple[Path, tuple[Guess, ...]], ...]
     skipped: tuple[tuple[Path, str], ...]
 
     def as_dict(self) -> dict[str, object]:
-        """The same for JSON."""
+        """The predictions for JSON."""
         return {
             "images": [
                 {"image": path, "guesses": [{"class": name, "probability": share} for name, share in found]}
@@ -40,16 +40,16 @@ class Predictions:
 
 
 def predict(file: str | Path, images: Sequence[str | Path], *, top: int = 5, say: Say = no_op) -> Predictions:
-    """Say which class each image shows, by the network of a model file, or of an ONNX file beside its sidecar.
+    """Classify images with the network of a model file, or of an ONNX file with its sidecar.
 
     Args:
-        file: the network, which says how an image is prepared and what its classes are called.
+        file: the network, with its input contract and class names.
         images: image files, or folders of them.
-        top: how many classes to name for each image.
-        say: is told of each file that is left out because it cannot be read.
+        top: number of classes for each image.
+        say: called with a message for each file that cannot be read and is skipped.
 
     Raises:
-        UsageError: a file is not there or of another kind, or a folder holds no images.
+        UsageError: a file does not exist or is of another kind, or a folder contains no images.
         PocketcnnError: the network is damaged, or none of the images can be read.
     """
     classifier = load_classifier(Path(file))
@@ -61,13 +61,13 @@ def predict(file: str | Path, images: Sequence[str | Path], *, top: int = 5, say
     return Predictions(tuple(zip(paths, _guesses(classifier, paths, top), strict=True)), tuple(skipped))
 
 
-def find_images(given: Sequence[Path]) -> Iterator[Path]:
-    """The files as given, and in place of each folder all files in it that are named as images, sorted.
+def find_images(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files in `paths`, and all image files (by suffix) in its folders, sorted.
 
     Raises:
-        UsageError: one is not there, or a folder holds no images.
+        UsageError: a path does not exist, or a folder contains no images.
     """
-    for path in given:
+    for path in paths:
         if not path.exists():
             raise UsageError(f"There is no file or folder {path}. Check the path.")
         if not path.is_dir():
@@ -75,12 +75,12 @@ def find_images(given: Sequence[Path]) -> Iterator[Path]:
             continue
         inside = sorted(child for child in path.rglob("*") if child.suffix.lower() in SUFFIXES and child.is_file())
         if not inside:
-            raise UsageError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))}).")
+            raise UsageError(f"{path} contains no images ({', '.join(sorted(SUFFIXES))}).")
         yield from inside
 
 
 def usable_images(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The images that can be read, and the others with the reason."""
+    """The images that can be read, and (path, reason) of the others."""
     problems = [(path, check_image(path)) for path in paths]
     usable = [path for path, problem in problems if problem is None or problem.usable]
     skipped = [(path, problem.kind.meaning) for path, problem in problems if problem is not None and not problem.usable]
@@ -88,7 +88,7 @@ def usable_images(paths: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, s
 
 
 def _guesses(classifier: Classifier, paths: Sequence[Path], top: int) -> list[tuple[Guess, ...]]:
-    """For each image the `top` most probable classes, the most probable first."""
+    """The `top` most probable classes of each image, the most probable first."""
     dataset = ImageDataset([Sample(path, 0) for path in paths], classifier.contract)
     probabilities = predict_logits(classifier.module, dataset).softmax(dim=1)
     best = probabilities.topk(min(top, len(classifier.classes)), dim=1)

@@ -1,4 +1,4 @@
-"""`train_folder`: one network, by its name, is trained on a folder of images and left as a model file."""
+"""`train_folder`: trains a network on a folder of images and saves it as a model file."""
 
 import json
 from collections.abc import Sequence
@@ -28,8 +28,10 @@ from pocketcnn.training import Recipe, TrainResult
 
 MODEL_FILE, FIGURES_FILE = "model.safetensors", "training.json"
 LIBRARY_CLIP = 1.0
-"""Gradients of other libraries' networks are clipped to this norm, unless the recipe names one: maps of one pixel and a last
-batch of three images were seen to give gradients of 6,000."""
+"""Gradient norm for clipping in networks of other libraries, unless the recipe sets one.
+
+Without clipping, feature maps of one pixel and a last batch of three images gave gradients with a norm of 6,000.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class FolderTraining:
     """A network that was trained on a folder.
 
     Attributes:
-        name: of the network, for people.
+        name: display name of the network.
         document: all figures, for JSON: history, best epoch, accuracies, recipe, images.
     """
 
@@ -59,27 +61,28 @@ def train_folder(
     progress_for: ProgressFor = quiet,
     say: Say = no_op,
 ) -> FolderTraining:
-    """Train a network on the images in `data`, and leave it in `out`.
+    """Train a network on the images in `data`, and save it in `out`.
 
-    `out` then holds `model.safetensors`, with the weights of the epoch that was best on the validation images, and
+    `out` then contains `model.safetensors`, with the weights of the best epoch on the validation images, and
     `training.json`, the figures.
 
     Args:
-        data: a folder of images, see `pocketcnn.data.scan`; the recipe's seed splits it.
-        network: a name of `list_models()`, ``timm:NAME`` or ``torchvision:NAME``.
+        data: a folder of images, see `pocketcnn.data.scan`; split by the seed of the recipe.
+        network: a name of `list_models()`, ``timm:NAME``, ``torchvision:NAME``, or an architecture file.
+        out: the folder for the model file, the figures and the checkpoints.
         width: width multiplier of a network of the zoo.
-        size: (height, width) that images are brought to; theirs if not given.
+        size: input size (height, width); that of the images if not given.
         recipe: replaces the default recipe.
-        teachers: files of trained networks that are learned from too; the first lends its input contract.
-        resume: go on with the training that was stopped in `out`.
-        progress_for: makes the progress display of the training from its title.
-        say: is told what is to know about the images.
+        teachers: files of trained networks for distillation. The input contract of the first is used for the new network.
+        resume: resume the interrupted training in `out`.
+        progress_for: creates the progress display of the training from its title.
+        say: called with each note on the images.
 
     Raises:
-        UsageError: a name, a size or a folder is wrong; a teacher is for other images or classes; `out` holds another training,
-            or one that was not to be resumed; or something that is given has no effect.
-        Interrupted: Ctrl-C; the message says how to go on.
-        PocketcnnError: the disk is full, or the training diverged; the checkpoints before that are kept.
+        UsageError: a name, a size or a folder is wrong; a teacher has other images or classes; `out` contains another
+            training, or one and `resume` is not set; or an option has no effect.
+        Interrupted: Ctrl-C; the message says how to resume.
+        PocketcnnError: the disk is full, or the training diverged. Earlier checkpoints are kept.
     """
     if recipe is not None and not teachers:
         _check_without_teacher(recipe)
@@ -94,7 +97,7 @@ def train_folder(
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Everything that a training needs, checked."""
+    """The checked inputs of a training."""
 
     builder: NetworkBuilder
     folder: ImageFolder
@@ -112,21 +115,23 @@ def prepare(
     recipe: Recipe,
     teacher_files: Sequence[Path] = (),
 ) -> TrainingJob:
-    """Read the folder and decide what is trained on what. The first teacher lends its input contract.
+    """Read the folder and check the inputs of a training; see `train_folder`.
 
     Raises:
-        UsageError: a name, a size or a folder is wrong, or the teacher is for other images or classes.
+        UsageError: a name, a size or a folder is wrong, or a teacher has other images or classes.
     """
     is_library = is_library_name(network)
     if is_library:
         recipe = recipe.with_(gradient_clip=recipe.gradient_clip or LIBRARY_CLIP)
         if width != 1.0:
-            raise UsageError(f"--width is for networks of the zoo; {network} is what its name says.")
+            raise UsageError(f"--width applies to networks of the zoo only; the width of {network} is fixed.")
     elif is_architecture_file(network):
         if width != 1.0:
-            raise UsageError(f"--width is for networks of the zoo; {network} says how wide its network is.")
+            raise UsageError(
+                f"--width applies to networks of the zoo only; the architecture file {network} sets the width."
+            )
     else:
-        network_options(network)  # an unknown name ends here, before the images are read
+        network_options(network)  # raises for an unknown name, before the images are read
     teachers = tuple(map(load_classifier, teacher_files))
     folder = scan(data, seed=recipe.seed)
     for teacher in teachers:
@@ -145,12 +150,12 @@ def prepare(
 
 
 def run(job: TrainingJob, out: Path, *, resume: bool, progress_for: ProgressFor = quiet) -> FolderTraining:
-    """Train.
+    """Train the network of `job`, with checkpoints in `out`.
 
     Raises:
-        UsageError: `out` holds a training that was not to be resumed, or another one.
-        Interrupted: Ctrl-C; the message says how to go on.
-        PocketcnnError: the disk is full, or the training diverged; the checkpoints before that are kept.
+        UsageError: `out` contains another training, or one and `resume` is not set.
+        Interrupted: Ctrl-C; the message says how to resume.
+        PocketcnnError: the disk is full, or the training diverged. Earlier checkpoints are kept.
     """
     builder, contract = job.builder, job.contract
     module = builder.build(job.recipe.seed, for_training=True)
@@ -202,19 +207,19 @@ def stage_of(job: TrainingJob, result: TrainResult, test_accuracy: float) -> Sta
 
 def _check_without_teacher(recipe: Recipe) -> None:
     default = Recipe()
-    idle = [name for name in Recipe.model_fields if name.startswith("distillation_")]
-    idle = [name for name in idle if getattr(recipe, name) != getattr(default, name)]
-    if idle:
+    fields = [name for name in Recipe.model_fields if name.startswith("distillation_")]
+    unused = [name for name in fields if getattr(recipe, name) != getattr(default, name)]
+    if unused:
         raise UsageError(
-            f"The recipe sets {', '.join(idle)}, and there is no teacher to learn from. Name one (--teacher), or leave it out "
+            f"The recipe sets {', '.join(unused)}, which has no effect without a teacher. Give one (--teacher), or leave it out "
             "of the recipe."
         )
 
 
-def _check_size(teacher: Classifier, wanted: tuple[int, int] | None) -> None:
+def _check_size(teacher: Classifier, size: tuple[int, int] | None) -> None:
     own = (teacher.contract.height, teacher.contract.width)
-    if wanted not in (None, own):
+    if size not in (None, own):
         raise UsageError(
-            f"The teacher {teacher.path} takes images of {own[0]}x{own[1]} (height x width), and the network that learns "
-            "from it must see the same. Leave --size out."
+            f"The teacher {teacher.path} takes images of {own[0]}x{own[1]} (height x width), and its student must have "
+            "the same input size. Leave --size out."
         )

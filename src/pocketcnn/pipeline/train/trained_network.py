@@ -1,4 +1,4 @@
-"""The network that `compress` starts from: one that knows the folder's classes, or one that first learns them."""
+"""The trained network that `compress` starts from; trained on the folder first if it does not have its classes yet."""
 
 from pathlib import Path
 
@@ -27,42 +27,44 @@ def trained_network(
     progress_for: ProgressFor = quiet,
     say: Say = no_op,
 ) -> GraphNetwork:
-    """The network of a model file, or the one of that name after a training on `data`, with its checkpoints in `out`.
+    """The network of a model file, or the network of that name after a training on `data`.
 
-    A file that names no classes is of a network for others: its last layer is drawn anew for the folder's, and it is
-    trained on. The same call goes on where an earlier one was stopped.
+    If a file has no class names, its last layer is replaced by a new one for the classes of the folder, and the network is
+    fine-tuned on the folder. The same call resumes an interrupted run.
 
     Args:
         network: a model file; a name of `list_models()`, ``timm:NAME`` or ``torchvision:NAME``.
         data: a folder of images, see `pocketcnn.data.scan`.
-        out: a folder for checkpoints.
+        out: the folder for checkpoints.
         width: width multiplier of a network of the zoo.
-        size: (height, width) of the images of a network by name; theirs if not given.
-        recipe: of the training. For a file that is trained already it may not say how long.
-        seed: of the split and of the training, in place of the recipe's.
+        size: input size (height, width) of a network by name; that of the images if not given.
+        recipe: of the training. For a file that needs no training, it must not set epochs, warm-up or seed.
+        seed: of the split and of the training, in place of that of the recipe.
+        progress_for: creates the progress display of the training from its title.
+        say: called with each status message.
 
     Raises:
-        UsageError: there is no such file or network, or an option does not go with it.
-        Interrupted: Ctrl-C; the same call goes on.
+        UsageError: there is no such file or network, or an option has no effect for it.
+        Interrupted: Ctrl-C; the same call resumes.
     """
     name, chosen = str(network), recipe or Recipe()
     chosen = chosen if seed is None else chosen.with_(seed=seed)
     if not is_file(name):
         job = prepare(Path(data), name, width, size, chosen)
-        say(f"{job.builder.name} has no weights for these classes yet: it is trained on {data} first")
+        say(f"{job.builder.name} is not trained yet: training it on {data} first")
         return run(job, Path(out), resume=True, progress_for=progress_for).network
     if size is not None or width != 1.0:
         raise UsageError(
-            "--size and --width are for a network by its name. For smaller images of a file's network: --resolution."
+            "--size and --width are only for networks by name. For smaller images of a network from a file: --resolution."
         )
     given = load_network(Path(network))
     if given.info.classes:
-        base_recipe(recipe)  # nothing is trained for that long here
+        base_recipe(recipe)  # raises if the recipe sets the length of a training
         return given
     job = _fine_tuning(name, given, Path(data), chosen)
     say(
-        f"{network} does not say which classes it knows: its last layer is made for the {len(job.folder.classes)} classes of "
-        f"{data}, and it is trained on them first"
+        f"{network} has no class names: replacing its last layer for the {len(job.folder.classes)} classes of {data} and "
+        "fine-tuning it on them first"
     )
     return run(job, Path(out), resume=True, progress_for=progress_for).network
 

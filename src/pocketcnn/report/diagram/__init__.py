@@ -1,3 +1,3 @@
-"""A network, or one block of it, as a drawing made from its graph."""
+"""Drawings of a network, or of one of its blocks, from its graph."""
 
 from pocketcnn.report.diagram.draw import draw as draw

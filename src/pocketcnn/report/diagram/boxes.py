@@ -1,4 +1,4 @@
-"""From nodes to boxes: batch norms and activations inside the box of the layer before, a split as one box, no constants."""
+"""Groups nodes to boxes: batch norms and activations join the layer before them, a channel split is one box."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ FOLLOWERS = frozenset(
     for op in OPS.values()
     if op.family is Family.ACTIVATION or (op.inplace and op.arity == 1 and op.family is not Family.RESHAPING)
 )
-"""Operations that are written into the box of what they follow, if nothing else reads that."""
+"""Operations that join the box of their input, if no other node reads it."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,16 @@ class Box:
     """One box of a drawing.
 
     Attributes:
-        name: of the node that it is for; inputs: names of the boxes whose values it reads.
-        path: of the module that it comes from; own: whether that module made it itself, not one below it.
-        kind: see `words.kind`; lines: what it says, the first in bold; tooltip: the names behind it.
-        madds: multiply-adds; share: their part of the network's. The output has none, and does not show them.
+        name: of its first node.
+        inputs: names of the boxes that it reads.
+        path: of the module that it comes from.
+        own: whether the module's own code computes it, not a submodule.
+        kind: see `words.kind`.
+        lines: its text, the first line in bold.
+        tooltip: the names of its nodes.
+        shape: of its output, without the batch dimension.
+        madds: multiply-adds.
+        share: of the multiply-adds of the network, from 0 to 1.
     """
 
     name: str
@@ -42,7 +48,7 @@ class Box:
 
 
 def boxes(graph: Graph, nodes: Sequence[Node], total_madds: int) -> list[Box]:
-    """The boxes of `nodes`, a part of `graph` or all of it, in their order, between those of what comes in and goes out."""
+    """The boxes of `nodes`, a part of `graph` or all of it, in their order; with boxes for inputs before and outputs after."""
     drawn = [node for node in nodes if node.op != "constant"]
     groups = _grouped(graph, drawn)
     box_of = {node.name: group[0].name for group in groups for node in group}
@@ -68,7 +74,7 @@ def _end(name: str, word: str, node: Node, inputs: tuple[str, ...]) -> Box:
 
 
 def _grouped(graph: Graph, nodes: Sequence[Node]) -> list[list[Node]]:
-    """Each node with those that follow it inside its box; the parts of a channel split together."""
+    """The nodes of each box: a node with its batch norm and activation, or all parts of a channel split."""
     groups: dict[str, list[Node]] = {}
     first_of: dict[str, str] = {}
     splits: dict[tuple[str, int], str] = {}
@@ -96,7 +102,7 @@ def _is_split(graph: Graph, node: Node) -> bool:
 
 
 def _siblings(graph: Graph, node: Node) -> list[Node]:
-    """The slices of the same value along the same axis."""
+    """The slices of the same tensor along the same axis."""
     readers = graph.users(node.inputs[0])
     return [r for r in readers if r.op == "slice" and r.integer("axis") == node.integer("axis")]
 
@@ -129,7 +135,7 @@ def _box(graph: Graph, group: Sequence[Node], box_of: dict[str, str], total_madd
 
 
 def module_path(name: str) -> tuple[str, bool]:
-    """The path of the module that made a node, and whether it did so in its own code (``path/add``)."""
+    """The path of the module of a node, and whether the module's own code computes it (``path/add``)."""
     path, slash, _ = name.partition("#")[0].partition("/")
     return path, bool(slash)
 

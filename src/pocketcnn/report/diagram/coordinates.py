@@ -1,4 +1,4 @@
-"""The second half of a layered drawing: where in its row each vertex is, so that long edges are straight and boxes centred.
+"""Layered drawing, part 2: the position of each vertex in its row, so that long edges are straight and boxes centred.
 
 Brandes and Köpf, "Fast and Simple Horizontal Coordinate Assignment", 2001: vertices are lined up with a median neighbour, towards
 each of the four corners in turn, and the mean of the two middle results is taken.
@@ -28,7 +28,7 @@ def places(rows: Rows, width: Mapping[Vertex, float], gap: float) -> dict[Vertex
 
 
 def _crossed(rows: Rows) -> set[frozenset[Vertex]]:
-    """Edges that cross a trunk, which is to stay straight."""
+    """Edges that cross a trunk, which has priority and stays straight."""
     place = {vertex: index for row in rows.order for index, vertex in enumerate(row)}
     crossed: set[frozenset[Vertex]] = set()
     for row in rows.order[:-1]:
@@ -43,7 +43,7 @@ def _crossed(rows: Rows) -> set[frozenset[Vertex]]:
 
 
 def _aligned(order: Order, neighbours: Links, crossed: set[frozenset[Vertex]]) -> dict[Vertex, Vertex]:
-    """For each vertex the first of the column that it is lined up in."""
+    """For each vertex, the first vertex of its aligned column."""
     place = {vertex: index for row in order for index, vertex in enumerate(row)}
     root = {vertex: vertex for row in order for vertex in row}
     taken: set[Vertex] = set()
@@ -64,7 +64,7 @@ def _aligned(order: Order, neighbours: Links, crossed: set[frozenset[Vertex]]) -
 def _compact(
     order: Order, root: Mapping[Vertex, Vertex], width: Mapping[Vertex, float], gap: float
 ) -> dict[Vertex, float]:
-    """Columns as far left as they go, then pulled right as far as nothing is pushed."""
+    """Move the columns to the left as far as possible, then to the right without moving others."""
     right_of: dict[Vertex, dict[Vertex, float]] = {column: {} for column in root.values()}
     left_of: dict[Vertex, dict[Vertex, float]] = {column: {} for column in root.values()}
     for row in order:
@@ -96,7 +96,7 @@ def _topological(
 
 
 def _flush(results: Sequence[dict[Vertex, float]], width: Mapping[Vertex, float]) -> list[dict[Vertex, float]]:
-    """The four results, left ones at the left end of the narrowest, right ones at its right end."""
+    """Align the four results with the narrowest one: left ones at its left end, right ones at its right end."""
 
     def ends(found: Mapping[Vertex, float]) -> tuple[float, float]:
         return min(x - width[v] / 2 for v, x in found.items()), max(x + width[v] / 2 for v, x in found.items())

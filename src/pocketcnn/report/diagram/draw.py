@@ -1,4 +1,4 @@
-"""`draw`: a captured network, or one of its blocks, as SVG."""
+"""`draw`: draws a captured network, or one of its blocks, as SVG."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -19,23 +19,23 @@ NAMES_SHOWN = 12
 
 
 def draw(graph: Graph, *, title: str = "", block: str | None = None, detail: str = "layers") -> str:
-    """The text of an SVG file that shows what `graph` computes, from top to bottom.
+    """Draw `graph` from top to bottom, as the text of an SVG file.
 
     A box is an operation with its batch norm and activation: kernel, stride (s), groups (g), channels, output shape, and its
-    multiply-adds with their share of the network's. Equal blocks in a row are drawn once, with their number. A drawing
-    that would be long is set in columns. The same graph gives the same text.
+    multiply-adds with their share of the total. Consecutive equal blocks are drawn once, with their number. Long drawings
+    have several columns. The result is deterministic.
 
     Args:
         graph: any captured network.
-        title: written above.
-        block: path of a module (``"features.3"``): only what it computes is drawn.
-        detail: ``"layers"``, or ``"blocks"`` for one box a block.
+        title: heading of the drawing.
+        block: path of a module (``"features.3"``); only this module is drawn.
+        detail: ``"layers"``, or ``"blocks"`` for one box for each block.
 
     Raises:
-        UsageError: nothing in the graph comes from `block` (near names are given), or there is no such `detail`.
+        UsageError: there is no module `block` in the graph (the message suggests similar names), or no such `detail`.
     """
     if detail not in DETAILS:
-        raise UsageError(f"detail is {detail!r}; it is one of {', '.join(DETAILS)}.")
+        raise UsageError(f"There is no detail {detail!r}; choose one of {', '.join(DETAILS)}.")
     nodes = graph.nodes if block is None else _nodes_of(graph, block)
     total = sum(graph.madds(node) for node in graph.nodes)
     found = units(boxes(graph, nodes, total), block or "")
@@ -50,7 +50,7 @@ def _nodes_of(graph: Graph, block: str) -> list[Node]:
     known = block_paths(graph)
     near = get_close_matches(block, [*known, *_all_paths(graph)], n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Its blocks are {_listed(known)}."
-    raise UsageError(f"Nothing in the network comes from a module {block!r}. {hint}")
+    raise UsageError(f"The network has no module {block!r}. {hint}")
 
 
 def is_below(name: str, path: str) -> bool:

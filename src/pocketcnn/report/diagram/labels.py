@@ -1,4 +1,4 @@
-"""What an operation is called in a drawing, and which kind of thing it is."""
+"""The text and the kind (colour) of an operation in a drawing."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -20,11 +20,11 @@ KIND: Mapping[Family, str] = MappingProxyType(
         Family.MOVEMENT: "movement",
     }
 )
-"""Kind of box for an operation; what is not here (pad, reshape, an activation that stands alone) is ``"other"``."""
+"""Kind of box for a family of operations; others (pad, reshape, a separate activation) are ``"other"``."""
 
 
 def kind(graph: Graph, node: Node) -> str:
-    """Which colour a box for `node` gets."""
+    """The kind of the box of `node`, which determines its colour."""
     return "depthwise" if is_depthwise(graph, node) else KIND.get(OPS[node.op].family, "other")
 
 
@@ -34,7 +34,7 @@ def is_depthwise(graph: Graph, node: Node) -> bool:
 
 
 def title(graph: Graph, node: Node) -> str:
-    """``conv 3×3 s2``: the operation and what it is told."""
+    """The operation with its attributes: ``conv 3×3 s2``."""
     if node.op == "conv2d":
         return _convolution(graph, node)
     if node.op in ("max_pool", "avg_pool"):

@@ -1,7 +1,7 @@
-"""Boxes of known size placed on a page, in columns where one would be too long, and edges that run between the boxes.
+"""Places boxes of known size on a page, in several columns if needed, and routes the edges between them.
 
-An edge leaves its box downwards, crosses a row of boxes only along a trunk that has its own place in that row, and bends in
-the space between rows, where there are no boxes.
+An edge leaves its box downwards. It crosses a row of boxes only along a trunk, which has its own position in that row. It
+bends in the space between rows.
 """
 
 import math
@@ -18,14 +18,14 @@ GAP_X, GAP_Y, FRAME = 18.0, 26.0, 9.0
 TRUNK = 6.0
 GUTTER = 34.0
 PAGE = 1.0
-"""Width of a page for its height; screens are wider, paper is higher."""
+"""Preferred ratio of width to height, between those of screens and of paper."""
 LONG = 1150.0
-"""Height from which a drawing may be broken into columns."""
+"""Height from which a drawing may have several columns."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A box to place: its size, what it reads, the number of its block, and the width and height of that block's label."""
+    """A box to place: its size, its inputs, the number of its block, and the size of the label of the block."""
 
     width: float
     height: float
@@ -45,22 +45,22 @@ class Rectangle:
     bottom: float
 
     def moved(self, x: float, y: float) -> "Rectangle":
-        """The same somewhere else."""
+        """The same rectangle, moved."""
         return Rectangle(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
     def grown(self, by: float) -> "Rectangle":
-        """With `by` more on every side."""
+        """The rectangle enlarged by `by` on every side."""
         return Rectangle(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
     def meets(self, other: "Rectangle") -> bool:
-        """Whether the two overlap."""
+        """Whether both rectangles overlap."""
         return (
             self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
 
 def around(rectangles: Sequence[Rectangle]) -> Rectangle:
-    """The smallest rectangle that holds all."""
+    """The smallest rectangle that contains all."""
     return Rectangle(
         min(r.left for r in rectangles),
         min(r.top for r in rectangles),
@@ -71,7 +71,7 @@ def around(rectangles: Sequence[Rectangle]) -> Rectangle:
 
 @dataclass(frozen=True)
 class Route:
-    """An edge: points from box to box. Between two points with different x it bends; `square` ones have corners instead."""
+    """An edge as points from box to box. It bends between points with different x; `square` edges have corners instead."""
 
     source: str
     target: str
@@ -81,7 +81,7 @@ class Route:
 
 @dataclass
 class Layout:
-    """Where everything is. `frames` and `labels` (left, top) are by block."""
+    """The positions of all elements. `frames` and `labels` (left, top) are by block."""
 
     boxes: dict[str, Rectangle] = field(default_factory=dict)
     frames: dict[int, Rectangle] = field(default_factory=dict)
@@ -92,9 +92,9 @@ class Layout:
 
 
 def arrange(items: Mapping[str, Item], *, columns: bool) -> Layout:
-    """Place `items`, which must be in an order in which they can run.
+    """Place `items`, which must be in topological order.
 
-    With `columns`, a long drawing is broken where all that follows reads one box.
+    With `columns`, a long drawing is split into columns at boxes that are the only input of all that follows.
     """
     pieces = _pieces(items)
     placed = [_column(items, group) for group in _groups(items, pieces, columns)]
@@ -102,7 +102,7 @@ def arrange(items: Mapping[str, Item], *, columns: bool) -> Layout:
 
 
 def _pieces(items: Mapping[str, Item]) -> list[list[str]]:
-    """The items cut wherever all that follows reads one single box, and a block ends there."""
+    """The items, split at the end of a block wherever all that follows reads a single box."""
     inputs = {name: item.inputs for name, item in items.items()}
     row = rows_of(inputs)
     busy = [0] * (2 + max(row.values()))
@@ -128,7 +128,7 @@ def _ends_unit(items: Mapping[str, Item], name: str) -> bool:
 
 @dataclass
 class _Column:
-    """A part of the drawing from top to bottom; `entry` is where the edge from the column before comes in."""
+    """A part of the drawing from top to bottom; `entry` is the point where the edge from the previous column enters."""
 
     layout: Layout
     entry: str | None
@@ -136,7 +136,7 @@ class _Column:
 
 
 def _groups(items: Mapping[str, Item], pieces: Sequence[list[str]], columns: bool) -> list[list[str]]:
-    """Pieces put together to columns, as many as fill a page best."""
+    """Combine pieces to columns, with the number of columns that fills a page best."""
     sizes = [_column(items, piece).layout for piece in pieces]
     heights = [size.height + GAP_Y for size in sizes]
     most = len(pieces) if columns and sum(heights) > LONG else 1
@@ -152,7 +152,7 @@ def _groups(items: Mapping[str, Item], pieces: Sequence[list[str]], columns: boo
 
 
 def _balanced(heights: Sequence[float], number: int) -> list[list[int]]:
-    """At most `number` groups of neighbours, none higher than needs be."""
+    """Divide the pieces into at most `number` consecutive groups with the smallest maximal height."""
     low, high = max(heights), sum(heights)
     for _ in range(30):
         middle = (low + high) / 2
@@ -173,7 +173,7 @@ def _filled(heights: Sequence[float], limit: float) -> list[list[int]]:
 
 
 def _column(items: Mapping[str, Item], names: Sequence[str]) -> _Column:
-    """One column. What it reads from above comes in at a point at its top."""
+    """Place one column. Its input from the previous column enters at a point at its top."""
     inner = set(names)
     outside = dict.fromkeys(source for name in names for source in items[name].inputs if source not in inner)
     local = {name: Item(0, 0, (), -1, False, None) for name in outside} | {name: items[name] for name in names}
@@ -204,7 +204,7 @@ def _column(items: Mapping[str, Item], names: Sequence[str]) -> _Column:
 def _heights(
     rows: Rows, items: Mapping[str, Item], x: Mapping[tuple[str, int], float]
 ) -> tuple[list[float], list[float]]:
-    """Top and bottom of each row; the space between two grows with how far edges run sideways, and where blocks meet."""
+    """Top and bottom of each row. The space between rows grows with the horizontal length of edges, and between blocks."""
     tops, bottoms = [0.0], []
     for number, row in enumerate(rows.order):
         bottoms.append(tops[-1] + max((items[v[0]].height for v in row if not rows.is_trunk(v)), default=0.0))
@@ -219,7 +219,7 @@ def _heights(
 
 
 def _frame(layout: Layout, items: Mapping[str, Item]) -> None:
-    """A frame around each block whose boxes lie together, and the edges that pass its boxes on the way to another of them."""
+    """A frame around each block with adjacent boxes, including the edges between them."""
     for unit, names in _units(items).items():
         if not items[names[0]].framed:
             continue
@@ -233,7 +233,7 @@ def _frame(layout: Layout, items: Mapping[str, Item]) -> None:
 
 
 def _label(layout: Layout, items: Mapping[str, Item]) -> None:
-    """A place for each label beside the upper end of its block, to the right of all that is drawn there."""
+    """The position of each label: beside the upper end of its block, to the right of everything there."""
     for unit, names in _units(items).items():
         label = items[names[0]].label
         if label is None:
@@ -254,7 +254,7 @@ def _units(items: Mapping[str, Item]) -> dict[int, list[str]]:
 
 
 def _measured(layout: Layout, items: Mapping[str, Item]) -> Layout:
-    """The layout moved so that it starts at 0, all that is drawn counted in its size."""
+    """The layout moved to start at 0, with the size of everything that is drawn."""
     whole = around([*layout.boxes.values(), *layout.frames.values()])
     width = {item.unit: item.label[0] for item in items.values() if item.label}
     labels = [x + width[unit] for unit, (x, _) in layout.labels.items()]
@@ -303,5 +303,5 @@ def _side_by_side(columns: Sequence[_Column]) -> Layout:
 
 
 def segments(route: Route) -> list[tuple[Point, Point]]:
-    """The straight or bent parts of an edge."""
+    """The straight and bent segments of an edge."""
     return list(pairwise(route.points))

@@ -1,4 +1,4 @@
-"""The first half of a layered drawing: which row each box is in, and the order of the boxes within a row.
+"""Layered drawing, part 1: the row of each box, and the order of the boxes within a row.
 
 Sugiyama, Tagawa and Toda, "Methods for Visual Understanding of Hierarchical System Structures", 1981. An edge over several rows
 passes through one trunk vertex in each; all readers of a value share its trunk.
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 Vertex = tuple[str, int]
-"""(box, row): the box itself in its own row, its trunk in the rows below it."""
+"""(box, row): the box in its own row, or its trunk in a row below."""
 
 SWEEPS = 12
 
 
 def rows_of(inputs: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """The row of each box: one below the lowest box that it reads. `inputs` must be in an order in which they can run."""
+    """The row of each box: one below the lowest box that it reads. `inputs` must be in topological order."""
     rows: dict[str, int] = {}
     for name, sources in inputs.items():
         rows[name] = 1 + max((rows[source] for source in sources), default=-1)
@@ -37,11 +37,11 @@ class Rows:
                 self._connect(source, name)
 
     def is_trunk(self, vertex: Vertex) -> bool:
-        """Whether an edge passes here, rather than a box lying here."""
+        """Whether the vertex is part of an edge, not a box."""
         return self.row[vertex[0]] != vertex[1]
 
     def chain(self, source: str, target: str) -> list[Vertex]:
-        """The vertices that the edge from `source` to `target` passes, with both."""
+        """The vertices on the edge from `source` to `target`, including both."""
         rows = range(self.row[source], self.row[target])
         return [*((source, row) for row in rows), (target, self.row[target])]
 
@@ -60,7 +60,7 @@ class Rows:
 
 
 def untangle(rows: Rows) -> None:
-    """Order each row so that few edges cross: sweeps down and up, each vertex at the mean place of its neighbours."""
+    """Order each row so that few edges cross: sweeps down and up that sort by the mean position of the neighbours."""
     best, fewest = [list(row) for row in rows.order], crossings(rows)
     for sweep in range(SWEEPS):
         if fewest == 0:
@@ -86,7 +86,7 @@ def _sort(row: list[Vertex], neighbours: Mapping[Vertex, Sequence[Vertex]], plac
 
 
 def crossings(rows: Rows) -> int:
-    """How many pairs of edges cross."""
+    """The number of crossing pairs of edges."""
     place = _places(rows.order)
     count = 0
     for row in rows.order[:-1]:

@@ -1,4 +1,4 @@
-"""Equal blocks one after the other, drawn once; and blocks drawn as one box each."""
+"""Merges consecutive equal blocks into one, and blocks into one box each."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from pocketcnn.report.diagram.boxes import Box, cost_line
 from pocketcnn.report.diagram.units import Block
 
 LONGEST = 44
-"""Letters of the line that says what is in a block."""
+"""Largest number of characters of the line that lists the contents of a block."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A block of a drawing, which stands for `count` equal ones in a row; `label` names it, or them."""
+    """A block of a drawing, which represents `count` consecutive equal blocks; `label` names them."""
 
     boxes: tuple[Box, ...]
     label: str
@@ -22,8 +22,8 @@ class Unit:
 
 
 def collapsed(blocks: Sequence[Block]) -> list[Unit]:
-    """The blocks with those left out that equal the one before and continue it; readers then read the one that is drawn."""
-    place = {  # counted from the end, where blocks of different insides are alike
+    """The blocks without those that repeat the one before; their readers then read the one that is drawn."""
+    place = {  # counted from the end, where different blocks are similar
         box.name: (number, index - len(block.boxes))
         for number, block in enumerate(blocks)
         for index, box in enumerate(block.boxes)
@@ -45,7 +45,7 @@ def collapsed(blocks: Sequence[Block]) -> list[Unit]:
 
 
 def _form(number: int, block: Sequence[Box], place: Mapping[str, tuple[int, int]]) -> object:
-    """What makes two blocks equal: their boxes, and where each reads, counted from its own block. None for what never repeats."""
+    """The key for comparing blocks: boxes and their inputs relative to the block. None for blocks that never repeat."""
     if any(box.kind == "end" for box in block):
         return None
     return tuple(
@@ -61,7 +61,7 @@ def _unit(run: Sequence[Block], drawn: Mapping[str, str]) -> Unit:
 
 
 def as_boxes(blocks: Sequence[Block]) -> list[Block]:
-    """Each block as one box that says what is in it, what comes in and out, and what it costs."""
+    """Each block as one box with its operations, its input and output shapes, and its cost."""
     name_of = {box.name: block.boxes[0].name for block in blocks for box in block.boxes}
     shape_of = {box.name: box.shape for block in blocks for box in block.boxes}
     return [Block(block.path, (_one_box(block, name_of, shape_of),)) for block in blocks]
@@ -93,7 +93,7 @@ def _one_box(whole: Block, name_of: Mapping[str, str], shape_of: Mapping[str, tu
 
 
 def _contents(block: Sequence[Box]) -> str:
-    """``conv 1×1, depthwise 3×3, conv 1×1, add``; where that is long, the most frequent first: ``10 × conv 1×1, …``."""
+    """``conv 1×1, depthwise 3×3, conv 1×1, add``; if that is too long, counts by frequency: ``10 × conv 1×1, …``."""
     heads = [box.lines[0].partition(" · ")[0] for box in block if box.kind != "other"] or [block[0].lines[0]]
     text = ", ".join(heads)
     if len(text) <= LONGEST:

@@ -1,4 +1,4 @@
-"""A laid-out drawing as SVG text: self-contained, without style sheet or script, readable on white and on black."""
+"""Renders a layout as SVG text: without style sheet or script, readable on white and black backgrounds."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -15,7 +15,7 @@ BAR = 3.0
 """Height of the bar that shows the share of multiply-adds."""
 
 INK, GREY, EDGE, FRAME = "#16202c", "#6f7c8c", "#7d8998", "#8f9baa"
-"""Text in boxes; text and lines outside them, which must be seen on white and on black."""
+"""Colours of text in boxes, and of text and lines outside them, which are visible on white and black."""
 
 COLOURS: Mapping[str, tuple[str, str]] = {  # kind -> (fill, border)
     "convolution": ("#cfe1fb", "#3f76c4"),
@@ -41,20 +41,20 @@ _WIDE, _NARROW = frozenset(f"mwMW%@→…{words.TIMES}"), frozenset("iljtfrI.,:;
 
 
 def text_width(text: str, size: float = SIZE, bold: bool = False) -> float:
-    """An upper bound of the width of `text` in any of the fonts of `FONT`, DejaVu Sans, the widest in use, included."""
+    """An upper bound of the width of `text` in all fonts of `FONT` and in DejaVu Sans, the widest one."""
     letters = sum(0.98 if c in _WIDE else 0.42 if c in _NARROW else 0.7 if c.isupper() else 0.64 for c in text)
     return size * letters * (1.1 if bold else 1.0)
 
 
 def box_size(box: Box) -> tuple[float, float]:
-    """Width and height that the text of a box needs."""
+    """Width and height of the text of a box."""
     widths = [text_width(line, bold=index == 0 and box.kind != "end") for index, line in enumerate(box.lines)]
     height = LINE * len(box.lines) + PADDING
     return round(max(widths) + 2 * PADDING, 1), height
 
 
 def label_size(unit: Unit) -> tuple[float, float]:
-    """Width and height of what is written beside a block."""
+    """Width and height of the label beside a block."""
     return text_width(unit.label), LINE if unit.count == 1 else 2 * LINE + 4
 
 
@@ -96,7 +96,7 @@ def render(
 
 
 def _safe(text: str) -> str:
-    """Text for XML, which has no control characters."""
+    """`text` escaped for XML, without control characters."""
     return escape("".join(c if c.isprintable() or c in "\n\u00a0" else "\ufffd" for c in text))
 
 
@@ -174,7 +174,7 @@ def _label(unit: Unit, at: Point) -> str:
 
 
 def _legend_rows(kinds: Sequence[str], width: float) -> list[list[tuple[str, float]]]:
-    """Kinds with the place where each entry ends, in lines no wider than the drawing where that is possible."""
+    """The kinds of the legend with the end of each entry, in lines no wider than the drawing if possible."""
     rows: list[list[tuple[str, float]]] = [[]]
     end = 0.0
     for kind in kinds:

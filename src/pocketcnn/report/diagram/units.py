@@ -1,8 +1,8 @@
-"""Blocks of a network, found from the paths of its modules: what its source calls ``features.3`` or ``layer1.0``.
+"""Finds the blocks of a network from the paths of its modules, such as ``features.3`` or ``layer1.0``.
 
-A module is a block unless it only lines up others: then its parts are the blocks. Lining up shows in the names, since
-frameworks and authors number the parts of a sequence (``0``, ``block1``, ``stage2``), and in what the module does itself, which
-is nothing, while a block adds, concatenates or multiplies.
+A module is a block unless it is only a sequence of others; then its parts are the blocks. The parts of a sequence have numbers
+in their names (``0``, ``block1``, ``stage2``), and its own code computes nothing. The code of a block adds, concatenates or
+multiplies.
 """
 
 import re
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pocketcnn.report.diagram.boxes import Box
 
 _NUMBERED = re.compile(r".*\d")
-MOST_OF_IT = 0.5
-"""A module with a larger part of all boxes is never one block, whatever it does itself."""
+MAX_BLOCK_SHARE = 0.5
+"""A module with a larger share of all boxes is never a block."""
 
 
 @dataclass
 class _Module:
-    """A module with the number of boxes in it, of which `own` come from its own code."""
+    """A module with its number of boxes, of which `own` are computed by its own code."""
 
     name: str
     boxes: int = 0
@@ -37,20 +37,20 @@ class _Module:
 
 @dataclass(frozen=True)
 class Block:
-    """Boxes that belong together, and the path of their module."""
+    """The boxes of a block, and the path of its module."""
 
     path: str
     boxes: tuple[Box, ...]
 
 
 def units(boxes: Sequence[Box], root: str = "") -> list[Block]:
-    """The boxes below module `root` block by block, in order; a box outside any block is one alone.
+    """The blocks of module `root`, in order. A box outside of any block is a block of its own.
 
-    A `root` that is a block itself is the only one.
+    If `root` is itself a block, it is the only one.
     """
     inner = [box for box in boxes if box.kind != "end"]
     tree = _tree(root.rpartition(".")[2], [(_below(box.path, root), box.own) for box in inner])
-    whole = bool(root) and not _lines_up(tree, sys.maxsize)
+    whole = bool(root) and not _is_sequence(tree, sys.maxsize)
     result: list[Block] = []
     current: str | None = None
     for box in boxes:
@@ -87,14 +87,14 @@ def _unit(tree: _Module, root: str, path: tuple[str, ...], total: int) -> str | 
         module = module.parts[name]
         if not module.parts:
             return None
-        if not _lines_up(module, total):
+        if not _is_sequence(module, total):
             return ".".join((root, *path[:depth]) if root else path[:depth])
     return None
 
 
-def _lines_up(module: _Module, total: int) -> bool:
-    """Whether the module only runs its parts one after the other."""
-    if module.boxes > MOST_OF_IT * total and total > 12:
+def _is_sequence(module: _Module, total: int) -> bool:
+    """Whether the module only runs its parts in sequence."""
+    if module.boxes > MAX_BLOCK_SHARE * total and total > 12:
         return True
     if module.own:
         return False

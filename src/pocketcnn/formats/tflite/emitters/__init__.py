@@ -1,7 +1,7 @@
-"""The operations of the IR as operators of TensorFlow Lite, by name.
+"""Export rules from operations of the graph to operators of TensorFlow Lite, by name.
 
-In int8 each is at most one step from the simulation. Share of the integers that are, of random formats and every
-integer (for arithmetic every pair of them), with LiteRT 2.3:
+In int8 each result is at most one quantization step from the simulation. The table has the share of results that are one step
+off with LiteRT 2.3, for random formats and all integers (for arithmetic all pairs), by kernel implementation:
 
 | operation                                     | operators in int8                   | XNNPACK | optimized | reference |
 | --------------------------------------------- | ----------------------------------- | ------- | --------- | --------- |
@@ -15,10 +15,10 @@ integer (for arithmetic every pair of them), with LiteRT 2.3:
 | slice, shuffle, gather, roll, pad, max_pool … | the same on integers                | 0       | 0         | 0         |
 | hardswish, hardsigmoid, sigmoid, silu, tanh … | DEQUANTIZE, in float, QUANTIZE      | 0       | 0         | 0         |
 
-What was tried and is not used: QUANTIZE for a change of scale, and RELU with one, are off at 7 %; the int8 kernels of
-HARD_SWISH at 0.6 % (which XNNPACK lacks, so that it would cut a network into pieces), of LEAKY_RELU at 7 %, of LOGISTIC,
-whose result has a scale that is prescribed, at 23 %, and SiLU made of it at 15 %. An average pool of unequal windows
-(a padding that is not counted), an affine, a sum and a division have no integer kernel that could.
+Rejected alternatives, with their share of results that are one step off: QUANTIZE for requantization, and RELU with
+requantization, 7 %; the int8 kernels of HARD_SWISH 0.6 % (XNNPACK has none, so it would partition the network), LEAKY_RELU
+7 %, LOGISTIC, whose output scale is prescribed, 23 %, and SiLU built from it 15 %. Average pooling with unequal windows
+(padding not counted), affine, sum and division have no suitable integer kernel.
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ from pocketcnn.formats.tflite.emitter import OperatorEmitter
 from pocketcnn.formats.tflite.emitters.activation import ACTIVATIONS
 from pocketcnn.formats.tflite.emitters.arithmetic import ARITHMETIC
 from pocketcnn.formats.tflite.emitters.convolution import CONVOLUTIONS
-from pocketcnn.formats.tflite.emitters.data_movement import MOVES
+from pocketcnn.formats.tflite.emitters.data_movement import DATA_MOVEMENT
 from pocketcnn.formats.tflite.emitters.normalization import NORMALIZATIONS
 from pocketcnn.formats.tflite.emitters.pooling import POOLINGS
 
 EMITTERS: Mapping[str, OperatorEmitter] = MappingProxyType(
-    {**CONVOLUTIONS, **ACTIVATIONS, **ARITHMETIC, **MOVES, **NORMALIZATIONS, **POOLINGS}
+    {**CONVOLUTIONS, **ACTIVATIONS, **ARITHMETIC, **DATA_MOVEMENT, **NORMALIZATIONS, **POOLINGS}
 )

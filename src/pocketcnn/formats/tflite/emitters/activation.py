@@ -1,39 +1,39 @@
-"""Activations. Those with integer kernels of one rounding stay in integers; the others are computed in float between two."""
+"""Activations. Those whose integer kernels round once run in int8, the others in float with DEQUANTIZE and QUANTIZE."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, keeps_scale
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, keeps_scale
 from pocketcnn.formats.tflite.layout import stored_array, stored_axis
 from pocketcnn.formats.tflite.values import INT8_LOW, Value
 
 
 def _one(builtin: str, **options: object) -> Callable[[Emitter], Value]:
-    """The operator of that name does the same."""
+    """The rule for an operation that is exactly one operator."""
     return lambda emit: emit.compute(builtin, emit.inputs[0], **options)
 
 
 def _relu(builtin: str) -> Callable[[Emitter], Value]:
-    """RELU or RELU6; among integers as the end of a change of scale, which rounds better than their own kernels do."""
+    """RELU or RELU6; in int8 fused into a requantization, which rounds more accurately than the operators' own kernels."""
     return lambda emit: (
         emit.rescaled(emit.inputs[0], builtin) if emit.is_integer else emit.compute(builtin, emit.inputs[0])
     )
 
 
 def clamped(emit: Emitter, value: Value, low: float, high: float) -> Value:
-    """`value` limited to low … high; among integers only where saturation does not do it already."""
-    form = value.quantization
-    if form is None or form.steps(low) > INT8_LOW:
+    """`value` clamped to low … high; in int8 only if saturation does not already imply it."""
+    quantization = value.quantization
+    if quantization is None or quantization.steps(low) > INT8_LOW:
         value = emit.step("MAXIMUM", value, emit.number(low, value))
-    if form is None or form.steps(high) < form.high:
+    if quantization is None or quantization.steps(high) < quantization.high:
         value = emit.step("MINIMUM", value, emit.number(high, value))
     return value
 
 
 def clip(emit: Emitter) -> Value:
-    """Two comparisons; among integers after the change of scale, so that each value is rounded once."""
+    """MAXIMUM and MINIMUM; in int8 after the requantization, so that each value is rounded once."""
     value = emit.inputs[0]
     if emit.is_integer and emit.result != value.quantization:
         value = emit.rescaled(value)
@@ -54,7 +54,7 @@ def silu(emit: Emitter) -> Value:
 
 
 def _softplus(emit: Emitter) -> tuple[Value, Value]:
-    """max(x, 0) and log(1 + exp(-|x|)), whose sum is softplus(x): no exponential overflows."""
+    """max(x, 0) and log(1 + exp(-|x|)), whose sum is softplus(x) without overflow."""
     value = emit.inputs[0]
     small = emit.step("EXP", emit.step("NEG", emit.step("ABS", value)))
     return emit.step("RELU", value), emit.step("LOG", emit.step("ADD", small, emit.number(1.0, small)))
@@ -66,7 +66,7 @@ def mish(emit: Emitter) -> Value:
 
 
 def elu(emit: Emitter) -> Value:
-    """The operator's alpha is 1: for another, its negative part is scaled apart from the positive one."""
+    """The operator has alpha = 1; for another alpha the negative part is scaled separately."""
     value, alpha = emit.inputs[0], emit.node.number("alpha")
     if alpha == 1:
         return emit.compute("ELU", value)
@@ -76,7 +76,7 @@ def elu(emit: Emitter) -> Value:
 
 
 def prelu(emit: Emitter) -> Value:
-    """One slope for each channel."""
+    """PReLU with one slope per channel."""
     shape = emit.shapes[0]
     slope = np.broadcast_to(
         emit.array("weight").reshape(-1, *(1,) * (len(shape) - 1)), (shape[0], *(1,) * (len(shape) - 1))
@@ -85,7 +85,7 @@ def prelu(emit: Emitter) -> Value:
 
 
 def softmax(emit: Emitter) -> Value:
-    """Along the last axis of the tensor, which another axis is moved to."""
+    """The operator works along the last axis, so another axis is transposed to it."""
     value = emit.inputs[0]
     axis, last = stored_axis(emit.node.integer("axis"), len(emit.shapes[0])), len(value.shape) - 1
     if axis == last:
@@ -97,9 +97,9 @@ def softmax(emit: Emitter) -> Value:
 
 ACTIVATIONS: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "relu": OperatorEmitter(_relu("RELU"), Integers.COMPUTES, keeps_scale),
-        "relu6": OperatorEmitter(_relu("RELU6"), Integers.COMPUTES, keeps_scale),
-        "clip": OperatorEmitter(clip, Integers.COMPUTES),
+        "relu": OperatorEmitter(_relu("RELU"), IntegerSupport.COMPUTES, keeps_scale),
+        "relu6": OperatorEmitter(_relu("RELU6"), IntegerSupport.COMPUTES, keeps_scale),
+        "clip": OperatorEmitter(clip, IntegerSupport.COMPUTES),
         "leaky_relu": OperatorEmitter(
             lambda emit: emit.compute("LEAKY_RELU", emit.inputs[0], alpha=emit.node.number("slope"))
         ),
@@ -113,6 +113,6 @@ ACTIVATIONS: Mapping[str, OperatorEmitter] = MappingProxyType(
         "tanh": OperatorEmitter(_one("TANH")),
         "elu": OperatorEmitter(elu),
         "softmax": OperatorEmitter(softmax),
-        "dropout": OperatorEmitter(lambda emit: emit.inputs[0], Integers.MOVES),
+        "dropout": OperatorEmitter(lambda emit: emit.inputs[0], IntegerSupport.PRESERVES),
     }
 )

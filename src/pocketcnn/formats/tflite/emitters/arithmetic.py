@@ -1,11 +1,11 @@
-"""Arithmetic between values, constants, sums and means."""
+"""Arithmetic, constants and reductions."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, keeps_scale
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, keeps_scale
 from pocketcnn.formats.tflite.layout import stored_array, stored_axis, stored_order, transposition
 from pocketcnn.formats.tflite.values import INT8_LOW, Value, fits
 
@@ -20,7 +20,7 @@ def _product_fits(emit: Emitter) -> bool:
 
 
 def affine(emit: Emitter) -> Value:
-    """x · scale + offset, without the part that does nothing."""
+    """x · scale + offset; a factor of 1 and an offset of 0 are omitted."""
     value, scale, offset = emit.inputs[0], emit.node.number("scale"), emit.node.number("offset")
     if scale != 1:
         value = emit.step("MUL", value, emit.floats(np.asarray([scale])))
@@ -28,7 +28,7 @@ def affine(emit: Emitter) -> Value:
 
 
 def constant(emit: Emitter) -> Value:
-    """The same for every image; integers where the value has a format."""
+    """A constant, quantized if the value has a format."""
     array = stored_array(emit.array("value").reshape(emit.node.shape))
     if emit.result is None:
         return emit.floats(array)
@@ -39,7 +39,7 @@ def constant(emit: Emitter) -> Value:
 
 def _reduction(builtin: str) -> Callable[[Emitter], Value]:
     def emit_reduction(emit: Emitter) -> Value:
-        """Over the axes where they are stored; what is left is put into the order of its own number of axes."""
+        """Reduce the stored axes; the result is transposed to the layout for its rank."""
         rank, gone, kept = len(emit.shapes[0]), emit.node.ints("axes"), emit.node.flag("keepdim")
         axes = emit.ints(sorted(stored_axis(axis, rank) for axis in gone))
         left = [axis for axis in stored_order(rank) if axis not in gone]
@@ -58,13 +58,13 @@ def _reduction(builtin: str) -> Callable[[Emitter], Value]:
 
 ARITHMETIC: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "add": OperatorEmitter(_binary("ADD"), Integers.COMPUTES, keeps_scale, fusing=True),
-        "sub": OperatorEmitter(_binary("SUB"), Integers.COMPUTES, keeps_scale, fusing=True),
-        "mul": OperatorEmitter(_binary("MUL"), Integers.COMPUTES, _product_fits, fusing=True),
+        "add": OperatorEmitter(_binary("ADD"), IntegerSupport.COMPUTES, keeps_scale, fusing=True),
+        "sub": OperatorEmitter(_binary("SUB"), IntegerSupport.COMPUTES, keeps_scale, fusing=True),
+        "mul": OperatorEmitter(_binary("MUL"), IntegerSupport.COMPUTES, _product_fits, fusing=True),
         "div": OperatorEmitter(_binary("DIV"), fusing=True),
         "affine": OperatorEmitter(affine),
-        "constant": OperatorEmitter(constant, Integers.COMPUTES),
-        "mean": OperatorEmitter(_reduction("MEAN"), Integers.COMPUTES, keeps_scale),
+        "constant": OperatorEmitter(constant, IntegerSupport.COMPUTES),
+        "mean": OperatorEmitter(_reduction("MEAN"), IntegerSupport.COMPUTES, keeps_scale),
         "sum": OperatorEmitter(_reduction("SUM")),
     }
 )

@@ -1,4 +1,4 @@
-"""Convolutions, the linear layer, and the shift that is a depthwise convolution."""
+"""Convolution, linear layer, and shift (as a depthwise convolution)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, StoredWeight, keeps_scale
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, StoredWeight, keeps_scale
 from pocketcnn.formats.tflite.layout import flattened_columns
 from pocketcnn.formats.tflite.values import Value, fits
 from pocketcnn.formats.tflite.windows import Windows, windows
@@ -15,21 +15,21 @@ from pocketcnn.layers.shift import shift_kernel
 
 
 def _has_integer_weight(emit: Emitter) -> bool:
-    """And one that the integer kernels can scale the sums of."""
+    """Whether the weight is quantized with scales that the integer kernels support."""
     if emit.weight is None or emit.weight.scales is None or emit.inputs[0].quantization is None:
         return False
     return fits(emit.inputs[0].quantization.scale * float(emit.weight.scales.max()), emit.result)
 
 
 def _padded(emit: Emitter, window: Windows) -> tuple[Value, str]:
-    """The input, padded where neither scheme of the operator pads alike, and the scheme."""
+    """The input and the padding scheme; the input is padded explicitly if neither SAME nor VALID is equivalent."""
     if window.scheme is not None:
         return emit.inputs[0], window.scheme
     return emit.padded(emit.inputs[0], window.before, window.after), "VALID"
 
 
 def _options(emit: Emitter, window: Windows, scheme: str) -> dict[str, object]:
-    """Strides, dilations and padding, as all kinds of convolution name them."""
+    """Strides, dilations and padding as options, which all convolution operators share."""
     return {
         "padding": getattr(emit.builder.paddings, scheme),
         "strideH": window.stride[0],
@@ -41,7 +41,7 @@ def _options(emit: Emitter, window: Windows, scheme: str) -> dict[str, object]:
 
 
 def convolution(emit: Emitter) -> Value:
-    """A filter (O, K, K, I/G): CONV_2D finds the number of groups by its last axis. Depthwise it is (1, K, K, O)."""
+    """CONV_2D with a filter (O, K, K, I/G), whose last axis implies the groups; DEPTHWISE_CONV_2D with (1, K, K, O)."""
     weight = emit.weight
     if weight is None:
         raise ValueError(f"{emit.node.name!r} has no weight")
@@ -58,14 +58,14 @@ def convolution(emit: Emitter) -> Value:
 
 
 def linear(emit: Emitter) -> Value:
-    """FULLY_CONNECTED, its columns in the order in which a feature map before it is stored."""
+    """FULLY_CONNECTED; the columns of the weight are reordered if the input is a flattened feature map (channels last)."""
     shape = emit.flattened
     taps = emit.filter(lambda array: array if shape is None else flattened_columns(array, shape), axis=0)
     return emit.compute("FULLY_CONNECTED", emit.inputs[0], taps, emit.offset(), **emit.fused)
 
 
 def constant_depthwise(emit: Emitter, kernel: np.ndarray, scale: float) -> Emitter:
-    """`emit` as a depthwise convolution by the fixed `kernel` (C, 1, K, K) of whole numbers, times `scale`."""
+    """`emit` as a depthwise convolution with the integer `kernel` (C, 1, K, K) times `scale`."""
     channels = len(kernel)
     attrs: dict[str, Attr] = {
         "stride": (1, 1),
@@ -82,7 +82,7 @@ def constant_depthwise(emit: Emitter, kernel: np.ndarray, scale: float) -> Emitt
 
 
 def shift(emit: Emitter) -> Value:
-    """A depthwise convolution whose kernels hold a single 1."""
+    """A depthwise convolution whose kernels contain a single 1."""
     kernel = shift_kernel(emit.node.ints("down"), emit.node.ints("right")).numpy()
     taps = constant_depthwise(emit, kernel, 1.0)
     padding = (kernel.shape[2] // 2, kernel.shape[3] // 2)
@@ -92,8 +92,8 @@ def shift(emit: Emitter) -> Value:
 
 CONVOLUTIONS: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "conv2d": OperatorEmitter(convolution, Integers.COMPUTES, _has_integer_weight, fusing=True),
-        "linear": OperatorEmitter(linear, Integers.COMPUTES, _has_integer_weight, fusing=True),
-        "shift": OperatorEmitter(shift, Integers.COMPUTES, keeps_scale, fusing=True),
+        "conv2d": OperatorEmitter(convolution, IntegerSupport.COMPUTES, _has_integer_weight, fusing=True),
+        "linear": OperatorEmitter(linear, IntegerSupport.COMPUTES, _has_integer_weight, fusing=True),
+        "shift": OperatorEmitter(shift, IntegerSupport.COMPUTES, keeps_scale, fusing=True),
     }
 )

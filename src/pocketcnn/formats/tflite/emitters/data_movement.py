@@ -1,24 +1,24 @@
-"""Operations that move or select data without computing. Integers keep their scale on the way."""
+"""Data movement; in int8 scale and zero point stay the same."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter
 from pocketcnn.formats.tflite.layout import is_one_line, stored_axis, stored_order, stored_shape, transposition
 from pocketcnn.formats.tflite.values import Value
 
 
 def concat(emit: Emitter) -> Value:
-    """Its integer kernel changes no scale, so that happens before."""
+    """CONCATENATION; its integer kernel does not requantize, so the inputs are requantized before."""
     axis = stored_axis(emit.node.integer("axis"), len(emit.shapes[0]))
     parts = [value if value.quantization == emit.result else emit.rescaled(value) for value in emit.inputs]
     return emit.compute("CONCATENATION", *parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
 def cut(emit: Emitter, value: Value, axis: int, start: int, stop: int, step: int = 1) -> Value:
-    """start:stop:step of the tensor's axis `axis`. XNNPACK has no SLICE whose batch is free, but this."""
+    """STRIDED_SLICE start:stop:step of the tensor's axis `axis`; XNNPACK has no SLICE with a free batch axis."""
     rank, shape = len(value.shape), list(value.shape)
     shape[axis] = len(range(start, stop, step))
     if shape == list(value.shape):
@@ -37,7 +37,7 @@ def slice_(emit: Emitter) -> Value:
 
 
 def channel_shuffle(emit: Emitter) -> Value:
-    """The channels, last, as a matrix (groups, channels a group) that is transposed (ShuffleNet paper, Figure 1)."""
+    """The last axis as a matrix (groups, channels per group) that is transposed (ShuffleNet paper, Figure 1)."""
     value, groups = emit.inputs[0], emit.node.integer("groups")
     batch, height, width, channels = value.shape
     if groups in (1, channels):
@@ -47,14 +47,14 @@ def channel_shuffle(emit: Emitter) -> Value:
 
 
 def gather(emit: Emitter) -> Value:
-    """Channels by a list, some perhaps more than once."""
+    """Selection of channels by a list of indices, with repetitions."""
     axis = stored_axis(0, len(emit.shapes[0]))
     shape = stored_shape(emit.node.shape)
     return emit.step("GATHER", emit.inputs[0], emit.ints(emit.array("index")), shape=shape, axis=axis)
 
 
 def roll(emit: Emitter) -> Value:
-    """Along each axis the last part comes first."""
+    """Two slices per axis, concatenated in the opposite order."""
     value = emit.inputs[0]
     for shift, axis in zip(emit.node.ints("shifts"), emit.node.ints("axes"), strict=True):
         size, place = emit.shapes[0][axis], stored_axis(axis, len(emit.shapes[0]))
@@ -66,7 +66,7 @@ def roll(emit: Emitter) -> Value:
 
 
 def pad(emit: Emitter) -> Value:
-    """A negative pad cuts, first."""
+    """Negative pads become slices before the padding."""
     value = emit.inputs[0]
     left, right, top, bottom = emit.node.ints("pads")
     for axis, first, last in ((1, top, bottom), (2, left, right)):
@@ -76,12 +76,12 @@ def pad(emit: Emitter) -> Value:
 
 
 def _has_an_exact_number(emit: Emitter) -> bool:
-    """Zero is exact in every format; another number is what the result's format makes of it."""
+    """Whether the padding number is exact in int8: zero always is, another number depends on the format of the result."""
     return emit.node.number("value") == 0 or emit.result == emit.inputs[0].quantization
 
 
 def reshape(emit: Emitter) -> Value:
-    """In the order that the network knows, channels first; a flattened map whose readers know its order stays as it is."""
+    """Reshape in channels-first order; a flattened map that only linear layers read stays channels last."""
     value, (source,), target = emit.inputs[0], emit.shapes, emit.node.shape
     if source == target:
         return value
@@ -103,22 +103,22 @@ def permute(emit: Emitter) -> Value:
 
 
 def upsample(emit: Emitter) -> Value:
-    """Nearest neighbour by whole factors."""
+    """Nearest-neighbour upsampling by integer factors."""
     height, width = emit.node.shape[1:]
     size = emit.ints(np.asarray((height, width)))
     return emit.step("RESIZE_NEAREST_NEIGHBOR", emit.inputs[0], size, shape=stored_shape(emit.node.shape))
 
 
-MOVES: Mapping[str, OperatorEmitter] = MappingProxyType(
+DATA_MOVEMENT: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "concat": OperatorEmitter(concat, Integers.COMPUTES),
-        "slice": OperatorEmitter(slice_, Integers.MOVES),
-        "channel_shuffle": OperatorEmitter(channel_shuffle, Integers.MOVES),
-        "gather": OperatorEmitter(gather, Integers.MOVES),
-        "roll": OperatorEmitter(roll, Integers.MOVES),
-        "pad": OperatorEmitter(pad, Integers.MOVES, _has_an_exact_number),
-        "reshape": OperatorEmitter(reshape, Integers.MOVES),
-        "permute": OperatorEmitter(permute, Integers.MOVES),
-        "upsample": OperatorEmitter(upsample, Integers.MOVES),
+        "concat": OperatorEmitter(concat, IntegerSupport.COMPUTES),
+        "slice": OperatorEmitter(slice_, IntegerSupport.PRESERVES),
+        "channel_shuffle": OperatorEmitter(channel_shuffle, IntegerSupport.PRESERVES),
+        "gather": OperatorEmitter(gather, IntegerSupport.PRESERVES),
+        "roll": OperatorEmitter(roll, IntegerSupport.PRESERVES),
+        "pad": OperatorEmitter(pad, IntegerSupport.PRESERVES, _has_an_exact_number),
+        "reshape": OperatorEmitter(reshape, IntegerSupport.PRESERVES),
+        "permute": OperatorEmitter(permute, IntegerSupport.PRESERVES),
+        "upsample": OperatorEmitter(upsample, IntegerSupport.PRESERVES),
     }
 )

@@ -1,4 +1,4 @@
-"""Batch normalization that could not be folded, and AlexNet's normalization over neighbouring channels."""
+"""Batch normalization that could not be folded, and local response normalization (AlexNet)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from pocketcnn.formats.tflite.values import Value
 
 
 def batch_norm(emit: Emitter) -> Value:
-    """What could not be folded: of a vector that no linear layer made."""
+    """Batch normalization of a vector that no linear layer computes, which cannot be folded."""
     deviation = np.sqrt(emit.array("running_var").astype(np.float64) + emit.node.number("eps"))
     scale = (emit.array("weight") if "weight" in emit.node.tensors else 1.0) / deviation
     offset = (emit.array("bias") if "bias" in emit.node.tensors else 0.0) - emit.array("running_mean") * scale
@@ -21,7 +21,7 @@ def batch_norm(emit: Emitter) -> Value:
 
 
 def local_response_norm(emit: Emitter) -> Value:
-    """x / (k + alpha · mean of squares)^beta over `size` channels, which the operator sums: radius · 2 + 1 of them."""
+    """x / (k + alpha · mean of squares)^beta over `size` channels; the operator sums over 2 · radius + 1 channels."""
     size = emit.node.integer("size")
     return emit.compute(
         "LOCAL_RESPONSE_NORMALIZATION",

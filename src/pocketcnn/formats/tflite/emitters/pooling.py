@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from pocketcnn.formats.tflite.emitter import Emitter, Integers, OperatorEmitter, keeps_scale
+from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, keeps_scale
 from pocketcnn.formats.tflite.emitters.convolution import constant_depthwise, convolution
 from pocketcnn.formats.tflite.emitters.data_movement import cut
 from pocketcnn.formats.tflite.layout import stored_shape
@@ -30,7 +30,7 @@ def _options(emit: Emitter, window: Windows, scheme: str) -> dict[str, object]:
 
 
 def max_pool(emit: Emitter) -> Value:
-    """Where the padding must be made, it is made of the lowest number. There is no dilated operator: see `_dilated`."""
+    """MAX_POOL_2D; explicit padding uses the lowest number. For dilation there is no operator, see `_dilated`."""
     value, shape = emit.inputs[0], stored_shape(emit.node.shape)
     window = windows(emit.node, emit.shapes[0], emit.node.pair("kernel"))
     scheme = window.scheme if window.dilation == (1, 1) else None
@@ -42,15 +42,15 @@ def max_pool(emit: Emitter) -> Value:
 
 
 def _lowest(emit: Emitter) -> float:
-    """A number that is never larger than those of the map: 0 if possible, which needs no operator with a constant."""
-    form = emit.inputs[0].quantization
-    if form is None:
+    """A padding number that is never above a value of the map; 0 if possible, since PAD needs no constant for it."""
+    quantization = emit.inputs[0].quantization
+    if quantization is None:
         return 0.0 if emit.nonnegative else LOWEST
-    return (INT8_LOW - form.zero_point) * form.scale
+    return (INT8_LOW - quantization.zero_point) * quantization.scale
 
 
 def _dilated(emit: Emitter, value: Value, window: Windows) -> Value:
-    """The largest of as many strided views of the map as the window has places."""
+    """Dilated max pooling as the MAXIMUM of strided slices, one per position of the window."""
     largest: Value | None = None
     for place in product(range(window.kernel[0]), range(window.kernel[1])):
         view = value
@@ -62,7 +62,7 @@ def _dilated(emit: Emitter, value: Value, window: Windows) -> Value:
 
 
 def _counts(emit: Emitter, window: Windows) -> np.ndarray:
-    """How many places each window (H, W) is divided by: torch counts its padding if told to, and never what lies beyond."""
+    """The divisor of each window, (H, W): torch counts the padding if the node says so, but no pixels beyond it."""
     axes = []
     for axis, size in enumerate(emit.shapes[0][1:]):
         padding = window.before[axis]
@@ -73,10 +73,10 @@ def _counts(emit: Emitter, window: Windows) -> np.ndarray:
 
 
 def avg_pool(emit: Emitter) -> Value:
-    """AVERAGE_POOL_2D divides by the places inside the map. If that is not meant, the padding is made and the result rescaled.
+    """Average pooling. AVERAGE_POOL_2D does not count padding; otherwise the padding is explicit and the result rescaled.
 
-    Its integer kernel cannot change the scale. A depthwise convolution whose weights are all 1 / (K · K) can, and rounds
-    once: as integers they are large, so that what its kernels round on the way is small beside the sum.
+    Its integer kernel does not requantize. A depthwise convolution with weights 1 / (K · K) does, with one rounding: its
+    integer weights are large, so that the intermediate rounding of its kernels is small relative to the sum.
     """
     window = windows(emit.node, emit.shapes[0], emit.node.pair("kernel"))
     counts, whole = _counts(emit, window), prod(window.kernel)
@@ -93,7 +93,7 @@ def avg_pool(emit: Emitter) -> Value:
 
 
 def _divides_evenly(emit: Emitter) -> bool:
-    """Whether every window has the same number of places."""
+    """Whether every window has the same divisor."""
     window = windows(emit.node, emit.shapes[0], emit.node.pair("kernel"))
     return keeps_scale(emit) and bool((_counts(emit, window) == prod(window.kernel)).all())
 
@@ -103,7 +103,7 @@ def _bins_are_equal(emit: Emitter) -> bool:
 
 
 def adaptive_avg_pool(emit: Emitter) -> Value:
-    """Bins of one size are a plain pooling, a single one is a mean; others are averaged one axis at a time by a matrix."""
+    """Equal bins become a pooling, a single bin a mean; others a product with an averaging matrix per axis."""
     (channels, height, width), (rows, columns) = emit.shapes[0], emit.node.pair("size")
     if (rows, columns) == (height, width):
         return emit.inputs[0]
@@ -127,7 +127,7 @@ def adaptive_avg_pool(emit: Emitter) -> Value:
 
 
 def _averaging(size: int, bins: int) -> np.ndarray:
-    """(1, bins, size): each row averages the part of an axis that torch gives to its bin."""
+    """(1, bins, size): row i averages over bin i of torch's adaptive pooling."""
     matrix = np.zeros((1, bins, size), np.float32)
     for row in range(bins):
         start, stop = row * size // bins, -(-(row + 1) * size // bins)
@@ -137,10 +137,10 @@ def _averaging(size: int, bins: int) -> np.ndarray:
 
 POOLINGS: Mapping[str, OperatorEmitter] = MappingProxyType(
     {
-        "max_pool": OperatorEmitter(max_pool, Integers.MOVES),
-        "avg_pool": OperatorEmitter(avg_pool, Integers.COMPUTES, _divides_evenly),
+        "max_pool": OperatorEmitter(max_pool, IntegerSupport.PRESERVES),
+        "avg_pool": OperatorEmitter(avg_pool, IntegerSupport.COMPUTES, _divides_evenly),
         "adaptive_avg_pool": OperatorEmitter(
-            adaptive_avg_pool, Integers.COMPUTES, lambda emit: keeps_scale(emit) and _bins_are_equal(emit)
+            adaptive_avg_pool, IntegerSupport.COMPUTES, lambda emit: keeps_scale(emit) and _bins_are_equal(emit)
         ),
     }
 )
