@@ -55,7 +55,7 @@ def test_weights_are_made_few_and_shared_when_asked(model: Path, digits: Path, t
     assert result["stored"]["bytes"] < 0.4 * result["stored"]["plain_bytes"]
     assert network.info.lineage[-1].settings["bits"] == 4
     refused = ("--budget", "latency<=9s@cortex-m4", "--cluster-bits", 4)
-    assert "Leave --cluster-bits out" in fail(2, "compress", model, digits, *refused, "--out", tmp_path / "x")
+    assert "Remove --cluster-bits" in fail(2, "compress", model, digits, *refused, "--out", tmp_path / "x")
 
 
 def test_more_teachers_for_compress_and_fit(model: Path, digits: Path, tmp_path: Path) -> None:

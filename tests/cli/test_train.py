@@ -82,7 +82,7 @@ def test_nothing_is_lost_by_ctrl_c_or_by_a_full_disk(
         rest = told.read()
     assert process.wait() == 130
     assert "Traceback" not in rest
-    assert "Go on from there with the same command and --resume" in rest
+    assert "Resume with the same command and --resume" in rest
     (checkpoint,) = (out / "checkpoints").iterdir()
 
     def no_space(*_: object) -> int:

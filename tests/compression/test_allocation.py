@@ -59,14 +59,14 @@ class TestGiven:
     def test_layers_that_go_together_need_one_ratio(self) -> None:
         network = trained_network()
         trunk = [node.name for node in network.graph.nodes if node.op == "conv2d" and node.shape[0] == 16]
-        with pytest.raises(UsageError, match="go together, so they need one ratio"):
+        with pytest.raises(UsageError, match="are coupled, so the layers need the same ratio"):
             prune(network, ratios={trunk[0]: 0.5, trunk[1]: 0.25})
         _, report = prune_with_report(network, ratios={trunk[0]: 0.5}, settings=PruneSettings(**FREE))
         assert {report.channels[name] for name in trunk} == {(16, 8)}
 
     @pytest.mark.parametrize(
         ("ratios", "message"),
-        [({"nowhere": 0.5}, "called 'nowhere'"), ({"LAST": 0.5}, "can be removed"), ({"FIRST": 1.0}, "not 1.0")],
+        [({"nowhere": 0.5}, "called 'nowhere'"), ({"LAST": 0.5}, "cannot be pruned"), ({"FIRST": 1.0}, "not 1.0")],
     )
     def test_mistakes(self, network: GraphNetwork, ratios: dict[str, float], message: str) -> None:
         layers = [node.name for node in network.graph.nodes if node.op in ("conv2d", "linear")]

@@ -155,13 +155,13 @@ def test_a_policy_is_judged_once(space: PruningSpace) -> None:
 
 
 def test_a_bound_out_of_reach_and_a_network_without_choices(space: PruningSpace, network: GraphNetwork) -> None:
-    with pytest.raises(BudgetNotMet, match="the narrowest network uses"):
+    with pytest.raises(BudgetNotMet, match="the smallest network uses"):
         environment(space, 0.001)
-    with pytest.raises(UsageError, match="no reward"):
+    with pytest.raises(UsageError, match="no AMC reward"):
         environment(space, 0.5, reward="praise")
     keep = tuple(layer.node for layer in space.coupling.layers)
     whole = PruningSpace.of(network.graph, MADDS, PruneSettings(keep=keep))
-    with pytest.raises(UsageError, match="no channels that can be removed"):
+    with pytest.raises(UsageError, match="no channels that can be pruned"):
         PruningEnvironment(whole, lambda _: 1.0, None)
 
 

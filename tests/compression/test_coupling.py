@@ -82,7 +82,7 @@ class TestFrozen:
     def test_input_and_answer_stay_and_say_so(self) -> None:
         s = Sketch(0)
         coupling = couple(classifier(s, s.conv("input", 8)))
-        assert sorted(set(coupling.frozen.values())) == ["it is the network's answer", "it is the network's input"]
+        assert sorted(set(coupling.frozen.values())) == ["it is the network's output", "it reads the network's input"]
 
     def test_an_operation_without_a_rule_freezes_what_it_reads(self) -> None:
         s = Sketch(0)
@@ -162,11 +162,11 @@ class TestRefusals:
     def test_a_frozen_class(self, graph: Graph) -> None:
         coupling = couple(graph)
         frozen = next(iter(coupling.frozen))
-        with pytest.raises(UsageError, match=r"cannot be removed: it is the network's input"):
+        with pytest.raises(UsageError, match=r"cannot be removed: it reads the network's input"):
             remove(graph, [frozen], coupling)
 
     def test_an_unknown_class(self, graph: Graph) -> None:
-        with pytest.raises(UsageError, match="no layer makes it"):
+        with pytest.raises(UsageError, match="no layer produces it"):
             remove(graph, [10**6])
 
     def test_unequal_groups(self, graph: Graph) -> None:
@@ -177,7 +177,7 @@ class TestRefusals:
 
     def test_a_layer_without_channels(self, graph: Graph) -> None:
         coupling = couple(graph)
-        with pytest.raises(UsageError, match="nothing would be left"):
+        with pytest.raises(UsageError, match="would have no channels left"):
             remove(graph, coupling.layers[0].outputs.tolist(), coupling)
 
     def test_a_quantized_network(self, graph: Graph) -> None:

@@ -75,4 +75,4 @@ def test_a_ratio_that_cannot_be_kept_says_why() -> None:
 def test_many_nodes_of_one_operation_are_one_reason() -> None:
     layers = [nn.Conv2d(3, 8, 1), *(part for _ in range(4) for part in (nn.SiLU(), nn.Conv2d(8, 8, 1)))]
     graph = capture(nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 16, 2)), (1, 3, 4, 4))
-    assert "keep all their channels: pruning has no rule for silu (1 and 3 more)." in why_frozen(graph, couple(graph))
+    assert "cannot be pruned: pruning has no rule for silu (1 and 3 more)." in why_frozen(graph, couple(graph))

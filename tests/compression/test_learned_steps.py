@@ -121,5 +121,5 @@ def test_a_step_stays_positive_whatever_the_optimizer_does() -> None:
 
 
 def test_a_float_network_has_no_steps() -> None:
-    with pytest.raises(UsageError, match="no steps to learn"):
+    with pytest.raises(UsageError, match="no quantization steps to learn"):
         LearnedSteps(settled())

@@ -102,7 +102,7 @@ class TestBounds:
         assert torch.equal(outputs(pruned.graph, x), outputs(network.graph, x))
 
     def test_out_of_reach_ends_with_the_closest_miss(self, network: GraphNetwork) -> None:
-        with pytest.raises(BudgetNotMet, match=r"narrowest network .* keeps \d+\.\d% of the multiply-adds"):
+        with pytest.raises(BudgetNotMet, match=r"smallest network .* keeps \d+\.\d% of the multiply-adds"):
             prune(network, macs=0.01, settings=PruneSettings(floor=0.5))
 
     @pytest.mark.parametrize("bounds", [{}, {"macs": 0}, {"macs": 1.1}, {"params": -1}])

@@ -59,7 +59,7 @@ def test_a_budget_and_a_share_hold_together(network: GraphNetwork) -> None:
 
 
 def test_what_cannot_be_kept_says_so(network: GraphNetwork) -> None:
-    with pytest.raises(BudgetNotMet, match="narrowest network"):
+    with pytest.raises(BudgetNotMet, match="smallest network"):
         prune(network, budget="macs<=1%")
 
 

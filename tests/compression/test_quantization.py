@@ -181,7 +181,7 @@ def test_fewer_bits_lose_more() -> None:
     ("images", "method", "message"),
     [
         (torch.zeros(0, 3, 16, 16), "mse", "at least one image"),
-        (torch.full((1, 3, 16, 16), float("nan")), "mse", "infinite or undefined"),
+        (torch.full((1, 3, 16, 16), float("nan")), "mse", "infinite or NaN"),
         (torch.zeros(1, 3, 16, 16), "best", "no calibration method 'best'"),
     ],
 )
@@ -192,5 +192,5 @@ def test_mistakes_are_named(images: torch.Tensor, method: str, message: str) -> 
 
 def test_a_quantized_network_is_not_quantized_again() -> None:
     images = torch.randn(4, 3, 16, 16)
-    with pytest.raises(UsageError, match="quantized already"):
+    with pytest.raises(UsageError, match="already quantized"):
         quantize(quantize(settled(), images), images)

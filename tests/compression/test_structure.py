@@ -49,9 +49,9 @@ class TestKernels:
         network = trained_network()
         five = [node.name for node in network.graph.nodes if node.op == "conv2d" and node.pair("padding") == (2, 2)]
         assert shrink_kernels(network, five)[1] == tuple(five)
-        with pytest.raises(UsageError, match="no convolution that can be cut"):
+        with pytest.raises(UsageError, match="not a convolution whose kernel can be cropped"):
             shrink_kernels(network, [network.graph.nodes[-1].name])
-        with pytest.raises(UsageError, match="odd size"):
+        with pytest.raises(UsageError, match="odd number"):
             shrink_kernels(network, size=4)
 
 

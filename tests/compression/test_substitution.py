@@ -183,7 +183,7 @@ def test_images_bring_the_kernels_nearer():
 
 def test_wrong_use():
     given = network("mobilenet_v3_small")
-    with pytest.raises(UsageError, match="quantized already"):
+    with pytest.raises(UsageError, match="already quantized"):
         substitute(quantize(given, IMAGES), "dsp-npu")
     with pytest.raises(UsageError, match="one of pair, single, not 'triple'"):
         substitute(given, "dsp-npu", kernels="triple")  # type: ignore[arg-type]

@@ -65,7 +65,7 @@ def test_a_study_keeps_all_that_is_known_of_a_trial(tmp_path: Path) -> None:
         trial.evaluation.accuracy for trial in read if trial.evaluation
     ]
     assert study.best_trials
-    with pytest.raises(PocketcnnError, match="Cannot open the record"):
+    with pytest.raises(PocketcnnError, match="Cannot open the search log"):
         StudyLog(f"sqlite:///{tmp_path}", "one", Ladder())
 
 
@@ -150,5 +150,5 @@ def test_workers_that_all_die_end_the_search() -> None:
 def test_workers_need_a_number_and_something_that_can_travel() -> None:
     with pytest.raises(UsageError, match="at least one worker, not 0"):
         workers_for(climb, 0)
-    with pytest.raises(UsageError, match="cannot be sent to other processes"):
+    with pytest.raises(UsageError, match="cannot be pickled for other processes"):
         workers_for(stopping_at(1), 2)

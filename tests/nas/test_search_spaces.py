@@ -288,9 +288,9 @@ def test_mistakes_in_a_point_are_explained(change: dict[str, object], says: str)
         ("stem = 8\nlast = 8\n[[block]]\nfilters = 8\n", "at least one decision"),
         ("stem = 8\nlast = 8\n[[block]]\nfilter = 8\n", "block 1: a block has no filter"),
         ("stem = 8\nlast = 8\n[[block]]\noperation = ['swirl']\n", "the operation swirl; there are conv, separable"),
-        ("stem = 8\nlast = 8\n[[block]]\nlayers = [0, 1]\nstride = 2\n", "only one of the two"),
-        ("stem = 8\nlast = 8\n[[block]]\nkernel = [2, 3]\n", "a kernel that is no odd number"),
-        ("stem = 8\nlast = 8\n[[block]]\nfilters = [8, 8]\n", "has a choice twice"),
+        ("stem = 8\nlast = 8\n[[block]]\nlayers = [0, 1]\nstride = 2\n", "cannot be combined"),
+        ("stem = 8\nlast = 8\n[[block]]\nkernel = [2, 3]\n", "a kernel that is not an odd number"),
+        ("stem = 8\nlast = 8\n[[block]]\nfilters = [8, 8]\n", "lists a choice twice"),
         ("stem = 8\nlast = 8\n[[block]]\nfilters = [7]\noperation = ['shuffle3']\n", "an odd number of filters"),
         ("stem = ", "is not valid TOML"),
     ],
@@ -338,7 +338,7 @@ def test_unknown_spaces_are_explained(name: str, says: str) -> None:
 
 def test_decisions_need_earlier_ones_only() -> None:
     choices: tuple[Choice, ...] = (1, 2)
-    with pytest.raises(UsageError, match="not decided before it"):
+    with pytest.raises(UsageError, match="not an earlier decision"):
         check_decisions([Decision("a", choices, (("b", (1,)),)), Decision("b", choices)])
     with pytest.raises(UsageError, match="Two decisions are called a"):
         check_decisions([Decision("a", choices), Decision("a", choices)])

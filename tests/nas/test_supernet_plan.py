@@ -58,7 +58,7 @@ def test_small_images_keep_a_map() -> None:
     "text", ['{"size": [8], "stages": []}', '{"stages": []}', '{"size": [8, 8], "stages": [[[3]]]}']
 )
 def test_a_choice_that_is_not_one_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="A sub-network is written as"):
+    with pytest.raises(UsageError, match="A sub-network must have the form"):
         Subnetwork.from_dict(json.loads(text))
 
 
@@ -67,14 +67,14 @@ def test_a_choice_that_is_not_one_is_refused(text: str) -> None:
     [
         ({"kernels": (4,)}, "odd"),
         ({"kernels": (5, 3)}, "ascending"),
-        ({"expansions": (1, 2)}, "2 or more"),
+        ({"expansions": (1, 2)}, "at least 2"),
         ({"depths": (0, 1)}, "at least one block"),
     ],
 )
 def test_a_plan_that_cannot_be_built_is_refused(changes: dict[str, tuple[int, ...]], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         PLAN.restricted(**changes)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="not the plan of a supernet"):
+    with pytest.raises(UsageError, match="does not describe a supernet"):
         SupernetPlan.from_dict({"stages": []})
 
 

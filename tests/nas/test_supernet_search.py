@@ -184,10 +184,10 @@ def test_a_supernet_comes_back_from_its_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_supernet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "supernet.safetensors"
-    with pytest.raises(UsageError, match="not the file of a supernet"):
+    with pytest.raises(UsageError, match="not a supernet file"):
         load_supernet(path)
     path.write_bytes(b"something else")
-    with pytest.raises(UsageError, match="not the file of a supernet"):
+    with pytest.raises(UsageError, match="not a supernet file"):
         load_supernet(path)
 
 

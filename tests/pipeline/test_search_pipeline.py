@@ -267,7 +267,7 @@ def test_latencies_without_a_table_are_measured_and_the_record_says_so(monkeypat
         ({"reward": "fast"}, "There is no reward 'fast'"),
         ({"space": "nasnets"}, "There is no search space 'nasnets'. Did you mean nasnet?"),
         ({"width": 0.5, "space": "scaling:resnet18"}, "This space has no width multiplier"),
-        ({"width": 9.0}, "The width of a search space lies above 0"),
+        ({"width": 9.0}, "The width of a search space must be above 0"),
     ],
 )
 def test_mistakes_are_explained(change: dict[str, object], says: str, digits: Path, tmp_path: Path) -> None:

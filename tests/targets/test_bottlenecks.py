@@ -49,11 +49,11 @@ def layer(graph: Graph, name: str, **kinds: float) -> LayerTime:
         ("stem", {"QLinearConv": 40.0, "DequantizeLinear": 60.0}, "compute", "60% of it goes between integers and float"),
         ("stem", {"Convolution__ref_any_f32": 100.0}, "compute", "no vectorised kernel"),
         ("odd", {"FusedConv": 100.0}, "compute", "58 channels are no multiple of 8"),
-        ("stem", {"Conv": 5.0}, "compute", "so small that the call costs more"),
+        ("stem", {"Conv": 5.0}, "compute", "so small that call overhead dominates"),
         ("depthwise", {"Conv": 100.0}, "memory", "depthwise"),
-        ("stem", {"Conv": 100.0}, "memory", "waits for memory"),
+        ("stem", {"Conv": 100.0}, "memory", "limited by memory bandwidth"),
         ("stem", {"Conv": 100.0}, "compute", "below the peak rate"),
-        ("channel_shuffle", {"Transpose": 100.0}, "memory", "a shuffle copies every value"),
+        ("channel_shuffle", {"Transpose": 100.0}, "memory", "a channel shuffle copies all values"),
     ],
 )  # fmt: skip
 def test_reasons(graph: Graph, name: str, kinds: dict[str, float], bound_by: str, reason: str) -> None:
@@ -77,5 +77,5 @@ def test_measured_layers_stand_beside_their_bounds(graph: Graph) -> None:
 def test_what_cannot_be_compared_is_said(graph: Graph) -> None:
     with pytest.raises(UsageError, match=r"no rates in float32 .* pocketcnn target calibrate onnxruntime-cpu"):
         bottlenecks(graph, load_target("onnxruntime-cpu"))
-    with pytest.raises(UsageError, match="is not here"):
+    with pytest.raises(UsageError, match="is not on this machine"):
         bottlenecks(graph, load_target("cortex-m7"))

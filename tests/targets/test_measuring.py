@@ -76,10 +76,10 @@ def test_a_captured_network_tells_its_own_shape():
 @pytest.mark.parametrize(
     ("network", "options", "message"),
     [
-        (NETWORK, {"runtime": "torch-cpu"}, r"does not tell the size of its input\. Give it: shape="),
-        (onnx_file(["N", 3, "H", "W"]), {}, "does not tell the size"),
+        (NETWORK, {"runtime": "torch-cpu"}, r"does not declare its input size\. Pass shape="),
+        (onnx_file(["N", 3, "H", "W"]), {}, "does not declare its input size"),
         (onnx_file(["N", 3, 4, 4]), {"shape": (1, 3, 5, 4)}, r"shape \('any', 3, 4, 4\), which \(1, 3, 5, 4\) is not"),
-        (onnx_file(["N", 3, 4, 4]), {"shape": (3, 4, 4)}, r"shape \(N, C, H, W\)"),
+        (onnx_file(["N", 3, 4, 4]), {"shape": (3, 4, 4)}, r"must be \(N, C, H, W\)"),
         (onnx_file(["N", 3, 4, 4]), {"shape": (0, 3, 4, 4)}, "positive numbers"),
         (onnx_file(["N", 3, 4, 4]), {"threads": 0}, "at least one thread, not 0"),
         (onnx_file(["N", 3, 4, 4]), {"runtime": "onnxruntime-gpu"}, "Did you mean onnxruntime-cpu"),

@@ -56,9 +56,9 @@ BAD_FILES = {
     "not TOML": ("name = ", "not valid TOML"),
     "unknown key": (GOOD + "speed = 3\n", "speed: Extra inputs are not permitted.*Its fields are name, runtime"),
     "no name": ('runtime = "torch"\n', "name: Field required"),
-    "no such runtime": (
+    "unknown runtime": (
         'name = "x"\nruntime = "tvm"\n',
-        "runtime: .*no such runtime; there are .*onnxruntime.*, torch",
+        "runtime: .*unknown runtime; known: .*onnxruntime.*, torch",
     ),
     "no thread": (GOOD + "threads = 0\n", "threads"),
     "half a thread": (GOOD + "threads = 1.5\n", "threads"),
@@ -67,8 +67,8 @@ BAD_FILES = {
     "no numerics": (GOOD + "numerics = []\n", "numerics"),
     "odd numerics": (GOOD + 'numerics = ["int3"]\n', "numerics"),
     "no multiple": (GOOD + "channel_multiple = 0\n", "channel_multiple"),
-    "not here and no rates": ('name = "x"\n', "needs its rates: peak_madds for each of its numerics, and bandwidth"),
-    "no size": (GOOD + 'ram = "many"\n', "ram: .*write it like 256kB"),
+    "not here and no rates": ('name = "x"\n', "needs rates: peak_madds for each of its numerics, and bandwidth"),
+    "no size": (GOOD + 'ram = "many"\n', "ram: .*write for example 256kB"),
     "a slow op without a factor": (GOOD + '[[slow]]\nop = "conv2d"\n', "slow.0.factor: Field required"),
     "an op with an odd property": (GOOD + '[[lacks]]\nop = "conv2d"\ncolour = 3\n', "lacks.0.colour"),
     "a rate of nothing": (GOOD + "bandwidth = 0.0\n", "bandwidth"),
@@ -194,6 +194,6 @@ def test_the_limits_of_a_device_are_those_of_a_budget_that_sets_none():
     assert str(own.with_device_limits()) == f"{own}, size<=1MB"
     assert Budget.parse("latency<=9ms").with_device_limits() == Budget.parse("latency<=9ms")
     with pytest.raises(
-        UsageError, match=r"No one file runs on all targets.*torch-cpu runs float32; cortex-m7 runs int8"
+        UsageError, match=r"No single file runs on all targets.*torch-cpu runs float32; cortex-m7 runs int8"
     ):
         Budget.parse("latency<=9ms@torch-cpu, latency<=9ms@cortex-m7").with_device_limits()

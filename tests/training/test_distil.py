@@ -76,5 +76,5 @@ def test_a_student_comes_to_agree_with_its_teacher() -> None:
 
 
 def test_a_teacher_of_other_classes_is_refused() -> None:
-    with pytest.raises(UsageError, match="teacher tells 7 classes apart and the network 10"):
+    with pytest.raises(UsageError, match="teacher has 7 classes and the network has 10"):
         distil(small_net(), small_net(classes=7), Digits(0, 64), Digits(64, 96), QUICK)

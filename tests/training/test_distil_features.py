@@ -131,7 +131,7 @@ def test_maps_are_matched_by_size_or_by_name() -> None:
     assert [(s.name, t.name) for s, t in pairs] == [("2", "0"), ("7", "1"), ("8", "2")]
     ((one, other),) = matched_feature_maps(student, teacher, [("5", "1.0")])
     assert (one.name, other.name) == ("5", "1.0")
-    with pytest.raises(UsageError, match=r"The network has no feature map 'layer1'.*Its last ones are: "):
+    with pytest.raises(UsageError, match=r"The network has no feature map 'layer1'.*The last ones are: "):
         matched_feature_maps(student, teacher, [("layer1", "1")])
     with pytest.raises(UsageError, match="The teacher has no feature map 'nothing'"):
         matched_feature_maps(student, teacher, [("5", "nothing")])
@@ -224,7 +224,7 @@ def test_what_is_learned_are_the_teachers_feature_maps() -> None:
 def test_a_teacher_without_feature_maps_can_teach_predictions_only() -> None:
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     distil(small_net(), teacher, TRAIN, VAL, QUICK.with_(epochs=1))
-    with pytest.raises(UsageError, match="none is common"):
+    with pytest.raises(UsageError, match="no size is common"):
         distil(small_net(), teacher, TRAIN, VAL, ATTENTION)
 
 

@@ -113,7 +113,7 @@ def test_a_crash_goes_back_to_a_checkpoint(tmp_path: Path, lost: int) -> None:
     assert course(run(network, tmp_path, resume=True, progress=notes)) == course(result)
     assert same_weights(network, expected)
     assert ("damaged" in notes.notes[0]) == bool(lost)
-    assert f"Going on after epoch 1 of 3, step {7 - lost}" in notes.notes[0]
+    assert f"Resuming after epoch 1 of 3, step {7 - lost}" in notes.notes[0]
 
 
 def test_stopping_after_each_epoch(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    with pytest.raises(Interrupted, match="There was no checkpoint yet"):
+    with pytest.raises(Interrupted, match="No checkpoint was saved yet"):
         run(small_net(), tmp_path, progress=CtrlC(3, times=2))
     assert checkpoints(tmp_path / "checkpoints") == []
 
@@ -186,7 +186,7 @@ def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
 def test_resuming_where_nothing_is_starts(tmp_path: Path) -> None:
     notes, network = Notes(), small_net()
     run(network, tmp_path, resume=True, progress=notes)
-    assert "starts at the beginning" in notes.notes[0]
+    assert "starts from the beginning" in notes.notes[0]
     assert same_weights(network, through()[0])
-    with pytest.raises(UsageError, match="needs the folder"):
+    with pytest.raises(UsageError, match="pass the folder"):
         run(small_net(), None, resume=True)

@@ -118,7 +118,7 @@ def test_a_training_in_another_thread_does_not_touch_signals() -> None:
 def test_a_diverging_training_stops_with_advice_and_its_checkpoint(tmp_path: Path) -> None:
     recipe = Recipe(epochs=4, batch_size=32, optimizer="sgd", learning_rate=1e38, warmup_epochs=0, ema_decay=0)
     with pytest.raises(
-        NonFiniteLoss, match=r"epoch 1 of 4, .*try 1e\+37.*another folder\. There was no checkpoint yet"
+        NonFiniteLoss, match=r"epoch 1 of 4, .*try 1e\+37.*another folder\. No checkpoint was saved yet"
     ):
         train(small_net(), Digits(0, 200), Digits(200, 250), recipe, out=tmp_path)
 
@@ -154,7 +154,7 @@ class InfiniteSlope(nn.Module):
 
 
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(NonFiniteLoss, match=r"step 1: .*There was no checkpoint yet"):
+    with pytest.raises(NonFiniteLoss, match=r"step 1: .*No checkpoint was saved yet"):
         train(InfiniteSlope(), Digits(0, 320), Digits(320, 350), QUICK, out=tmp_path, checkpoint_seconds=0)
     assert load_newest(tmp_path / "checkpoints") is None
 
@@ -179,7 +179,7 @@ def test_what_does_not_fit_is_said_before_it_starts(
 
 
 def test_an_unknown_device_and_a_zero_stop_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"no device 'tpu9'.*BudgetUse 'auto', 'cpu'"):
+    with pytest.raises(UsageError, match=r"no device 'tpu9'.*Use 'auto', 'cpu'"):
         train(small_net(), Digits(0, 9), Digits(9, 18), QUICK.with_(device="tpu9"))
     with pytest.raises(UsageError, match="stop_after must be at least 1"):
         train(small_net(), Digits(0, 9), Digits(9, 18), QUICK, stop_after=0)

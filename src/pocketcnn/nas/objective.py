@@ -54,5 +54,5 @@ def load_objective(name: str) -> Objective:
         UsageError: there is none.
     """
     if name not in OBJECTIVES:
-        raise UsageError(f"Unknown reward {name!r}. Choose one of {', '.join(OBJECTIVES)}.")
+        raise UsageError(f"There is no reward {name!r}; choose {', '.join(OBJECTIVES)}.")
     return OBJECTIVES[name]

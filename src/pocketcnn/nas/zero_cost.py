@@ -150,7 +150,7 @@ def proxy(name: str) -> Proxy:
         UsageError: there is none.
     """
     if name not in PROXIES:
-        raise UsageError(f"Unknown zero-cost proxy {name!r}. Choose one of {', '.join(PROXIES)}.")
+        raise UsageError(f"There is no zero-cost proxy {name!r}; choose {', '.join(PROXIES)}.")
     return PROXIES[name]
 
 

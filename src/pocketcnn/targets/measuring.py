@@ -113,5 +113,5 @@ def _target(runtime: str | os.PathLike[str] | Target) -> Target:
     if name.casefold() not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise UsageError(f"Unknown target or runtime {name!r}.{hint} Known: {', '.join(known)}.")
+        raise UsageError(f"There is no target or runtime named {name!r}.{hint} Known: {', '.join(known)}.")
     return load_target(name)

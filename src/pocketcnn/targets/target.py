@@ -121,7 +121,7 @@ def load_target(name_or_path: str | Path) -> Target:
         near = difflib.get_close_matches(name, list_targets(), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise UsageError(
-            f"Unknown target {name_or_path!r}.{hint} Targets: {', '.join(list_targets())}; or the path of a .toml file."
+            f"There is no target named {name_or_path!r}.{hint} Targets: {', '.join(list_targets())}; or the path of a .toml file."
         )
     if name in (here := _of_this_machine()):
         return here[name]

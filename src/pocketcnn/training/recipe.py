@@ -89,7 +89,7 @@ def _checked(fields: Mapping[str, Any], where: str) -> Recipe:
         return Recipe.model_validate(dict(fields))
     except ValidationError as error:
         problems = "\n".join(f"  {_problem(detail)}" for detail in error.errors())
-        raise UsageError(f"{where[0].upper()}{where[1:]} has a mistake:\n{problems}") from error
+        raise UsageError(f"{where[0].upper()}{where[1:]} is not valid:\n{problems}") from error
 
 
 def _problem(detail: Any) -> str:

@@ -61,7 +61,7 @@ def test_a_block_is_a_network_that_runs(block: str) -> None:
     ["", "32x8x8 nonsense:3", "32x8x8 conv:3,2", "32xax8 max:2,2", "30x8x8 grouped:1,1,32,4,0", "8x8x8 conv:3,1,8,99"],
 )
 def test_what_is_not_in_the_language_is_refused(text: str) -> None:
-    with pytest.raises(BlockError, match="stands for no graph"):
+    with pytest.raises(BlockError, match="does not describe a valid graph"):
         build(text)
 
 

@@ -116,8 +116,8 @@ def measure_sensitivity(
         points = []
         for count in sorted(count for count in lost if count):
             counts = tuple(count if other == index else 0 for other in range(len(order.groups)))
-            narrowed = remove(graph, order.classes(counts), coupling)
-            points.append((count / len(group.units), evaluate(narrowed)))
+            pruned = remove(graph, order.classes(counts), coupling)
+            points.append((count / len(group.units), evaluate(pruned)))
         if points:
             curves[tuple(group.width)] = tuple(points)
     return Sensitivity(evaluate(graph), curves)

@@ -44,7 +44,7 @@ def bounds_of(graph: Graph, budget: str | Budget) -> Bounds:
     """
     evaluator = float_evaluator(graph, budget)
     max_madds = evaluator.madds_bound(graph)
-    check = evaluator.fits if max_madds is None else lambda narrowed: total_madds(narrowed) <= max_madds
+    check = evaluator.fits if max_madds is None else lambda pruned: total_madds(pruned) <= max_madds
     return Bounds((check,), evaluator.by_shape, seconds_on(evaluator.budget.targets))
 
 

@@ -167,10 +167,10 @@ class _Loop:
             None  # score, index, network of the best proposal so far
         )
         for group, lost in _least_important(space, candidates, self.settings.max_proposals):
-            proposal, narrowed = self._evaluate_proposal(space, group, lost, number, history)
+            proposal, pruned = self._evaluate_proposal(space, group, lost, number, history)
             score = self._score(proposal, state)
             if best is None or score > best[0]:
-                best = score, len(proposals), narrowed
+                best = score, len(proposals), pruned
             proposals.append(proposal)
         if best is None:
             return None

@@ -67,7 +67,7 @@ class PruneSettings:
     def __post_init__(self) -> None:
         criterion(self.criterion)
         if self.allocation not in ALLOCATIONS:
-            raise UsageError(f"Unknown allocation {self.allocation!r}. Choose one of {', '.join(ALLOCATIONS)}.")
+            raise UsageError(f"There is no allocation {self.allocation!r}. Choose one of {', '.join(ALLOCATIONS)}.")
         if self.multiple < 1 or self.min_channels < 1:
             raise UsageError("`multiple` and `min_channels` must be at least 1.")
         if not 0 <= self.floor <= 1:
@@ -212,8 +212,8 @@ def plan(
     """
     coupling = couple(graph)
     order = ordered(graph, coupling, settings or PruneSettings(), batches, sensitivity, seconds)
-    narrowed = MetaGraph.of(graph, coupling).without if by_shape else partial(remove, graph, coupling=coupling)
-    trial = partial(_trial, lambda classes: fits(narrowed(classes)), order)
+    pruned = MetaGraph.of(graph, coupling).without if by_shape else partial(remove, graph, coupling=coupling)
+    trial = partial(_trial, lambda classes: fits(pruned(classes)), order)
     counts = _smallest_prefix(order, trial, PREFIXES_SCANNED if by_shape else 1)
     if counts is None:
         raise _not_met(graph, coupling, order)

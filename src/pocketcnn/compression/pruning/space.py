@@ -148,10 +148,10 @@ class PruningSpace:
         if self.resource.per_madd is not None:
             return float(self.madds(counts).sum()) * self.resource.per_madd
         if counts not in self._cache:
-            narrowed = (
+            pruned = (
                 self._meta_graph.without(self.order.classes(counts)) if self.resource.by_shape else self.prune(counts)
             )
-            self._cache[counts] = self.resource.use(narrowed)
+            self._cache[counts] = self.resource.use(pruned)
         return self._cache[counts]
 
     def madds(self, counts: Counts) -> NDArray[np.int64]:

@@ -71,7 +71,7 @@ def _settings(
     changes: dict[str, Any] = {}
     if method is not None:
         if method not in METHODS:
-            raise UsageError(f"Unknown calibration method {method!r}. Choose one of {', '.join(METHODS)}.")
+            raise UsageError(f"There is no calibration method {method!r}; choose {', '.join(METHODS)}.")
         changes["method"] = method
     if bits is not None:
         changes |= {"activation_bits": bits, "weight_bits": bits}

@@ -51,7 +51,7 @@ def load_space(text: str, width: float = 1.0) -> Space:
         network = text.removeprefix(PREFIX)
         if network not in list_models():
             near = difflib.get_close_matches(network, list_models(), n=1)
-            raise UsageError(f"Unknown network {network!r}.{f' Did you mean {near[0]}?' if near else ''}")
+            raise UsageError(f"There is no network {network!r}.{f' Did you mean {near[0]}?' if near else ''}")
         return ScalingSpace(network)
     path = Path(text)
     if path.suffix == ".toml":
@@ -63,7 +63,8 @@ def load_space(text: str, width: float = 1.0) -> Space:
     near = difflib.get_close_matches(text, SPACES, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise UsageError(
-        f"Unknown search space {text!r}.{hint} Choose one of {', '.join(SPACES)}, {PREFIX}NETWORK, or your own .toml or .py file."
+        f"There is no search space {text!r}.{hint} There are {', '.join(SPACES)}, {PREFIX}NETWORK, "
+        "and your own files (.toml or .py)."
     )
 
 

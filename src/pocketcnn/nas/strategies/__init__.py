@@ -88,5 +88,5 @@ def strategy_config(name: str) -> StrategyConfig:
             f"{name} trains one supernet and has no trials. In Python: pocketcnn.once_for_all(data, budget, out)."
         )
     if name not in STRATEGIES:
-        raise UsageError(f"Unknown search strategy {name!r}. Choose one of {', '.join(STRATEGIES)}.")
+        raise UsageError(f"There is no strategy {name!r}; choose {', '.join(STRATEGIES)}.")
     return STRATEGIES[name]

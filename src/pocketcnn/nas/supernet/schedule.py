@@ -78,7 +78,7 @@ def check_schedule(name: str) -> None:
         UsageError: there is none.
     """
     if name not in SCHEDULES:
-        raise UsageError(f"Unknown supernet schedule {name!r}. Choose one of {', '.join(SCHEDULES)}.")
+        raise UsageError(f"There is no supernet schedule {name!r}; choose {', '.join(SCHEDULES)}.")
 
 
 def phases_of(schedule: str, plan: SupernetPlan) -> tuple[Phase, ...]:

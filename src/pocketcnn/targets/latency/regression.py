@@ -164,8 +164,7 @@ def fit(networks: Sequence[Counts], seconds: Sequence[float]) -> KernelTimes:
     """
     if len(networks) < MIN_MEASUREMENTS:
         raise UsageError(
-            f"{len(networks)} measurements are too few for a predictor: at least {MIN_MEASUREMENTS} are needed. "
-            "Profile for longer."
+            f"{len(networks)} measurements are too few for a predictor: at least {MIN_MEASUREMENTS} are needed. Profile longer."
         )
     times = np.asarray(seconds, np.float64)
     coarse = fit_coefficients([_summed(coarse_work, kernels) for kernels in networks], times)

@@ -102,7 +102,7 @@ class PruningEnvironment(gymnasium.Env[Floats, Floats]):
         min_ratio: float = MIN_RATIO,
     ) -> None:
         if reward not in REWARDS:
-            raise UsageError(f"Unknown AMC reward {reward!r}. Choose {' or '.join(REWARDS)}.")
+            raise UsageError(f"There is no AMC reward {reward!r}; choose {' or '.join(REWARDS)}.")
         if not space.prunable:
             raise UsageError(
                 f"This network has no channels that can be pruned.{why_frozen(space.graph, space.coupling)}"
