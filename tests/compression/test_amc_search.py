@@ -81,7 +81,7 @@ def test_all_transitions_of_an_episode_get_its_reward_less_a_moving_average() ->
     for reward in (-1.0, -0.5):
         agent.remember([Transition(state, 0.5, state, last) for last in (False, False, True)], reward)
     assert agent.average == pytest.approx(-0.75)
-    _, _, rewards, _, on = agent.memory.drawn(64, np.random.default_rng(0))
+    _, _, rewards, _, on = agent.memory.sample(64, np.random.default_rng(0))
     assert set(rewards.flatten().tolist()) == {-1.0, -0.5}
     assert 0 < float(on.mean()) < 1
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pocketcnn.compression.coding import ClusterSettings, cluster_weights, deep_compress
 from pocketcnn.compression.coding.clustered_network import ClusteredNetwork
-from pocketcnn.compression.coding.clustering import coded_weights, kmeans_codebook, rounded, shared_weights
+from pocketcnn.compression.coding.clustering import clusterable_weights, codebooks_of, kmeans_codebook, rounded
 from pocketcnn.compression.coding.sparsity import weight_names, zero_share
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, for_inference
@@ -145,7 +145,7 @@ def test_what_cannot_be_coded_is_refused() -> None:
 def test_the_gradient_of_a_shared_value_is_the_sum_over_its_weights() -> None:
     network = GraphNetwork(for_inference(float_network().graph))
     settings = ClusterSettings(bits=3)
-    shared = shared_weights(coded_weights(network.graph, settings), settings)
+    shared = codebooks_of(clusterable_weights(network.graph, settings), settings)
     tuned = ClusteredNetwork(network, shared).eval()
     F.cross_entropy(tuned(images()), torch.arange(4)).backward()
 

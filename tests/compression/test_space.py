@@ -33,11 +33,11 @@ def test_choices_leave_whole_steps_and_the_floor(network: GraphNetwork) -> None:
 def test_the_floor_is_a_share_of_what_a_layer_once_had(network: GraphNetwork) -> None:
     first = PruningSpace.of(network.graph, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5))
     group = first.prunable[0]
-    narrowed = first.cut(with_count(first.none, group, first.most[group]))
+    narrowed = first.prune(with_count(first.no_pruning, group, first.max_counts[group]))
     widths = {node.name: node.shape[0] for node in network.graph.nodes if node.op in ("conv2d", "linear")}
     again = PruningSpace.of(narrowed, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5), widths=widths)
-    assert again.most[group] == 0
-    assert PruningSpace.of(narrowed, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5)).most[group] > 0
+    assert again.max_counts[group] == 0
+    assert PruningSpace.of(narrowed, MADDS, PruneSettings(multiple=1, min_channels=1, floor=0.5)).max_counts[group] > 0
 
 
 def test_the_use_of_counts_is_that_of_the_graph_cut_by_them(network: GraphNetwork) -> None:

@@ -86,8 +86,8 @@ def test_a_recipe_where_the_effort_says_how_long(field: dict[str, Any], tmp_path
 def test_named_networks_are_taken_whatever_the_effort(monkeypatch: pytest.MonkeyPatch) -> None:
     from pocketcnn.pipeline.candidates import NETWORKS
     from pocketcnn.pipeline.effort import EFFORTS
-    from pocketcnn.pipeline.fit.fit import _takes_supernet
+    from pocketcnn.pipeline.fit.fit import _uses_supernet
 
-    assert _takes_supernet(EFFORTS["high"], None)
-    assert not _takes_supernet(EFFORTS["high"], NETWORKS)
-    assert not _takes_supernet(EFFORTS["low"], None)
+    assert _uses_supernet(EFFORTS["high"], None)
+    assert not _uses_supernet(EFFORTS["high"], NETWORKS)
+    assert not _uses_supernet(EFFORTS["low"], None)

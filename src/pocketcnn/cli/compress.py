@@ -109,7 +109,7 @@ def compress(
         bool,
         typer.Option(
             "--entropy-code",
-            help="Entropy-code the model file, as a limit on `stored` does. The deployable file is not coded.",
+            help="Entropy-code the model file, as a limit on `coded` does. The deployable file is not coded.",
         ),
     ] = False,
     teacher: Teachers = None,
@@ -128,7 +128,7 @@ def compress(
     Examples:
       pocketcnn compress trained/model.safetensors photos --budget "macs<=50%, size<=100kB" --out smaller
       pocketcnn compress timm:mobilenetv3_small_100 photos --budget "macs<=50%" --out small.safetensors
-      pocketcnn compress trained/model.safetensors photos --budget "stored<=20kB" --sparsity 67% --cluster-bits 6 --out tiny
+      pocketcnn compress trained/model.safetensors photos --budget "coded<=20kB" --sparsity 67% --cluster-bits 6 --out tiny
     """
     from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.pipeline.compress.compress import compress as compress_to_budget

@@ -35,7 +35,7 @@ class CompressionMethod:
         sparsity: share of single weights set to zero (``0.8``), or a pattern (``2:4``), for a smaller coded file.
         cluster_bits: cluster the weights of each layer to 2^cluster_bits values, which are fine-tuned in float (Deep
             Compression).
-        entropy_code: write the model file entropy-coded. A limit on ``stored`` implies it.
+        entropy_code: write the model file entropy-coded. A limit on ``coded`` implies it.
         max_loss: accepted drop of the validation accuracy in one step, from 0 to 1 (0.02: two points). After a step that
             significantly costs more, fine-tuning is longer. A loss that remains is a warning of the result.
 
