@@ -76,6 +76,6 @@ def test_blocks_go_until_the_bound_holds_or_none_is_left() -> None:
     assert len(never.blocks) == 3
     assert not never.fits
     assert not residual_blocks(never.graph)
-    one = remove_blocks(network.graph, lambda graph: False, images, most=1)
+    one = remove_blocks(network.graph, lambda graph: False, images, max_blocks=1)
     assert len(one.blocks) == 1
     assert accuracy(GraphNetwork(one.graph)) > 0.3  # of ten classes: two blocks still work

@@ -176,8 +176,8 @@ def test_fronts_areas_and_the_best() -> None:
     assert best_so_far([0.1, 0.3, 0.2]) == [0.1, 0.3, 0.3]
     trials = [trial(0, 0.9, 0.8), trial(1, 0.95, 1.2), trial(2, 0.99, 0.5, training=0.3)]
     assert best(trials) == trials[0]
-    assert best(trials, most=1.25) == trials[1]
-    assert best(trials, most=0.1) == trials[0]
+    assert best(trials, max_use=1.25) == trials[1]
+    assert best(trials, max_use=0.1) == trials[0]
     assert best(trials[2:]) == trials[2]
     assert best([]) is None
 
