@@ -232,7 +232,7 @@ REFUSED = {
     "a value that nobody makes": (model_of(helper.make_node("Relu", ["nothing"], ["y"])), "'nothing'"),
     "a memory bomb": (
         model_of(helper.make_node("ConstantOfShape", ["s"], ["y"]), s=np.array([10**6] * 3)),
-        "would have the shape",
+        "would be too large",
     ),
     "a weight that does not fit": (
         model_of(helper.make_node("Conv", ["x", "w"], ["y"]), w=np.ones((4, 2, 3, 3), np.float32)),
