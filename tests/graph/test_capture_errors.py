@@ -111,7 +111,10 @@ def test_operations_that_mix_the_images_of_a_batch(function: Callable[..., Any],
         (lambda y, x, gain: y / 0, "division by zero"),
         (lambda y, x, gain: F.conv2d(x, y.mean((0, 2, 3)).view(4, 1, 1, 1).expand(4, 3, 1, 1)), "Cannot capture"),
         (lambda y, x, gain: F.batch_norm(y, None, None, training=True), "without running statistics"),
-        (lambda y, x, gain: y[:, torch.tensor([0, 1]), torch.tensor([0, 1])], "only indexing by a constant list of channels"),
+        (
+            lambda y, x, gain: y[:, torch.tensor([0, 1]), torch.tensor([0, 1])],
+            "only indexing by a constant list of channels",
+        ),
     ],
 )
 def test_forms_of_known_operations_that_are_not_supported(function: Callable[..., Any], problem: str) -> None:

@@ -112,7 +112,7 @@ def _with(at: str, /, **changes: object) -> tuple[Node, ...]:
         (_with("conv", inputs=("conv",)), "reads 'conv', which no earlier node computes"),
         (_with("relu", inputs=()), "'relu' .*0 inputs instead of 1"),
         (_with("skip", inputs=("relu",)), "'skip' .*1 inputs instead of 2"),
-        (_with("conv", attrs={}), r"attributes \[\]"),
+        (_with("conv", attrs={}), r"attributes are \[\]"),
         (_with("conv", attrs={**CONV, "speed": 1}), "speed"),
         (_with("conv", attrs={**CONV, "groups": 1.5}), "groups is 1.5; it must be an integer"),
         (_with("conv", attrs={**CONV, "stride": (1, 1, 1)}), "must be two integers"),

@@ -23,7 +23,9 @@ SIZE, MEAN, MARGIN, SHIFT, BILINEAR = "$size", "$mean", "$margin", "$shift", "$b
 """Placeholders that are resolved from the contract: (height, width); the mean colour, 0 … 255; a border wide enough for
 rotation and shift; a shift by `LARGEST_SHIFT` of the image, as a share of the image with border."""
 
-LARGEST_SHIFT = 0.07  # share of the side; of 8 pixels rarely one, because whole-pixel shifts of 8 x 8 digits cost accuracy
+LARGEST_SHIFT = (
+    0.07  # share of the side; of 8 pixels rarely one, because whole-pixel shifts of 8 x 8 digits cost accuracy
+)
 
 
 @dataclass(frozen=True)

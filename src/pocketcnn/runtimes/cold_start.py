@@ -12,9 +12,7 @@ from pathlib import Path
 
 from pocketcnn.errors import PocketcnnError
 
-TIMEOUT = (
-    300.0  # seconds; usual are 0.1 to 1 s, but with an import of torch on a busy machine 60 s was observed
-)
+TIMEOUT = 300.0  # seconds; usual are 0.1 to 1 s, but with an import of torch on a busy machine 60 s was observed
 
 
 @dataclass(frozen=True, slots=True)

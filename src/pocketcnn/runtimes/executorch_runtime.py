@@ -74,7 +74,9 @@ class ExecuTorchSession:
             raise PocketcnnError("This session is closed. Build another.")
         if batch.ndim != 4 or not len(batch) or batch.shape[1:] != self.input_shape[1:]:
             expected = ", ".join(map(str, self.input_shape[1:]))
-            raise PocketcnnError(f"ExecuTorch cannot run a batch of shape {batch.shape}: the network takes (N, {expected}).")
+            raise PocketcnnError(
+                f"ExecuTorch cannot run a batch of shape {batch.shape}: the network takes (N, {expected})."
+            )
         images = torch.from_numpy(np.require(batch, np.float32, ["C", "W"]))  # PyTorch warns about read-only arrays
         with self.active():
             method = self._method()

@@ -80,7 +80,9 @@ class NcnnSession:
         if net.load_param(str(param)) != 0:
             raise PocketcnnError(f"ncnn cannot load {param}: a layer is unknown or invalid. Export it again.")
         if net.load_model(str(param.with_suffix(".bin"))) != 0:
-            raise PocketcnnError(f"ncnn cannot load {param}: it does not match the .bin file beside it. Export both again.")
+            raise PocketcnnError(
+                f"ncnn cannot load {param}: it does not match the .bin file beside it. Export both again."
+            )
         self._input = net.input_names()[0]
         self._output = _output(net.output_names(), param)
         self._net: Any = net
@@ -122,7 +124,9 @@ def _image_shape(param: Path) -> tuple[int, int, int]:
     params = dict(field.split("=", 1) for field in inputs[0] if "=" in field)
     sizes = [params.get(key, "0") for key in ("2", "1", "0")]
     if not all(size.isdecimal() and int(size) > 0 for size in sizes):
-        raise PocketcnnError(f"{param} does not declare the size of its images: its Input needs the parameters 0=, 1= and 2=.")
+        raise PocketcnnError(
+            f"{param} does not declare the size of its images: its Input needs the parameters 0=, 1= and 2=."
+        )
     channels, height, width = map(int, sizes)
     return channels, height, width
 

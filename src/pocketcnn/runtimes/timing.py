@@ -21,9 +21,7 @@ SHORTEST_SAMPLE = 10_000  # ns; reading the clock takes about 0.1 µs, so its ov
 TURN = 5e-3  # seconds of samples before it is the next session's turn
 TURNS = 10  # minimum number of turns, so that no session benefits from one quiet moment
 SETTLE = 5e-3  # seconds of warm-up calls per turn until the caches are warm; after one call 3 to 7 % were still missing
-SPIN = (
-    50e-3  # seconds; after a call, idle threads were observed to spin for 40 ms (ONNX Runtime) and 10 ms (OpenMP)
-)
+SPIN = 50e-3  # seconds; after a call, idle threads were observed to spin for 40 ms (ONNX Runtime) and 10 ms (OpenMP)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,9 @@ class TorchRuntime:
         from pocketcnn.graph.passes.fold import for_inference
 
         if network.numerics:
-            raise PocketcnnError("The torch runtime only simulates int8 in float. Run int8 networks on another runtime.")
+            raise PocketcnnError(
+                "The torch runtime only simulates int8 in float. Run int8 networks on another runtime."
+            )
         return save(path, GraphNetwork(for_inference(network.graph), network.info))
 
     def build(self, artefact: object, *, threads: int) -> "TorchSession":
