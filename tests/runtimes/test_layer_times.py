@@ -58,6 +58,6 @@ def test_an_operator_without_a_layer_counts_for_the_one_before() -> None:
 
 def test_a_runtime_without_a_profiler_is_named() -> None:
     with pytest.raises(
-        UsageError, match="torch does not report the time of each layer. Choose onnxruntime or openvino"
+        UsageError, match=r"torch does not report the time of each layer\. Choose onnxruntime or openvino"
     ):
         layer_times(graph_of("mobilenet_v3_small"), "torch")

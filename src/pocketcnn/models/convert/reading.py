@@ -29,7 +29,7 @@ def convolutions_of(module: nn.Module) -> list[nn.Conv2d]:
         if type(conv) is not nn.Conv2d and not _pads_same(conv):
             raise UsageError(f"{type(conv).__name__} is not supported: it is not an ordinary convolution.")
         if conv.dilation != (1, 1):
-            raise UsageError("Networks with dilation are not supported. Use the variant without dilation.")
+            raise UsageError("A dilated network is not supported. Use the variant without dilation.")
     return convolutions
 
 
