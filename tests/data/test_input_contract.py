@@ -39,7 +39,7 @@ def test_a_size_that_is_asked_for_is_taken(tmp_path, size, expected):
 
 @pytest.mark.parametrize("size", [0, (8, 9000), -3])
 def test_impossible_sizes_are_refused(tmp_path, size):
-    with pytest.raises(UsageError, match="between 1 and 8192"):
+    with pytest.raises(UsageError, match="from 1 to 8192"):
         infer_contract(folder_of(tmp_path, [(8, 8)] * 3), size=size)
 
 

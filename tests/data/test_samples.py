@@ -59,7 +59,7 @@ def test_a_folder_with_other_things_is_refused(tmp_path):
 def test_a_changed_set_is_refused(tmp_path):
     write_digits(tmp_path / "out")
     Image.new("L", (8, 8)).save(tmp_path / "out" / "0" / "0000.png")
-    with pytest.raises(UsageError, match="does not hold the digits"):
+    with pytest.raises(UsageError, match="does not contain the digits"):
         write_digits(tmp_path / "out")
 
 
@@ -99,5 +99,5 @@ def test_handwritten_digits_as_arrays(name, shape, source):
 
 
 def test_there_are_two_sets_of_handwritten_digits():
-    with pytest.raises(UsageError, match="only digits and mnist"):
+    with pytest.raises(UsageError, match="Choose digits or mnist"):
         handwritten("letters")

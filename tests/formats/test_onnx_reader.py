@@ -210,7 +210,7 @@ def test_a_product_and_a_sum_are_a_linear_layer() -> None:
 
 
 REFUSED = {
-    "an operator that the graph lacks": (model_of(helper.make_node("Erf", ["x"], ["y"])), "'y' .Erf.: the graph has no such"),
+    "an operator that the graph lacks": (model_of(helper.make_node("Erf", ["x"], ["y"])), "'y' .Erf.: .*not supported"),
     "an operator of one runtime": (
         model_of(helper.make_node("FusedConv", ["x"], ["y"], domain="com.microsoft")),
         "com.microsoft",
@@ -232,7 +232,7 @@ REFUSED = {
     "a value that nobody makes": (model_of(helper.make_node("Relu", ["nothing"], ["y"])), "'nothing'"),
     "a memory bomb": (
         model_of(helper.make_node("ConstantOfShape", ["s"], ["y"]), s=np.array([10**6] * 3)),
-        "would have the shape",
+        "would be too large",
     ),
     "a weight that does not fit": (
         model_of(helper.make_node("Conv", ["x", "w"], ["y"]), w=np.ones((4, 2, 3, 3), np.float32)),

@@ -104,11 +104,11 @@ def test_operations_that_mix_the_images_of_a_batch(function: Callable[..., Any],
         (lambda y, x, gain: F.pad(y, (0, 0, 0, 0, 1, 1)), "only constant padding of H and W"),
         (lambda y, x, gain: F.avg_pool2d(y, 2, divisor_override=3), "divisor_override"),
         (lambda y, x, gain: F.interpolate(y, size=(12, 12)), "only integer factors"),
-        (lambda y, x, gain: F.selu(y), "scaled ELU|no such operation"),
+        (lambda y, x, gain: F.selu(y), "scaled ELU|has no operation for it"),
         (lambda y, x, gain: y.clamp(min=1), "both must be numbers"),
         (lambda y, x, gain: y.add(x.sum(1, keepdim=True), alpha=2), "only sums"),
         (lambda y, x, gain: F.conv2d(y, gain.view(1, 4, 1, 1)), "'gain' is reshaped before it is used"),
-        (lambda y, x, gain: y / 0, "divides by zero"),
+        (lambda y, x, gain: y / 0, "division by zero"),
         (lambda y, x, gain: F.conv2d(x, y.mean((0, 2, 3)).view(4, 1, 1, 1).expand(4, 3, 1, 1)), "Cannot capture"),
         (lambda y, x, gain: F.batch_norm(y, None, None, training=True), "without running statistics"),
         (
@@ -125,7 +125,7 @@ def test_forms_of_known_operations_that_are_not_supported(function: Callable[...
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
-        (lambda y, x, gain: (y, x), "returns 2 values; one tensor is needed"),
+        (lambda y, x, gain: (y, x), "returns 2 values; it must return one tensor"),
         (lambda y, x, gain: {"a": y, "b": x}, "returns 2 values"),
         (lambda y, x, gain: None, "returns 0 values"),
         (lambda y, x, gain: gain, "does not depend on its input"),
@@ -203,6 +203,6 @@ def test_a_layer_cannot_take_the_name_of_something_that_networks_have(name: str)
             result: Tensor = self.get_submodule(name)(x)
             return result
 
-    with pytest.raises(UsageError, match=rf"cannot be called '{name}'.*Rename"):
+    with pytest.raises(UsageError, match=rf"cannot have the name '{name}'.*Rename"):
         GraphNetwork(capture(Named(), (1, 3, 8, 8)))
     assert issubclass(CaptureError, PocketcnnError)

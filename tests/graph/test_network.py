@@ -246,5 +246,5 @@ def test_a_name_cannot_be_a_tensor_and_a_module_at_once() -> None:
     )
     tensors = {"x": torch.ones(3), "x.y": torch.ones(3)}
     for order in (["x", "x.y"], ["x.y", "x"]):
-        with pytest.raises(UsageError, match="cannot be called 'x'"):
+        with pytest.raises(UsageError, match="cannot have the name 'x'"):
             GraphNetwork(Graph(nodes, "d", {name: tensors[name] for name in order}).rebuilt())

@@ -96,7 +96,7 @@ class TwoHeads(nn.Module):
 
 
 def test_a_network_with_two_outputs_is_refused():
-    with pytest.raises(PocketcnnError, match="gives a tuple, not one tensor"):
+    with pytest.raises(PocketcnnError, match="returns a tuple; it must return one tensor"):
         RUNTIME.build(TwoHeads(), threads=1).run(IMAGES)
 
 

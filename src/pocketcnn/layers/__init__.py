@@ -1,7 +1,7 @@
 """The building blocks of the light networks, one idea a file.
 
 Cost formulas use the letters of the field: an output map of H × W, M input and N output channels, a K × K kernel,
-G groups. A multiply-add (MAdd) is counted for convolutions and fully connected layers only; bias, normalisation,
+G groups. Multiply-adds (MAdds) are counted for convolutions and fully connected layers only; bias, normalisation,
 activation, pooling and addition count zero, as in the papers' tables.
 """
 

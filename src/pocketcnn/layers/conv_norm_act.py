@@ -30,7 +30,7 @@ ACTIVATIONS: Mapping[str, type[nn.Module]] = MappingProxyType(
 
 
 def activation(name: str) -> nn.Module:
-    """A new activation module; the shape stays as it is.
+    """A new activation module, which preserves the shape.
 
     Raises:
         UsageError: `name` is not a key of `ACTIVATIONS`.
@@ -47,7 +47,7 @@ Norm = Callable[[int], nn.Module]
 
 
 def batch_norm(*, eps: float, decay: float) -> Norm:
-    """A maker of `nn.BatchNorm2d` with these constants; `decay` as TensorFlow's codes and the papers print it."""
+    """A factory of `nn.BatchNorm2d` with these constants; `decay` as stated in the papers and TensorFlow code."""
     return partial(nn.BatchNorm2d, eps=eps, momentum=1 - decay)
 
 

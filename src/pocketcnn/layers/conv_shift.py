@@ -10,7 +10,7 @@ from .conv_norm_act import ConvNormAct
 from .trained_shift import shift_of
 
 Join = Literal["add", "concat", "replace"]
-"""What becomes of a module's input: added to the new channels, put behind them, or dropped."""
+"""How the input of a module is combined with its output: added, concatenated, or not at all."""
 
 
 class ConvShiftConv(nn.Module):

@@ -1,4 +1,4 @@
-"""The layer of CondenseNet: its output is put beside everything that came before it."""
+"""The dense layer of CondenseNet: its output is concatenated with its input."""
 
 from collections import OrderedDict
 

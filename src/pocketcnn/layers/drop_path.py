@@ -1,4 +1,4 @@
-"""Drop-path: whole branches of a network are left out at random in training."""
+"""Drop path (stochastic depth): branches are dropped at random in training."""
 
 import torch
 from torch import nn
@@ -7,10 +7,10 @@ from .training_hooks import Scheduled
 
 
 class DropPath(nn.Module, Scheduled):
-    """Splits x to 0 for each image with a probability, and divides by its complement otherwise; nothing at inference.
+    """In training, sets x to 0 per image with probability p, else divides it by 1 - p; the identity at inference.
 
-    The probability is `rate` times the progress of training, if the training tells it (see `set_progress`); it is
-    `rate` throughout, if not. Papers: "FractalNet" (Larsson et al., 2017), section 3; scheduled in "Learning Transferable
+    p is `rate` times the progress of training if the trainer calls `set_progress`, else constantly `rate`.
+    Papers: "FractalNet" (Larsson et al., 2017), section 3; scheduled in "Learning Transferable
     Architectures for Scalable Image Recognition" (Zoph et al., 2018), appendix A.
     """
 

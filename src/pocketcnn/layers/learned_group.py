@@ -1,4 +1,4 @@
-"""Learned group convolution: a pointwise convolution that finds out in training which inputs each group of filters needs.
+"""Learned group convolution: a pointwise convolution that learns in training which inputs each group of filters needs.
 
 "CondenseNet: An Efficient DenseNet using Learned Group Convolutions" (Huang et al., 2018), section 3. Filter o is of group
 o mod G. In each of C - 1 condensing stages every group loses the M / C inputs that matter least to it, so that M / C are
@@ -17,13 +17,13 @@ from .training_hooks import Regularized, Reparameterizable, Scheduled
 
 
 class LearnedGroups(nn.Module, Scheduled):
-    """What a convolution and a linear layer with learned groups share; `weight` is (N, M) or (N, M, 1, 1)."""
+    """Base class of the convolution and the linear layer with learned groups; `weight` is (N, M) or (N, M, 1, 1)."""
 
     weight: Tensor
     alive: Tensor
     """(G, M): whether the group still reads the input."""
     stage: Tensor
-    """Condensing stages that are done, of C - 1."""
+    """Number of completed condensing stages, of C - 1."""
 
     def _start(self, groups: int, condense_factor: int) -> None:
         out, inputs = self.weight.shape[:2]
@@ -39,11 +39,11 @@ class LearnedGroups(nn.Module, Scheduled):
 
     @property
     def is_condensed(self) -> bool:
-        """Whether every group is down to M / C inputs."""
+        """Whether every group has been reduced to M / C inputs."""
         return int(self.stage) == self.condense_factor - 1
 
     def set_progress(self, progress: float) -> None:
-        """Do the condensing stages that are due: they are spread evenly over the first half of the training."""
+        """Run the condensing stages that are due; they are spread evenly over the first half of the training."""
         last = self.condense_factor - 1
         due = sum(2 * progress >= stage / last for stage in range(1, last + 1))
         while int(self.stage) < due:
@@ -51,7 +51,7 @@ class LearnedGroups(nn.Module, Scheduled):
 
     @torch.no_grad()
     def _condense(self) -> None:
-        """Every group drops M / C of the inputs that it still reads, those with the smallest L1 norm over its filters."""
+        """Remove from every group the M / C remaining inputs with the smallest L1 norm over its filters."""
         importance = self._by_group(self.weight).abs().sum(0).masked_fill(~self.alive, float("inf"))
         dropped = importance.topk(self.alive.shape[1] // self.condense_factor, largest=False).indices
         self.alive.scatter_(1, dropped, False)
@@ -141,7 +141,7 @@ def every_nth(inputs: int, groups: int, condense_factor: int) -> Tensor:
 
 
 class LearnedGroupLayer(nn.Sequential, Reparameterizable):
-    """Norm, ReLU, learned group convolution: the training form."""
+    """Norm, ReLU, learned group convolution: the layer as it is trained."""
 
     norm: nn.BatchNorm2d
     conv: LearnedGroupConv
@@ -155,7 +155,7 @@ class LearnedGroupLayer(nn.Sequential, Reparameterizable):
 
 
 class CondensedGroupLayer(nn.Sequential):
-    """Select channels, norm, ReLU, grouped convolution, channel shuffle: the form for inference, and for training on.
+    """Channel selection, norm, ReLU, grouped convolution, channel shuffle: the layer as it is deployed or fine-tuned.
 
     `index` are the channels that the groups read one after another, (G · M / C,).
     """
@@ -178,7 +178,7 @@ def condensed_layer(layer: LearnedGroupLayer) -> CondensedGroupLayer:
     """The same function with standard operations.
 
     Raises:
-        UsageError: the layer has condensing stages ahead.
+        UsageError: condensing stages are not completed.
     """
     conv, norm = layer.conv, layer.norm
     columns = selected_inputs(conv)
@@ -206,7 +206,7 @@ def condensed_linear(layer: LearnedGroupLinear) -> tuple[SelectChannels, nn.Line
 
 
 def selected_inputs(layer: LearnedGroups) -> Tensor:
-    """(G, M / C): the inputs that each group reads after the last condensing stage, in order.
+    """(G, M / C): the indices of the inputs that each group reads after the last condensing stage.
 
     Raises:
         UsageError: there are stages ahead.

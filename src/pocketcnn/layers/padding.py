@@ -1,6 +1,6 @@
-"""Two ways to pad a strided convolution or pooling: all sides alike, or as TensorFlow's 'SAME' does.
+"""Padding of strided convolution and pooling: symmetric, or as TensorFlow's 'SAME'.
 
-Both make ⌈size / stride⌉ pixels out of `size`. 'symmetric' pads K // 2 on every side. 'same' pads no more than is needed,
+Both give ⌈size / stride⌉ output pixels. 'symmetric' pads K // 2 on every side. 'same' pads the minimum,
 max(0, (⌈size / stride⌉ - 1) · stride + K - size) in all, the odd pixel at the bottom and right. The two differ for even
 sizes and stride 2, so weights trained with one do not suit the other.
 """
@@ -49,7 +49,7 @@ def conv2d(
     padding: Padding = "symmetric",
 ) -> nn.Conv2d:
     """A convolution with a K × K kernel, K odd: (N, M, H, W) -> (N, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)."""
-    if padding == "same" and stride > 1 and kernel > 1:  # otherwise both ways are one
+    if padding == "same" and stride > 1 and kernel > 1:  # otherwise both paddings are equal
         return Conv2dSame(in_channels, out_channels, kernel, stride, groups=groups, bias=bias)
     return nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=bias)
 

@@ -1,7 +1,7 @@
 """Channels under a width multiplier, and strides for small images.
 
-The papers' networks shrink an image 32 times; of 32 × 32 pixels one would be left. Their CIFAR forms keep the layers
-and their weights and give up the earliest strides, because it is there that a small image has no detail to spare.
+The published networks have a total stride of 32, which reduces 32 × 32 pixels to one. The CIFAR variants have the same layers
+and weights, but stride 1 in the earliest strided layers, because a small image needs its full resolution there.
 """
 
 import math

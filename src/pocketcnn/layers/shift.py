@@ -1,4 +1,4 @@
-"""The shift operation: each channel moves by its own whole-pixel offset; 0 parameters, 0 multiply-adds.
+"""The shift operation: each channel is shifted by its own integer offset; 0 parameters, 0 multiply-adds.
 
 Wu et al., "Shift: A Zero FLOP, Zero Parameter Alternative to Spatial Convolutions", section 3.1.
 """
@@ -47,16 +47,16 @@ _shift.register_autograd(_shift_back, setup_context=_keep_offsets)
 
 
 def shift_channels(x: Tensor, down: Sequence[int], right: Sequence[int]) -> Tensor:
-    """Move channel c of `x` (N, C, H, W) by `down[c]` rows and `right[c]` columns; what enters from outside is 0.
+    """Shift channel c of `x` (N, C, H, W) by `down[c]` rows and `right[c]` columns, with zero fill.
 
-    It is one operator to `torch.export`, so capture sees a shift and not the way it is computed.
+    It is a custom operator, so that `torch.export` and capture see one shift instead of its implementation.
     """
     shifted: Tensor = _shift(x, list(down), list(right))
     return shifted
 
 
 class Shift(nn.Module):
-    """Shift of a square `kernel`: the channels are dealt evenly to its kernel² offsets; a remainder stays in place."""
+    """Shift with a square `kernel`: the channels are divided evenly over its kernel² offsets; a remainder is not shifted."""
 
     def __init__(self, channels: int, kernel: int = 3, dilation: int = 1) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Squeeze-and-excite: weigh each channel by what the whole map shows."""
+"""Squeeze-and-excite: channel weights computed from the global mean of the feature map."""
 
 import torch
 from torch import nn

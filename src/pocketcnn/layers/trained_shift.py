@@ -1,8 +1,7 @@
-"""A shift whose offsets are learned: real numbers in training, the whole pixels next to them in the network.
+"""A shift with learned offsets: real numbers in training, rounded to integers for deployment.
 
 Chen et al., "All You Need Is a Few Shifts: Designing Efficient Convolutional Neural Networks for Image Classification" (2019),
-section 3.3: forward the channels move by rounded offsets; backward the offsets learn as if the move were a bilinear
-interpolation, which has a slope.
+section 3.3: the forward pass shifts by the rounded offsets; the backward pass uses the gradient of bilinear interpolation.
 """
 
 import torch
@@ -16,7 +15,7 @@ from .training_hooks import Reparameterizable
 class TrainedShift(nn.Module, Reparameterizable):
     """(N, C, H, W) -> (N, C, H, W); `down` and `right` (C,) are the offsets in pixels, which stay within the kernel.
 
-    They start near those of `Shift`, from where the slope is not 0. After the training it is a `Shift`: no parameters, no MAdds.
+    They start near those of `Shift`, where the gradient is not 0. After training it becomes a `Shift`: 0 parameters, 0 MAdds.
     """
 
     def __init__(self, channels: int, kernel: int = 3, dilation: int = 1) -> None:
@@ -46,14 +45,14 @@ class TrainedShift(nn.Module, Reparameterizable):
         return F.conv2d(x, kernel.to(x.dtype), padding=self.reach, groups=len(kernel))
 
     def _taps(self, offsets: Tensor, positions: Tensor) -> Tensor:
-        """(C, K): a one where the rounded offset reads, with the slope of the bilinear interpolation."""
+        """(C, K): one-hot rows at the rounded offsets, with the gradient of bilinear interpolation."""
         bounded = offsets + (self._limited(offsets) - offsets).detach()  # from outside the kernel there is a way back
         soft = (1 - (positions + bounded[:, None]).abs()).clamp(min=0)
         hard = (positions + bounded.round()[:, None] == 0).to(soft.dtype)
         return hard + soft - soft.detach()
 
     def _refresh(self) -> None:
-        """Round the offsets as they are now: they are attributes of the operation that is captured, not tensors."""
+        """Store the rounded offsets as plain integers, because they are attributes of the captured operation, not tensors."""
         rounded = (self._limited(offsets.detach()).round() for offsets in (self.down, self.right))
         self._rounded = tuple([int(offset) for offset in offsets.tolist()] for offsets in rounded)
 
@@ -68,5 +67,5 @@ class TrainedShift(nn.Module, Reparameterizable):
 
 
 def shift_of(channels: int, kernel: int, dilation: int = 1, *, trained: bool) -> nn.Module:
-    """A shift of fixed offsets, or one that learns them."""
+    """A `Shift`, or a `TrainedShift` if `trained`."""
     return TrainedShift(channels, kernel, dilation) if trained else Shift(channels, kernel, dilation)

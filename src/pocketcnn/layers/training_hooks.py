@@ -1,8 +1,8 @@
-"""What a network may ask of its training, and what it becomes after it.
+"""Interfaces between a network and its trainer: schedules, penalties, auxiliary classifiers, reparameterization.
 
-A trainer knows these four classes and no network by name. Before each step it tells the progress of the training; it adds the
-penalties and the loss of an auxiliary classifier to its own; and it keeps weights of the network's final form.
-What is deployed afterwards is `reparameterize(network)`.
+A trainer depends on these four classes and on no specific network. Before each step it calls `set_progress`. It adds penalties
+and the loss of an auxiliary classifier to the loss, and selects checkpoints only once `is_final` is True. The deployed network
+is `reparameterize(network)`.
 """
 
 import copy
@@ -12,71 +12,71 @@ from torch import Tensor, nn
 
 
 class Scheduled(ABC):
-    """A layer that changes in the course of a training."""
+    """A layer that changes in the course of training."""
 
     @abstractmethod
     def set_progress(self, progress: float) -> None:
-        """`progress` is the share of all training steps that are done, 0 … 1; the same one may be told again."""
+        """Set the share of completed training steps, 0 … 1; repeated calls with the same value have no effect."""
 
     @property
     def is_final(self) -> bool:
-        """Whether it computes what it will compute after the training; weights from before that are no result."""
+        """Whether the layer has its final structure; weights from before must not be used as the result of training."""
         return True
 
 
 class Regularized(ABC):
-    """A layer with a term of its own in the loss."""
+    """A layer that adds a regularization term to the loss."""
 
     @abstractmethod
     def penalty(self) -> Tensor:
-        """A scalar that is added to the loss as it is."""
+        """The regularization term, a scalar that is added to the loss without a factor."""
 
 
 class AuxiliaryClassifier(ABC):
-    """A network that can have a second classifier in its middle, for training only."""
+    """A network with an optional second classifier at an intermediate layer, for training only."""
 
     @property
     @abstractmethod
     def auxiliary_weight(self) -> float:
-        """The factor of the auxiliary classifier's cross-entropy in the loss; 0 if there is none."""
+        """The weight of the auxiliary classifier's cross-entropy in the loss; 0 if there is no auxiliary classifier."""
 
     @abstractmethod
     def forward_with_auxiliary(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, C, H, W) -> the logits, and those of the auxiliary classifier, each (N, classes)."""
+        """(N, C, H, W) -> the logits and the auxiliary logits, each (N, classes)."""
 
 
 class Reparameterizable(ABC):
-    """A network or layer that is trained in another form than it is deployed in."""
+    """A network or layer whose deployed structure differs from the trained one (RepVGG's structural reparameterization)."""
 
     @abstractmethod
     def reparameterize(self) -> nn.Module:
-        """A module of standard layers that computes the same; this one is not changed.
+        """An equivalent module of standard layers; this module is not modified.
 
         Raises:
-            UsageError: the training is not far enough.
+            UsageError: training has not progressed far enough.
         """
 
 
 def set_progress(network: nn.Module, progress: float) -> None:
-    """Tell every scheduled layer of `network` how far the training has come; to be called before each step.
+    """Set the training progress of every scheduled layer of `network`; call it before each step.
 
     Raises:
         ValueError: `progress` is not from 0 to 1.
     """
     if not 0 <= progress <= 1:
-        raise ValueError(f"The progress of a training is from 0 to 1, not {progress}.")
+        raise ValueError(f"The training progress must be from 0 to 1, not {progress}.")
     for module in network.modules():
         if isinstance(module, Scheduled):
             module.set_progress(progress)
 
 
 def reparameterize(network: nn.Module) -> nn.Module:
-    """`network` as it is deployed: every part that has a form for inference in that form, computing the same.
+    """The network for deployment: every reparameterizable part is replaced by its equivalent of standard layers.
 
-    A network without such parts is returned itself; else a copy is.
+    A network without such parts is returned unchanged, else a copy.
 
     Raises:
-        UsageError: a part's training is not far enough.
+        UsageError: the training of a part has not progressed far enough.
     """
     if isinstance(network, Reparameterizable):
         return network.reparameterize()

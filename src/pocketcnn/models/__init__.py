@@ -1,4 +1,4 @@
-"""The zoo: one file a paper. Importing this package does not import torch; the first network built does."""
+"""The model zoo, one file per paper. Importing this package does not import torch; building a network does."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,8 +1,8 @@
-"""MobileNets that others pruned, built from the lists of channels that they published.
+"""MobileNets pruned by AMC, built from the published channel counts.
 
 "AMC: AutoML for Model Compression and Acceleration on Mobile Devices" (He et al., 2018); the lists are those of the
-authors' code (mit-han-lab/amc-models). They are here to be counted beside their published figures; `create` does not
-know them.
+authors' code (mit-han-lab/amc-models). They serve to check counts against published figures; `create` does not offer
+them.
 """
 
 from collections.abc import Callable, Mapping, Sequence

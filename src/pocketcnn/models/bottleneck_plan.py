@@ -58,7 +58,7 @@ class BottleneckPlan:
         return (self.stem_stride, *(block.stride for block in self.blocks))
 
     def with_total_stride(self, total: int) -> Self:
-        """The form for small images: the same weights, the earliest strides dropped (see `keep_total_stride`)."""
+        """The variant for small images: the same weights, the earliest strides set to 1 (see `keep_total_stride`)."""
         stem_stride, *strides = keep_total_stride(self.strides, total)
         blocks = tuple(replace(b, stride=s) for b, s in zip(self.blocks, strides, strict=True))
         return replace(self, stem_stride=stem_stride, blocks=blocks)

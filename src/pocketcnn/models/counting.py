@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a network that is not given any data: quick enough for a list of the whole zoo."""
+"""Fast count of parameters and multiply-adds on the meta device, for a list of the whole zoo."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -14,26 +14,26 @@ KEEP_THE_SHAPE = frozenset(
         *(torch.relu, torch.sigmoid),
     }
 )
-"""Functions that multiply nothing that counts and answer in the shape they are given; their time is saved."""
+"""Functions without counted multiply-adds that preserve the shape; they are skipped to save time."""
 
 
 class Count(NamedTuple):
-    """All learnable numbers, and the multiply-adds of convolutions and linear layers for one image."""
+    """Number of trainable values, and multiply-adds of convolutions and linear layers for one image."""
 
     params: int
     madds: int
 
 
 def build_without_data(build: Callable[[], nn.Module]) -> nn.Module:
-    """The network that `build` makes, ready for inference, its tensors without contents."""
+    """The network of `build` in eval mode, with tensors on the meta device."""
     with torch.device("meta"):
         return build().eval()
 
 
 def count_without_data(network: nn.Module, shape: tuple[int, int, int]) -> Count:
-    """What `network` (see `build_without_data`) costs for one image of `shape` (C, H, W).
+    """Count `network` (see `build_without_data`) for one image of `shape` (C, H, W).
 
-    Only shapes are worked out, in a small part of the time that capturing the network would take.
+    Only shapes are computed, which is much faster than capturing the network.
 
     Raises:
         RuntimeError: the network does not take images of that shape.
@@ -45,7 +45,7 @@ def count_without_data(network: nn.Module, shape: tuple[int, int, int]) -> Count
 
 
 class _MultiplyAdds(TorchFunctionMode):
-    """Adds up what convolutions and linear layers multiply, and skips what keeps the shape."""
+    """Sums the multiply-adds of convolutions and linear layers, and skips functions that preserve the shape."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The shape that all networks of the zoo share: features, mean over the map, classifier."""
+"""The structure of all networks of the zoo: features, global average pooling, classifier."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Whether a network has an option, and whether a value is one of its values: the one place where options are checked.
+"""Validation of the options of networks: names and values.
 
 The type of a builder's keyword says what its values are: `bool`, the choices of a `Literal`, `int` or `float`, and `| None` where
 None is allowed. `RANGES` adds what a type cannot say, for the options that many networks share.

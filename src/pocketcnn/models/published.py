@@ -1,4 +1,4 @@
-"""The figures that papers and their authors' code print of the networks, beside what is counted here.
+"""Published parameter counts and multiply-adds, compared with the counts of this package.
 
 `published.csv` has one row a printed figure. Where a row names a network of this package, `params` and `madds` are the
 exact integers recounted from the printed list of layers (all learnable tensors; multiply-adds of convolutions and linear
@@ -29,11 +29,11 @@ TOLERANCE = 0.03
 
 
 class Doubt(StrEnum):
-    """Why a row's print is not a figure to be met."""
+    """Why the count is not expected to match a published figure."""
 
     NONE = ""
     WRONG = "wrong print"
-    """The layers that the same source describes give another figure."""
+    """The layers described by the same source give another figure."""
     OTHERWISE = "counted otherwise"
     """The authors count more than convolutions and linear layers."""
     FITTED = "fitted"
@@ -80,7 +80,7 @@ class Published:
 
 
 class Verdict(StrEnum):
-    """What came of counting a row."""
+    """The result of the check of a row."""
 
     AGREES = "agrees"
     EXPLAINED = "explained"

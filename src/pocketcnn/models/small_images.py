@@ -1,4 +1,4 @@
-"""Which images are small, and the form that each network of the zoo has for images of a size."""
+"""Options of the networks of the zoo for small images."""
 
 from pocketcnn.errors import UsageError
 from pocketcnn.layers import make_divisible
@@ -6,7 +6,7 @@ from pocketcnn.layers import make_divisible
 from .registry import network_options, registration
 
 SMALL = 64
-"""Pixels of the short side below which an image is small."""
+"""Images whose shorter side has fewer pixels are small."""
 
 
 def is_small(size: tuple[int, int]) -> bool:
@@ -15,9 +15,9 @@ def is_small(size: tuple[int, int]) -> bool:
 
 
 def total_stride_for(size: tuple[int, int]) -> int:
-    """How much smaller the last feature map is than an image of (height, width).
+    """The total stride for an image of (height, width).
 
-    32 in the papers, for 224 pixels. The CIFAR forms of these networks keep a 4 x 4 map; so do we for any small size.
+    It is 32 in the papers, for 224 pixels. The CIFAR variants end with a 4 x 4 map, and so do these for any small size.
     """
     if not is_small(size):
         return 32
@@ -28,7 +28,7 @@ def total_stride_for(size: tuple[int, int]) -> int:
 
 
 def takes(name: str, size: tuple[int, int]) -> bool:
-    """Whether the network has a form for images of (height, width): one that keeps more of a small image, or its default.
+    """Whether the network supports images of (height, width), with its default options or those for small images.
 
     Raises:
         UsageError: an unknown name.
@@ -37,7 +37,7 @@ def takes(name: str, size: tuple[int, int]) -> bool:
 
 
 def options_for(name: str, size: tuple[int, int], width: float = 1.0) -> dict[str, object]:
-    """The options with which `create(name, width=width, ...)` builds the form for images of (height, width) `size`.
+    """The options of `create(name, width=width, ...)` for images of `size` (height, width).
 
     `total_stride` as in `total_stride_for`, at most that of the paper. For small images also `head_width`, where the network
     has such a head: it shrinks with the width, while the paper's, sized for 1000 classes, does not.

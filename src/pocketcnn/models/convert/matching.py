@@ -1,7 +1,7 @@
-"""Two implementations of one network: their layers with weights come in the same order, whatever their names.
+"""Conversion between two implementations of a network, whose layers with weights have the same order.
 
-Every pair is checked (kind, shape, stride, padding, groups), and in the end both networks are run on the same images:
-a conversion that is not exact never gets out.
+Every pair of layers is checked (type, shape, stride, padding, groups). Finally both networks run on the same images, so that
+an inexact conversion is rejected.
 """
 
 import copy
@@ -67,9 +67,9 @@ def translated_state(source: nn.Module, target: nn.Module) -> dict[str, torch.Te
 
 
 def state_by_order(state: Mapping[str, torch.Tensor], target: nn.Module) -> dict[str, torch.Tensor]:
-    """A state dict of the same network by an implementation that is not at hand: its tensors in their order, as `target`'s.
+    """Map a state dict of another implementation, whose code is not available, to `target` by the order of its tensors.
 
-    Shapes are checked, and that no tensor is left over. Outputs cannot be: classify a picture that you know.
+    Shapes and the number of tensors are checked. Outputs cannot be compared: check the accuracy on known images.
 
     Raises:
         UsageError: the networks differ; the message names the first tensors that do.
@@ -89,7 +89,7 @@ def state_by_order(state: Mapping[str, torch.Tensor], target: nn.Module) -> dict
 
 
 def adopt(network: nn.Module, source: nn.Module) -> None:
-    """Give `network` the weights, batch norm constants, mode, device and dtype of `source`, and prove that both agree.
+    """Copy weights, batch norm constants, mode, device and dtype of `source` to `network`, and compare their outputs.
 
     Raises:
         UsageError: the networks differ.
@@ -104,8 +104,8 @@ def adopt(network: nn.Module, source: nn.Module) -> None:
     difference = _relative_difference(network, source)
     if not difference <= 1e-6:
         raise PocketcnnError(
-            f"The converted network does not compute what the original does (relative difference {difference:.1e}): "
-            "the original was changed between its layers. Only the network as published can be converted."
+            f"The converted network computes other outputs than the original (relative difference {difference:.1e}): "
+            "the original was changed between its layers. Only the published network can be converted."
         )
 
 

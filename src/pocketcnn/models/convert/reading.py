@@ -1,4 +1,4 @@
-"""Reading a network's plan off someone else's modules: widths, kernels, strides, activations."""
+"""Reading the configuration of a network from the modules of another library: widths, kernels, strides, activations."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -29,12 +29,12 @@ def convolutions_of(module: nn.Module) -> list[nn.Conv2d]:
         if type(conv) is not nn.Conv2d and not _pads_same(conv):
             raise UsageError(f"{type(conv).__name__} is not supported: it is not an ordinary convolution.")
         if conv.dilation != (1, 1):
-            raise UsageError("A dilated form of the network is not supported. Take the one without dilation.")
+            raise UsageError("A dilated network is not supported. Use the variant without dilation.")
     return convolutions
 
 
 def padding_of(module: nn.Module) -> Padding:
-    """Whether the convolutions of `module` pad all sides alike, or as TensorFlow does."""
+    """Whether the convolutions of `module` pad symmetrically or as TensorFlow's 'SAME'."""
     return "same" if any(map(_pads_same, convolutions_of(module))) else "symmetric"
 
 
