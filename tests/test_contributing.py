@@ -68,7 +68,9 @@ TABLES = {  # a table of a page -> the entries that it must have, each once
 def test_a_table_that_a_recipe_asks_for_has_a_row_for_each_entry(page: str, section: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     told = [
-        name for cell in re.findall(r"^\| (`[^-].*?`) \|", text, re.MULTILINE) for name in re.findall(r"`([^`]+)`", cell)
+        name
+        for cell in re.findall(r"^\| (`[^-].*?`) \|", text, re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", cell)
     ]
     assert sorted(told) == sorted(TABLES[page, section])
 
