@@ -17,7 +17,6 @@ from typing import Any
 from benchmarks.network_pages.nominal import nominal_rows
 from benchmarks.network_pages.pages import write_pages
 from benchmarks.network_pages.timing import measured
-from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
 from pocketcnn.runtimes import StopRule
 
@@ -39,7 +38,7 @@ def main() -> None:
         if options.only != "*" and latency.is_file():
             kept = json.loads(latency.read_text(encoding="utf-8"))
             if other := differing(kept, found):
-                raise PocketcnnError(
+                raise SystemExit(
                     f"The other figures in {latency} were measured with another {' and '.join(other)}, and one page says one "
                     "machine for all. Measure all networks: leave --only out."
                 )
