@@ -69,11 +69,11 @@ def test_stages_leave_equal_shares_and_one_that_was_stopped_is_taken_up(
     stopped: list[str] = []
     original = Workspace.train
 
-    def train(self: Workspace, stage: str, *rest: object, form: str) -> object:
+    def train(self: Workspace, stage: str, *rest: object, structure: str) -> object:
         if stage == "pruned" and not stopped:
             stopped.append(stage)
             raise Interrupted("Ctrl-C")
-        return original(self, stage, *rest, form=form)  # type: ignore[arg-type]
+        return original(self, stage, *rest, structure=structure)  # type: ignore[arg-type]
 
     method = CompressionMethod(stages=3, criterion="taylor")
     monkeypatch.setattr(Workspace, "train", train)
@@ -171,7 +171,7 @@ def test_fine_tuning_that_makes_it_worse_is_undone(
     def is_zero(network: nn.Module) -> bool:
         return all(not parameter.any() for parameter in network.parameters())
 
-    def train(self: Workspace, stage: str, module: nn.Module, *rest: object, form: str) -> None:
+    def train(self: Workspace, stage: str, module: nn.Module, *rest: object, structure: str) -> None:
         for parameter in module.parameters():
             parameter.data.zero_()
 
