@@ -97,7 +97,7 @@ def test_without_images_nothing_is_trained(tmp_path: Path):
     out = tmp_path / "x.safetensors"
     small = ("--width", "0.25", "--input", "3x32x32", "--classes", "3")
     arguments = ("target", "check", "mobilenet_v3_small", "--target", "dsp-npu", "--substitute", "--out", out, *small)
-    assert "want training" in succeed(*arguments).stdout
+    assert "need training" in succeed(*arguments).stdout
     assert [stage.name for stage in pc.load(out).info.lineage] == ["substituted"]
 
 
