@@ -94,7 +94,7 @@ class TestWhatItSays:
             "Limits",
             "31.3 % to spare",
             "Test accuracy",
-            "Stages",
+            "The network after each stage",
         )
         assert all(met.index(before) < met.index(after) for before, after in pairwise(order))
         assert "Budget not met" not in met
