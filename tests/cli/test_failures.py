@@ -60,7 +60,7 @@ def test_ctrl_c_anywhere_ends_with_130() -> None:
     [
         (PermissionError(errno.EACCES, "Permission denied", "photo.png"), "Cannot use photo.png: permission denied.\n"),
         (FileNotFoundError(errno.ENOENT, "No such file", "a.onnx"), "Cannot use a.onnx: there is no such file.\n"),
-        (OSError(errno.ENOSPC, "No space left on device"), "The system says: No space left on device.\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), "System error: No space left on device.\n"),
     ],
 )
 def test_what_the_system_refuses_is_a_message(error: OSError, message: str) -> None:

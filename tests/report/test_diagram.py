@@ -123,7 +123,7 @@ def test_mistakes_are_explained(graphs: dict[str, Graph]) -> None:
         draw(graphs["mobilenet_v2"], block="features.blok3")
     with pytest.raises(UsageError, match=r"Its blocks are features\.fire"):
         draw(graphs["squeezenet1_1"], block="???")
-    with pytest.raises(UsageError, match="detail is 'all'; it is one of layers, blocks"):
+    with pytest.raises(UsageError, match="no detail 'all'; choose one of layers, blocks"):
         draw(graphs["squeezenet1_1"], detail="all")
 
 

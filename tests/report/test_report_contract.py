@@ -127,4 +127,4 @@ def test_the_words_name_every_step(resize: str) -> None:
     words = "; ".join(steps(RGB.model_copy(update={"resize": resize})))
     for expected in ("RGB", "6 x 4 pixels", "bilinear", "divide by 255", "0.5, 0.4, 0.3", "(1, 3, 4, 6)"):
         assert expected in words
-    assert ("black" in words, "cut out" in words) == (resize == "letterbox", resize == "crop")
+    assert ("black" in words, "crop the centre" in words) == (resize == "letterbox", resize == "crop")

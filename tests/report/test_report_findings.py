@@ -60,7 +60,7 @@ class TestSpeed:
         assert "25.7 % slower" in spaced(words)
         assert "not faster" in words
         assert not same
-        assert "no difference" in same_words
+        assert "no measurable difference" in same_words
 
     def test_a_faster_file_is_not(self, met_result: FitResult) -> None:
         ((slower, words),) = speed(met_result.latencies, "int8")
@@ -74,22 +74,22 @@ class TestSpeed:
 
 class TestConfusion:
     def test_pairs_come_by_count(self) -> None:
-        pairs = confused_pairs(MATRIX, CLASSES, most=5)
+        pairs = confused_pairs(MATRIX, CLASSES, limit=5)
         assert [(pair.true, pair.predicted, pair.count, pair.share) for pair in pairs] == [
             ("cat", "dog", 2, 0.2),
             ("dog", "cat", 1, 0.1),
         ]
-        assert confused_pairs(MATRIX, CLASSES, most=1) == pairs[:1]
+        assert confused_pairs(MATRIX, CLASSES, limit=1) == pairs[:1]
 
     def test_classes_come_by_recall_without_the_faultless(self) -> None:
-        cat, dog = hardest_classes(MATRIX, CLASSES, most=5)
+        cat, dog = hardest_classes(MATRIX, CLASSES, limit=5)
         assert (cat.name, cat.recall, cat.precision) == ("cat", 0.8, pytest.approx(8 / 9))
         assert (dog.name, dog.images, dog.recall) == ("dog", 10, 0.9)
 
     def test_a_class_that_was_never_predicted_or_never_seen_is_no_division_by_zero(self) -> None:
         never_predicted, never_seen = ((0, 3), (0, 5)), ((0, 0), (1, 4))
-        assert hardest_classes(never_predicted, CLASSES, most=5)[0].precision is None
-        assert [figures.name for figures in hardest_classes(never_seen, CLASSES, most=5)] == ["dog"]
+        assert hardest_classes(never_predicted, CLASSES, limit=5)[0].precision is None
+        assert [figures.name for figures in hardest_classes(never_seen, CLASSES, limit=5)] == ["dog"]
         assert heat_map(never_seen, CLASSES)[0][0].strength == 0
 
     def test_cells_say_what_they_count(self) -> None:

@@ -94,7 +94,7 @@ class TestWhatItSays:
             "Limits",
             "31.3 % to spare",
             "Test accuracy",
-            "Stages",
+            "The network after each stage",
         )
         assert all(met.index(before) < met.index(after) for before, after in pairwise(order))
         assert "Budget not met" not in met
@@ -121,7 +121,7 @@ class TestWhatItSays:
         assert all(name in text for name in names)
         assert "4 more candidates" in text
         assert "25.7 % slower here. It is smaller, not faster." in text
-        assert "did not settle" in text
+        assert "not converged" in text
         assert all(problem in text for problem in missed_result.data.problems)
 
     def test_few_classes_get_a_matrix_and_many_the_worst_pairs(
