@@ -252,7 +252,7 @@ HOSTILE: list[tuple[Callable[[Json, Tensors], None], str]] = [
     (_tensor("conv.weight_scale", torch.full((4,), torch.nan)), "not all positive"),
     (_tensor("conv.weight_scale", torch.full((4,), 3e38)), "not all positive"),
     (_tensor("conv.weight_scale", torch.full((4,), 1e-44)), "not all positive"),
-    (_tensor("conv.weight_scale", torch.ones(4, dtype=torch.float64)), "positive float32 number"),
+    (_tensor("conv.weight_scale", torch.ones(4, dtype=torch.float64)), "must be float32"),
     (_tensor("order", torch.tensor([0, 1, 2, 3, 4, 0])), "int64 indices of its 4 channels"),
     (_tensor("order", torch.tensor([0, 1, 2, 3, -1, 0])), "int64 indices of its 4 channels"),
     (_tensor("order", torch.zeros(6)), "int64 indices of its 4 channels"),

@@ -72,7 +72,7 @@ def check_tensors(graph: Graph) -> None:
     for name in graph.tensors.keys() - used - scales:
         raise GraphError(f"The tensor {name!r} is not used by any operation.")
     for name in graph.buffers - used:
-        raise GraphError(f"The buffer {name!r} is not among the tensors.")
+        raise GraphError(f"There is no tensor {name!r}, although it is listed as a buffer.")
     for name, tensor in graph.tensors.items():
         if tensor.numel() == 0:
             raise GraphError(f"The tensor {name!r} is empty.")
