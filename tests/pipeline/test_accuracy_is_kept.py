@@ -67,7 +67,7 @@ def parent(digits: Path) -> GraphNetwork:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """TrainingRecipes that bring nothing; the names of their stages."""
+    """Trainings that bring nothing; the names of their stages."""
     names: list[str] = []
 
     def nothing(self: Workspace, stage: str, *_rest: object, **_options: object) -> None:
@@ -189,7 +189,7 @@ def test_every_route_says_that_its_network_guesses(
     capsys: pytest.CaptureFixture[str],
     route: Callable[[Path, Path], Sequence[FitResult]],
 ) -> None:
-    """TrainingRecipes end with weights that are all zero: every image gets the same answer."""
+    """Trainings end with weights that are all zero: every image gets the same answer."""
     original = Workspace.train
 
     def train_to_nothing(self: Workspace, stage: str, network: nn.Module, *rest: object, **options: object) -> object:

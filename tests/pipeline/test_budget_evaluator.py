@@ -1,6 +1,6 @@
 """Every strategy with every storage option: the budget is judged by the files as they will be deployed.
 
-TrainingRecipes are stood in for by nothing at all, and accuracies by what comes out of it: they have no say in sizes.
+Trainings are stood in for by nothing at all, and accuracies by what comes out of it: they have no say in sizes.
 """
 
 from dataclasses import dataclass

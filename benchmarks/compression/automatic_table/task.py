@@ -98,7 +98,7 @@ class Task:
 
     @cached_property
     def batches(self) -> Sequence[tuple[Tensor, Tensor]]:
-        """LabelledImages training images, for what channels are worth."""
+        """Labelled training images, for what channels are worth."""
         found, labels = self.data.evidence
         return list(zip(torch.split(found, 64), torch.split(labels, 64), strict=True))
 

@@ -25,7 +25,7 @@ RECIPE = Recipe(epochs=40, batch_size=32, optimizer="adamw", learning_rate=0.01,
 
 
 LABELLED, MORE = 300, 2500
-"""LabelledImages images that students learn from, and those that a well-taught teacher saw besides."""
+"""Labelled images that students learn from, and those that a well-taught teacher saw besides."""
 
 ATTENTION = {"distillation_features": "attention", "distillation_feature_weight": 0.5}
 HINTS = {"distillation_features": "hint", "distillation_feature_weight": 0.2}
