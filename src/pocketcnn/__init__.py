@@ -151,7 +151,9 @@ def _renamed(name: str) -> object:
 
     now = _DEPRECATED[name]
     warnings.warn(
-        f"pocketcnn.{name} is now pocketcnn.{now}; the old name will be removed in the next version.", DeprecationWarning, 3
+        f"pocketcnn.{name} is now pocketcnn.{now}; the old name will be removed in the next version.",
+        DeprecationWarning,
+        3,
     )
     return getattr(importlib.import_module(_HOMES[now]), now)
 
