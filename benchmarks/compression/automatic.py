@@ -1,7 +1,7 @@
 """Automatic compression to a budget: ours, uniform, random and greedy controls, and Torch-Pruning, at the same budgets.
 
     python -m benchmarks.compression.automatic                                    # what is missing of the grid
-    python -m benchmarks.compression.automatic --dataset digits --cluster-bits 0.5       # a part of it
+    python -m benchmarks.compression.automatic --dataset digits --share 0.5       # a part of it
     python -m benchmarks.compression.automatic --seconds 1800                     # as many cells as fit in half an hour
     python -m benchmarks.compression.automatic --setting gpu                      # wider networks, longer trainings
     python -m benchmarks.compression.automatic --pages                            # only write the page
@@ -114,7 +114,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--dataset", choices=DATASETS, action="append")
     parser.add_argument("--network", choices=NETWORKS, action="append")
     parser.add_argument("--resource", choices=RESOURCES, action="append")
-    parser.add_argument("--cluster-bits", type=float, action="append", help="of the resource that may be used")
+    parser.add_argument("--share", type=float, action="append", help="of the resource that may be used")
     parser.add_argument("--seed", type=int, action="append")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no further cell after this time")
     parser.add_argument("--pages", action="store_true", help="run nothing, write the page")

@@ -55,4 +55,4 @@ LITTLE = Effort(
 def _little_effort(monkeypatch: pytest.MonkeyPatch) -> None:
     """`fit`, `compress` and `search` train as little as they can."""
     for verb in ("fit", "compress", "search"):
-        monkeypatch.setattr(f"pocketcnn.pipeline.{verb}.load_effort", lambda _: LITTLE)
+        monkeypatch.setattr(f"pocketcnn.pipeline.{verb}.{verb}.load_effort", lambda _: LITTLE)

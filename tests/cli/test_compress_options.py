@@ -86,7 +86,7 @@ def test_choices_are_carried_out_and_written_down(model: Path, digits: Path, tmp
     [
         (("--criterion", "magnitud"), "Did you mean 'magnitude'"),
         (("--allocation", "even"), "no allocation 'even'"),
-        (("--sparsity", "much"), "'much' is no sparsity"),
+        (("--sparsity", "much"), "'much' is not a sparsity"),
         (("--resolution", "huge"), "not an image size"),
         (("--size", "16"), "--size and --width are only for networks by name"),
     ],

@@ -34,7 +34,7 @@ def test_a_budget_that_cannot_be_met_ends_with_3_the_closest_miss_and_the_files(
 ) -> None:
     result = invoke("compress", model, digits, "--budget", "latency<=0.1us@onnxruntime-cpu", "--out", tmp_path)
     assert result.exit_code == 3, result.stderr
-    assert "The budget cannot be met. The closest: latency@onnxruntime-cpu" in result.stderr
+    assert "The budget cannot be met. The closest network misses it: latency@onnxruntime-cpu" in result.stderr
     assert "NO" in result.stdout
     assert {path.name for path in tmp_path.iterdir()} >= FILES
 

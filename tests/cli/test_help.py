@@ -30,7 +30,14 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout
 
 
-def test_the_program_itself_adds_less_to_the_start_than_typer_does() -> None:
+def test_the_program_itself_adds_little_to_the_start() -> None:
+    """At most twice what typer takes, by the fastest of some runs: a busy machine slows down single ones."""
+    own, library = zip(*(start_times() for _ in range(5)), strict=True)
+    assert min(own) < 2 * min(library)
+
+
+def start_times() -> tuple[int, int]:
+    """Microseconds that the modules of the program and typer take to import."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import pocketcnn.cli.app"],
         capture_output=True,
@@ -40,8 +47,8 @@ def test_the_program_itself_adds_less_to_the_start_than_typer_does() -> None:
     rows = [line.split("|") for line in done.stderr.splitlines()[1:]]
     total = {name.strip(): int(cumulative) for _, cumulative, name in rows}
     own = sum(int(row[0].split(":")[1]) for row in rows if row[2].strip().startswith("pocketcnn"))
-    assert own < total["typer"]
     assert "typer.rich_utils" not in total
+    return own, total["typer"]
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ ALWAYS = {
     "eval": "file data split as_json",
     "predict": "file images top as_json",
     "search": "data budget out strategy effort seed recipe as_json",
-    "compress": "network data budget out effort seed strategy criterion resolution blocks small_kernels sparsity share code "
-    "teacher recipe as_json",
+    "compress": "network data budget out effort seed strategy criterion resolution blocks small_kernels sparsity cluster_bits "
+    "entropy_code max_loss teacher recipe as_json",
     "export": "file to out as_json",
     "bench": "files threads batch seconds launches html as_json",
     "inspect": "network html diagram as_json",
@@ -222,15 +222,15 @@ def test_a_seed_for_a_table_that_was_begun_with_another(tmp_path: Path, monkeypa
     path = tmp_path / "table.json"
     LatencyTable("onnxruntime-cpu", current_conditions(load_target("onnxruntime-cpu")), seed=3).save(path)
     profile = ("target", "profile", "onnxruntime-cpu", "--seconds", "0.1", "--out", path)
-    assert "begun with seed 3" in fail(2, *profile, "--seed", 0)
+    assert "started with seed 3" in fail(2, *profile, "--seed", 0)
     assert LatencyTable.load(path).seed == 3
 
 
 def test_what_a_file_of_a_runtime_is_not_run_with(model: Path, onnx_file: Path, digits: Path) -> None:
     quick = ("--seconds", "0.05", "--launches", "1")
     assert "--runtime litert: no given file" in fail(2, "bench", onnx_file, "--runtime", "onnxruntime,litert", *quick)
-    assert "--numerics: files of a runtime" in fail(2, "bench", onnx_file, "--numerics", "int8", *quick)
-    assert "--images: files of a runtime" in fail(2, "bench", onnx_file, "--images", digits, *quick)
+    assert "--numerics: only for networks" in fail(2, "bench", onnx_file, "--numerics", "int8", *quick)
+    assert "--images: only for networks" in fail(2, "bench", onnx_file, "--images", digits, *quick)
     succeed("bench", onnx_file, model, "--numerics", "float32", "--runtime", "onnxruntime", *quick)
 
 

@@ -33,7 +33,7 @@ def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: P
     record = json.loads((out / "search.json").read_text())
     assert record["command"].startswith(f"pocketcnn search {digits} --no-control --budget 'macs<=20M' --out {out} ")
     assert len(record["searched"]["trials"]) == 3
-    assert "The first 1 points are the best by synflow of 10 times as many" in result.stderr
+    assert "Warm start: the first 1 points are the best by synflow of 10 times as many random points" in result.stderr
     assert "nsga2 3 of 3, trial 2: " in result.stderr
     assert "Final training of trial" in result.stderr
     _the_network_file_can_be_trained_and_inspected(out / "network.toml", digits, json.loads(result.stdout))

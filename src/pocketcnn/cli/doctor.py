@@ -8,7 +8,7 @@ from pocketcnn.cli.output import Output
 
 
 def doctor(as_json: Json = False) -> None:
-    """Print installed versions, usable runtimes and the processor's instructions.
+    """Print installed versions, runtimes and processor features.
 
     \b
     Example:

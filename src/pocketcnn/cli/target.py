@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pocketcnn.targets import Target
     from pocketcnn.targets.capability import OpPattern
 
-target = typer.Typer(help="List target devices, and check, measure or predict networks on them.", no_args_is_help=True)
+target = typer.Typer(help="Target devices: list them, check or time networks on them.", no_args_is_help=True)
 
 target.command(cls=Verb)(check)
 target.command(cls=Verb)(calibrate)
