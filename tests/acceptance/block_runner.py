@@ -40,7 +40,7 @@ SMALLER: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
         "train": {"--epochs": "2"},
         "train * --network mobilenet_v2": {"--width": "0.1"},
         "search": {"--trials": "2", "--epochs": "1"},
-        "search * --workers 8": {"--workers": "2"},
+        "search * --workers 8": {"--workers": "1"},
         "search * --width 1": {"--width": "0.1"},
         "bench": {"--seconds": "0.05", "--launches": "1"},
         "target calibrate": {"--seconds": "0.05"},
