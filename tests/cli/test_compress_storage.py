@@ -24,7 +24,7 @@ def test_a_limit_on_what_is_stored_is_judged_by_the_coded_file(model: Path, digi
     assert result["stored"]["bytes"] == file.stat().st_size < result["stored"]["plain_bytes"]
     assert result["stored"]["plain_bytes"] == save(tmp_path / "plain", load(file)).stat().st_size
     assert f"coded model file     {file}, {file.stat().st_size:,} bytes" in shown.stdout
-    assert "model.onnx, which is deployed" in shown.stderr
+    assert "The deployed model.onnx has" in shown.stderr
     assert "is not coded" in shown.stderr
 
 

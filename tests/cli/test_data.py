@@ -66,7 +66,7 @@ def test_folders_that_cannot_be_used_are_explained(verb: tuple[str, ...], tmp_pa
     assert f"There is no folder {tmp_path / 'missing'}" in message(tmp_path / "missing")
     assert f"{empty} has no class folders with images" in message(empty)
     assert f"{file} is a file, not a folder" in message(file)
-    assert "one class only (zero)" in message(write_digits(tmp_path / "one", classes=1, each=4))
+    assert "only one class (zero)" in message(write_digits(tmp_path / "one", classes=1, each=4))
     assert not (tmp_path / "out").exists()
 
 

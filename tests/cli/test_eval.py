@@ -67,7 +67,7 @@ def test_files_that_cannot_be_judged_are_explained(model: Path, onnx_file: Path,
     assert "There is no split 'tset'" in fail(2, "eval", model, digits, "--split", "tset")
     assert "There is no file" in fail(2, "eval", tmp_path / "absent.onnx", digits)
     assert "is a folder" in fail(2, "eval", model.parent, digits)
-    assert "In it there is model.safetensors" in fail(2, "eval", model.parent, digits)
+    assert "It contains model.safetensors" in fail(2, "eval", model.parent, digits)
     other = tmp_path / "model.pt"
     other.touch()
     assert "a file ending in '.pt'; a model file" in fail(2, "eval", other, digits)

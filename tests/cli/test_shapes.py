@@ -40,5 +40,5 @@ def test_anything_else_is_refused_with_the_grammar(text: str) -> None:
 
 
 def test_a_size_has_no_channels() -> None:
-    with pytest.raises(UsageError, match="'3x24x32' is not a size"):
+    with pytest.raises(UsageError, match="'3x24x32' is not an image size"):
         parse_size("3x24x32")

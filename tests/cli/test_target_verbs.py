@@ -56,7 +56,7 @@ def test_wrong_use(model: Path, tmp_path: Path):
     check = ("target", "check")
     assert "no target named 'dsp'" in fail(2, *check, "mobilenet_v2", "--target", "dsp")
     assert "needs --out" in fail(2, *check, model, "--target", "dsp-npu", "--substitute")
-    assert "are for --substitute" in fail(2, *check, model, "--target", "dsp-npu", "--out", "x.safetensors")
+    assert "need --substitute" in fail(2, *check, model, "--target", "dsp-npu", "--out", "x.safetensors")
     wrong = (*check, model, "--target", "dsp-npu", "--substitute", "--out", tmp_path / "x.onnx")
     assert "ends in .safetensors" in fail(2, *wrong)
     untrained = ("--substitute", "--data", tmp_path, "--out", tmp_path / "x.safetensors")

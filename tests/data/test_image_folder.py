@@ -335,7 +335,7 @@ def test_missing_empty_and_wrong_folders_are_refused(tmp_path):
 
 def test_one_class_is_refused_with_a_hint_where_a_level_was_missed(tmp_path, pets):
     fill(tmp_path / "single" / "cat", 5, 0)
-    assert "one class only (cat)" in refusal(tmp_path / "single")
+    assert "only one class (cat)" in refusal(tmp_path / "single")
     outer = tmp_path / "outer"
     shutil.copytree(pets, outer / "pets")
     assert "give the path that ends in pets" in refusal(outer)
@@ -346,7 +346,7 @@ def test_splits_without_train_or_without_classes_are_refused(split_pets, tmp_pat
     assert "test and val but no train" in refusal(split_pets)
     fill(tmp_path / "flat" / "train", 2, 0)
     fill(tmp_path / "flat" / "val", 2, 10)
-    assert "train has no class folders" in refusal(tmp_path / "flat")
+    assert "train contains no class folders" in refusal(tmp_path / "flat")
 
 
 def test_two_names_for_one_split_are_refused(split_pets):

@@ -130,4 +130,4 @@ def test_val_is_halved_by_class_and_the_note_says_so():
     done = complete_splits(given_splits("train", "val"), FRACTIONS, 5)
     assert Counter(i.label for i in done.val) == Counter(i.label for i in done.test) == {0: 5, 1: 5}
     assert "val was halved by class with seed 5" in done.notes[0]
-    assert "come from test (10 images)" in done.notes[0]
+    assert "test (10 images) for the reported accuracy" in done.notes[0]

@@ -174,7 +174,8 @@ def _time_line(checked: "Check") -> list[str]:
         if checked.fallen and checked.fallback is None:
             return []
         return [
-            f"no time estimate: {checked.target} has no rates; `pocketcnn target calibrate` measures them for a runtime here"
+            f"no time estimate: {checked.target} has no peak rates; `pocketcnn target calibrate` measures them for a "
+            "runtime on this machine"
         ]
     seconds, away = checked.estimate.seconds, checked.estimate.fallback_seconds
     share = f", {format_percent(away / seconds)} of it for the layers on the fallback" if checked.fallen else ""
