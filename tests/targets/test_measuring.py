@@ -81,7 +81,7 @@ def test_a_captured_network_tells_its_own_shape():
         (onnx_file(["N", 3, 4, 4]), {"shape": (1, 3, 5, 4)}, r"shape \('any', 3, 4, 4\), which \(1, 3, 5, 4\) is not"),
         (onnx_file(["N", 3, 4, 4]), {"shape": (3, 4, 4)}, r"must be \(N, C, H, W\)"),
         (onnx_file(["N", 3, 4, 4]), {"shape": (0, 3, 4, 4)}, "positive numbers"),
-        (onnx_file(["N", 3, 4, 4]), {"threads": 0}, "at least one thread, not 0"),
+        (onnx_file(["N", 3, 4, 4]), {"threads": 0}, "threads must be at least 1, not 0"),
         (onnx_file(["N", 3, 4, 4]), {"runtime": "onnxruntime-gpu"}, "Did you mean onnxruntime-cpu"),
         (onnx_file(["N", 3, 4, 4]), {"runtime": "torch-cpu"}, r"takes a network \(torch\.nn\.Module\)"),
         (NETWORK, {}, r"takes an \.onnx file, not a Sequential\. Export the network first"),
