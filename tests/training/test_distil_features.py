@@ -137,7 +137,7 @@ def test_maps_are_matched_by_size_or_by_name() -> None:
         matched_feature_maps(student, teacher, [("5", "nothing")])
     with pytest.raises(UsageError, match="'2' of 8x8 and '1' of 4x4 cannot be compared"):
         matched_feature_maps(student, teacher, [("2", "1")])
-    with pytest.raises(UsageError, match=r"sizes 8x8, 4x4, 2x2, the teacher of none"):
+    with pytest.raises(UsageError, match=r"sizes 8x8, 4x4, 2x2 and the teacher of sizes none"):
         matched_feature_maps(student, [], ())
 
 
