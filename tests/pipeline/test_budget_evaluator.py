@@ -110,8 +110,8 @@ def by_hand(graph: Graph, precision: str, method: CompressionMethod, images: tor
     network = GraphNetwork(graph)
     if method.sparsity is not None:
         network = sparsify(network, method.sparsity)
-    if method.share is not None:
-        network = cluster_weights(network, ClusterSettings(bits=method.share))
+    if method.cluster_bits is not None:
+        network = cluster_weights(network, ClusterSettings(bits=method.cluster_bits))
     if precision == "int8":
         network = quantize(network, images)
     return file_size(network.graph)
@@ -121,7 +121,7 @@ def bench_for(
     method: CompressionMethod, strategy: str, network: GraphNetwork, sets: Splits, tmp_path: Path
 ) -> CompressionRun:
     """A bench whose budget is a share of the coded file that the whole network would have, in the precision that is used."""
-    precision = "float32" if method.share else "int8"
+    precision = "float32" if method.cluster_bits else "int8"
     whole = by_hand(network.graph, precision, method, sets.calibration())
     budget = Budget.parse(f"stored<={KEPT * whole:.0f}B")
     workspace = Workspace.of(tmp_path, {"test": "sizes"}, quiet)
@@ -153,7 +153,7 @@ def test_every_step_of_every_strategy_is_judged_by_the_file_as_it_will_be_deploy
 
 def check_sizes(judged: list[Judged], method: CompressionMethod, images: torch.Tensor, bound: float) -> None:
     """Some of the sizes of a run beside those of files made by hand: the first, the last, and some between them."""
-    assert {each.precision for each in judged} == ({"float32"} if method.share else {"float32", "int8"})
+    assert {each.precision for each in judged} == ({"float32"} if method.cluster_bits else {"float32", "int8"})
     for each in [*judged[:2], *judged[len(judged) // 2 :: max(1, len(judged) // 4)], *judged[-2:]]:
         expected = by_hand(each.graph, each.precision, method, images)
         assert each.value == pytest.approx(expected, rel=CLOSE)

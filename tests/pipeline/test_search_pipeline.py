@@ -176,7 +176,7 @@ def test_a_page_of_an_unfinished_search_says_so_and_what_failed(searched: tuple[
         found.search.model_copy(update={"state": "running", "searched": run, "control": None, "found": None})
     )
     assert "<strong>not finished</strong>" in page
-    assert "1 trial failed and counts as spent" in page
+    assert "1 trial failed and counts as an evaluation." in page
     assert "its worker was lost &lt;1&gt;" in page
     none = found.search.searched.model_copy(update={"trials": ()})
     assert "None yet." in render_search_page(
