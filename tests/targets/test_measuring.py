@@ -117,7 +117,7 @@ def test_a_latency_is_a_figure_that_a_budget_judges():
     assert (figure.value, figure.low, figure.high) == (2e-3, 1.9e-3, 2.5e-3)
     assert figure.how == (
         "onnxruntime 1.23.0, 2 threads of A CPU: median of 123, 95 % interval 2.0% wide, "
-        "not narrow enough when the time was up"
+        "which is wider than required: the time limit was reached"
     )
 
 
