@@ -287,7 +287,10 @@ def test_mistakes_in_a_point_are_explained(change: dict[str, object], says: str)
         ("last = 8\n[[block]]\nfilters = [8, 16]\n", "stem is missing"),
         ("stem = 8\nlast = 8\n[[block]]\nfilters = 8\n", "at least one decision"),
         ("stem = 8\nlast = 8\n[[block]]\nfilter = 8\n", "block 1: a block has no field filter"),
-        ("stem = 8\nlast = 8\n[[block]]\noperation = ['swirl']\n", "the unknown operation swirl; choose from conv, separable"),
+        (
+            "stem = 8\nlast = 8\n[[block]]\noperation = ['swirl']\n",
+            "the unknown operation swirl; choose from conv, separable",
+        ),
         ("stem = 8\nlast = 8\n[[block]]\nlayers = [0, 1]\nstride = 2\n", "cannot be combined"),
         ("stem = 8\nlast = 8\n[[block]]\nkernel = [2, 3]\n", "a kernel that is not an odd number"),
         ("stem = 8\nlast = 8\n[[block]]\nfilters = [8, 8]\n", "lists a choice twice"),
@@ -309,7 +312,10 @@ def test_mistakes_in_a_space_s_file_are_explained(text: str, says: str, tmp_path
     [
         ("x = 1", "needs DECISIONS"),
         ("DECISIONS = {'a': []}", "The decision a has no choices."),
-        ("DECISIONS = {'a': [(1, 2)]}", "The decision a has the choice (1, 2), which is not text, a number or a boolean."),
+        (
+            "DECISIONS = {'a': [(1, 2)]}",
+            "The decision a has the choice (1, 2), which is not text, a number or a boolean.",
+        ),
         ("raise RuntimeError('no')", "cannot be executed: RuntimeError: no"),
     ],
 )

@@ -46,7 +46,7 @@ def layer(graph: Graph, name: str, **kinds: float) -> LayerTime:
     ("name", "kinds", "bound_by", "reason"),
     [
         ("stem", {"Conv": 50.0, "ReorderOutput": 50.0}, "compute", r"50% of the time changes the memory layout .ReorderOutput."),
-        ("stem", {"QLinearConv": 40.0, "DequantizeLinear": 60.0}, "compute", "60% of the time converts between integers and float"),
+        ("stem", {"QLinearConv": 40.0, "DequantizeLinear": 60.0}, "compute", "60% of the time converts between integers"),
         ("stem", {"Convolution__ref_any_f32": 100.0}, "compute", "no vectorised kernel"),
         ("odd", {"FusedConv": 100.0}, "compute", "58 channels are not a multiple of 8"),
         ("stem", {"Conv": 5.0}, "compute", "so small that call overhead dominates"),
