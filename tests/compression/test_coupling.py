@@ -172,7 +172,7 @@ class TestRefusals:
     def test_unequal_groups(self, graph: Graph) -> None:
         coupling = couple(graph)
         (grouped,) = [layer for layer in coupling.layers if layer.groups == 2]
-        with pytest.raises(UsageError, match=r"groups of .* would be left with 3 or 4 inputs and 4 outputs"):
+        with pytest.raises(UsageError, match=r"groups of .* would have 3 or 4 inputs and 4 outputs each"):
             remove(graph, grouped.inputs[:1].tolist(), coupling)
 
     def test_a_layer_without_channels(self, graph: Graph) -> None:

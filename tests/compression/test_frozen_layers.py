@@ -65,9 +65,9 @@ def test_neighbouring_channels_are_a_reason() -> None:
 
 @pytest.mark.usefixtures("unknown_silu")
 def test_a_ratio_that_cannot_be_kept_says_why() -> None:
-    with pytest.raises(UsageError, match=r"'first' \(pruning has no rule for silu \(between\)\) can be removed"):
+    with pytest.raises(UsageError, match=r"cannot be pruned: 'first' \(pruning has no rule for silu \(between\)\)"):
         plan_ratios(graph_with(nn.SiLU()), {"first": 0.5})
-    with pytest.raises(UsageError, match=r"'classifier' \(it is the network's answer\)"):
+    with pytest.raises(UsageError, match=r"'classifier' \(it is the network's output\)"):
         plan_ratios(graph_with(nn.SiLU()), {"classifier": 0.5})
 
 

@@ -72,5 +72,5 @@ class TestResolution:
     def test_a_network_for_one_size_says_so(self) -> None:
         module = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 5))
         network = GraphNetwork(capture(module, (1, 1, 8, 8)))
-        with pytest.raises(UsageError, match="made for images of 8x8 and does not take 6x6"):
+        with pytest.raises(UsageError, match="takes images of 8x8 and cannot be changed to 6x6"):
             at_resolution(network, 6, 6)

@@ -265,9 +265,9 @@ def test_points_are_written_and_read_in_both_forms_and_by_hand(tmp_path: Path) -
     ("change", "says"),
     [
         ({"block1.kernal": 3}, "did you mean block1.kernel?"),
-        ({"block1.kernel": 4}, "block1.kernel is one of 3, 5, not 4."),
-        ({"block2.squeeze_excite": 1}, "block2.squeeze_excite is one of false, true, not 1."),
-        ({"block1.layers": None}, "The point lacks block1.layers, which is one of 1, 2"),
+        ({"block1.kernel": 4}, "block1.kernel must be one of 3, 5, not 4."),
+        ({"block2.squeeze_excite": 1}, "block2.squeeze_excite must be one of false, true, not 1."),
+        ({"block1.layers": None}, "The point has no block1.layers. In the space mine it is one of 1, 2"),
     ],
 )
 def test_mistakes_in_a_point_are_explained(change: dict[str, object], says: str) -> None:
@@ -286,8 +286,11 @@ def test_mistakes_in_a_point_are_explained(change: dict[str, object], says: str)
         ("stem = 8\nlast = 8\n", "needs a [[block]]"),
         ("last = 8\n[[block]]\nfilters = [8, 16]\n", "stem is missing"),
         ("stem = 8\nlast = 8\n[[block]]\nfilters = 8\n", "at least one decision"),
-        ("stem = 8\nlast = 8\n[[block]]\nfilter = 8\n", "block 1: a block has no filter"),
-        ("stem = 8\nlast = 8\n[[block]]\noperation = ['swirl']\n", "the operation swirl; there are conv, separable"),
+        ("stem = 8\nlast = 8\n[[block]]\nfilter = 8\n", "block 1: a block has no field filter"),
+        (
+            "stem = 8\nlast = 8\n[[block]]\noperation = ['swirl']\n",
+            "the unknown operation swirl; choose from conv, separable",
+        ),
         ("stem = 8\nlast = 8\n[[block]]\nlayers = [0, 1]\nstride = 2\n", "cannot be combined"),
         ("stem = 8\nlast = 8\n[[block]]\nkernel = [2, 3]\n", "a kernel that is not an odd number"),
         ("stem = 8\nlast = 8\n[[block]]\nfilters = [8, 8]\n", "lists a choice twice"),
@@ -309,8 +312,11 @@ def test_mistakes_in_a_space_s_file_are_explained(text: str, says: str, tmp_path
     [
         ("x = 1", "needs DECISIONS"),
         ("DECISIONS = {'a': []}", "The decision a has no choices."),
-        ("DECISIONS = {'a': [(1, 2)]}", "The decision a has a choice that is no text, number or truth value: (1, 2)."),
-        ("raise RuntimeError('no')", "fails as it is read: RuntimeError: no"),
+        (
+            "DECISIONS = {'a': [(1, 2)]}",
+            "The decision a has the choice (1, 2), which is not text, a number or a boolean.",
+        ),
+        ("raise RuntimeError('no')", "cannot be executed: RuntimeError: no"),
     ],
 )
 def test_mistakes_in_a_space_s_program_are_explained(text: str, says: str, tmp_path: Path) -> None:

@@ -134,5 +134,5 @@ def test_a_phase_that_opens_nothing_is_left_out_and_the_shares_still_add_up() ->
 
 
 def test_an_unknown_schedule_is_refused() -> None:
-    with pytest.raises(UsageError, match="no schedule 'backwards'"):
+    with pytest.raises(UsageError, match="no supernet schedule 'backwards'"):
         phases_of("backwards", PLAN)

@@ -58,7 +58,7 @@ class Judged:
     """What the evaluator found: the size of a graph's file in a precision, and the share that it is of the bound."""
 
     graph: Graph
-    form: str
+    precision: str
     value: float
     share: float
 
@@ -105,14 +105,14 @@ def file_size(graph: Graph) -> int:
     return len(file_bytes(graph, ModelInfo(), smallest_coding()))
 
 
-def by_hand(graph: Graph, form: str, method: CompressionMethod, images: torch.Tensor) -> int:
+def by_hand(graph: Graph, precision: str, method: CompressionMethod, images: torch.Tensor) -> int:
     """The bytes of the coded file of a float graph after all stages, made by the public functions, step by step."""
     network = GraphNetwork(graph)
     if method.sparsity is not None:
         network = sparsify(network, method.sparsity)
-    if method.share is not None:
-        network = cluster_weights(network, ClusterSettings(bits=method.share))
-    if form == "int8":
+    if method.cluster_bits is not None:
+        network = cluster_weights(network, ClusterSettings(bits=method.cluster_bits))
+    if precision == "int8":
         network = quantize(network, images)
     return file_size(network.graph)
 
@@ -121,8 +121,8 @@ def bench_for(
     method: CompressionMethod, strategy: str, network: GraphNetwork, sets: Splits, tmp_path: Path
 ) -> CompressionRun:
     """A bench whose budget is a share of the coded file that the whole network would have, in the precision that is used."""
-    form = "float32" if method.share else "int8"
-    whole = by_hand(network.graph, form, method, sets.calibration())
+    precision = "float32" if method.cluster_bits else "int8"
+    whole = by_hand(network.graph, precision, method, sets.calibration())
     budget = Budget.parse(f"stored<={KEPT * whole:.0f}B")
     workspace = Workspace.of(tmp_path, {"test": "sizes"}, quiet)
     trainings = TrainingRecipes(LITTLE, len(sets.train), 0, RECIPE)
@@ -145,7 +145,7 @@ def test_every_step_of_every_strategy_is_judged_by_the_file_as_it_will_be_deploy
         last = min(left, key=lambda each: each.share)
         assert last.share <= 1
         assert file_size(shrunk.network.graph) == pytest.approx(last.value, rel=CLOSE)
-        shares[strategy] = {each.form: each.share for each in judged if is_whole(each.graph, network.graph)}
+        shares[strategy] = {each.precision: each.share for each in judged if is_whole(each.graph, network.graph)}
     assert len(shares) >= 3
     assert all(found == shares["rank"] for found in shares.values())
     assert min(shares["rank"].values()) == pytest.approx(1 / KEPT, rel=CLOSE)
@@ -153,9 +153,9 @@ def test_every_step_of_every_strategy_is_judged_by_the_file_as_it_will_be_deploy
 
 def check_sizes(judged: list[Judged], method: CompressionMethod, images: torch.Tensor, bound: float) -> None:
     """Some of the sizes of a run beside those of files made by hand: the first, the last, and some between them."""
-    assert {each.form for each in judged} == ({"float32"} if method.share else {"float32", "int8"})
+    assert {each.precision for each in judged} == ({"float32"} if method.cluster_bits else {"float32", "int8"})
     for each in [*judged[:2], *judged[len(judged) // 2 :: max(1, len(judged) // 4)], *judged[-2:]]:
-        expected = by_hand(each.graph, each.form, method, images)
+        expected = by_hand(each.graph, each.precision, method, images)
         assert each.value == pytest.approx(expected, rel=CLOSE)
         assert each.share == pytest.approx(expected / bound, rel=CLOSE)
 

@@ -176,7 +176,7 @@ def test_a_page_of_an_unfinished_search_says_so_and_what_failed(searched: tuple[
         found.search.model_copy(update={"state": "running", "searched": run, "control": None, "found": None})
     )
     assert "<strong>not finished</strong>" in page
-    assert "1 trial failed and counts as spent" in page
+    assert "1 trial failed and counts as an evaluation." in page
     assert "its worker was lost &lt;1&gt;" in page
     none = found.search.searched.model_copy(update={"trials": ()})
     assert "None yet." in render_search_page(
@@ -244,7 +244,7 @@ def test_the_width_of_a_space_suits_the_budget(digits: Path, tmp_path: Path, mon
 
 
 def test_latencies_without_a_table_are_measured_and_the_record_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pocketcnn.compression.latency.predictor", lambda target, form: None)
+    monkeypatch.setattr("pocketcnn.compression.latency.predictor", lambda target, precision: None)
     use = BudgetEvaluator(Budget.parse("latency<=1ms@onnxruntime-cpu, macs<=1M, ram<=1MB"), LatencySource.EITHER)
     assert use.measured == ("onnxruntime-cpu",)
     space = load_space("scaling:mobilenet_v2")
@@ -255,7 +255,7 @@ def test_latencies_without_a_table_are_measured_and_the_record_says_so(monkeypat
     assert found.share >= found.figures["macs"] / 1e6
     estimate = BudgetEvaluator(Budget.parse("latency<=1ms@cortex-m7"), LatencySource.EITHER)
     assert estimate.measured == ()
-    assert estimate.use(graph).form == "int8"
+    assert estimate.use(graph).precision == "int8"
 
 
 @pytest.mark.parametrize(
@@ -282,6 +282,6 @@ def test_mistakes_are_explained(change: dict[str, object], says: str, digits: Pa
 def test_netadapt_wants_a_latency_table_before_anything_is_trained(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pocketcnn.compression.latency.predictor", lambda target, form: None)
+    monkeypatch.setattr("pocketcnn.compression.latency.predictor", lambda target, precision: None)
     with pytest.raises(UsageError, match="Measure it first: pocketcnn target profile onnxruntime-cpu"):
         search(digits, "latency<=1ms@onnxruntime-cpu", tmp_path, strategy="mobilenetv3")

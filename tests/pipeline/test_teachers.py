@@ -48,9 +48,9 @@ def test_normalization_size_and_the_order_of_classes_are_translated() -> None:
 def test_teachers_that_cannot_teach_are_refused() -> None:
     network = teacher()
     grey = InputContract(channels=1, height=16, width=16, mean=(0.5,), std=(0.5,))
-    with pytest.raises(UsageError, match=r"tutor takes images of 3 channels, .* of 1"):
+    with pytest.raises(UsageError, match=r"tutor takes images with 3 channels, .* with 1"):
         loaded_teacher(network, grey, CLASSES)
-    with pytest.raises(UsageError, match="tutor knows other classes"):
+    with pytest.raises(UsageError, match="classes of the teacher tutor differ"):
         loaded_teacher(network, OWN, ("x", *CLASSES[1:]))
     network.info = ModelInfo(name="tutor")
     with pytest.raises(UsageError, match="has no input contract or no class names"):

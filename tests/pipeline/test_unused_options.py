@@ -65,7 +65,7 @@ def test_make_over_without_images(given: dict[str, Any], tmp_path: Path) -> None
 
 def test_bench(tmp_path: Path) -> None:
     file = Subject("a.onnx", artefact=tmp_path / "a.onnx")
-    with pytest.raises(pc.UsageError, match="--numerics and --images: files of a runtime"):
+    with pytest.raises(pc.UsageError, match="--numerics and --images: only for networks"):
         bench([file], numerics=("int8",), images=[tmp_path / "a.png"])
     with pytest.raises(pc.UsageError, match="--runtime torch, ncnn: no given file"):
         bench([file], runtimes=("onnxruntime", "torch", "ncnn"))

@@ -45,10 +45,10 @@ def layer(graph: Graph, name: str, **kinds: float) -> LayerTime:
 @pytest.mark.parametrize(
     ("name", "kinds", "bound_by", "reason"),
     [
-        ("stem", {"Conv": 50.0, "ReorderOutput": 50.0}, "compute", r"50% of it changes the memory layout .ReorderOutput."),
-        ("stem", {"QLinearConv": 40.0, "DequantizeLinear": 60.0}, "compute", "60% of it goes between integers and float"),
+        ("stem", {"Conv": 50.0, "ReorderOutput": 50.0}, "compute", r"50% of the time changes the memory layout .ReorderOutput."),
+        ("stem", {"QLinearConv": 40.0, "DequantizeLinear": 60.0}, "compute", "60% of the time converts between integers"),
         ("stem", {"Convolution__ref_any_f32": 100.0}, "compute", "no vectorised kernel"),
-        ("odd", {"FusedConv": 100.0}, "compute", "58 channels are no multiple of 8"),
+        ("odd", {"FusedConv": 100.0}, "compute", "58 channels are not a multiple of 8"),
         ("stem", {"Conv": 5.0}, "compute", "so small that call overhead dominates"),
         ("depthwise", {"Conv": 100.0}, "memory", "depthwise"),
         ("stem", {"Conv": 100.0}, "memory", "limited by memory bandwidth"),
@@ -75,7 +75,7 @@ def test_measured_layers_stand_beside_their_bounds(graph: Graph) -> None:
 
 
 def test_what_cannot_be_compared_is_said(graph: Graph) -> None:
-    with pytest.raises(UsageError, match=r"no rates in float32 .* pocketcnn target calibrate onnxruntime-cpu"):
+    with pytest.raises(UsageError, match=r"no peak rates for float32.* pocketcnn target calibrate onnxruntime-cpu"):
         bottlenecks(graph, load_target("onnxruntime-cpu"))
     with pytest.raises(UsageError, match="is not on this machine"):
         bottlenecks(graph, load_target("cortex-m7"))

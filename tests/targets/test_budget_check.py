@@ -72,4 +72,4 @@ def test_verdicts_are_json():
     told = json.loads(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts]))
     assert told[0]["limit"] == {"quantity": "latency", "bound": 1e-3, "relative": False, "target": "onnxruntime-cpu"}
     assert told[0]["figure"]["high"] == 3e-3
-    assert (told[0]["kept"], told[0]["miss"]) == (False, 2.0)
+    assert (told[0]["kept"], told[0]["ratio"]) == (False, 2.0)

@@ -71,7 +71,7 @@ def test_a_target_can_be_a_file(tmp_path, monkeypatch):
 REFUSED = [  # text, where the caret stands, what is said
     ("size", 4, "Expected <="),
     ("size=4kB", 4, "Expected <="),
-    ("size>=4kB", 4, r"Expected <= \(every limit is an upper one\)"),
+    ("size>=4kB", 4, r"Expected <= \(every limit is an upper limit\)"),
     ("size<=", 6, "Expected a number"),
     ("size<=many", 6, "Expected a number"),
     ("size<=-4kB", 6, "Expected a number above zero"),

@@ -112,7 +112,7 @@ def test_without_a_fallback_it_does_not_run(small: Graph):
     found = check(small, device(lacks=NO_LARGE))
     assert not found.runs
     assert found.estimate is None
-    with pytest.raises(UsageError, match=r"cannot run b \(too large\), and nothing runs it"):
+    with pytest.raises(UsageError, match=r"does not support b \(too large\) and has no fallback processor"):
         estimate(small, device(lacks=NO_LARGE))
 
 
@@ -136,7 +136,7 @@ def test_limits_of_the_device(small: Graph):
 def test_numerics_that_the_device_does_not_run(small: Graph):
     target = Target(name="x", numerics=("int8",), peak_madds={"int8": 1.0}, bandwidth=1.0)
     assert not check(small, target).runs
-    with pytest.raises(UsageError, match="runs networks in int8, and this one is in float32"):
+    with pytest.raises(UsageError, match="supports int8, but this network is in float32"):
         estimate(small, target)
 
 
@@ -156,7 +156,7 @@ def test_what_a_pattern_means(small: Graph):
 
 
 def test_an_operation_that_there_is_not(small: Graph):
-    with pytest.raises(UsageError, match="speaks of the operation 'hswish'"):
+    with pytest.raises(UsageError, match="names the unknown operation 'hswish'"):
         check(small, device(lacks=(OpPattern(op="hswish"),)))
 
 

@@ -78,10 +78,10 @@ def test_a_captured_network_tells_its_own_shape():
     [
         (NETWORK, {"runtime": "torch-cpu"}, r"does not declare its input size\. Pass shape="),
         (onnx_file(["N", 3, "H", "W"]), {}, "does not declare its input size"),
-        (onnx_file(["N", 3, 4, 4]), {"shape": (1, 3, 5, 4)}, r"shape \('any', 3, 4, 4\), which \(1, 3, 5, 4\) is not"),
+        (onnx_file(["N", 3, 4, 4]), {"shape": (1, 3, 5, 4)}, r"shape \('any', 3, 4, 4\), not \(1, 3, 5, 4\)"),
         (onnx_file(["N", 3, 4, 4]), {"shape": (3, 4, 4)}, r"must be \(N, C, H, W\)"),
         (onnx_file(["N", 3, 4, 4]), {"shape": (0, 3, 4, 4)}, "positive numbers"),
-        (onnx_file(["N", 3, 4, 4]), {"threads": 0}, "at least one thread, not 0"),
+        (onnx_file(["N", 3, 4, 4]), {"threads": 0}, "threads must be at least 1, not 0"),
         (onnx_file(["N", 3, 4, 4]), {"runtime": "onnxruntime-gpu"}, "Did you mean onnxruntime-cpu"),
         (onnx_file(["N", 3, 4, 4]), {"runtime": "torch-cpu"}, r"takes a network \(torch\.nn\.Module\)"),
         (NETWORK, {}, r"takes an \.onnx file, not a Sequential\. Export the network first"),
@@ -117,7 +117,7 @@ def test_a_latency_is_a_figure_that_a_budget_judges():
     assert (figure.value, figure.low, figure.high) == (2e-3, 1.9e-3, 2.5e-3)
     assert figure.how == (
         "onnxruntime 1.23.0, 2 threads of A CPU: median of 123, 95 % interval 2.0% wide, "
-        "not narrow enough when the time was up"
+        "which is wider than required: the time limit was reached"
     )
 
 

@@ -128,7 +128,7 @@ def test_a_device_that_is_not_here(tmp_path):
     assert (target.runtime, target.ram, target.storage) == (None, 262144, 1000000)
     assert (target.lacks[0].kernel, target.lacks[0].depthwise, target.lacks[0].grouped) == (5, True, None)
     assert target.fallback.transfer_seconds == 0
-    with pytest.raises(UsageError, match="Nothing can be measured on board: that device is not here"):
+    with pytest.raises(UsageError, match="board is not on this machine, so nothing can be measured on it"):
         measure(b"", target)
 
 

@@ -40,7 +40,7 @@ def test_the_weight_divides_between_teacher_and_labels() -> None:
     images, labels = torch.randn(6, 1, 8, 8), torch.arange(6)
     student, teacher = small_net(0).eval(), small_net(1).eval()
     recipe = QUICK.with_(distillation_weight=0.25, distillation_temperature=2.0, label_smoothing=0.0)
-    found = Objective(recipe, lesson=Distiller(recipe, [teacher]))(student, images, labels)
+    found = Objective(recipe, distiller=Distiller(recipe, [teacher]))(student, images, labels)
     soft = distillation_loss(student(images), teacher(images), 2.0)
     expected = 0.25 * soft + 0.75 * F.cross_entropy(student(images), labels)
     torch.testing.assert_close(found, expected)

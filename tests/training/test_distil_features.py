@@ -137,7 +137,7 @@ def test_maps_are_matched_by_size_or_by_name() -> None:
         matched_feature_maps(student, teacher, [("5", "nothing")])
     with pytest.raises(UsageError, match="'2' of 8x8 and '1' of 4x4 cannot be compared"):
         matched_feature_maps(student, teacher, [("2", "1")])
-    with pytest.raises(UsageError, match=r"sizes 8x8, 4x4, 2x2, the teacher of none"):
+    with pytest.raises(UsageError, match=r"sizes 8x8, 4x4, 2x2 and the teacher of sizes none"):
         matched_feature_maps(student, [], ())
 
 
@@ -151,7 +151,7 @@ def test_the_objective_with_attention_is_the_sum_of_its_parts(as_graph: bool) ->
         student, teachers = captured(student), [captured(teacher) for teacher in teachers]  # type: ignore[assignment]
     recipe = ATTENTION.with_(distillation_weight=0.25, distillation_temperature=2.0, label_smoothing=0.0)
     lesson = Distiller.planned(recipe, student, teachers, IMAGES[:1])
-    found = Objective(recipe, lesson=lesson)(student, IMAGES, LABELS)
+    found = Objective(recipe, distiller=lesson)(student, IMAGES, LABELS)
     own, theirs = small_net(0).eval(), [wide_net(1).eval(), wide_net(2).eval()]
     expected = 0.25 * ensemble_loss(own(IMAGES), [teacher(IMAGES) for teacher in theirs], 2.0)
     expected = expected + 0.75 * F.cross_entropy(own(IMAGES), LABELS)

@@ -22,7 +22,7 @@ def test_toml_sets_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("learning_rate = -1", "learning_rate: Input should be greater than 0, got -1"),
-        ("learningrate = 0.1", "learningrate: there is no such field; did you mean 'learning_rate'?"),
+        ("learningrate = 0.1", "learningrate: unknown field; did you mean 'learning_rate'?"),
         ("zzz = 0.1", "the fields are epochs, batch_size"),
         ('optimizer = "lion"', "optimizer: Input should be 'sgd', 'adamw' or 'rmsprop', got 'lion'"),
         ("epochs = 2.5", "epochs: "),
@@ -56,7 +56,7 @@ def test_with_changes_a_copy_and_checks_it() -> None:
     assert recipe == Recipe()
     with pytest.raises(UsageError, match="batch_size"):
         recipe.with_(batch_size=0)
-    with pytest.raises(UsageError, match="no such field; did you mean 'epochs'"):
+    with pytest.raises(UsageError, match="unknown field; did you mean 'epochs'"):
         recipe.with_(epoch=3)
 
 

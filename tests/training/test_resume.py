@@ -58,7 +58,7 @@ def through(recipe: Recipe = QUICK, teacher: nn.Module | None = None) -> tuple[n
 @pytest.mark.parametrize("after", [2, 7, 10])
 def test_ctrl_c_in_mid_epoch(tmp_path: Path, recipe: Recipe, after: int) -> None:
     expected, result = through(recipe)
-    with pytest.raises(Interrupted, match=r"step \d+\. Go on from there .* --resume") as caught:
+    with pytest.raises(Interrupted, match=r"step \d+\. Resume with .* --resume") as caught:
         run(small_net(), tmp_path, recipe, progress=CtrlC(after))
     assert caught.value.exit_code == 130
     again = small_net(seed=9)  # other initial weights: all must come from the checkpoint

@@ -165,7 +165,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path) -> None:
         (small_net(), Digits(0, 0), Digits(0, 9), "The training set has no images"),
         (small_net(), Digits(0, 9), Digits(0, 0), "The validation set has no images"),
         (small_net(classes=5), Digits(0, 64), Digits(0, 9), "labels from 0 to 9, but the network has 5 classes"),
-        (nn.Conv2d(3, 8, 3), Digits(0, 64), Digits(0, 9), "does not take images of 1 x 8 x 8"),
+        (nn.Conv2d(3, 8, 3), Digits(0, 64), Digits(0, 9), "does not accept images of 1 x 8 x 8"),
         (nn.Conv2d(1, 8, 3), Digits(0, 64), Digits(0, 9), r"must return logits .* shape \(1, 8, 6, 6\)"),
         (small_net(), TensorDataset(torch.zeros(4, 8, 8)), Digits(0, 9), "must be a float tensor"),
         (small_net(), TensorDataset(torch.zeros(4, 1, 8, 8).byte(), torch.zeros(4)), Digits(0, 9), "uint8 tensor"),
@@ -198,7 +198,7 @@ class TwoHeads(nn.Module):
 
 
 def test_auxiliary_outputs_are_explained() -> None:
-    with pytest.raises(UsageError, match="returns tuple instead of logits"):
+    with pytest.raises(UsageError, match="the network returns tuple instead of logits"):
         train(TwoHeads(), Digits(0, 64), Digits(64, 96), QUICK)
 
 
