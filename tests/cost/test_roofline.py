@@ -30,7 +30,7 @@ def test_a_fused_layer_moves_nothing_of_its_own():
 
 @pytest.mark.parametrize("rates", [(0, 1), (1, 0), (-1, 1), (float("nan"), 1)])
 def test_rates_are_above_zero(rates):
-    with pytest.raises(UsageError, match="above zero"):
+    with pytest.raises(UsageError, match="Rates must be positive"):
         roofline(COST, *rates)
 
 

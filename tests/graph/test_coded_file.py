@@ -177,7 +177,7 @@ def test_other_tensors_beside_or_in_place_of_the_block(good: Path, tmp_path: Pat
         path.write_bytes(safetensors.torch.save(stored, {KEY: coded_notice("lzma")}))
         assert "does not hold exactly one tensor 'coded' of bytes" in refusal(path)
     path.write_bytes(safetensors.torch.save({CODED: block}, {KEY: coded_notice("lzma")[:-1] + " " * 300 + "}"}))
-    assert "its format version is 2; 1 is needed" in refusal(path)  # too long to be what stands in a coded file
+    assert "its format version is 2; it must be 1" in refusal(path)  # too long to be what stands in a coded file
 
 
 def _table(change: Callable[[Any], None]) -> Callable[[bytes], bytes]:
@@ -252,7 +252,7 @@ def test_the_network_in_a_block_is_believed_no_more_than_another(tmp_path: Path)
     swapped = file_of(tmp_path / "f", pack_network(header, [*tensors[1:], tensors[0]])[0])
     assert "Node" in refusal(swapped)
     newer = file_of(tmp_path / "f", pack_network(header.replace('"version":1', '"version":9'), tensors)[0])
-    assert "made by a newer pocketcnn (format 9" in refusal(newer)
+    assert "written by a newer version of pocketcnn (format version 9" in refusal(newer)
 
 
 @given(data=st.data())

@@ -177,5 +177,5 @@ def test_sums_beyond_an_int32_are_refused() -> None:
     graph = quantized_network().graph
     layer = next(node for node in graph.nodes if node.op == "conv2d")
     tensors = {**graph.tensors, layer.tensors["bias"]: torch.full_like(graph.tensors[layer.tensors["bias"]], 1e9)}
-    with pytest.raises(PocketcnnError, match=rf"sums of the layer '{layer.name}' may reach"):
+    with pytest.raises(PocketcnnError, match=rf"accumulators of the layer '{layer.name}' may reach"):
         IntegerNetwork(graph.rebuilt(tensors=tensors))

@@ -49,7 +49,7 @@ def test_channels_that_normalize_each_other_are_not_pruned() -> None:
 
 
 def test_an_even_window_is_refused() -> None:
-    with pytest.raises(GraphError, match="4 channels; an odd number"):
+    with pytest.raises(GraphError, match="4 channels; it must be odd"):
         capture(network(nn.LocalResponseNorm(4)), IMAGES)
 
 

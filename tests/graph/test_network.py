@@ -22,9 +22,9 @@ KINDS = {"float": float_network, "pruned": pruned_network, "quantized": quantize
 kinds = pytest.mark.parametrize("kind", KINDS)
 
 
-def fitted(network: GraphNetwork, steps: int = 25) -> list[float]:
-    """Losses of some steps of training on four images."""
-    optimizer = torch.optim.SGD(network.parameters(), 0.2, momentum=0.9)
+def fitted(network: GraphNetwork, steps: int = 50) -> list[float]:
+    """Losses of some steps of training on four images, small enough that the loss falls whatever dropout draws."""
+    optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)
     torch.manual_seed(0)
     losses = []
     for _ in range(steps):
@@ -41,7 +41,7 @@ def test_it_trains(kind: str) -> None:
     network = KINDS[kind]()
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     losses = fitted(network)
-    assert losses[-1] < 0.9 * losses[0]
+    assert sum(losses[-10:]) / 10 < 0.9 * losses[0]
     assert all(not torch.equal(before[name], value) for name, value in network.named_parameters())
 
 

@@ -169,7 +169,7 @@ def test_patches_name_the_operation_that_ends_their_stage() -> None:
     nodes = (*NETWORK.nodes, Node("pool", "mean", ("features.act",), (), {"axes": (1, 2), "keepdim": True}))
     graph = Graph(nodes, "pool", {}).rebuilt()
     assert first_global(graph) == graph["pool"]
-    with pytest.raises(ValueError, match=r"'pool' \(mean\) needs the whole of its input"):
+    with pytest.raises(ValueError, match=r"'pool' \(mean\) needs its whole input"):
         reach(graph, graph["pool"], 0, (0, 1))
 
 
