@@ -104,7 +104,7 @@ def test_a_network_of_the_zoo_is_timed_with_fresh_weights() -> None:
     found = document("bench", "mobilenet_v2", "--input", "1x16x16", "--width", "0.1", "--classes", 3, *QUICK)
     assert found["entries"][0]["latency"]["shape"] == [1, 1, 16, 16]
     assert any("images are random" in note for note in found["notes"])
-    assert any("fresh weights" in note for note in found["notes"])
+    assert any("have random weights" in note for note in found["notes"])
 
 
 def test_what_a_runtime_cannot_do_is_a_line_with_the_reason(model: Path) -> None:
