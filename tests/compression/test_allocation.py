@@ -66,7 +66,11 @@ class TestGiven:
 
     @pytest.mark.parametrize(
         ("ratios", "message"),
-        [({"nowhere": 0.5}, "called 'nowhere'"), ({"LAST": 0.5}, "cannot be pruned"), ({"FIRST": 1.0}, "not 1.0")],
+        [
+            ({"nowhere": 0.5}, "called 'nowhere'"),
+            ({"LAST": 0.5}, "cannot be pruned"),
+            ({"FIRST": 1.0}, r"is 1\.0; it must be"),
+        ],
     )
     def test_mistakes(self, network: GraphNetwork, ratios: dict[str, float], message: str) -> None:
         layers = [node.name for node in network.graph.nodes if node.op in ("conv2d", "linear")]

@@ -3,9 +3,9 @@
 import pytest
 
 from pocketcnn.compression.quantization import quantize
-from tests.support.executorch import run
+from tests.support.executorch_support import run
 from tests.support.format_networks import NAMES, images, network
-from tests.support.ncnn import simulated
+from tests.support.ncnn_support import simulated
 from tests.support.trained_digits import digits, float_digits, int8_digits
 
 PORTABLE = frozenset({"aten::index_select", "aten::upsample_nearest2d.vec", "aten::_adaptive_avg_pool2d"})

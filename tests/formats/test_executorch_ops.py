@@ -9,9 +9,9 @@ from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats.executorch import write_executorch
 from pocketcnn.graph import Graph, GraphNetwork, Node, for_inference
 from pocketcnn.graph.ops import OPS
-from tests.support.executorch import run
-from tests.support.ncnn import simulated
-from tests.support.onnx import one_operation, with_formats
+from tests.support.executorch_support import run
+from tests.support.ncnn_support import simulated
+from tests.support.onnx_support import one_operation, with_formats
 from tests.support.op_cases import CASES, BenchmarkCase
 
 NAMES = sorted(set(OPS) - {"input"})

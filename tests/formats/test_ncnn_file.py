@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats.ncnn import to_layers, write_ncnn
 from pocketcnn.graph import Graph, Node, capture
-from tests.support.ncnn import run, simulated, with_symmetric_formats
-from tests.support.onnx import with_formats
+from tests.support.ncnn_support import run, simulated, with_symmetric_formats
+from tests.support.onnx_support import with_formats
 from tests.support.small_networks import SHAPE, float_network, images
 
 TAG_INT8 = (0x000D4B38).to_bytes(4, "little")

@@ -6,7 +6,7 @@ import pytest
 
 from pocketcnn.compression.quantization import quantize
 from tests.support.format_networks import NAMES, images, network
-from tests.support.ncnn import run, simulated
+from tests.support.ncnn_support import run, simulated
 from tests.support.trained_digits import SEEDS, digits, float_digits, int8_digits
 
 QUICK = frozenset({"mobilenet_v3_small", "shufflenet_v1", "shufflenet_v2", "squeezenet1_1", "condensenet_74"})

@@ -11,8 +11,8 @@ from pocketcnn.formats.ncnn import to_layers
 from pocketcnn.formats.ncnn.writer import EMITTERS
 from pocketcnn.graph import Graph, Node, capture
 from pocketcnn.graph.ops import OPS
-from tests.support.ncnn import run, simulated, with_symmetric_formats
-from tests.support.onnx import one_operation
+from tests.support.ncnn_support import run, simulated, with_symmetric_formats
+from tests.support.onnx_support import one_operation
 from tests.support.op_cases import CASES, BenchmarkCase
 
 NAMES = sorted(set(OPS) - {"input"})

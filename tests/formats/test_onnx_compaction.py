@@ -17,7 +17,7 @@ from pocketcnn.formats.onnx.functions import DOMAIN, with_functions
 from pocketcnn.formats.onnx.names import short_names, shorten
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.runtimes.onnxruntime_runtime import all_outputs
-from tests.support.onnx import run
+from tests.support.onnx_support import run
 from tests.support.small_networks import images, quantized_network
 
 SHAPE = (4, 6, 6)

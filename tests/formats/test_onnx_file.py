@@ -13,7 +13,7 @@ from pocketcnn.formats.onnx.builder import IR_VERSION, OPSET
 from pocketcnn.formats.onnx.writer import to_onnx, write_onnx
 from pocketcnn.graph import Graph, GraphNetwork, Node, capture
 from pocketcnn.runtimes.onnxruntime_runtime import all_outputs
-from tests.support.onnx import run, with_formats
+from tests.support.onnx_support import run, with_formats
 from tests.support.small_networks import SHAPE, float_network, images, small_network
 
 

@@ -8,7 +8,7 @@ import pocketcnn.models as zoo
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.vision import require_torchvision
-from tests.support.onnx import run
+from tests.support.onnx_support import run
 from tests.support.small_networks import randomised
 
 SIDE = 64

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, for_inference
 from pocketcnn.graph.ops import OPS
-from tests.support.onnx import one_operation, run, with_formats
+from tests.support.onnx_support import one_operation, run, with_formats
 from tests.support.op_cases import CASES, BenchmarkCase
 
 NAMES = sorted(set(OPS) - {"input"})

@@ -13,7 +13,7 @@ from torch import nn
 from pocketcnn.formats.onnx.qdq import implied_by_saturation
 from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, capture
-from tests.support.onnx import affine, optimized, run, with_formats
+from tests.support.onnx_support import affine, optimized, run, with_formats
 from tests.support.small_networks import SHAPE, float_network, images
 
 

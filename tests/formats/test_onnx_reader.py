@@ -19,7 +19,7 @@ from pocketcnn.formats.onnx.reader import ReadError, graph_of, read_onnx
 from pocketcnn.formats.onnx.writer import to_onnx, write_onnx
 from pocketcnn.graph import OPS, Graph, GraphNetwork, capture, for_inference
 from pocketcnn.vision import require_torchvision
-from tests.support.onnx import one_operation, run, with_formats
+from tests.support.onnx_support import one_operation, run, with_formats
 from tests.support.op_cases import CASES, BenchmarkCase
 from tests.support.small_networks import SHAPE, SmallNetwork, randomised
 

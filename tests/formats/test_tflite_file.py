@@ -20,7 +20,7 @@ from pocketcnn.formats.tflite.values import Quantization, Value
 from pocketcnn.formats.tflite.versions import operator_version
 from pocketcnn.formats.tflite.windows import windows
 from pocketcnn.graph import Graph, Node, capture
-from tests.support.onnx import with_formats
+from tests.support.onnx_support import with_formats
 from tests.support.small_networks import SHAPE, float_network, images
 from tests.support.tflite import interpreter, model, operators, run, simulated
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pocketcnn.formats.tflite import to_tflite
 from pocketcnn.graph import ActivationFormat, Graph, Node, Numerics, WeightFormat, capture
 from pocketcnn.graph.node import Attr
-from tests.support.onnx import affine, with_formats
+from tests.support.onnx_support import affine, with_formats
 from tests.support.small_networks import SHAPE, float_network, images
 from tests.support.tflite import KERNELS, model, operators, partitions, run, simulated, steps_off
 

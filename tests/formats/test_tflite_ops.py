@@ -9,7 +9,7 @@ from pocketcnn.errors import PocketcnnError
 from pocketcnn.formats.tflite import to_tflite
 from pocketcnn.formats.tflite.emitters import EMITTERS
 from pocketcnn.graph import OPS, Graph, GraphError, Node
-from tests.support.onnx import one_operation
+from tests.support.onnx_support import one_operation
 from tests.support.op_cases import CASES
 from tests.support.tflite import operators, partitions, run, simulated
 

@@ -10,7 +10,7 @@ from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Node, Numerics, WeightFormat
 from pocketcnn.graph.integer import IntegerNetwork
 from pocketcnn.graph.integer.arithmetic import dequantized
-from tests.support.onnx import one_operation, with_formats
+from tests.support.onnx_support import one_operation, with_formats
 from tests.support.op_cases import CASES, BenchmarkCase
 from tests.support.small_networks import float_network, images, quantized_network
 

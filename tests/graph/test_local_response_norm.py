@@ -10,7 +10,7 @@ from pocketcnn.formats.onnx.writer import to_onnx
 from pocketcnn.graph import GraphNetwork, capture
 from pocketcnn.graph.capture.exporting import CaptureError
 from pocketcnn.graph.ops import GraphError
-from tests.support.onnx import run
+from tests.support.onnx_support import run
 
 IMAGES = 3 * torch.randn(4, 3, 7, 9, generator=torch.Generator().manual_seed(0))
 

@@ -28,7 +28,7 @@ from pocketcnn.graph.ops.facts import ChannelRule, Family
 from pocketcnn.graph.ops.reach import whole_input
 from pocketcnn.report.diagram.labels import KIND
 from pocketcnn.targets import list_targets, load_target
-from tests.support.onnx import one_operation
+from tests.support.onnx_support import one_operation
 from tests.support.op_cases import CASES, BenchmarkCase
 
 COMPUTED = frozenset(OPS) - {"input"}

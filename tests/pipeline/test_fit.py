@@ -130,7 +130,7 @@ def test_the_sidecar_describes_this_very_file(fitted: Fitted) -> None:
 def test_the_report_tells_of_the_small_image_form_and_of_every_candidate(fitted: Fitted) -> None:
     result, out = fitted
     page = (out / "report.html").read_text()
-    assert any("form for small images" in note for note in result.notes)
+    assert any("variant for small images" in note for note in result.notes)
     assert all(candidate.name in page for candidate in result.candidates)
     assert sum(candidate.chosen for candidate in result.candidates) == 1
 

@@ -12,7 +12,7 @@ from pocketcnn.formats.ncnn import write_ncnn
 from pocketcnn.formats.ncnn.activation import is_fusable
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, Numerics, for_inference
 from pocketcnn.runtimes import get_runtime
-from tests.support.onnx import ranges, weight_formats
+from tests.support.onnx_support import ranges, weight_formats
 
 
 def run(graph: Graph, images: Tensor) -> Tensor:
