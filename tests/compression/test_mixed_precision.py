@@ -42,7 +42,7 @@ def test_large_savings_are_counted_in_units_and_still_kept() -> None:
 
 
 def test_what_cannot_be_saved_is_said() -> None:
-    with pytest.raises(UsageError, match=r"save 100 bytes of weights, and 101 are needed"):
+    with pytest.raises(UsageError, match=r"saves 100 bytes of weights, but 101 bytes are required"):
         choose_layers([Sensitivity("a", 0.1, 100)], 101)
 
 
