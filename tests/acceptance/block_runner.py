@@ -39,6 +39,7 @@ SMALLER: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
     {
         "train": {"--epochs": "2"},
         "train * --network mobilenet_v2": {"--width": "0.1"},
+        "compress timm:mobilenetv3_small_100": {"--recipe": "gentle.toml"},
         "search": {"--trials": "2", "--epochs": "1"},
         "search * --workers 8": {"--workers": "1"},
         "search * --width 1": {"--width": "0.1"},
@@ -50,6 +51,9 @@ SMALLER: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
     }
 )
 """Start of a command, with * for anything between, and the options that it gets in place of its own; None adds a flag."""
+
+GENTLE = "epochs = 12\nwarmup_epochs = 1\ngradient_clip = 1.0\n"
+"""`gentle.toml`: one epoch of recovery is all warm-up at a high rate, and diverges without clipping."""
 
 FEWER: Mapping[str, str] = MappingProxyType(
     {
@@ -94,6 +98,7 @@ class PageRun:
         Raises:
             AssertionError: a block is of no known language, fails, or is a file that nothing uses.
         """
+        (self.folder / "gentle.toml").write_text(GENTLE)
         for block in self.blocks:
             assert block.language in RUNNERS, (
                 f"{block.place}: no language that can be run or checked: {block.language!r}"
