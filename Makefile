@@ -27,11 +27,11 @@ coverage: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(CORES) --dist worksteal --cov --cov-report=term --cov-report=xml
 
 # What accuracies and margins are on a processor without AVX-512: the areas that train and approximate, once more.
-# PyTorch, oneDNN and MKL are held to AVX2; ONNX Runtime and OpenVINO choose for themselves, so that their tests are left out.
+# PyTorch, oneDNN and MKL are held to AVX2; runtimes choose for themselves, so that their tests and those of formats are left out.
 .PHONY: numerics
 numerics: $(VENV)/.test
 	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
-		$(BIN)/pytest -m "compression or training or formats or layers" -n $(CORES) --dist worksteal
+		$(BIN)/pytest -m "compression or training or layers" -n $(CORES) --dist worksteal
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
