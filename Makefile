@@ -2,6 +2,7 @@
 # make test      install what the tests need and run them
 # make check     ruff and mypy
 # make slow      the long checks that the normal suite leaves out
+# make numerics  the tests that compute in PyTorch, once more with the instructions of a processor without AVX-512
 # make coverage  the tests again, and which lines and branches they ran: the figure at the end, coverage.xml for tools
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 CORES ?= 2
 BUDGET := size<=60kB, latency<=1ms@onnxruntime-cpu
 
-.PHONY: demo test check slow coverage clean
+.PHONY: demo test check slow numerics coverage clean
 
 demo: $(VENV)/.samples
 	$(BIN)/pocketcnn data digits --out demo/digits
@@ -28,7 +29,6 @@ coverage: $(VENV)/.test
 
 # What accuracies and margins are on a processor without AVX-512: the areas that train and approximate, once more.
 # PyTorch, oneDNN and MKL are held to AVX2; runtimes choose for themselves, so that their tests and those of formats are left out.
-.PHONY: numerics
 numerics: $(VENV)/.test
 	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
 		$(BIN)/pytest -m "compression or training or layers" -n $(CORES) --dist worksteal

@@ -1,4 +1,4 @@
-"""The contest: the network with the lowest loss after a short training wins, and the candidates stay as they were."""
+"""Selection after short fine-tuning: the network with the lowest loss is chosen, and the candidates stay as they were."""
 
 import torch
 from torch import nn

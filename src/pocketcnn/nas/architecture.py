@@ -16,7 +16,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pocketcnn.nas.point_file import SUFFIXES, load_point, space_reference
+from pocketcnn.nas.point_file import load_point, space_reference
 from pocketcnn.nas.space import Point, Space, Task
 from pocketcnn.nas.spaces import space_of
 
@@ -35,11 +35,6 @@ class Architecture:
     def build(self, task: Task) -> nn.Module:
         """The network with new weights: (N, channels, *input_size) -> (N, classes)."""
         return self.space.build(self.point, task)
-
-
-def is_architecture_file(text: str) -> bool:
-    """Whether `text` looks like the path of an architecture file: it ends in .toml or .json."""
-    return Path(text).suffix in SUFFIXES
 
 
 def load_architecture(path: str | Path, space: Space | None = None) -> Architecture:

@@ -19,10 +19,10 @@ import tomli_w
 
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
+from pocketcnn.nas import POINT_SUFFIXES
 from pocketcnn.nas.space import Point, Space
 
 SPACE = "space"
-SUFFIXES = (".toml", ".json")
 
 
 def point_text(space: Space, point: Point) -> str:
@@ -110,7 +110,7 @@ def _fields(path: Path) -> dict[str, Any]:
 
 
 def _suffix(path: Path) -> str:
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in POINT_SUFFIXES:
         raise UsageError(f"A point must be a .toml or .json file, not {path.name}.")
     return path.suffix
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pocketcnn.errors import UsageError
 from pocketcnn.models.libraries import is_library_name, library_module
+from pocketcnn.nas import POINT_SUFFIXES
 
 if TYPE_CHECKING:
     from pocketcnn.graph import GraphNetwork
@@ -17,9 +18,6 @@ INPUT_SHAPE = (3, 224, 224)
 
 CLASSES = 1000
 MODEL, ONNX = ".safetensors", ".onnx"
-ARCHITECTURE = (".toml", ".json")
-"""Suffixes of architecture files (points of a search space), see `pocketcnn.nas.architecture`."""
-
 _CALLED = {
     MODEL: "a model file (.safetensors)",
     ONNX: "an ONNX file (.onnx)",
@@ -122,7 +120,7 @@ def open_network(
 
 def is_architecture_file(name: str) -> bool:
     """Whether `name` has the suffix of an architecture file, such as the `network.toml` of a search."""
-    return Path(name).suffix in ARCHITECTURE
+    return Path(name).suffix in POINT_SUFFIXES
 
 
 def architecture_network(path: Path, shape: tuple[int, int, int], *, classes: int) -> "GraphNetwork":
