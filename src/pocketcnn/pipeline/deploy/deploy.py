@@ -159,21 +159,21 @@ def compare_latencies(
     They take turns, so that noise affects all alike. Targets without a runtime on this machine are left out. If there is no
     other, the default target is measured.
     """
-    precisions = {DEPLOYED: (shrunk.network.graph, path.read_bytes())}
+    variants = {DEPLOYED: (shrunk.network.graph, path.read_bytes())}
     if shrunk.network.numerics:
-        precisions["the same in float32"] = _in_float(shrunk.float_network)
+        variants["the same in float32"] = _in_float(shrunk.float_network)
     if parent is not shrunk.float_network:
-        precisions["unpruned parent, float32"] = _in_float(parent)
+        variants["unpruned parent, float32"] = _in_float(parent)
     records = []
     present = [name for name in budget.targets if load_target(name).runtime is not None]
     for name in present or (DEFAULT_TARGET,):
         target = load_target(name)
         with ExitStack() as stack:
-            sessions = [stack.enter_context(opened(graph, data, target)) for graph, data in precisions.values()]
+            sessions = [stack.enter_context(opened(graph, data, target)) for graph, data in variants.values()]
             found = compare(sessions, [example_batch(session) for session in sessions])
         records += [
             _latency_record(artefact, name, target.thread_count, latency)
-            for artefact, latency in zip(precisions, found.latencies, strict=True)
+            for artefact, latency in zip(variants, found.latencies, strict=True)
         ]
     return records
 
