@@ -24,7 +24,8 @@ def test_it_leaves_a_model_file_with_its_lineage_and_the_figures(trained: Path, 
     assert sum(figures["images"].values()) == 90
     assert figures["recipe"]["batch_size"] == 32
     assert figures["history"][-1]["loss"] < 0.9 * figures["history"][0]["loss"]
-    assert 0 <= figures["test"]["top1"] <= 1
+    everything = document("eval", trained / "model.safetensors", digits, "--split", "all")
+    assert everything["top1"] > 0.5  # three classes; of the 12 test images alone it is a matter of chance
     info = load(trained / "model.safetensors").info
     assert info.classes == ("one", "two", "zero")
     assert info.input is not None
