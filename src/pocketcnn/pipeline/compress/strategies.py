@@ -131,7 +131,6 @@ class PruningStrategy:
     Attributes:
         summary: a short description.
         options: the fields of `CompressionMethod` that it uses, among those that not every strategy uses.
-        needs: requirements before it can run, as text; empty if there are none.
         module: module to import for it, which raises `MissingExtra` if its library is missing; empty if there is none.
         for_study: whether it is provided for study and comparison, not for better networks.
         make: creates the pruner from the folder for its record; returns None for the ranking, the default of `shrink`.
@@ -139,7 +138,6 @@ class PruningStrategy:
 
     summary: str
     options: frozenset[str] = frozenset()
-    needs: str = ""
     module: str = ""
     for_study: bool = False
     make: Callable[[Path], Pruner | None] = lambda _out: None
@@ -152,12 +150,10 @@ STRATEGIES: Mapping[str, PruningStrategy] = MappingProxyType(
         ),
         "netadapt": PruningStrategy(
             COMPRESS_STRATEGIES["netadapt"],  # it has its own allocation, stages and training
-            needs="a latency table for each target of the budget that runs on this machine (pocketcnn target profile)",
             make=NetAdaptPruner,
         ),
         "amc": PruningStrategy(
             COMPRESS_STRATEGIES["amc"],
-            needs="the extra amc, and a latency table for each target of the budget that runs on this machine",
             module="pocketcnn.compression.pruning.amc",
             for_study=True,
             make=AmcPruner,
