@@ -45,6 +45,10 @@ print([name for name in pocketcnn.__all__ if "module" in type(getattr(pocketcnn,
     assert run(code) == "[]\n"
 
 
+def test_no_old_name_is_dropped_before_its_version_is_over() -> None:
+    assert set(pc._DEPRECATED) == {"code", "CodeSettings", "inference_form", "make_over"}
+
+
 @pytest.mark.parametrize("old", sorted(pc._DEPRECATED))
 def test_old_names_are_kept_for_one_version_and_say_what_they_are_called_now(old: str) -> None:
     vars(pc).pop(old, None)

@@ -36,6 +36,21 @@ def test_a_quantized_network_shows_its_formats(model: Path, tmp_path: Path) -> N
     assert "int8" in succeed("inspect", path).stdout
 
 
+def test_what_stays_in_float32_in_a_quantized_network_is_named(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    from pocketcnn.compression.quantization import quantize
+    from pocketcnn.graph import GraphNetwork, capture
+
+    layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3), nn.Softmax(1))
+    network = GraphNetwork(capture(layers.eval(), (1, 1, 8, 8)))
+    path = tmp_path / "softmax.safetensors"
+    save(path, quantize(network, torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))))
+    (softmax,) = [node.name for node in network.graph.nodes if node.op == "softmax"]
+    assert f"int8; in float32: softmax ({softmax})" in succeed("inspect", path).stdout
+
+
 def test_a_network_of_the_zoo_is_counted_for_any_input() -> None:
     found = document("inspect", "mobilenet_v1", "--width", "0.25", "--classes", "5", "--input", "1x32x48")
     expected = count(create("mobilenet_v1", width=0.25, classes=5, in_channels=1), (1, 1, 32, 48))

@@ -8,6 +8,15 @@ from tests.support.cli import fail, succeed
 OLD = [(verb, old, new) for verb, names in RENAMED.items() for old, new in names.items()]
 
 
+def test_no_old_name_is_dropped_before_its_version_is_over() -> None:
+    assert set(OLD) == {
+        ("compress", "--spread", "--allocation"),
+        ("compress", "--share", "--cluster-bits"),
+        ("compress", "--code", "--entropy-code"),
+        ("search", "--first-by", "--warm-start"),
+    }
+
+
 @pytest.mark.parametrize(("verb", "old", "new"), OLD)
 def test_help_knows_the_new_name_alone(verb: str, old: str, new: str) -> None:
     words = succeed(verb, "--help").stdout.split()
