@@ -82,7 +82,7 @@ def test_a_cell_runs_and_all_keep_its_bound(methods: tuple[str, ...]) -> None:
     data = automatic.images("digits", 8)
     module = build("mobilenet_v1", networks["mobilenet_v1"]).eval()
     task = Task.of(Cell("digits", "mobilenet_v1", "madds", 0.5, 0), tiny, data, module)
-    found = run(task, methods)
+    found = run(task, {name: METHODS[name] for name in methods})
     assert set(found["methods"]) == {"unpruned", *methods}
     for name, figures in found["methods"].items():
         assert "failed" not in figures, f"{name}: {figures}"

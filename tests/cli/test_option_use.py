@@ -102,6 +102,7 @@ TYPED = {
     "epochs": "--epochs 1", "workers": "--workers 1", "ray": "--ray local", "storage": "--storage sqlite:///x",
     "control": "--no-control", "warm_start": "--warm-start params",
     "stages": "--stages 1", "allocation": "--allocation global", "reconstruct": "--no-reconstruct",
+    "choose": "--choose accuracy",
 }  # fmt: skip
 """How the options are written that not every strategy reads; most of them with their defaults."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketcnn.compression.pruning.netadapt import NetAdaptResult, NetAdaptSettings, netadapt
+from pocketcnn.compression.pruning.netadapt import NetAdaptResult, NetAdaptSettings, netadapt, settings_of_rule
 from pocketcnn.compression.pruning.resource import MADDS
 from pocketcnn.compression.pruning.short_fine_tuning import HeldOutImages, ShortFineTuner
 from pocketcnn.cost.counting import total_madds
@@ -99,6 +99,14 @@ def test_by_ratio_a_cheap_loss_beats_a_smaller_one(network: GraphNetwork) -> Non
         else:
             assert step.best.accuracy == max(proposal.accuracy for proposal in step.proposals)
     assert chosen["ratio"].chosen != chosen["accuracy"].chosen
+
+
+def test_a_rule_has_its_step_sizes() -> None:
+    assert settings_of_rule("accuracy") == NetAdaptSettings()
+    by_ratio = settings_of_rule("ratio", max_proposals=3)
+    assert (by_ratio.choose, by_ratio.step, by_ratio.decay, by_ratio.max_proposals) == ("ratio", 0.01, 1.0, 3)
+    with pytest.raises(UsageError, match="'accuracy' or 'ratio'"):
+        settings_of_rule("luck")
 
 
 def test_no_step_takes_more_of_a_group_than_it_may_while_enough_groups_can_share(network: GraphNetwork) -> None:

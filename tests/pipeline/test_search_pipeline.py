@@ -20,9 +20,11 @@ from pocketcnn.nas.space import Task
 from pocketcnn.nas.spaces import load_space
 from pocketcnn.nas.spaces.nasnet import NasnetSpace
 from pocketcnn.nas.strategies import STRATEGIES, strategy_config
+from pocketcnn.nas.trial import Evaluation, Finished, Proposal
 from pocketcnn.nas.workers import Inline
 from pocketcnn.pipeline.search.point_evaluator import PointEvaluator, task_of
-from pocketcnn.pipeline.search.run import POINT_FILE, fitting_width
+from pocketcnn.pipeline.search.record import Candidate
+from pocketcnn.pipeline.search.run import POINT_FILE, WIDENING, fitting_width, wider_than_budget
 from pocketcnn.pipeline.search.search import Searched, search
 from pocketcnn.records.search_result import SearchResult
 from pocketcnn.report.search import render_search_page
@@ -241,6 +243,32 @@ def test_the_width_of_a_space_suits_the_budget(digits: Path, tmp_path: Path, mon
         for budget in ("macs<=10k", "macs<=1M")
     ]
     assert widths[0] == 0.1 < widths[1] < 1
+
+
+@pytest.mark.parametrize("given", [0.4, 0.9, 1.1])
+def test_what_netadapt_prunes_exceeds_the_budget(digits: Path, tmp_path: Path, given: float) -> None:
+    """NetAdapt only removes, so a network that keeps the budget is widened until it does not."""
+    space = load_space("mobilenet", 0.25)
+    point = space.at([0] * len(space.decisions))
+    madds = count(space.build(point, Task(3, 1, 8, 8)), (1, 1, 8, 8)).madds
+    evaluator = PointEvaluator(
+        digits, 0, space, BudgetEvaluator(Budget.parse(f"macs<={int(madds / given)}")), Recipe(), tmp_path
+    )
+    found = Candidate("mobilenetv3", Finished(0, Proposal(point), Evaluation(0.5, given, {}, 1.0), 0.5))
+    wider = wider_than_budget(evaluator, found)
+    assert wider.budget.use(wider.graph(point)).share > 1
+    assert (wider is evaluator) == (given > 1)
+    if given < 1:
+        narrower = evaluator.on(load_space("mobilenet", float(wider.space.reference["width"]) / WIDENING))
+        assert narrower.budget.use(narrower.graph(point)).share <= 1
+
+
+def test_a_space_without_a_width_is_left_as_it_is(digits: Path, space_file: Path, tmp_path: Path) -> None:
+    space = load_space(str(space_file))
+    point = space.at([0] * len(space.decisions))
+    evaluator = PointEvaluator(digits, 0, space, BudgetEvaluator(Budget.parse("macs<=1G")), Recipe(), tmp_path)
+    found = Candidate("mobilenetv3", Finished(0, Proposal(point), Evaluation(0.5, 0.1, {}, 1.0), 0.5))
+    assert wider_than_budget(evaluator, found) is evaluator
 
 
 def test_latencies_without_a_table_are_measured_and_the_record_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,18 @@ def test_the_budget_is_kept_and_the_record_is_left(
     assert not (tmp_path / "work").exists()
 
 
+def test_the_rule_of_mobilenet_v3_takes_constant_steps_and_is_recorded(
+    network: GraphNetwork, digits: Path, tmp_path: Path
+) -> None:
+    method = CompressionMethod(choose="ratio")
+    result = compress(network, digits, "macs<=90%", tmp_path, effort=LITTLE, strategy="netadapt", method=method)
+    assert result.met
+    settings = load(tmp_path / "model.safetensors").info.lineage[-1].settings
+    assert (settings["choose"], settings["step"], settings["decay"]) == ("ratio", 0.01, 1.0)
+    with pytest.raises(UsageError, match="choose accuracy or ratio"):
+        CompressionMethod(choose="luck")
+
+
 def test_a_share_of_what_varies_is_measured_once_for_a_run_that_is_stopped_and_goes_on(
     network: GraphNetwork, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,9 +30,19 @@ def test_only_what_some_choice_reads_and_not_all_is_conditional() -> None:
     assert str(caught.value) == told
 
 
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "rank"])
-@pytest.mark.parametrize("changed", [{"stages": 2}, {"allocation": "uniform"}, {"reconstruct": False}])
-def test_compress(strategy: str, changed: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "changed", "user"),
+    [
+        *(
+            (strategy, changed, "rank")
+            for strategy in STRATEGIES
+            for changed in ({"stages": 2}, {"allocation": "uniform"}, {"reconstruct": False})
+            if strategy != "rank"
+        ),
+        *((strategy, {"choose": "ratio"}, "netadapt") for strategy in STRATEGIES if strategy != "netadapt"),
+    ],
+)
+def test_compress(strategy: str, changed: dict[str, Any], user: str, tmp_path: Path) -> None:
     (name,) = changed
     assert name not in OPTIONS_READ[strategy]
     with pytest.raises(pc.UsageError, match=f"The strategy {strategy} does not use {name}"):
@@ -40,7 +50,7 @@ def test_compress(strategy: str, changed: dict[str, Any], tmp_path: Path) -> Non
             network(), "absent", "macs<=1M", tmp_path, strategy=strategy, method=pc.CompressionMethod(**changed)
         )
     with pytest.raises(pc.UsageError, match="has no input contract"):  # the next check
-        pc.compress(network(), "absent", "macs<=1M", tmp_path, strategy="rank", method=pc.CompressionMethod(**changed))
+        pc.compress(network(), "absent", "macs<=1M", tmp_path, strategy=user, method=pc.CompressionMethod(**changed))
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,11 @@ def test_narrow_shortcuts_train_on_every_processor() -> None:
     """With AVX2 the process was aborted: oneDNN wrote beyond a buffer. So it is a process of its own, held to AVX2."""
     held = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
     done = subprocess.run(
-        [sys.executable, "-c", NARROW_SHORTCUTS], env={**os.environ, **held}, capture_output=True, text=True
+        [sys.executable, "-c", NARROW_SHORTCUTS],
+        check=False,
+        env={**os.environ, **held},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 

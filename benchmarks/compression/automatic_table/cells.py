@@ -2,12 +2,12 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compression.automatic_table.methods import METHODS
+from benchmarks.compression.automatic_table.methods import METHODS, Method
 from benchmarks.compression.automatic_table.peer import PeerFailed
 from benchmarks.compression.automatic_table.task import TARGET, Task
 from pocketcnn.cost import count
@@ -23,12 +23,12 @@ RULE = StopRule(warmup_seconds=0.02, min_seconds=0.1, max_seconds=0.4)
 PARENT = "unpruned"
 
 
-def run(task: Task, methods: Sequence[str] = tuple(METHODS)) -> dict[str, Any]:
+def run(task: Task, methods: Mapping[str, Method] = METHODS) -> dict[str, Any]:
     """The figures of a cell: of the unpruned network, and of what each method made of it."""
     results: dict[str, dict[str, Any]] = {PARENT: _figures(task, task.parent.graph)}
     graphs: dict[str, Graph] = {PARENT: task.parent.graph}
-    for name in methods:
-        found = _result(task, name)
+    for name, method in methods.items():
+        found = _result(task, method)
         results[name] = found["figures"]
         if "graph" in found:
             graphs[name] = found["graph"]
@@ -37,16 +37,16 @@ def run(task: Task, methods: Sequence[str] = tuple(METHODS)) -> dict[str, Any]:
     return {**vars(task.cell), "setting": task.setting.name, "bound": task.bound, "methods": results}
 
 
-def _result(task: Task, name: str) -> dict[str, Any]:
+def _result(task: Task, method: Method) -> dict[str, Any]:
     task.notes.clear()
     began = time.process_time()
     try:
-        graph = METHODS[name](task)
+        graph = method(task)
     except (BudgetNotMet, PeerFailed) as error:
         return {"figures": {"failed": str(error)}}
     chosen = time.process_time() - began + task.notes.pop("earlier_seconds", 0.0)
     network = GraphNetwork(graph)
-    if name != "netadapt":  # whose network has been trained since
+    if "proposals" not in task.notes:  # NetAdapt has trained its network since
         recalibrate(network, task.statistics)
     before = task.held_out.accuracy(network, task.setting.device)
     recipe = task.setting.recovery(len(task.data.train), task.cell.seed)

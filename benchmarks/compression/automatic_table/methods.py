@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -133,12 +134,16 @@ def _check_reach(space: PruningSpace, bound: float) -> None:
         raise BudgetNotMet(f"The narrowest network uses {least:g}, more than {bound:g}.")
 
 
-def net_adapt(task: Task) -> Graph:
-    """NetAdapt with short trainings; none where even the narrowest network is too much."""
+def net_adapt(task: Task, **rule: Any) -> Graph:
+    """NetAdapt with short trainings; none where even the narrowest network is too much.
+
+    `rule` are fields of `NetAdaptSettings` in place of those of the setting.
+    """
     _check_reach(task.space, task.bound)
     recipe, images = task.setting.short(len(task.data.train), task.cell.seed)
     tuner = ShortFineTuner(task.data.train, task.held_out, recipe, images)
-    settings = NetAdaptSettings(step=task.setting.step, max_proposals=task.setting.tried, channels=task.channels)
+    given: dict[str, Any] = {"step": task.setting.step, "max_proposals": task.setting.tried, **rule}
+    settings = NetAdaptSettings(**given, channels=task.channels)
     found = netadapt(task.parent, task.resource, task.bound, tuner, settings, batches=task.batches)
     if not found.met:
         raise BudgetNotMet("NetAdapt has nothing left to remove.")

@@ -11,7 +11,7 @@ from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import parse_size
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_bytes
-from pocketcnn.pipeline.choices import ALLOCATIONS, COMPRESS_STRATEGIES, CRITERIA, listed
+from pocketcnn.pipeline.choices import ALLOCATIONS, COMPRESS_STRATEGIES, CRITERIA, PROPOSAL_RULES, listed
 
 MODEL = ".safetensors"
 
@@ -78,6 +78,9 @@ def compress(
         bool,
         typer.Option(help="Strategy rank: fit the weights of layers that read removed channels, before fine-tuning."),
     ] = True,
+    choose: Annotated[
+        str, typer.Option(help=f"Strategy netadapt: which proposal a step keeps: {listed(PROPOSAL_RULES)}.")
+    ] = "accuracy",
     resolution: Annotated[str | None, typer.Option(metavar="HxW", help="Smaller input size: 96 or 96x128.")] = None,
     blocks: Annotated[int, typer.Option(min=0, help="Largest number of residual blocks to remove for the budget.")] = 0,
     small_kernels: Annotated[
@@ -151,6 +154,7 @@ def compress(
         "blocks": blocks or None,
     }
     options |= {"resolution": resolution, "sparsity": sparsity, "cluster-bits": cluster_bits, "teacher": teacher}
+    options |= {"choose": choose if choose != CompressionMethod.choose else None}
     options |= {"max-loss": max_loss if max_loss != CompressionMethod.max_loss else None}
     flags = [
         *(["--small-kernels"] if small_kernels else []),
@@ -162,6 +166,7 @@ def compress(
         allocation=allocation,
         stages=stages,
         reconstruct=reconstruct,
+        choose=choose,
         resolution=parse_size(resolution) if resolution else None,
         blocks=blocks,
         small_kernels=small_kernels,

@@ -34,6 +34,12 @@ COMPRESS_STRATEGIES = MappingProxyType(
         "amc": "reinforcement learning, for study",
     }
 )
+PROPOSAL_RULES = MappingProxyType(
+    {
+        "accuracy": "the most accurate",
+        "ratio": "the best accuracy lost to resource saved, in constant steps of 1 %, as for MobileNetV3",
+    }
+)
 CRITERIA = _choices("energy", "magnitude", "bn_scale", "taylor", "fpgm", "random")
 ALLOCATIONS = MappingProxyType(
     {
@@ -58,6 +64,7 @@ REGISTRIES: Mapping[str, str] = MappingProxyType(
         "REWARDS": "pocketcnn.nas.objective:OBJECTIVES",
         "ZERO_COST_PROXIES": "pocketcnn.nas.zero_cost:PROXIES",
         "COMPRESS_STRATEGIES": "pocketcnn.pipeline.compress.strategies:STRATEGIES",
+        "PROPOSAL_RULES": "pocketcnn.compression.pruning.netadapt:RULES",
         "CRITERIA": "pocketcnn.compression.pruning.importance:CRITERIA",
         "ALLOCATIONS": "pocketcnn.pipeline.compression_method:ALLOCATIONS_OF_METHOD",
         "KERNELS": "pocketcnn.compression.substitution:KernelReplacement",

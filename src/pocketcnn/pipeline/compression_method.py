@@ -6,6 +6,7 @@ from pocketcnn.compression.coding.sparsity import Sparsity, parse_sparsity
 from pocketcnn.compression.deployed import WeightCompression
 from pocketcnn.compression.pruning.allocation import ALLOCATIONS
 from pocketcnn.compression.pruning.importance import criterion
+from pocketcnn.compression.pruning.netadapt import RULES
 from pocketcnn.errors import UsageError
 from pocketcnn.pipeline.accuracy_check import MAX_LOSS
 
@@ -29,6 +30,8 @@ class CompressionMethod:
         stages: number of pruning stages, with fine-tuning after each. None: 2 if less than half of the multiply-adds is
             kept, else 1.
         reconstruct: fit the weights of layers that read removed channels (least squares) before fine-tuning.
+        choose: which proposal a step of NetAdapt keeps. ``accuracy``: the most accurate (NetAdapt). ``ratio``: the best ratio
+            of accuracy lost to resource saved, in constant steps of 1 % (MobileNetV3).
         resolution: (height, width) of the input of the smaller network; None keeps that of the given one.
         blocks: largest number of residual blocks to remove, the least important first, until the budget is kept.
         small_kernels: crop kernels of 5x5 and more to 3x3.
@@ -47,6 +50,7 @@ class CompressionMethod:
     allocation: str = "global"
     stages: int | None = None
     reconstruct: bool = True
+    choose: str = "accuracy"
     resolution: tuple[int, int] | None = None
     blocks: int = 0
     small_kernels: bool = False
@@ -59,6 +63,10 @@ class CompressionMethod:
         criterion(self.criterion)
         if self.allocation not in ALLOCATIONS_OF_METHOD:
             raise UsageError(f"There is no allocation {self.allocation!r}. Known: {', '.join(ALLOCATIONS_OF_METHOD)}.")
+        if self.choose not in RULES:
+            raise UsageError(
+                f"There is no rule {self.choose!r} for the proposals of NetAdapt; choose {' or '.join(RULES)}."
+            )
         if self.stages is not None and self.stages < 1:
             raise UsageError(f"The number of pruning stages is 1 or more, not {self.stages}.")
         if self.blocks < 0:

@@ -1,15 +1,16 @@
 """NetAdapt: prune one channel group per step, the one that costs the least accuracy, until a bound is met.
 
 Yang et al., "NetAdapt: Platform-Aware Neural Network Adaptation for Mobile Applications" (ECCV 2018), algorithm 1. The
-variant of Howard et al., "Searching for MobileNetV3" (2019), section 4.3, keeps the proposal with the best ratio of accuracy
-change to resource change. Its two kinds of proposals, the expansion of one block and the bottleneck of all blocks that
-residual connections join, are both channel groups here, in any network.
+variant of Howard et al., "Searching for MobileNetV3" (2019), section 4.3, takes steps of constant size and keeps the proposal
+with the best ratio of accuracy change to resource change, see `settings_of_rule`. Its two kinds of proposals, the expansion of
+one block and the bottleneck of all blocks that residual connections join, are both channel groups here, in any network.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, get_args
 
 from pocketcnn.compression.pruning.netadapt_history import History, NetAdaptStep, Proposal
 from pocketcnn.compression.pruning.prune import Batches, PruneSettings
@@ -21,6 +22,11 @@ from pocketcnn.training.evaluate import Score
 
 MAX_HALVINGS = 5
 """How often a step that too few groups can take is halved, before any saving is accepted."""
+
+Rule = Literal["accuracy", "ratio"]
+"""How the proposal of a step is chosen: by its accuracy (NetAdapt), or by accuracy lost to resource saved (MobileNetV3)."""
+
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 MIN_PROPOSALS = 4
 """Groups that must be able to take a step. With one or two, those groups would be pruned too far."""
@@ -46,7 +52,7 @@ class NetAdaptSettings:
     decay: float = 0.96
     max_ratio: float = 0.5
     max_proposals: int | None = None
-    choose: Literal["accuracy", "ratio"] = "accuracy"
+    choose: Rule = "accuracy"
     channels: PruneSettings = field(default_factory=PruneSettings)
 
     def __post_init__(self) -> None:
@@ -54,8 +60,26 @@ class NetAdaptSettings:
             raise UsageError("`step` must be between 0 and 1; `decay` and `max_ratio` must be above 0 and at most 1.")
         if self.max_proposals is not None and self.max_proposals < 1:
             raise UsageError("`max_proposals` must be at least 1, or None for all.")
-        if self.choose not in ("accuracy", "ratio"):
-            raise UsageError(f"`choose` must be 'accuracy' or 'ratio', not {self.choose!r}.")
+        if self.choose not in RULES:
+            raise UsageError(f"`choose` must be {' or '.join(map(repr, RULES))}, not {self.choose!r}.")
+
+
+STEPS_OF_RULE: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "accuracy": MappingProxyType({}),
+        "ratio": MappingProxyType({"step": 0.01, "decay": 1.0}),
+    }
+)
+"""The step sizes that belong to a rule. MobileNetV3: each step saves at least 1 % of what the initial network uses."""
+
+
+def settings_of_rule(choose: str, **others: Any) -> NetAdaptSettings:
+    """The settings of a rule with its step sizes; `others` are further fields of `NetAdaptSettings`.
+
+    Raises:
+        UsageError: an unknown rule.
+    """
+    return NetAdaptSettings(choose=choose, **{**STEPS_OF_RULE.get(choose, {}), **others})  # type: ignore[arg-type]
 
 
 class FineTuner(Protocol):

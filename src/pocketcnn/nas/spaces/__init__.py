@@ -32,6 +32,10 @@ SPACES: Mapping[str, Callable[[float], Space]] = MappingProxyType(
 SUFFIXES = (".toml", ".py")
 
 
+MAX_WIDTH = 4.0
+"""Largest width multiplier of a search space."""
+
+
 def has_width(text: str) -> bool:
     """Whether the space named `text` takes a width multiplier."""
     return text in SPACES
@@ -44,8 +48,8 @@ def load_space(text: str, width: float = 1.0) -> Space:
         UsageError: there is no such space, or the file does not define one.
     """
     if text in SPACES:
-        if not 0 < width <= 4:
-            raise UsageError(f"The width of a search space must be above 0 and at most 4, not {width:g}.")
+        if not 0 < width <= MAX_WIDTH:
+            raise UsageError(f"The width of a search space must be above 0 and at most {MAX_WIDTH:g}, not {width:g}.")
         return SPACES[text](width)
     if text.startswith(PREFIX):
         network = text.removeprefix(PREFIX)

@@ -35,6 +35,8 @@ class StrategyConfig:
         objective: the default objective.
         slack: the share of the budget that candidates may use; above 1, pruning follows the search.
         pruner: the strategy of `compress` that then prunes.
+        choose: for the pruner ``netadapt``, which proposal a step keeps, see `CompressionMethod.choose`.
+        always_prunes: a found network within the budget is widened to exceed it, so that the pruner sets all widths.
         transfers: whether the found point is transferred to the largest network of its cells that meets the budget.
         reads: the `OPTIONS` that it uses; others are rejected.
     """
@@ -44,6 +46,8 @@ class StrategyConfig:
     objective: Objective = HARD
     slack: float = 1.0
     pruner: str = "rank"
+    choose: str = "accuracy"
+    always_prunes: bool = False
     transfers: bool = False
     reads: frozenset[str] = OPTIONS
 
@@ -65,8 +69,14 @@ STRATEGIES: Mapping[str, StrategyConfig] = MappingProxyType(
         "halving": StrategyConfig(Halving),
         "nasnet": StrategyConfig(_controller("nasnet"), "nasnet", ACCURACY, transfers=True),
         "mnasnet": StrategyConfig(_controller("mnasnet"), "mnasnet", SOFT),
-        "mobilenetv3": StrategyConfig(
-            _controller("mobilenetv3"), "mobilenet_v3", SOFT_SMALL, slack=1.25, pruner="netadapt"
+        "mobilenetv3": StrategyConfig(  # block-wise search for the structure, then NetAdapt for the widths (section 4)
+            _controller("mobilenetv3"),
+            "mobilenet_v3",
+            SOFT_SMALL,
+            slack=1.25,
+            pruner="netadapt",
+            choose="ratio",
+            always_prunes=True,
         ),
     }
 )

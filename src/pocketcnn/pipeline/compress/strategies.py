@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pocketcnn.compression.deployed import UNCHANGED, WeightCompression
 from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.latency import LatencySource
-from pocketcnn.compression.pruning.netadapt import NetAdaptSettings, netadapt
+from pocketcnn.compression.pruning.netadapt import netadapt, settings_of_rule
 from pocketcnn.compression.pruning.prune import Fits
 from pocketcnn.compression.pruning.resource import Resource, resource_of
 from pocketcnn.compression.pruning.space import PruningSpace
@@ -59,7 +59,7 @@ class NetAdaptPruner:
 
     def __call__(self, parent: GraphNetwork, run: CompressionRun, fits: Fits) -> tuple[GraphNetwork, bool]:  # noqa: ARG002
         config = pruning_config_of(run)
-        settings = NetAdaptSettings(max_proposals=TRIED, channels=config.settings)
+        settings = settings_of_rule(run.method.choose, max_proposals=TRIED, channels=config.settings)
         attempt = run.attempt + 1
         start = self._latest[-1] if self._latest else parent
         adapted = netadapt(
@@ -80,7 +80,7 @@ class NetAdaptPruner:
         )
         network = GraphNetwork(adapted.network.graph.rebuilt(), parent.info)
         record = {"strategy": "netadapt", "steps": len(steps), "step": settings.step, "decay": settings.decay}
-        record |= {"most": settings.max_ratio, "tried": settings.max_proposals}
+        record |= {"most": settings.max_ratio, "tried": settings.max_proposals, "choose": settings.choose}
         recover("pruned", network, parent, run, {**record, **config.record()})
         return network, adapted.met
 
@@ -149,7 +149,8 @@ STRATEGIES: Mapping[str, PruningStrategy] = MappingProxyType(
             COMPRESS_STRATEGIES["rank"], options=frozenset({"stages", "allocation", "reconstruct"})
         ),
         "netadapt": PruningStrategy(
-            COMPRESS_STRATEGIES["netadapt"],  # it has its own allocation, stages and training
+            COMPRESS_STRATEGIES["netadapt"],
+            options=frozenset({"choose"}),  # it has its own allocation, stages and training
             make=NetAdaptPruner,
         ),
         "amc": PruningStrategy(

@@ -12,7 +12,7 @@ from pocketcnn.nas.loop import run
 from pocketcnn.nas.objective import Objective
 from pocketcnn.nas.point_file import save_point
 from pocketcnn.nas.space import Point, key_of
-from pocketcnn.nas.spaces import load_space
+from pocketcnn.nas.spaces import MAX_WIDTH, load_space
 from pocketcnn.nas.strategies import CONTROL, StrategyConfig, strategy_config
 from pocketcnn.nas.strategies.base import WarmStart
 from pocketcnn.nas.study import StudyLog
@@ -21,6 +21,7 @@ from pocketcnn.nas.workers import workers_for
 from pocketcnn.nas.zero_cost import ranked
 from pocketcnn.pipeline.compress.shrink import shrink
 from pocketcnn.pipeline.compress.strategies import pruner_of
+from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.compression_run import CompressionRun
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.recipes import TrainingRecipes
@@ -47,6 +48,9 @@ POINT_FILE = "network.toml"
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 DRAWN, SCORED_ON = 10, 64
 """Random points for each point that a zero-cost proxy selects, and images for the proxy."""
+
+WIDENING = 1.05
+"""Factor from one width multiplier to the next in `wider_than_budget`."""
 
 WIDTH_SAMPLES = 7
 """Random points of a space for choosing its width multiplier."""
@@ -111,6 +115,10 @@ class SearchRun:
         if self.plan.transfers:
             evaluator = largest_that_keeps(self.evaluator, found)
             transferred = "" if evaluator is self.evaluator else evaluator.space.describe(point)[0]
+        if self.plan.always_prunes:
+            evaluator = wider_than_budget(self.evaluator, found)
+            if evaluator is not self.evaluator:
+                self.say("The network keeps the budget. It is widened beyond it, and NetAdapt prunes it to the budget.")
         suffix = f", its cells transferred to {transferred}" if transferred else ""
         self.say(f"Final training of trial {found.trial.number} of {found.strategy}{suffix}")
         parent, compression = self._trained(found, evaluator, trainings, budget)
@@ -140,7 +148,10 @@ class SearchRun:
         parent = GraphNetwork(capture(reparameterize(network), (1, *contract.shape)), info)
         pruner = pruner_of(self.plan.pruner, self.out)
         data = evaluator.folder.fingerprint
-        compression = CompressionRun(sets, budget, trainings, self.workspace, self.say, data, pruner=pruner)
+        method = CompressionMethod(choose=self.plan.choose)
+        compression = CompressionRun(
+            sets, budget, trainings, self.workspace, self.say, data, method=method, pruner=pruner
+        )
         how: dict[str, object] = {"space": evaluator.space.name, "point": dict(point), "strategy": found.strategy}
         how |= {"evaluations": self.config.evaluations, "recipe": recipe.model_dump(mode="json")}
         compression.record("searched and trained", parent, settings=how, seconds=time.monotonic() - self.started)
@@ -191,6 +202,23 @@ def largest_that_keeps(evaluator: PointEvaluator, found: Candidate) -> PointEval
     uses = [each.budget.use(each.graph(point)) for each in larger]
     kept = [(use.figures["macs"], place) for place, use in enumerate(uses) if use.share <= 1]
     return larger[max(kept)[1]] if kept else evaluator
+
+
+def wider_than_budget(evaluator: PointEvaluator, found: Candidate) -> PointEvaluator:
+    """The evaluator at the smallest width at which the network of `found` exceeds the budget.
+
+    NetAdapt can only make layers narrower, so it starts from a network above the budget ("Searching for MobileNetV3", Howard
+    et al., 2019, section 4.2). `evaluator` if the network exceeds the budget already, its space has no width multiplier, or
+    no width up to `MAX_WIDTH` exceeds the budget.
+    """
+    point, reference = found.trial.point, evaluator.space.reference
+    at, width = evaluator, float(reference.get("width", MAX_WIDTH))
+    while at.budget.use(at.graph(point)).share <= 1:
+        width *= WIDENING
+        if width > MAX_WIDTH:
+            return evaluator
+        at = evaluator.on(load_space(str(reference["name"]), width))
+    return at
 
 
 def _verdict(found: Candidate, runs: Runs) -> tuple[str, ...]:
