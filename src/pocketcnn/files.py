@@ -4,6 +4,7 @@ import contextlib
 import errno
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -58,6 +59,30 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             complete.rename(path)
     except OSError as error:
         raise _readable(error, path) from error
+
+
+@contextlib.contextmanager
+def atomic_files(path: Path) -> Iterator[Path]:
+    """Yield a temporary path with the name of `path`, in a temporary folder beside it.
+
+    On success all files of the folder are moved beside `path`, that of its name last; on failure they are removed.
+
+    Raises:
+        PocketcnnError: the disk is full or the folder is not writable.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise _readable(error, path) from error
+    try:
+        yield folder / path.name
+        for part in sorted(folder.iterdir(), key=lambda part: part.name == path.name):
+            part.replace(path.with_name(part.name))
+    except OSError as error:
+        raise _readable(error, path) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,6 +21,10 @@ def test_an_exported_file_is_valid_and_has_its_sidecar(model: Path, tmp_path: Pa
     path = tmp_path / "deep" / "net.onnx"
     written = document("export", model, "--to", "onnx", "--out", path)
     onnx.checker.check_model(onnx.load(path), full_check=True)
+    check = written.pop("check")
+    assert (check["runtime"], check["problem"], check["unchecked"]) == ("onnxruntime", "", "")
+    assert check["worst_error"] <= check["bound"]
+    assert read_sidecar(path).check is not None
     assert written == {
         "file": str(path),
         "files": [str(path)],

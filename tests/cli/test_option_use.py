@@ -22,17 +22,17 @@ from pocketcnn.pipeline.option_use import conditional
 from tests.support.cli import fail, succeed
 
 ALWAYS = {
-    "fit": "data budget out effort seed network teacher recipe as_json",
+    "fit": "data budget out effort seed network teacher recipe force as_json",
     "data digits": "out as_json",
     "data check": "data everything as_json",  # with --json, every finding is there in any case
     "models": "name check as_json",
     "train": "data network out size recipe epochs seed resume teacher as_json",
     "eval": "file data split as_json",
     "predict": "file images top as_json",
-    "search": "data budget out strategy effort seed recipe as_json",
+    "search": "data budget out strategy effort seed recipe force as_json",
     "compress": "network data budget out effort seed strategy criterion resolution blocks small_kernels sparsity cluster_bits "
-    "entropy_code max_loss teacher recipe as_json",
-    "export": "file to out as_json",
+    "entropy_code max_loss teacher recipe force as_json",
+    "export": "file to out images force as_json",
     "bench": "files threads batch seconds launches html as_json",
     "inspect": "network html diagram as_json",
     "target list": "as_json",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pocketcnn.cli.options import BudgetText, Data, Effort, Json, RecipeFile, Teachers, Width, writable_folder
+from pocketcnn.cli.options import BudgetText, Data, Effort, Force, Json, RecipeFile, Teachers, Width, writable_folder
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import parse_size
@@ -117,6 +117,7 @@ def compress(
     ] = False,
     teacher: Teachers = None,
     recipe: RecipeFile = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Compress a trained network until it keeps a budget.
@@ -160,6 +161,7 @@ def compress(
         *(["--small-kernels"] if small_kernels else []),
         *(["--entropy-code"] if entropy_code else []),
         *([] if reconstruct else ["--no-reconstruct"]),
+        *(["--force"] if force else []),
     ]
     method = CompressionMethod(
         criterion=criterion,
@@ -203,6 +205,7 @@ def compress(
             progress_for=stage_progress,
             say=output.say,
             command=command_line("compress", (network, str(data), *flags), {**options, "recipe": recipe}),
+            force=force,
         )
     if out != folder:
         write_bytes(out, (folder / "model.safetensors").read_bytes())

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Seed, Teachers
+from pocketcnn.cli.options import BudgetText, Data, Effort, Force, Json, Out, RecipeFile, Seed, Teachers
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
 
@@ -21,6 +21,7 @@ def fit(
     ] = None,
     teacher: Teachers = None,
     recipe: RecipeFile = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Train a network for a folder of images that keeps a budget.
@@ -57,6 +58,7 @@ def fit(
             recipe=Recipe.from_toml(recipe) if recipe else None,
             progress_for=stage_progress,
             say=output.say,
-            command=command_line("fit", (str(data),), options),
+            command=command_line("fit", (str(data), *(["--force"] if force else [])), options),
+            force=force,
         )
     conclude(output, result, out)

@@ -59,3 +59,7 @@ Teachers = Annotated[
         help="Model file of a trained network as teacher (distillation); may be repeated for an ensemble.",
     ),
 ]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Keep the deployable file although it does not compute what the network computes."),
+]

@@ -27,6 +27,8 @@ def conclude(output: Output, result: "FitResult", out: Path) -> None:
         (output.say if output.as_json else output.print)(f"WARNING: {warning}")
     output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file itself")
     output.print(f"agrees with PyTorch  on {percent(parity.agreement)} of {parity.images} images")
+    if result.check is not None and not result.check.problem:  # a problem is among the warnings
+        output.print(f"file check           {result.check.words()}")
     output.print(f"file to deploy       {out / artefact.file}")
     if result.stored is not None and result.stored.coding is not None:
         output.print(f"coded model file     {out / result.stored.file}, {result.stored.bytes:,} bytes")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pocketcnn.cli.options import BudgetText, Data, Effort, Json, Out, RecipeFile, Seed
+from pocketcnn.cli.options import BudgetText, Data, Effort, Force, Json, Out, RecipeFile, Seed
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
 from pocketcnn.errors import UsageError
@@ -60,6 +60,7 @@ def search(
     ] = None,
     seed: Seed = 0,
     recipe: RecipeFile = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Search for a network for a folder of images that keeps a budget.
@@ -83,7 +84,7 @@ def search(
     given = {"budget": budget, "out": out, "strategy": strategy, "space": space, "trials": trials, "width": width}
     given |= {"reward": reward, "epochs": epochs, "effort": effort, "workers": workers, "ray": ray, "storage": storage}
     given |= {"warm-start": warm_start, "seed": seed, "recipe": recipe}
-    flags = [] if control else ["--no-control"]
+    flags = [*([] if control else ["--no-control"]), *(["--force"] if force else [])]
     command = command_line("search", (str(data), *flags), given)
     base_recipe = Recipe.from_toml(recipe) if recipe else None
     with resumed_by_the_same_command(out):
@@ -100,6 +101,7 @@ def search(
                 progress_for=stage_progress,
                 say=output.say,
                 command=command,
+                force=force,
             )
             result = found.results[0]
         else:
@@ -126,6 +128,7 @@ def search(
                 progress_for=stage_progress,
                 say=output.say,
                 command=command,
+                force=force,
             ).fit
             output.print(f"the search           {out / 'search.html'}")
     conclude(output, result, out)

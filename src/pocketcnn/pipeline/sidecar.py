@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
 from pocketcnn.graph import InputContract
+from pocketcnn.records.file_check import FileCheckRecord
 from pocketcnn.report.contract import steps
 
 Figures = Mapping[str, float | int | str | bool]
@@ -27,6 +28,7 @@ class Sidecar(BaseModel):
     Attributes:
         steps: the preprocessing from image to input tensor, in words.
         companions: SHA-256 checksums of further files of the artefact, by name.
+        check: what the check of the file found; None in the sidecars of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +46,7 @@ class Sidecar(BaseModel):
     )
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    check: FileCheckRecord | None = None
     figures: Figures = Field(default_factory=dict)
 
 
@@ -62,6 +65,7 @@ def write_sidecar(
     companions: Sequence[Path] = (),
     notes: Sequence[str] = (),
     channels_last: bool = False,
+    check: FileCheckRecord | None = None,
 ) -> Sidecar:
     """Write the sidecar of an existing artefact and its `companions`. The input is (N, H, W, C) if `channels_last`."""
     sidecar = Sidecar(
@@ -74,6 +78,7 @@ def write_sidecar(
         steps=tuple(steps(contract, channels_last=channels_last)),
         classes=classes,
         notes=tuple(notes),
+        check=check,
         figures=dict(figures),
     )
     write_text(sidecar_path(artefact), sidecar.model_dump_json(indent=2) + "\n")

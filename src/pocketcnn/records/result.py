@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.info import Stage
+from pocketcnn.records.file_check import FileCheckRecord
 
 
 class Record(BaseModel):
@@ -157,6 +158,8 @@ class FitResult(Record):
     stored: ModelFileRecord | None = None
     """The model file; None in the results of earlier versions."""
     parity: ParityRecord
+    check: FileCheckRecord | None = None
+    """The check of the deployed file; None in the results of earlier versions."""
     latencies: tuple[LatencyRecord, ...]
     stages: tuple[StageRecord, ...]
     candidates: tuple[Candidate, ...]

@@ -1,7 +1,7 @@
 """The intermediate values of a network as a runtime computes them.
 
-An ONNX file can have every value as an additional output. For other runtimes the graph is cut after a node, exported and run,
-which gives one value per export.
+An ONNX file can have every value as an additional output, and ncnn gives every blob of a file. For other runtimes the graph is
+cut after a node, exported and run, which gives one value per export.
 """
 
 import tempfile
@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pocketcnn.formats.ncnn.simulation import ncnn_simulation, simulated_blobs
 from pocketcnn.formats.onnx.writer import Names, to_onnx
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.names import numbered
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import Numerics
+from pocketcnn.graph.passes.fold import for_inference
 from pocketcnn.runtimes.base import FloatArray, Runtime
 from pocketcnn.runtimes.registry import get_runtime
 
@@ -39,24 +41,50 @@ def _openvino(model: bytes, batch: FloatArray) -> list[FloatArray]:
     return all_outputs(model, batch)
 
 
-_ALL_AT_ONCE: Mapping[str, tuple[AllOutputs, Names]] = MappingProxyType(
+_WITH_OUTPUTS: Mapping[str, tuple[AllOutputs, Names]] = MappingProxyType(
     {"onnxruntime": (_onnxruntime, "short"), "openvino": (_openvino, "full")}
 )
 
 
 def exposes_intermediate_values(runtime: str) -> bool:
     """Whether `intermediate_values` supports the runtime."""
-    return runtime in _ALL_AT_ONCE
+    return runtime in _WITH_OUTPUTS or runtime == "ncnn"
+
+
+def simulation(graph: Graph, runtime: str) -> Graph:
+    """`graph` at inference with the numerics in which `runtime` computes it; only those of ncnn are not the graph's."""
+    if runtime == "ncnn":
+        return ncnn_simulation(graph)
+    return graph if graph.numerics else for_inference(graph)
 
 
 def intermediate_values(
     graph: Graph, exposed: Sequence[str], images: Tensor, runtime: str
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The output of a graph with folded batch norm, and the values of the nodes `exposed` by name, for `images`."""
-    run, names = _ALL_AT_ONCE[runtime]
+    """The output of a graph with folded batch norm, and the values of the nodes `exposed` by name, for `images`.
+
+    For ncnn the nodes are those of `ncnn_simulation`, as far as the file computes their values.
+    """
+    if runtime == "ncnn":
+        return _ncnn(graph, images)
+    run, names = _WITH_OUTPUTS[runtime]
     model: bytes = to_onnx(graph, outputs=exposed, names=names).SerializeToString()
     logits, *values = map(torch.from_numpy, run(model, images.numpy()))
     return logits, dict(zip(exposed, values, strict=True))
+
+
+def _ncnn(graph: Graph, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    from pocketcnn.runtimes.ncnn_runtime import all_blobs
+
+    computed, shapes = simulated_blobs(graph), {node.name: node.shape for node in ncnn_simulation(graph).nodes}
+    with tempfile.TemporaryDirectory() as folder:
+        path = get_runtime("ncnn").write(GraphNetwork(graph), Path(folder) / "network.param")
+        logits, blobs = all_blobs(path, images.numpy(), sorted({each.blob for each in computed.values()}))
+    values = {
+        name: torch.from_numpy(blobs[each.blob] * np.float32(each.step)).reshape(len(images), *shapes[name])
+        for name, each in computed.items()
+    }
+    return torch.from_numpy(logits), values
 
 
 class ValuesByCutting:

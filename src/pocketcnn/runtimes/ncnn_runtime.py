@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -104,6 +104,19 @@ class NcnnSession:
             raise PocketcnnError(f"ncnn failed to run the network (error code {failed}).")
         return np.array(scores)  # a copy, because ncnn frees its memory
 
+    def blobs(self, image: FloatArray, names: Sequence[str]) -> dict[str, FloatArray]:
+        """The values of blobs for one image (C, H, W), int8 ones as integers in float32."""
+        extractor = self._net.create_extractor()
+        extractor.set_light_mode(False)  # otherwise blobs are freed once they were read
+        extractor.input(self._input, self._ncnn.Mat(image).clone())
+        found = {}
+        for name in names:
+            failed, value = extractor.extract(name)
+            if failed != 0:
+                raise PocketcnnError(f"ncnn does not give the value {name!r} (error code {failed}).")
+            found[name] = np.array(value)
+        return found
+
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         """No process-wide settings: the number of threads belongs to the session."""
@@ -111,6 +124,13 @@ class NcnnSession:
 
     def close(self) -> None:
         self._net = None
+
+
+def all_blobs(param: Path, batch: FloatArray, names: Sequence[str]) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """The outputs of a network for a batch (N, C, H, W), and the values (N, ...) of the blobs `names`."""
+    session = NcnnSession(param, 1)
+    images = [session.blobs(image, names) for image in np.ascontiguousarray(batch, np.float32)]
+    return session.run(batch), {name: np.stack([image[name] for image in images]) for name in names}
 
 
 def _image_shape(param: Path) -> tuple[int, int, int]:

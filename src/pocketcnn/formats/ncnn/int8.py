@@ -70,11 +70,11 @@ def int8_params(graph: Graph, node: Node, fused: Mapping[str, Node]) -> Int8 | N
         weight=integers.cpu().numpy().astype(np.int8),
         weight_scales=1 / steps.double().cpu().numpy(),
         input_scale=symmetric_scale(graph.numerics.activations[node.inputs[0]]),
-        output_scale=symmetric_scale(graph.numerics.activations[end.name]) if _hands_on(graph, node, end) else None,
+        output_scale=symmetric_scale(graph.numerics.activations[end.name]) if hands_on(graph, node, end) else None,
     )
 
 
-def _hands_on(graph: Graph, node: Node, end: Node) -> bool:
+def hands_on(graph: Graph, node: Node, end: Node) -> bool:
     """Whether `end`, the value of the int8 layer `node`, is read only by int8 convolutions, so that it can stay int8."""
     readers = graph.users(end.name)
     if not readers or end.name == graph.output or end.name not in graph.numerics.activations:

@@ -48,9 +48,29 @@ def to_layers(graph: Graph) -> list[Layer]:
     Raises:
         PocketcnnError: ncnn does not support an operation; the message names it.
     """
-    graph = drop_dropout(graph) if graph.numerics else for_inference(graph)
+    return _written(inference_graph(graph))[0]
+
+
+def inference_graph(graph: Graph) -> Graph:
+    """`graph` without dropout, and with folded batch normalization if it is not quantized: what is written."""
+    return drop_dropout(graph) if graph.numerics else for_inference(graph)
+
+
+def blob_names(graph: Graph) -> Mapping[str, str]:
+    """The blob of each node of `inference_graph(graph)` in the file. Two nodes have one blob if one is fused or moves nothing."""
+    graph = inference_graph(graph)
+    layers, values = _written(graph)
+    blobs = {name for layer in layers for name in layer.outputs}
+    renamed = {
+        name: OUTPUT_NAME if name == graph.output and blob not in blobs else blob for name, blob in values.items()
+    }
+    return {name: blob for name, blob in renamed.items() if blob in blobs}
+
+
+def _written(graph: Graph) -> tuple[list[Layer], dict[str, str]]:
+    """The layers, and the blob of each node before the answer is renamed."""
     builder = NcnnBuilder()
-    fused = _fused_activations(graph)
+    fused = fused_activations(graph)
     absorbed = {activation.name: source for source, activation in fused.items()}
     values: dict[str, str] = {}
     shared: dict[object, tuple[str, ...]] = {}
@@ -60,7 +80,7 @@ def to_layers(graph: Graph) -> list[Layer]:
             continue
         emitter = Emitter(builder, graph, node, [values[name] for name in node.inputs], fused, shared)
         values[node.name] = _value(node, emitter)
-    return builder.finished(_answer(graph, builder, values[graph.output]), OUTPUT_NAME)
+    return builder.finished(_answer(graph, builder, values[graph.output]), OUTPUT_NAME), values
 
 
 def _value(node: Node, emit: Emitter) -> str:
@@ -82,7 +102,7 @@ def _answer(graph: Graph, builder: NcnnBuilder, value: str) -> str:
     return builder.layer("Reshape", f"{OUTPUT_NAME}/reshape", (value,), shape_params(shape))[0]
 
 
-def _fused_activations(graph: Graph) -> dict[str, Node]:
+def fused_activations(graph: Graph) -> dict[str, Node]:
     """Layer name -> the activation that is fused into the layer."""
     return {
         node.inputs[0]: node

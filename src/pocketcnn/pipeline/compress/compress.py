@@ -41,6 +41,7 @@ def compress(
     progress_for: ProgressFor = quiet,
     say: Say = no_op,
     command: str = "",
+    force: bool = False,
 ) -> FitResult:
     """Prune and quantize a trained float network until it keeps `budget`, and recover the accuracy by fine-tuning.
 
@@ -64,10 +65,12 @@ def compress(
         progress_for: creates the progress display of a training from its title.
         say: called with each status message.
         command: the command line, for the report.
+        force: keep a deployable file that does not compute what the network computes, with a warning in the result.
 
     Raises:
         UsageError: the network is quantized, has no input contract, or has other classes than the folder; or there is no
             such strategy, its latency table is missing, or it does not use an option of `method`.
+        PocketcnnError: `model.onnx` does not compute what the network computes, and not `force`.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
@@ -107,4 +110,4 @@ def compress(
             run = replace(run, sets=datasets(folder, deployed_contract, trainings.base.augmentation))
         if options.restructures:
             parent = restructure(network, run)
-        return finish(parent, run, RunConfig(requested, folder, Path(out), seed, command, started), shrink)
+        return finish(parent, run, RunConfig(requested, folder, Path(out), seed, command, started, force), shrink)

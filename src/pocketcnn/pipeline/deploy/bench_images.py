@@ -46,10 +46,19 @@ def bench_images(network: GraphNetwork, files: Sequence[Path]) -> BenchImages:
         return BenchImages(images[:CALIBRATION], images[CALIBRATION:], real=False)
     if len(files) < 3:
         raise UsageError(f"{len(files)} images are too few: at least 3 are needed for calibration and comparison.")
-    contract = network.info.input or _usual_contract(shape)
-    chosen = [load(path, contract) for path in _evenly(files, CALIBRATION + COMPARISON)]
+    chosen = some_images(network, files, CALIBRATION + COMPARISON)
     calibration = [image for index, image in enumerate(chosen) if index % 3 != 2]
-    return BenchImages(torch.stack(calibration), torch.stack(chosen[2::3]), real=True)
+    return BenchImages(torch.stack(calibration), chosen[2::3], real=True)
+
+
+def some_images(network: GraphNetwork, files: Sequence[Path], limit: int) -> Tensor:
+    """Up to `limit` evenly spaced image files (N, C, H, W) as inputs of `network`.
+
+    Raises:
+        PocketcnnError: a file cannot be read.
+    """
+    contract = network.info.input or _usual_contract(network.graph.input_shape)
+    return torch.stack([load(path, contract) for path in _evenly(files, limit)])
 
 
 def load(path: Path, contract: InputContract) -> Tensor:

@@ -16,9 +16,10 @@ from pocketcnn.compression.latency import opened
 from pocketcnn.graph import Graph, GraphNetwork, InputContract
 from pocketcnn.graph.model_file import file_bytes, save, smallest_coding
 from pocketcnn.pipeline.compression_run import CompressedNetwork, CompressionRun, Compressor
-from pocketcnn.pipeline.deploy.export import describe, export, numerics_name
+from pocketcnn.pipeline.deploy.export import describe, export_checked, numerics_name
 from pocketcnn.pipeline.sidecar import Figures
 from pocketcnn.pipeline.workspace import fingerprint_of
+from pocketcnn.records.file_check import FileCheckRecord
 from pocketcnn.records.result import (
     DEPLOYED,
     Accuracy,
@@ -77,13 +78,20 @@ def artefact_accuracy(
     return Accuracy(top1=right / total, low=low, high=high, images=total), tuple(map(tuple, confusion.tolist()))
 
 
-def write_artefact(network: GraphNetwork, path: Path, val: LabelledImages, test: LabelledImages) -> ArtefactRecord:
-    """Export `network` to `path` as ONNX and evaluate the file on `val` and `test`."""
-    export(network, "onnx", path)
+def write_artefact(
+    network: GraphNetwork, path: Path, val: LabelledImages, test: LabelledImages, *, force: bool = False
+) -> tuple[ArtefactRecord, FileCheckRecord]:
+    """Export `network` to `path` as ONNX, check the file, and evaluate it on `val` and `test`.
+
+    Raises:
+        WrongFile: the file does not compute what the network computes, and not `force`; there is then no file at `path`.
+    """
+    path.unlink(missing_ok=True)  # of an earlier attempt or run: it must not be taken for this one's
+    check = export_checked(network, "onnx", path, images=val.images, force=force).check
     classes = network.graph.output_shape[0]
     validation, _ = artefact_accuracy(path, val, classes)
     accuracy, confusion = artefact_accuracy(path, test, classes)
-    return ArtefactRecord(
+    record = ArtefactRecord(
         file=path.name,
         bytes=path.stat().st_size,
         numerics=numerics_name(network),
@@ -92,6 +100,7 @@ def write_artefact(network: GraphNetwork, path: Path, val: LabelledImages, test:
         validation=validation,
         confusion=confusion,
     )
+    return record, check
 
 
 def write_model_file(network: GraphNetwork, path: Path, *, is_coded: bool) -> ModelFileRecord:
@@ -209,14 +218,21 @@ class Deployment:
     limits: tuple[LimitRecord, ...]
     closest_miss: str
     parity: ParityRecord
+    check: FileCheckRecord
     latencies: tuple[LatencyRecord, ...]
 
 
-def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Compressor) -> Deployment:
+def deploy(
+    parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Compressor, *, force: bool = False
+) -> Deployment:
     """Compress `parent` to the budget by `compressor`, and write `model.safetensors`, `model.onnx` and `model.json` to `out`.
 
     The written file is checked against the budget. If it misses a limit, because a repeated measurement of the latency
     differs, the limit is tightened by the miss and the network is compressed again, up to `TIGHTEN` times.
+
+    Raises:
+        WrongFile: `model.onnx` does not compute what the network computes, and not `force`. The network is in
+            `model.safetensors` all the same.
     """
     val, test = LabelledImages(*run.sets.val.as_tensors()), LabelledImages(*run.sets.test.as_tensors())
     path = out / "model.onnx"
@@ -225,8 +241,8 @@ def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Com
     for attempt in range(TIGHTEN + 1):
         run.stages[:] = first_stages
         shrunk = compressor(parent, run.with_budget(target, attempt))
-        artefact = write_artefact(shrunk.network, path, val, test)
         model_file = write_model_file(shrunk.network, out / MODEL_FILE, is_coded=is_coded(run))
+        artefact, file_check = write_artefact(shrunk.network, path, val, test, force=force)
         verdicts, limits = judge(shrunk.network, path, run.budget, model_file.bytes)
         missed = [verdict for verdict in verdicts if not verdict.kept]
         if not missed or not shrunk.within_reach or attempt == TIGHTEN:
@@ -245,9 +261,10 @@ def deploy(parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Com
         limits=limits,
         closest_miss="; ".join(map(str, missed)),
         parity=checked,
+        check=file_check,
         latencies=tuple(compare_latencies(shrunk, parent, path, run.budget)),
     )
-    describe(path, shrunk.network, sidecar_figures(deployment))
+    describe(path, shrunk.network, sidecar_figures(deployment), check=file_check)
     return deployment
 
 

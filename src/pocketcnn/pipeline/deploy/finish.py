@@ -34,6 +34,8 @@ class RunConfig:
     seed: int
     command: str
     started: float
+    force: bool = False
+    """Keep a deployable file that does not compute what the network computes."""
 
 
 def finish(
@@ -45,7 +47,7 @@ def finish(
     plan: CandidateNetwork | None = None,
 ) -> FitResult:
     """Compress and deploy `parent`, and write `result.json`, `report.html` and `stages.csv` beside the file."""
-    deployment = deploy(parent, run, config.out, compressor)
+    deployment = deploy(parent, run, config.out, compressor, force=config.force)
     result = FitResult(
         version=version("pocketcnn"),
         command=config.command,
@@ -56,6 +58,7 @@ def finish(
         artefact=deployment.artefact,
         stored=deployment.model_file,
         parity=deployment.parity,
+        check=deployment.check,
         latencies=deployment.latencies,
         stages=tuple(run.stages),
         candidates=tuple(candidates),

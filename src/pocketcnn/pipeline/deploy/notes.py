@@ -6,6 +6,7 @@ from pocketcnn.pipeline.accuracy_check import baseline, chance_warnings, loss_wa
 from pocketcnn.pipeline.candidates import CandidateNetwork
 from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.deploy.deploy import Deployment
+from pocketcnn.records.file_check import FileCheckRecord
 from pocketcnn.records.result import DEPLOYED, ArtefactRecord, LatencyRecord, ModelFileRecord, StageRecord
 from pocketcnn.targets.units import format_bytes
 
@@ -17,12 +18,18 @@ def notes_on(plan: CandidateNetwork | None, deployment: Deployment) -> tuple[str
 
 
 def warnings_on(stages: Sequence[StageRecord], deployment: Deployment, method: CompressionMethod) -> tuple[str, ...]:
-    """Warnings: accuracy near chance, and steps that lost more than `method.max_loss`."""
+    """Warnings: a wrong file, accuracy near chance, and steps that lost more than `method.max_loss`."""
     artefact = deployment.artefact
     return (
+        *file_warnings(deployment.check),
         *chance_warnings(artefact.accuracy, baseline(artefact.confusion)),
         *loss_warnings(stages, artefact.validation, method.max_loss),
     )
+
+
+def file_warnings(check: FileCheckRecord) -> list[str]:
+    """A warning on a deployed file that was kept although it is wrong."""
+    return [f"{check.words()} It was kept because of --force."] if check.problem else []
 
 
 def small_image_note(plan: CandidateNetwork) -> str:

@@ -41,6 +41,7 @@ def fit(
     progress_for: ProgressFor = quiet,
     say: Say = no_op,
     command: str = "",
+    force: bool = False,
 ) -> FitResult:
     """Train a network for the images in `data` that keeps `budget`, and write it to `out`.
 
@@ -62,6 +63,7 @@ def fit(
         progress_for: creates the progress display of a training from its title.
         say: called with each status message.
         command: the command line, for the report.
+        force: keep a deployable file that does not compute what the network computes, with a warning in the result.
 
     Returns:
         The result. If the budget could not be kept, `met` is False and `closest_miss` names the missed limits. The files are
@@ -69,6 +71,7 @@ def fit(
 
     Raises:
         UsageError: the folder, the budget or a name is wrong.
+        PocketcnnError: `model.onnx` does not compute what the network computes, and not `force`.
         Interrupted: Ctrl-C; the work so far is kept.
     """
     started = time.monotonic()
@@ -99,7 +102,7 @@ def fit(
             parent.sets, parent.limits, trainings, workspace, say, folder.fingerprint, pruner=parent.pruner
         )
         run.record("trained", parent.network, settings=parent.settings, seconds=time.monotonic() - started)
-        config = RunConfig(requested, folder, Path(out), seed, command, started)
+        config = RunConfig(requested, folder, Path(out), seed, command, started, force)
         return finish(parent.network, run, config, shrink, parent.candidates, parent.plan)
 
 

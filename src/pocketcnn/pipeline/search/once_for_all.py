@@ -82,6 +82,7 @@ def once_for_all(
     progress_for: ProgressFor = quiet,
     say: Say = no_op,
     command: str = "",
+    force: bool = False,
 ) -> OnceForAll:
     """Train one supernet on the images in `data`, and write a network for each budget.
 
@@ -103,6 +104,7 @@ def once_for_all(
         progress_for: creates the progress display of a training from its title.
         say: called with each status message.
         command: the command line, for the report.
+        force: keep a deployable file that does not compute what the network computes, with a warning in the result.
 
     Raises:
         UsageError: the folder, a budget or a name is wrong, or `out` contains a supernet with other settings.
@@ -149,7 +151,7 @@ def once_for_all(
             specialization = _Specialization(
                 job, known, Workspace.of(folders[-1], own, progress_for, teachers_for), schedule, fine_tune
             )
-            config = RunConfig(budget, folder, folders[-1], seed, command, started)
+            config = RunConfig(budget, folder, folders[-1], seed, command, started, force)
             result, subnetwork = specialization.deploy(config)
             results.append(result)
             entries.append({"budget": str(budget), "met": result.met, **_entry(subnetwork)})

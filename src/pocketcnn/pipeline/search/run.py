@@ -71,6 +71,8 @@ class SearchRun:
     started: float
     first: tuple[Point, ...] = ()
     """The first points of the strategy (warm start). Its control does not use them."""
+    force: bool = False
+    """Keep a deployable file that does not compute what the network computes."""
 
     def run(self, name: str, ray: str | None, before: Runs = ()) -> list[Trial]:
         """Run a strategy and return its trials.
@@ -127,7 +129,7 @@ class SearchRun:
         delivered = finish(
             parent,
             compression,
-            RunConfig(budget, folder, self.out, self.config.seed, self.config.command, self.started),
+            RunConfig(budget, folder, self.out, self.config.seed, self.config.command, self.started, self.force),
             shrink,
         )
         config = with_notes(self.config, *delivered.warnings, *delivered.notes, *_verdict(found, runs))

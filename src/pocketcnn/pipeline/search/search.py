@@ -65,6 +65,7 @@ def search(
     progress_for: ProgressFor = quiet,
     say: Say = no_op,
     command: str = "",
+    force: bool = False,
 ) -> Searched:
     """Search for a network for the images in `data` that keeps `budget`, and write it to `out`.
 
@@ -96,6 +97,7 @@ def search(
         progress_for: creates the progress display of a training from its title.
         say: called with each status message.
         command: the command line, for the report.
+        force: keep a deployable file that does not compute what the network computes, with a warning in the result.
 
     Raises:
         UsageError: the folder, the budget, the space or a name is wrong; or the strategy does not use a given option.
@@ -148,7 +150,17 @@ def search(
             f"Warm start: the first {len(first)} points are the best by {warm_start} of {DRAWN} times as many random points"
         )
     search_run = SearchRun(
-        evaluator, objective, plan, config, out, storage or sqlite(out / STUDY_FILE), workspace, say, started, first
+        evaluator,
+        objective,
+        plan,
+        config,
+        out,
+        storage or sqlite(out / STUDY_FILE),
+        workspace,
+        say,
+        started,
+        first,
+        force,
     )
     say(_summary(config, evaluator.space))
     with threads_for(*evaluator.task.size):
