@@ -47,6 +47,9 @@ BATCH = 8
 MAX_MEAN_STEPS = 0.5
 """Mean difference, in quantization steps, above which accumulated rounding no longer explains a difference."""
 
+SLOW_TO_CUT = frozenset({"executorch"})
+"""Runtimes whose export of a part of the network takes up to half a minute, so that not every layer is tried."""
+
 CANDIDATES_BEFORE = 3
 """Number of nodes before the first diverging one that are checked too, in case that one is itself correct."""
 
@@ -116,7 +119,10 @@ def _by_cuts(graph: Graph, images: Tensor, outputs: Tensor, runtime: str) -> str
             return None
         first = bisect_left(exposed, True, key=diverges)
         nearby = exposed[max(0, first - CANDIDATES_BEFORE) : first + 1]
-        return next((name for name in reversed(nearby) if miscomputes(name)), None)
+        found = next((name for name in reversed(nearby) if miscomputes(name)), None)
+        if found is None and runtime not in SLOW_TO_CUT:
+            found = next((name for name in exposed if miscomputes(name)), None)
+        return found
     except PocketcnnError as error:
         return f"not located, because {runtime} cannot run a part of the network: {error}"
 

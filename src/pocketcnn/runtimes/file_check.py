@@ -4,9 +4,9 @@ The reference is the simulation of the runtime's numerics (`intermediate_values.
 only. Judging by predicted classes would not do: a file with a wrong layer can give the same classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,18 @@ import torch
 from torch import Tensor
 
 from pocketcnn.errors import PocketcnnError
+from pocketcnn.formats.onnx.saturation import saturating_layers
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.runtimes.base import Runtime, Session
 from pocketcnn.runtimes.check_images import check_images
-from pocketcnn.runtimes.divergence import MAX_TIE_SHARE, divergence, miscomputed
+from pocketcnn.runtimes.divergence import MAX_TIE_SHARE, SLOW_TO_CUT, divergence, miscomputed
 from pocketcnn.runtimes.intermediate_values import exposes_intermediate_values, simulation
 
 CLOSE = 1e-4
 """Worst error of the outputs, as a share of their range, that float32 sums in another order explain.
 
-Integer layers are exact but for ties, so a right file in int8 is mostly as close. The layers of a file that errs more are compared
-one by one; of one that errs less, only where the runtime shows their values at once.
+Integer layers are exact but for ties, so a right file in int8 is mostly as close. The layers of a file that errs more are
+compared one by one; of one that errs less, only where the runtime shows their values at once.
 """
 
 FLOAT_MULTIPLE = 50
@@ -42,7 +43,7 @@ class FileCheck:
         images: number of images.
         worst_error: largest absolute difference of an output; bound: the largest that rounding explains.
         first_difference: the first layer that differs, where one was found.
-        unseen: layers that change the outputs for none of the images, and whose own results the runtime does not show.
+        unseen: layers on which the outputs depend for none of the images, and which could not be compared by themselves.
         problem: what is wrong with the file, as a sentence; "" if it is right.
         unchecked: why the file was not checked; "" if it was.
     """
@@ -59,6 +60,9 @@ class FileCheck:
 
 def check_file(network: GraphNetwork, file: Path, runtime: Runtime, images: Tensor | None = None) -> FileCheck:
     """Run `file`, which was exported from `network`, on `runtime`, and compare its outputs with the simulation's.
+
+    An ONNX file for ONNX Runtime is run with pocketcnn's settings, with a session's defaults, and without optimizations; and
+    it is judged for processors on which int8 weights saturate (see `saturating_layers`).
 
     A file is right if no layer computes another result from the same inputs than PyTorch does (see `divergence`), where the
     runtime shows its values, and the worst error of the outputs is at most
@@ -82,7 +86,18 @@ def check_file(network: GraphNetwork, file: Path, runtime: Runtime, images: Tens
     if shapes:
         problem = f"its outputs have the shape {shapes[0]}, the network's {tuple(expected.shape)}"
         return FileCheck(runtime.name, len(batch), problem=problem)
-    return _judged(network, simulated, batch, expected, found, runtime.name)
+    judged = _judged(network, simulated, batch, expected, found, runtime.name)
+    return judged if judged.problem else replace(judged, problem=_saturation(runtime, file))
+
+
+def _saturation(runtime: Runtime, file: Path) -> str:
+    """What is wrong with an ONNX file on x86 processors without VNNI, which need not be this one."""
+    layers = saturating_layers(file.read_bytes()) if runtime.name == "onnxruntime" else ()
+    return (
+        f"on x86 processors without VNNI the sums of {', '.join(layers)} can saturate in int16, because the weights are int8"
+        if layers
+        else ""
+    )
 
 
 def _judged(
@@ -96,11 +111,11 @@ def _judged(
     worst = max(found, key=lambda outputs: _worst(outputs, expected))
     error, scale = _worst(worst, expected), _scale(expected)
     is_close, shown = error <= CLOSE * scale, exposes_intermediate_values(runtime)
-    unseen = () if shown else unseen_layers(simulated, images, CLOSE * scale)
+    unseen = unseen_layers(simulated, images, CLOSE * scale)
     differs: str | None = None
     if shown or not is_close:
         differs = divergence(network, images, worst, runtime)
-    elif unseen and runtime != "executorch":  # its export of a part takes half a minute
+    if unseen and differs is None and runtime not in SLOW_TO_CUT:
         differs, unseen = miscomputed(network, unseen, images, runtime), ()
     bound = CLOSE * scale if is_close else max(CLOSE * scale, _explained(simulated, images, expected))
     problem = ""
@@ -161,8 +176,13 @@ def _explained(network: GraphNetwork, images: Tensor, expected: Tensor) -> float
         return _worst(network.run(images, shaken), expected)
 
 
-def _sessions(runtime: Runtime, file: Path) -> list[Session]:
-    return [runtime.build(file, threads=1)]
+def _sessions(runtime: Runtime, file: Path) -> Iterator[Session]:
+    """Sessions in which the file must be right: with pocketcnn's settings, and, for an ONNX file, as it is opened elsewhere."""
+    yield runtime.build(file, threads=1)
+    if runtime.name == "onnxruntime":
+        from pocketcnn.runtimes.onnxruntime_runtime import sessions_elsewhere
+
+        yield from sessions_elsewhere(file)
 
 
 def _run(session: Session, images: Tensor) -> Tensor:

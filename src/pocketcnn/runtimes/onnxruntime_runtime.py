@@ -28,11 +28,7 @@ class OnnxRuntime:
     suffix = ".onnx"
     companions: tuple[str, ...] = ()
     numerics: tuple[Numerics, ...] = ("float32", "int8")
-    deployment = Deployment(
-        int8_note="On x86 processors without VNNI (most before 2020) ONNX Runtime multiplies int8 by uint8 in 16 bits, "
-        "which can overflow: set the session option session.x64quantprecision to 1 there (onnxruntime 1.31 or newer). "
-        "pocketcnn's own runtime sees to it.",
-    )
+    deployment = Deployment()
 
     def available(self) -> str | None:
         return None  # onnxruntime is a required dependency
@@ -57,12 +53,16 @@ class OnnxRuntime:
 class OnnxSession:
     """One `onnxruntime.InferenceSession`: sequential execution, all graph optimizations, `threads` intra-op threads."""
 
-    def __init__(self, artefact: str | os.PathLike[str] | bytes, threads: int) -> None:
-        settings = exact_int8_settings(this_machine())
+    def __init__(self, artefact: str | os.PathLike[str] | bytes, threads: int, options: Any = None) -> None:
+        """`options`: for a session as it is opened elsewhere, those of ONNX Runtime; the file itself is then loaded."""
+        settings = exact_int8_settings(this_machine()) if options is None else {}
         self.info = SessionInfo("onnxruntime", onnxruntime.__version__, threads, settings)
         where = "the ONNX model" if isinstance(artefact, bytes) else os.fspath(artefact)
         try:
-            session = _inference_session(artefact, threads, settings)
+            if options is None:
+                session = _inference_session(artefact, threads, settings)
+            else:
+                session = onnxruntime.InferenceSession(artefact, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base class
             raise PocketcnnError(f"ONNX Runtime cannot load {where}: {_reason(error)}") from error
         self._input, self.input_shape = _image_input(session.get_inputs(), where)
@@ -85,6 +85,23 @@ class OnnxSession:
 
     def close(self) -> None:
         self._session = None
+
+
+def sessions_elsewhere(file: Path) -> Iterator[OnnxSession]:
+    """Sessions as others open the file: with ONNX Runtime's defaults, and without its optimizations.
+
+    Without them, every operator computes what ONNX defines. Fused operators do not read all that is in a file, for example not
+    the scale of a bias.
+    """
+    yield OnnxSession(file, 0, _quiet(onnxruntime.SessionOptions()))
+    plain = _quiet(onnxruntime.SessionOptions())
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    yield OnnxSession(file, 0, plain)
+
+
+def _quiet(options: Any) -> Any:
+    options.log_severity_level = _FATAL
+    return options
 
 
 def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from onnx import numpy_helper
 from torch import Tensor
 
 from pocketcnn.formats.onnx.builder import OnnxBuilder
@@ -20,6 +21,12 @@ from pocketcnn.graph.ops.activation import CLIPS, clip_bounds
 
 Constant = Callable[[np.ndarray, str], str]
 """Adds a constant with a name derived from the hint, and returns the name of its value."""
+
+MIDDLE = 128
+"""The zero point of weights that are stored as uint8."""
+
+_WIDE = 128
+"""Number of channels from which an operator is smaller than its zero points."""
 
 _NEARLY_INT32 = 0.99 * 2**31
 """A bias below this number of steps is exact when it is written in float32 and quantized to int32 again."""
@@ -50,11 +57,23 @@ class Qdq:
         stored = np.clip(np.rint(np.float32(value) / np.float32(fmt.scale)) + fmt.zero_point, fmt.low, fmt.high)
         return self._builder.constant(np.asarray(stored, _integer(fmt)), "number")
 
-    def weight(self, weight: Tensor, scale: Tensor, fmt: WeightFormat, name: str, *, zero_points: bool) -> str:
-        """A weight, stored as int8 and dequantized."""
-        integers = quantize_weight(weight.detach(), scale.detach(), fmt).cpu().numpy().astype(np.int8)
-        stored = self._builder.constant(integers, f"{name}/quantized")
-        return self._per_channel(stored, scale, np.int8 if zero_points else None, name)
+    def weight(
+        self,
+        weight: Tensor,
+        scale: Tensor,
+        fmt: WeightFormat,
+        name: str,
+        *,
+        zero_points: bool,
+        unsigned: bool = False,
+    ) -> str:
+        """A weight, stored as int8 and dequantized; as uint8 with the zero point 128 if `unsigned`."""
+        integers = quantize_weight(weight.detach(), scale.detach(), fmt).cpu().numpy()
+        if unsigned:
+            stored = self._builder.constant((integers + MIDDLE).astype(np.uint8), f"{name}/quantized")
+            return self._per_channel(stored, scale, np.uint8(MIDDLE), name)
+        stored = self._builder.constant(integers.astype(np.int8), f"{name}/quantized")
+        return self._per_channel(stored, scale, np.int8(0) if zero_points else None, name)
 
     def integer_weight(self, value: np.ndarray, name: str) -> str:
         """A weight of integers from -127 to 127, stored as int8 with scale 1 and dequantized."""
@@ -81,20 +100,32 @@ class Qdq:
         stored = self._builder.constant(integers.astype(np.int32), f"{name}/quantized")
         return self._per_channel(stored, steps, None, name)
 
-    def _per_channel(self, stored: str, scale: Tensor, zero_point: type | None, name: str) -> str:
+    def _per_channel(self, stored: str, scale: Tensor, zero_point: np.int8 | np.uint8 | None, name: str) -> str:
         """Dequantize a tensor with one scale per slice of axis 0; equal scales are written once.
 
-        The zero points are 0, ONNX's default. But ONNX Runtime 1.32 fuses to an integer Gemm only if they are explicit,
-        and its setting for exact int8 on older CPUs then requires a separate zero-point tensor per weight.
+        Without zero points they are 0, ONNX's default. But ONNX Runtime 1.32 fuses to an integer Gemm only if they are explicit,
+        and its setting for exact int8 on older CPUs then requires a separate zero-point tensor per int8 weight.
         """
         steps = scale.detach().float().cpu().numpy()
         equal = bool(np.all(steps == steps[0]))
         steps = np.asarray(steps[0]) if equal else steps
         inputs = [stored, self._constant(steps, f"{name}/scale")]
         if zero_point is not None:
-            zeros: np.ndarray = np.zeros(steps.shape, zero_point)
-            inputs.append(self._builder.constant(zeros, f"{name}/zero_point", shared=False))
+            inputs.append(self._zero_points(steps.shape, zero_point, f"{name}/zero_point"))
         return self._builder.op("DequantizeLinear", inputs, {} if equal else {"axis": 0}, name)
+
+    def _zero_points(self, shape: tuple[int, ...], value: np.int8 | np.uint8, hint: str) -> str:
+        """Equal zero points; those of uint8 are shared by layers of a width, and made by an operator where that is smaller."""
+        is_shared = value.dtype == np.uint8
+        if is_shared and shape and shape[0] >= _WIDE:
+            tensor = numpy_helper.from_array(np.full(1, value))
+            return self._builder.op(
+                "ConstantOfShape",
+                [self._builder.constant(np.asarray(shape, np.int64), "shape")],
+                {"value": tensor},
+                hint,
+            )
+        return self._builder.constant(np.full(shape, value), hint, shared=is_shared)
 
     def _parameters(self, fmt: ActivationFormat) -> list[str]:
         """The names of scale and zero point."""

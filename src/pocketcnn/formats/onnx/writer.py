@@ -32,6 +32,12 @@ OUTPUT_NAME = "output"
 
 Names = Literal["short", "full"]
 
+Weights = Literal["uint8", "int8"]
+"""Storage of 8-bit weights: as uint8 with the zero point 128, or as int8 with the zero point 0. The values are the same."""
+
+_HIGHEST_EXACT = 63
+"""Magnitude of int8 weights up to which two products with uint8 and their sum fit int16 (255 * 63 * 2)."""
+
 _DATA_MOVEMENT = frozenset(op.name for op in OPS.values() if op.data_movement) - {"shift"}
 """Data movement that ONNX operators do on integers directly. A shift is excluded, since it becomes a convolution."""
 
@@ -53,6 +59,7 @@ def to_onnx(
     graph: Graph,
     *,
     names: Names = "short",
+    weights: Weights | None = None,
     outputs: Sequence[str] = (),
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> onnx.ModelProto:
@@ -66,6 +73,10 @@ def to_onnx(
         names: "short" gives the smallest file: names of one or two letters, repeated groups of operators as model-local
             functions, constants in the narrowest exact dtype. "full" keeps the graph's names and uses plain operators
             only, for inspection and for converters without support for functions.
+        weights: "uint8" for ONNX Runtime: without VNNI, its kernels on x86 add pairs of uint8 x int8 products in int16 with
+            saturation, while uint8 x uint8 is exact on every processor. "int8" for OpenVINO and converters, which expect
+            symmetric weights. Default: uint8 for short names, int8 for full ones. Weights of at most 7 bits, which cannot
+            saturate, and weights of layers with int8 inputs are int8 in any case.
         outputs: nodes, of the graph after folding, whose values become additional outputs, in this order, with the
             nodes' names (with a number if a name is in use).
         metadata: entries of the model's metadata_props.
@@ -77,7 +88,8 @@ def to_onnx(
     for name in outputs:
         if name not in graph:
             raise UsageError(f"The graph has no node {name!r} after folding, so it cannot be an output.")
-    writer = _GraphWriter(graph, narrow=names == "short")
+    stored: Weights = weights or ("uint8" if names == "short" else "int8")
+    writer = _GraphWriter(graph, narrow=names == "short", unsigned=stored == "uint8")
     exposed = {OUTPUT_NAME: graph.output}
     for name in outputs:
         exposed[next(free for free in numbered(name) if free not in (INPUT_NAME, *exposed))] = name
@@ -95,8 +107,9 @@ def to_onnx(
 class _GraphWriter:
     """Emits every node of a graph."""
 
-    def __init__(self, graph: Graph, *, narrow: bool) -> None:
+    def __init__(self, graph: Graph, *, narrow: bool, unsigned: bool) -> None:
         self.graph = graph
+        self._unsigned = unsigned
         self.builder = OnnxBuilder(INPUT_NAME, graph.input_shape)
         self.constant = partial(narrow_constant, self.builder) if narrow else self.builder.constant
         self._narrow = narrow
@@ -146,7 +159,9 @@ class _GraphWriter:
             return ""
         if (weight := self.graph.numerics.weights.get(name)) is not None:
             scale, zeros = self.graph.tensors[weight.scale], not self._is_unsigned_convolution(node)
-            return self.qdq.weight(self.graph.tensors[name], scale, weight, name, zero_points=zeros)
+            source = self._formats.get(node.inputs[0])
+            unsigned = self._unsigned and weight.high > _HIGHEST_EXACT and not (source is not None and source.signed)
+            return self.qdq.weight(self.graph.tensors[name], scale, weight, name, zero_points=zeros, unsigned=unsigned)
         if role == "bias" and (scales := self._bias_scales(node)) is not None:
             as_integers = node.op == "linear" and not self._is_integer(node)
             return self.qdq.bias(self.graph.tensors[name], *scales, name, as_integers=as_integers)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -101,7 +101,8 @@ def export_checked(
     runtime = runtime_of_format(to)
     with atomic_files(out) as part:
         runtime.write(network, part)
-        check = record_of(check_file(network, part, runtime, images))
+        found = check_file(network, part, runtime, images)
+        check = record_of(replace(found, problem=found.problem.replace(str(part), str(out))))
         if check.problem and not force:
             raise WrongFile(out, check)
     describe(out, network, figures or {}, to, check)
