@@ -4,7 +4,8 @@ The reference is the simulation of the runtime's numerics (`intermediate_values.
 only. Judging by predicted classes would not do: a file with a wrong layer can give the same classes.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.runtimes.base import Runtime, Session
 from pocketcnn.runtimes.check_images import check_images
 from pocketcnn.runtimes.divergence import MAX_TIE_SHARE, SLOW_TO_CUT, divergence, miscomputed
-from pocketcnn.runtimes.intermediate_values import exposes_intermediate_values, simulation
+from pocketcnn.runtimes.intermediate_values import DEFAULTS, UNOPTIMIZED, exposes_intermediate_values, simulation
 
 CLOSE = 1e-4
 """Worst error of the outputs, as a share of their range, that float32 sums in another order explain.
@@ -79,10 +80,10 @@ def check_file(network: GraphNetwork, file: Path, runtime: Runtime, images: Tens
     simulated = GraphNetwork(simulation(network.graph, runtime.name)).eval()
     expected = _outputs(simulated, batch)
     try:
-        found = [_run(session, batch) for session in _sessions(runtime, file)]
+        found = {name: _run(session, batch) for name, session in _sessions(runtime, file)}
     except PocketcnnError as error:
         return FileCheck(runtime.name, len(batch), problem=str(error))
-    shapes = [tuple(outputs.shape) for outputs in found if outputs.shape != expected.shape]
+    shapes = [tuple(outputs.shape) for outputs in found.values() if outputs.shape != expected.shape]
     if shapes:
         problem = f"its outputs have the shape {shapes[0]}, the network's {tuple(expected.shape)}"
         return FileCheck(runtime.name, len(batch), problem=problem)
@@ -105,16 +106,17 @@ def _judged(
     simulated: GraphNetwork,
     images: Tensor,
     expected: Tensor,
-    found: Sequence[Tensor],
+    found: Mapping[str, Tensor],
     runtime: str,
 ) -> FileCheck:
-    worst = max(found, key=lambda outputs: _worst(outputs, expected))
-    error, scale = _worst(worst, expected), _scale(expected)
+    errors = {name: _worst(outputs, expected) for name, outputs in found.items()}
+    worst = max(errors, key=lambda name: errors[name] if errors[name] == errors[name] else math.inf)
+    error, scale = errors[worst], _scale(expected)
     is_close, shown = error <= CLOSE * scale, exposes_intermediate_values(runtime)
     unseen = unseen_layers(simulated, images, CLOSE * scale)
     differs: str | None = None
     if shown or not is_close:
-        differs = divergence(network, images, worst, runtime)
+        differs = divergence(network, images, found[worst], worst)
     if unseen and differs is None and runtime not in SLOW_TO_CUT:
         differs, unseen = miscomputed(network, unseen, images, runtime), ()
     bound = CLOSE * scale if is_close else max(CLOSE * scale, _explained(simulated, images, expected))
@@ -176,13 +178,17 @@ def _explained(network: GraphNetwork, images: Tensor, expected: Tensor) -> float
         return _worst(network.run(images, shaken), expected)
 
 
-def _sessions(runtime: Runtime, file: Path) -> Iterator[Session]:
-    """Sessions in which the file must be right: with pocketcnn's settings, and, for an ONNX file, as it is opened elsewhere."""
-    yield runtime.build(file, threads=1)
-    if runtime.name == "onnxruntime":
-        from pocketcnn.runtimes.onnxruntime_runtime import sessions_elsewhere
+def _sessions(runtime: Runtime, file: Path) -> Iterator[tuple[str, Session]]:
+    """Sessions in which the file must be right: with pocketcnn's settings, and, for an ONNX file, as it is opened elsewhere.
 
-        yield from sessions_elsewhere(file)
+    Each has the name under which `divergence` finds its layers.
+    """
+    yield runtime.name, runtime.build(file, threads=1)
+    if runtime.name == "onnxruntime":
+        from pocketcnn.runtimes.onnxruntime_runtime import OnnxSession, default_options, unoptimized
+
+        yield DEFAULTS, OnnxSession(file, 0, default_options())
+        yield UNOPTIMIZED, OnnxSession(file, 0, unoptimized())
 
 
 def _run(session: Session, images: Tensor) -> Tensor:

@@ -26,6 +26,12 @@ from pocketcnn.graph.passes.fold import for_inference
 from pocketcnn.runtimes.base import FloatArray, Runtime
 from pocketcnn.runtimes.registry import get_runtime
 
+DEFAULTS = "onnxruntime, no options"
+"""ONNX Runtime in a session without options, as others open a file."""
+
+UNOPTIMIZED = "onnxruntime, unoptimized"
+"""ONNX Runtime without its optimizations, so that every operator computes what ONNX defines."""
+
 AllOutputs = Callable[[bytes, FloatArray], list[FloatArray]]
 
 
@@ -35,6 +41,18 @@ def _onnxruntime(model: bytes, batch: FloatArray) -> list[FloatArray]:
     return all_outputs(model, batch)
 
 
+def _unoptimized(model: bytes, batch: FloatArray) -> list[FloatArray]:
+    from pocketcnn.runtimes.onnxruntime_runtime import all_outputs, unoptimized
+
+    return all_outputs(model, batch, unoptimized())
+
+
+def _defaults(model: bytes, batch: FloatArray) -> list[FloatArray]:
+    from pocketcnn.runtimes.onnxruntime_runtime import all_outputs, default_options
+
+    return all_outputs(model, batch, default_options())
+
+
 def _openvino(model: bytes, batch: FloatArray) -> list[FloatArray]:
     from pocketcnn.runtimes.openvino_runtime import all_outputs
 
@@ -42,7 +60,12 @@ def _openvino(model: bytes, batch: FloatArray) -> list[FloatArray]:
 
 
 _WITH_OUTPUTS: Mapping[str, tuple[AllOutputs, Names]] = MappingProxyType(
-    {"onnxruntime": (_onnxruntime, "short"), "openvino": (_openvino, "full")}
+    {
+        "onnxruntime": (_onnxruntime, "short"),
+        DEFAULTS: (_defaults, "short"),
+        UNOPTIMIZED: (_unoptimized, "short"),
+        "openvino": (_openvino, "full"),
+    }
 )
 
 

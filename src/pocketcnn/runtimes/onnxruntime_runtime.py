@@ -87,26 +87,29 @@ class OnnxSession:
         self._session = None
 
 
-def sessions_elsewhere(file: Path) -> Iterator[OnnxSession]:
-    """Sessions as others open the file: with ONNX Runtime's defaults, and without its optimizations.
-
-    Without them, every operator computes what ONNX defines. Fused operators do not read all that is in a file, for example not
-    the scale of a bias.
-    """
-    yield OnnxSession(file, 0, _quiet(onnxruntime.SessionOptions()))
-    plain = _quiet(onnxruntime.SessionOptions())
-    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    yield OnnxSession(file, 0, plain)
-
-
-def _quiet(options: Any) -> Any:
+def default_options() -> Any:
+    """The options of a session that is opened without any, but quiet."""
+    options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL
     return options
 
 
-def all_outputs(model: bytes, batch: FloatArray) -> list[FloatArray]:
-    """All outputs, in order, of an ONNX model with intermediate values as outputs, run with the settings of `OnnxSession`."""
-    session = _inference_session(model, 1, exact_int8_settings(this_machine()))
+def unoptimized() -> Any:
+    """Options with which every operator computes what ONNX defines.
+
+    Fused operators do not read all that is in a file, for example not the scale of a bias.
+    """
+    options = default_options()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def all_outputs(model: bytes, batch: FloatArray, options: Any = None) -> list[FloatArray]:
+    """All outputs, in order, of an ONNX model with intermediate values as outputs, run as by `OnnxSession`."""
+    if options is None:
+        session = _inference_session(model, 1, exact_int8_settings(this_machine()))
+    else:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     values: list[FloatArray] = session.run(None, {session.get_inputs()[0].name: batch})
     return values
 
