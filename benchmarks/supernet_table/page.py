@@ -7,6 +7,8 @@ from typing import Any
 
 from scipy.stats import kendalltau, spearmanr
 
+from benchmarks.supernet_table.intervals import RESAMPLES, Rows, correlation, difference
+
 TAKEN = {
     "as it is": "as extracted",
     "recalibrated": "its batch norms recalibrated",
@@ -24,9 +26,6 @@ CONTROLS = (PROXIES["params"], MADDS)
 
 ENOUGH = 3
 """Seeds below which the page says that there are few."""
-
-Rows = Sequence[Sequence[float]]
-"""A figure of each network, one row a seed."""
 
 Seeds = Sequence[Mapping[str, Any]]
 
@@ -47,12 +46,16 @@ def page(found: Mapping[str, Any]) -> str:
         "",
         f"The reference is the accuracy of each of {len(truth)} networks trained alone, {_averaged(len(seeds))} "
         f"({min(truth):.1%} to {max(truth):.1%}). Each row ranks the same networks. Its correlation is the mean over its seeds, "
-        "with the lowest and the highest. The ceiling is the correlation between two seeds of training alone.",
+        "with the lowest and the highest, and the 95 % interval for other networks of the same kind. The ceiling is the "
+        "correlation between two seeds of training alone.",
         "",
         *_warning(len(seeds), len(truth)),
-        "| ranking by | seeds | Spearman | | Kendall | |",
-        "| --- | ---: | ---: | --- | ---: | --- |",
-        *(_row(name, len(rows), correlations(rows, truth)) for name, rows in rankings(found, seeds).items()),
+        "| ranking by | seeds | Spearman | of seeds | 95 % interval | Kendall | of seeds |",
+        "| --- | ---: | ---: | --- | --- | ---: | --- |",
+        *(
+            _row(name, len(rows), correlations(rows, truth), str(correlation(rows, truth)))
+            for name, rows in rankings(found, seeds).items()
+        ),
         _row("training alone, one seed by another (ceiling)", len(seeds), ceiling(alone)),
         "",
         "## Accuracy and cost",
@@ -63,7 +66,7 @@ def page(found: Mapping[str, Any]) -> str:
         *(_level(name, *pair) for name, pair in levels(seeds).items()),
         "",
         *_seconds(seeds, found["setting"]),
-        *_verdict({name: correlations(rows, truth) for name, rows in rankings(found, seeds).items()}),
+        *_verdict(rankings(found, seeds), truth),
         "",
     ]
     return "\n".join(lines)
@@ -103,9 +106,10 @@ def ceiling(alone: Rows) -> list[tuple[float, float]]:
     return [pair for one, other in combinations(alone, 2) for pair in correlations([one], other)]
 
 
-def _row(name: str, seeds: int, found: Sequence[tuple[float, float]]) -> str:
+def _row(name: str, seeds: int, found: Sequence[tuple[float, float]], interval: str = "") -> str:
     cells = [f"{mean(kind):.2f} | {min(kind):.2f} to {max(kind):.2f}" for kind in zip(*found, strict=True)]
-    return f"| {name} | {seeds} | {' | '.join(cells or [' | '] * 2)} |"
+    spearman, kendall = cells or [" | "] * 2
+    return f"| {name} | {seeds} | {spearman} | {interval} | {kendall} |"
 
 
 def _level(name: str, rows: Rows, alone: Rows) -> str:
@@ -164,17 +168,22 @@ def _seconds(seeds: Seeds, setting: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _verdict(found: Mapping[str, Sequence[tuple[float, float]]]) -> list[str]:
-    """Who ranks better than both controls, which cost nothing, by the mean of Spearman's over seeds."""
-    by_name = {name: mean(pair[0] for pair in pairs) for name, pairs in found.items()}
-    control = max(by_name[name] for name in CONTROLS if name in by_name)
-    others = {name: value for name, value in by_name.items() if name not in CONTROLS}
-    better = [name for name, value in others.items() if value > control]
-    worse = [name for name, value in others.items() if value <= control]
-    return [
-        "These rank better than both controls: " + ("; ".join(better) or "nothing") + ".",
-        "Does not: " + ("; ".join(worse) or "nothing") + ".",
+def _verdict(rankers: Mapping[str, Rows], truth: Sequence[float]) -> list[str]:
+    """Which rankings are better or worse than the controls, which cost nothing. A difference needs an interval without 0."""
+    controls = [rows for name, rows in rankers.items() if name in CONTROLS]
+    groups: dict[str, list[str]] = {"Better than both controls": [], "Worse than a control": [], "Not told apart": []}
+    for name, rows in rankers.items():
+        if name not in CONTROLS:
+            found = [difference(rows, control, truth) for control in controls]
+            better, worse = all(each.low > 0 for each in found), any(each.high < 0 for each in found)
+            place = "Better than both controls" if better else "Worse than a control" if worse else "Not told apart"
+            groups[place].append(name)
+    lines = [
+        "A ranking is better or worse than a control only if the 95 % interval of the difference of Spearman's correlations does "
+        f"not contain 0 ({RESAMPLES:,} resamplings of the networks).",
+        "",
     ]
+    return lines + [f"- {group}: {'; '.join(names) or 'none'}." for group, names in groups.items()]
 
 
 def _or(values: Sequence[object]) -> str:

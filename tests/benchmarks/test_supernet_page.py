@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.supernet_table.intervals import Interval, correlation, difference
 from benchmarks.supernet_table.page import PROXIES, SCHEDULES, TAKEN, ceiling, correlations, page, rankings, with_truth
 from benchmarks.supernet_table.setting import SETTINGS
 from benchmarks.supernet_table.task import Task, costs
@@ -45,17 +46,46 @@ def document() -> dict[str, Any]:
 
 def test_the_page_is_a_function_of_the_json() -> None:
     text = page(document())
-    assert "| NASWOT | 2 | -1.00 | -1.00 to -1.00 | -1.00 | -1.00 to -1.00 |" in text
+    assert "| NASWOT | 2 | -1.00 | -1.00 to -1.00 | -1.00 to " in text
     # seed 1 ranks the last two the other way round than the mean of both
+    (row,) = [line for line in text.splitlines() if "all at once, its batch norms recalibrated | 2 | 0.90" in line]
+    assert row.endswith("to 1.00 | 0.83 | 0.67 to 1.00 |")
     assert (
-        "| sub-network, all at once, its batch norms recalibrated | 2 | 0.90 | 0.80 to 1.00 | 0.83 | 0.67 to 1.00 |"
-        in text
+        "| training alone, one seed by another (ceiling) | 2 | 0.80 | 0.80 to 0.80 |  | 0.67 | 0.67 to 0.67 |" in text
     )
-    assert "| training alone, one seed by another (ceiling) | 2 | 0.80 | 0.80 to 0.80 | 0.67 | 0.67 to 0.67 |" in text
     assert "| trained alone | 2 | 86.75% | 80.00% | 92.00% | +0.00 |" in text
     assert "| sub-network, all at once, fine-tuned | 2 | 76.75% | 70.00% | 82.00% | -10.00 |" in text
     assert "took 40 s of a core (progressive shrinking), as long as training 20 networks alone (2.0 s each)" in text
-    assert "Does not: synflow; NASWOT; gradient norm." in text
+    assert "- Better than both controls: none." in text  # four networks tell nothing
+
+
+def test_a_verdict_needs_an_interval_without_zero() -> None:
+    truth = [float(place) for place in range(24)]
+    nearly = [place + 3 * (-1) ** place for place in range(24)]
+    assert correlation([truth], truth) == Interval(pytest.approx(1.0), pytest.approx(1.0))
+    assert difference([nearly], [truth], truth).high < 0
+    assert difference([nearly], [nearly], truth) == Interval(0.0, 0.0)
+    noise = [float((7 * place) % 24) for place in range(24)]
+    found = correlation([noise], truth)
+    assert found.low < 0 < found.high
+    assert correlation([[1.0] * 24], truth) == Interval(0.0, 0.0)
+
+
+def test_the_page_says_better_or_worse_only_where_it_is_certain() -> None:
+    found = document()
+    ranks = 24
+    found["networks"] = [{**networks()[0], "madds": (7 * place) % ranks} for place in range(ranks)]
+    for seed in found["seeds"].values():
+        seed["alone"] = [0.5 + 0.01 * place for place in range(ranks)]
+        for schedule, sign in (("progressive", 1), ("at-once", -1)):
+            seed["supernets"][schedule] = [dict.fromkeys(TAKEN, 0.5 + sign * 0.01 * place) for place in range(ranks)]
+        seed["proxies"] = [dict.fromkeys(PROXIES, float((5 * place) % ranks)) for place in range(ranks)]
+    text = page(found)
+    (better,), (worse,) = (
+        [line for line in text.splitlines() if line.startswith(start)] for start in ("- Better", "- Worse")
+    )
+    assert better.count("progressive shrinking") == len(TAKEN)
+    assert worse.count("all at once") == len(TAKEN)
 
 
 def test_what_was_not_measured_is_left_out() -> None:
@@ -65,7 +95,7 @@ def test_what_was_not_measured_is_left_out() -> None:
     found["seeds"]["1"]["alone"].pop()
     assert len(with_truth(found)) == 1
     assert "**1 of 3 seeds so far.** With 4 networks" in page(found)
-    assert "| training alone, one seed by another (ceiling) | 1 |  |  |  |  |" in page(found)
+    assert "| training alone, one seed by another (ceiling) | 1 |  |  |  |  |  |" in page(found)
     assert page({**found, "seeds": {}}).endswith("Nothing was measured yet.\n")
 
 
