@@ -270,3 +270,22 @@ def test_damaged_files_are_refused_or_read_but_never_crash(tmp_path: Path) -> No
             read_onnx(tmp_path / "net.onnx")
         except PocketcnnError:
             continue
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("role", ["w", "b"])
+def test_weights_that_are_not_finite_are_refused(role: str, value: float, tmp_path: Path) -> None:
+    tensors = {"w": np.ones((2, 3, 1, 1), np.float32), "b": np.ones(2, np.float32)}
+    tensors[role].flat[-1] = value
+    path = tmp_path / "diverged.onnx"
+    onnx.save(model_of(helper.make_node("Conv", ["x", "w", "b"], ["y"]), **tensors), path)
+    with pytest.raises(ReadError, match="holds NaN or infinity"):
+        read_onnx(path)
+
+
+def test_a_file_cannot_ask_for_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "padded.onnx"
+    node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[2048] * 4)
+    onnx.save(model_of(node, w=np.ones((2, 3, 1, 1), np.float32)), path)
+    with pytest.raises(ReadError, match="too large for a network with so few weights"):
+        read_onnx(path)

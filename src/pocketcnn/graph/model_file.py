@@ -6,8 +6,11 @@ and `save` refuses to write what `load` would reject.
 A coded file holds the same network in compressed form, in one tensor of bytes (see `graph.coded`).
 """
 
-from collections.abc import Sequence
+import json
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -34,12 +37,16 @@ from pocketcnn.graph.header import (
     tensor_names,
 )
 from pocketcnn.graph.info import ModelInfo
+from pocketcnn.graph.limits import check_limits
 from pocketcnn.graph.network import GraphNetwork
 from pocketcnn.graph.ops import GraphError
 from pocketcnn.graph.stored_tensors import check_tensors, restored_tensors, stored_tensors
 
 KEY = "pocketcnn"
 """Key of the header in the metadata of the safetensors file."""
+
+CHECKSUM = "checksum"
+"""Key of the checksum in the metadata. Files of earlier versions have none."""
 
 CODED = "coded"
 """Name of the only tensor of a coded file, the compressed bytes."""
@@ -110,8 +117,30 @@ def file_bytes(graph: Graph, info: ModelInfo, coding: Coding | None = None) -> b
         in_order = [tensors[name] for name in tensor_names(graph.nodes, graph.numerics)]
         block, needed = pack_network(header, in_order, coding)
         tensors, header = {CODED: torch.from_numpy(np.frombuffer(block, np.uint8).copy())}, coded_notice(needed)
+        return _safetensors(tensors, header)  # its bytes have a checksum of their own
+    return _with_checksum(_safetensors(tensors, header))
+
+
+def _safetensors(tensors: dict[str, Tensor], header: str) -> bytes:
     data: bytes = safetensors.torch.save(tensors, {KEY: header})
     return data
+
+
+def _with_checksum(data: bytes) -> bytes:
+    """The same file with a checksum in its metadata. The library writes several keys in random order, so it is not used."""
+    size = int.from_bytes(data[:8], "little")
+    outer, content = strict_json(data[8 : 8 + size]), data[8 + size :]
+    outer["__metadata__"][CHECKSUM] = _checksum(outer, content)
+    text = json.dumps(outer, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors are aligned to 8 bytes
+    return len(text).to_bytes(8, "little") + text + content
+
+
+def _checksum(outer: Mapping[str, Any], content: bytes) -> str:
+    """The CRC-32 of the header of a safetensors file, without the checksum in it, and of its tensors, as 8 hexadecimal digits."""
+    metadata = {name: value for name, value in outer.get("__metadata__", {}).items() if name != CHECKSUM}
+    text = json.dumps({**outer, "__metadata__": metadata}, sort_keys=True, separators=(",", ":"))
+    return f"{zlib.crc32(content, zlib.crc32(text.encode())):08x}"
 
 
 def smallest_coding() -> Coding:
@@ -221,10 +250,15 @@ def _header_text(data: bytes) -> str:
         raise HeaderError("it is truncated, or not a safetensors file. Download or create it again.")
     outer = strict_json(data[8 : 8 + size])
     for name, entry in outer.items():
-        if name != "__metadata__" and (not isinstance(entry, dict) or entry.get("dtype") not in DTYPES):
+        dtype = entry.get("dtype") if isinstance(entry, dict) else None
+        if name != "__metadata__" and (not isinstance(dtype, str) or dtype not in DTYPES):
             raise HeaderError(f"its tensor {name!r} has an unsupported dtype.")
     metadata = outer.get("__metadata__")
-    text = metadata.get(KEY) if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict):
+        metadata = {}
+    text = metadata.get(KEY)
+    if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(outer, data[8 + size :]):
+        raise HeaderError("it is truncated or damaged: wrong checksum. Download or create it again.")
     if not isinstance(text, str):
         raise HeaderError(
             "it holds tensors but no graph. Load them into the network that they belong to, and write that with"
@@ -245,5 +279,6 @@ def _check_graph(graph: Graph, header: Header) -> None:
     if len(graph.rebuilt().nodes) != len(graph.nodes):
         raise GraphError("Its output does not depend on some of its operations.")
     check_tensors(graph)
+    check_limits(graph)
     if problem := _misfit(graph, header.info):
         raise GraphError(problem)

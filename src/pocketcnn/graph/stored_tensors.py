@@ -76,10 +76,20 @@ def check_tensors(graph: Graph) -> None:
     for name, tensor in graph.tensors.items():
         if tensor.numel() == 0:
             raise GraphError(f"The tensor {name!r} is empty.")
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise GraphError(f"The tensor {name!r} holds NaN or infinity. Was it saved after a diverged training?")
+    check_finite(graph)
     _check_types(graph)
     _check_formats(graph)
+
+
+def check_finite(graph: Graph) -> None:
+    """Check that no tensor holds NaN or infinity.
+
+    Raises:
+        GraphError: with the tensor's name.
+    """
+    for name, tensor in graph.tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise GraphError(f"The tensor {name!r} holds NaN or infinity. Was it saved after a diverged training?")
 
 
 def _check_types(graph: Graph) -> None:

@@ -10,6 +10,9 @@ from pocketcnn.formats.onnx.reader_rules import RULES
 from pocketcnn.formats.onnx.translation import Reader
 from pocketcnn.formats.onnx.translation import ReadError as ReadError
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.limits import check_limits
+from pocketcnn.graph.ops import GraphError
+from pocketcnn.graph.stored_tensors import check_finite
 
 
 def read_onnx(path: str | Path) -> Graph:
@@ -20,8 +23,8 @@ def read_onnx(path: str | Path) -> Graph:
 
     Raises:
         UsageError: the file does not exist.
-        ReadError: it is not an ONNX file, has several inputs or outputs, or has an operator that is not supported; the
-            message names the operator.
+        ReadError: it is not an ONNX file, has several inputs or outputs, has weights that are not finite, asks for more memory
+            than `graph.limits` allows, or has an operator that is not supported; the message names the operator or tensor.
     """
     file = Path(path)
     if not file.is_file():
@@ -29,7 +32,7 @@ def read_onnx(path: str | Path) -> Graph:
     try:
         model = onnx.load(file)
         return graph_of(model)
-    except ReadError as error:
+    except (ReadError, GraphError) as error:
         raise ReadError(f"Cannot read {file}: {error}") from error
     except PocketcnnError:
         raise
@@ -42,8 +45,11 @@ def graph_of(model: onnx.ModelProto) -> Graph:
     """The network in an ONNX model.
 
     Raises:
-        ReadError: see `read_onnx`.
+        ReadError, GraphError: see `read_onnx`.
     """
     if not model.graph.node:
         raise ReadError("it has no operators; it is empty or not an ONNX file.")
-    return Reader(onnx.inliner.inline_local_functions(model), RULES).graph()
+    graph = Reader(onnx.inliner.inline_local_functions(model), RULES).graph()
+    check_finite(graph)
+    check_limits(graph)
+    return graph

@@ -17,6 +17,7 @@ from pocketcnn.graph.capture.tracing import trace
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Shape
 from pocketcnn.graph.ops import GraphError
+from pocketcnn.graph.stored_tensors import check_finite
 
 
 def capture(module: nn.Module, example_input: Tensor | Sequence[int]) -> Graph:
@@ -30,13 +31,18 @@ def capture(module: nn.Module, example_input: Tensor | Sequence[int]) -> Graph:
 
     Raises:
         CaptureError: an operation that the graph does not have, that depends on the values of the images, or that mixes
-            the images of a batch.
+            the images of a batch; or weights that are not finite.
     """
     shape = tuple(example_input.shape if isinstance(example_input, Tensor) else example_input)
     if len(shape) < 2 or min(shape) < 1:
         raise CaptureError(f"The example input has shape {shape}; it must be (N, C, H, W).")
     with evaluated(module):
-        return _traced(module, shape[1:]) or Builder(module, export(module, shape[1:]), RULES).graph()
+        graph = _traced(module, shape[1:]) or Builder(module, export(module, shape[1:]), RULES).graph()
+    try:
+        check_finite(graph)
+    except GraphError as error:
+        raise CaptureError(str(error)) from error
+    return graph
 
 
 def _traced(module: nn.Module, image: Shape) -> Graph | None:
