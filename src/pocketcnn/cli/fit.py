@@ -26,7 +26,7 @@ def fit(
 ) -> None:
     """Train a network for a folder of images that keeps a budget.
 
-    Writes model.onnx (the file to deploy) with its sidecar model.json, model.safetensors, report.html, stages.csv and
+    Writes model.onnx (the file to deploy) with its sidecar model.json, predict.py, model.safetensors, report.html, stages.csv and
     result.json to the output folder. If the budget cannot be met, the exit code is 3 and the closest network is written.
     After Ctrl-C, the same command resumes.
 

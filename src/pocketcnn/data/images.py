@@ -4,7 +4,6 @@ The format is detected from the content, not from the name, and only decoders th
 """
 
 import contextlib
-import functools
 import hashlib
 import io
 from collections.abc import Iterator
@@ -12,13 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from pocketcnn.data.decoder_warnings import collect_decoder_warnings
+from pocketcnn.data.pixels import (
+    DEEP_GRAY_MODES,
+    SIDEWAYS,
+    NoAgreedRange,
+    known_formats,
+    orientation,
+    to_8bit_image,
+)
 from pocketcnn.data.report import Finding, Kind, Outcome
 from pocketcnn.errors import PocketcnnError
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 # fmt: off
 SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".webp", ".tif", ".tiff",
@@ -35,8 +41,6 @@ MAX_FILE_BYTES = 512 * 2**20
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
 _PLAIN_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"})
-_SIDEWAYS = range(5, 9)  # the EXIF orientations that swap height and width
-_DEEP_GRAY_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 
 
 class UnusableImage(PocketcnnError):
@@ -76,10 +80,6 @@ class ImageCheck:
         return all(problem.usable for problem in self.problems)
 
 
-class _NoAgreedRange(ValueError):
-    """Pixels whose value range is not defined, so that they cannot be scaled to 8 bits."""
-
-
 def load_image(path: Path, channels: int) -> Image.Image:
     """Read `path` as an 8-bit image in mode ``L`` (channels=1, luminance of ITU-R 601) or ``RGB`` (channels=3).
 
@@ -104,21 +104,7 @@ def image_size(path: Path) -> tuple[int, int]:
         data = _read(path)
         with _failures_explained(path), _open(data) as image:
             width, height = image.size
-            return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
-
-
-def to_8bit_image(image: Image.Image, channels: int) -> Image.Image:
-    """Convert an opened image as `load_image` does. The function is idempotent.
-
-    Raises:
-        ValueError: the pixels are 32-bit numbers, which have no defined range.
-    """
-    image = _upright(image)
-    image = _to_eight_bits(image)
-    image = _on_white(image)
-    if image.mode not in ("1", "L"):
-        image = image.convert("RGB")
-    return image.convert("L" if channels == 1 else "RGB")
+            return (width, height) if orientation(image) in SIDEWAYS else (height, width)
 
 
 def check_image(path: Path) -> ImageProblem | None:
@@ -159,7 +145,7 @@ def _read(path: Path) -> bytes:
 
 def _open(data: bytes) -> Image.Image:
     """The image in `data`, not decoded yet."""
-    image = Image.open(io.BytesIO(data), formats=_formats())
+    image = Image.open(io.BytesIO(data), formats=known_formats())
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise Image.DecompressionBombError(f"{width} x {height} pixels; the limit is {MAX_PIXELS}")
@@ -175,7 +161,7 @@ def _failures_explained(path: Path) -> Iterator[None]:
         raise UnusableImage(path, Kind.TOO_LARGE, str(error)) from error
     except UnidentifiedImageError as error:
         raise UnusableImage(path, Kind.UNREADABLE, "no known image format") from error
-    except _NoAgreedRange as error:
+    except NoAgreedRange as error:
         raise UnusableImage(path, Kind.UNSUPPORTED, str(error)) from error
     except Exception as error:
         kind = Kind.TRUNCATED if _looks_truncated(error) else Kind.UNREADABLE
@@ -186,22 +172,16 @@ def _looks_truncated(error: Exception) -> bool:
     return isinstance(error, EOFError) or "truncated" in str(error).lower()
 
 
-@functools.cache
-def _formats() -> tuple[str, ...]:
-    Image.init()  # AVIF and JPEG 2000 depend on how Pillow was built
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
 def _conversions(image: Image.Image) -> Iterator[Kind]:
     """The conversions that `to_8bit_image` will apply. Decodes `image`, which must not be decoded yet."""
-    if image.mode in _DEEP_GRAY_MODES or _stored_in_16_bits(image):
+    if image.mode in DEEP_GRAY_MODES or _stored_in_16_bits(image):
         yield Kind.SIXTEEN_BIT
     image.load()
-    if _orientation(image) in range(2, 9):
+    if orientation(image) in range(2, 9):
         yield Kind.ROTATED
     if image.mode == "CMYK":
         yield Kind.CMYK
-    elif image.mode not in _PLAIN_MODES | _DEEP_GRAY_MODES:
+    elif image.mode not in _PLAIN_MODES | DEEP_GRAY_MODES:
         yield Kind.COLOUR_SPACE
     if image.mode in ("P", "PA"):
         yield Kind.PALETTE
@@ -220,7 +200,7 @@ def _is_animated(data: bytes) -> bool:
 
 def _check_convertible(image: Image.Image) -> None:
     """Raise what `to_8bit_image` would raise. For 8-bit images one pixel suffices, since only the mode matters."""
-    to_8bit_image(image if image.mode in {"F", *_DEEP_GRAY_MODES} else image.crop((0, 0, 1, 1)), channels=3)
+    to_8bit_image(image if image.mode in {"F", *DEEP_GRAY_MODES} else image.crop((0, 0, 1, 1)), channels=3)
 
 
 def _stored_in_16_bits(image: Image.Image) -> bool:
@@ -228,41 +208,9 @@ def _stored_in_16_bits(image: Image.Image) -> bool:
     return any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # the pixels are valid although the EXIF block is damaged
-        return 1
-    return value if isinstance(value, int) else 1
-
-
 def _is_transparent(image: Image.Image) -> bool:
     """Whether any pixel is transparent."""
-    if not image.has_transparency_data or image.mode in _DEEP_GRAY_MODES:
+    if not image.has_transparency_data or image.mode in DEEP_GRAY_MODES:
         return False
     alpha = np.asarray((image if image.mode in ("RGBA", "LA") else image.convert("RGBA")).getchannel("A"))
     return bool(alpha.min() < 255)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    return ImageOps.exif_transpose(image) if _orientation(image) in range(2, 9) else image
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled by 255/65535. (16-bit colour is reduced by Pillow on decoding.)"""
-    if image.mode == "F":
-        raise _NoAgreedRange("floating-point pixels have no defined range: convert the image to 8 or 16 bits")
-    if image.mode not in _DEEP_GRAY_MODES:
-        return image
-    pixels = np.asarray(image).astype(np.int64)
-    if pixels.min() < 0 or pixels.max() > 65535:
-        raise _NoAgreedRange("32-bit pixels have no defined range: convert the image to 8 or 16 bits")
-    return Image.fromarray(((pixels * 255 + 32767) // 65535).astype(np.uint8))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB")

@@ -1,23 +1,17 @@
 """Deterministic preprocessing of an image to the network's input, for evaluation, calibration and parity checks.
 
-It is easy to reproduce on a device: one Pillow call resizes the image (`Image.resize`, `ImageOps.fit` or `ImageOps.pad`),
-then ``(pixels / 255 - mean) / std`` in float32 gives the tensor.
+It is easy to reproduce on a device: the functions of `pixels` need Pillow and NumPy only, and ``(pixels / 255 - mean) / std`` in
+float32 gives the tensor.
 """
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from pocketcnn.data.images import to_8bit_image
+from pocketcnn.data.pixels import resized, to_8bit_image
 from pocketcnn.graph.contract import InputContract
-
-RESAMPLING = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-}
 
 
 def preprocess(image: Image.Image, contract: InputContract) -> Tensor:
@@ -27,7 +21,8 @@ def preprocess(image: Image.Image, contract: InputContract) -> Tensor:
 
 def to_pixels(image: Image.Image, contract: InputContract) -> npt.NDArray[np.uint8]:
     """The image with the contract's channels and size, before normalization: uint8 (H, W, C)."""
-    pixels = np.array(_resized(to_8bit_image(image, contract.channels), contract))
+    size = (contract.width, contract.height)
+    pixels = np.array(resized(to_8bit_image(image, contract.channels), size, contract.resize, contract.interpolation))
     return pixels.reshape(contract.height, contract.width, contract.channels)
 
 
@@ -41,13 +36,3 @@ def normalize(pixels: Tensor, contract: InputContract) -> Tensor:
     mean = torch.tensor(contract.mean, dtype=torch.float32).view(-1, 1, 1)
     std = torch.tensor(contract.std, dtype=torch.float32).view(-1, 1, 1)
     return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
-
-
-def _resized(image: Image.Image, contract: InputContract) -> Image.Image:
-    size = (contract.width, contract.height)
-    method = RESAMPLING[contract.interpolation]
-    if contract.resize == "crop":
-        return ImageOps.fit(image, size, method)
-    if contract.resize == "letterbox":
-        return ImageOps.pad(image, size, method, color=0)
-    return image.resize(size, method)

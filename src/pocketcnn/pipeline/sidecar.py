@@ -12,6 +12,7 @@ from pocketcnn.files import write_text
 from pocketcnn.graph import InputContract
 from pocketcnn.records.file_check import FileCheckRecord
 from pocketcnn.report.contract import steps
+from pocketcnn.report.standalone import SCRIPT, has_script, script
 
 Figures = Mapping[str, float | int | str | bool]
 """Measured figures of an artefact, by name."""
@@ -26,6 +27,7 @@ class Sidecar(BaseModel):
     """The contents of `model.json`.
 
     Attributes:
+        runtime: the runtime that the artefact is for, by its name in pocketcnn.
         steps: the preprocessing from image to input tensor, in words.
         companions: SHA-256 checksums of further files of the artefact, by name.
         check: what the check of the file found; None in the sidecars of earlier versions.
@@ -39,6 +41,7 @@ class Sidecar(BaseModel):
     bytes: int
     companions: Mapping[str, str] = Field(default_factory=dict)
     numerics: str
+    runtime: str = "onnxruntime"
     input: InputContract
     steps: tuple[str, ...]
     output: str = (
@@ -65,14 +68,19 @@ def write_sidecar(
     companions: Sequence[Path] = (),
     notes: Sequence[str] = (),
     channels_last: bool = False,
+    runtime: str = "onnxruntime",
     check: FileCheckRecord | None = None,
 ) -> Sidecar:
-    """Write the sidecar of an existing artefact and its `companions`. The input is (N, H, W, C) if `channels_last`."""
+    """Write the sidecar of an existing artefact and its `companions`, and `predict.py`, which runs it without pocketcnn.
+
+    The input is (N, H, W, C) if `channels_last`. There is no script for a runtime that needs PyTorch.
+    """
     sidecar = Sidecar(
         file=artefact.name,
         sha256=_checksum(artefact),
         bytes=sum(path.stat().st_size for path in (artefact, *companions)),
         numerics=numerics,
+        runtime=runtime,
         input=contract,
         companions={path.name: _checksum(path) for path in companions},
         steps=tuple(steps(contract, channels_last=channels_last)),
@@ -82,6 +90,8 @@ def write_sidecar(
         figures=dict(figures),
     )
     write_text(sidecar_path(artefact), sidecar.model_dump_json(indent=2) + "\n")
+    if has_script(runtime):
+        write_text(artefact.with_name(SCRIPT), script(runtime, artefact.name))
     return sidecar
 
 

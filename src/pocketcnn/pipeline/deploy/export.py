@@ -151,6 +151,7 @@ def describe(
         companions=artefact_files(runtime, artefact)[1:],
         notes=runtime.deployment.notes(numerics),
         channels_last=runtime.deployment.channels_last,
+        runtime=runtime.name,
         check=check,
     )
 
