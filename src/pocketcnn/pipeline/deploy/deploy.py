@@ -225,7 +225,9 @@ class Deployment:
 def deploy(
     parent: GraphNetwork, run: CompressionRun, out: Path, compressor: Compressor, *, force: bool = False
 ) -> Deployment:
-    """Compress `parent` to the budget by `compressor`, and write `model.safetensors`, `model.onnx`, `model.json` and `predict.py`.
+    """Compress `parent` to the budget by `compressor`, and write the files to deploy it to `out`.
+
+    These are `model.safetensors`, `model.onnx`, `model.json` and `predict.py`.
 
     The written file is checked against the budget. If it misses a limit, because a repeated measurement of the latency
     differs, the limit is tightened by the miss and the network is compressed again, up to `TIGHTEN` times.

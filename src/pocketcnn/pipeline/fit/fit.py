@@ -45,9 +45,9 @@ def fit(
 ) -> FitResult:
     """Train a network for the images in `data` that keeps `budget`, and write it to `out`.
 
-    `out` then contains `model.safetensors`, the deployable `model.onnx` with its sidecar `model.json`, `predict.py`, `result.json`,
-    `stages.csv` and `report.html`. All choices use the validation images; report the accuracy on the test images. The same
-    call resumes an interrupted run.
+    `out` then contains `model.safetensors`, the deployable `model.onnx` with its sidecar `model.json` and `predict.py`,
+    `result.json`, `stages.csv` and `report.html`. All choices use the validation images; report the accuracy on the test
+    images. The same call resumes an interrupted run.
 
     Args:
         data: a folder of images, see `pocketcnn.data.scan`.
