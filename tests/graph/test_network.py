@@ -3,11 +3,13 @@
 import copy
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import pocketcnn as pc
 from pocketcnn.cost import count
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.capture.capture import capture
@@ -248,3 +250,35 @@ def test_a_name_cannot_be_a_tensor_and_a_module_at_once() -> None:
     for order in (["x", "x.y"], ["x.y", "x"]):
         with pytest.raises(UsageError, match="cannot have the name 'x'"):
             GraphNetwork(Graph(nodes, "d", {name: tensors[name] for name in order}).rebuilt())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda x: (255 * x).to(torch.uint8), "preprocessed images, float32, not uint8"),
+        (lambda x: x.long(), "not int64"),
+        (lambda x: x.to(torch.complex64), "not complex64"),
+        (lambda x: x.double(), r"images are float64, the weights float32.*images\.to\(torch\.float32\)"),
+        (lambda x: x.half(), "images are float16"),
+        (lambda x: x.numpy(), "a tensor of images.* not a ndarray"),
+        (lambda x: x.tolist(), "not a list"),
+        (lambda x: None, "not a NoneType"),
+        (lambda x: x[0], "images of shape"),
+        (lambda x: x[:, :2], "images of shape"),
+        (lambda x: x[..., :5], "images of shape"),
+    ],
+)
+def test_wrong_images_are_refused_in_words_wherever_they_go_in(change: Any, says: str) -> None:
+    network = GraphNetwork(capture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()).eval(), (1, 3, 8, 8)))
+    wrong = change(torch.rand(4, 3, 8, 8))
+    for call in (network, network.eval(), lambda x: pc.quantize(network, x), lambda x: predictions(network, x)):
+        with pytest.raises(UsageError, match=says):
+            call(wrong)
+
+
+def test_images_of_the_weights_type_and_under_autocast_run() -> None:
+    network = GraphNetwork(capture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()).eval(), (1, 3, 8, 8)))
+    images = torch.rand(2, 3, 8, 8)
+    assert network.double()(images.double()).dtype is torch.float64
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network.float()(images.to(torch.bfloat16)).dtype is torch.bfloat16

@@ -8,7 +8,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.models import create, network_options, register, registry
 from pocketcnn.models.counting import build_without_data, count_without_data
 from pocketcnn.models.registry import registration
-from pocketcnn.models.small_images import SMALL, is_small, options_for, takes
+from pocketcnn.models.small_images import SMALL, is_small, options_for, smallest_side, takes
 from tests.support.zoo_forms import NAMES, each, having
 
 DIGITS = (8, 8)
@@ -88,6 +88,20 @@ def test_the_default_form_takes_its_smallest_image_and_none_half_as_large(name: 
         assert network(torch.empty(1, 3, side, side, device="meta")).shape == (1, 1000)
         with pytest.raises(RuntimeError):
             network(torch.empty(1, 3, side // 2, side // 2, device="meta"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_smallest_image_is_taken_square_or_oblong_and_a_smaller_one_refused_in_words(name: str) -> None:
+    side = smallest_side(name)
+    for size in ((side, side), (side, side + 9), (2 * side + 1, side)):
+        narrow = {"width": 0.25} if "width" in network_options(name) else {}
+        network = form(name, size, **narrow)
+        with torch.no_grad():
+            assert network(torch.empty(1, 1, *size, device="meta")).shape == (1, 10)
+    if side > 1:
+        for size in ((side - 1, side - 1), (side + 9, side - 1)):
+            with pytest.raises(UsageError, match=f"at least {side} pixels a side"):
+                options_for(name, size)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not takes(name, DIGITS)])

@@ -18,6 +18,7 @@ from pocketcnn.graph.fake_quantize import (
     straight_through,
 )
 from pocketcnn.graph.graph import Graph
+from pocketcnn.graph.images import check_images, dtype_of
 from pocketcnn.graph.info import ModelInfo
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.numerics import ActivationFormat, Numerics
@@ -109,11 +110,10 @@ class GraphNetwork(nn.Module):
         `observe` is called with every node and its value. If it returns a tensor, that replaces the value.
 
         Raises:
-            UsageError: the images do not have the shape that the network was captured for.
+            UsageError: the images are no tensor of the type of the weights, or not of the shape that the network was
+                captured for.
         """
-        if tuple(x.shape[1:]) != self._nodes[0].shape or x.ndim != len(self._nodes[0].shape) + 1:
-            expected = ", ".join(map(str, self._nodes[0].shape))
-            raise UsageError(f"The network takes images of shape (N, {expected}), not {tuple(x.shape)}.")
+        check_images(x, self._nodes[0].shape, dtype_of(self))
         values: dict[str, Tensor] = {}
         sums: dict[str, Sums] = {}  # exact accumulators of values that are not quantized
         for node in self._nodes:
@@ -278,6 +278,8 @@ def _tensor(root: nn.Module, name: str) -> Tensor:
 
 def predictions(network: nn.Module, images: Tensor, batch_size: int = 256) -> Tensor:
     """Logits (N, classes) of `images` (N, C, H, W), computed in eval mode; the network's mode is restored afterwards."""
+    if not isinstance(images, Tensor):
+        raise UsageError(f"The network takes a tensor of images, not a {type(images).__name__}.")
     training = network.training
     network.eval()
     try:

@@ -180,7 +180,7 @@ def condensenet_74(
     )
 
 
-@register("condensenet_86", training=LEARNS)
+@register("condensenet_86", training=LEARNS, smallest_side=4)
 def condensenet_86(
     *,
     depth: int = 86,
@@ -196,4 +196,4 @@ def condensenet_86(
 
 
 # for images of about 32 × 32, half as wide again as 86
-register("condensenet_182", training=LEARNS)(partial(_build, cifar_plan(182, 12)))
+register("condensenet_182", training=LEARNS, smallest_side=4)(partial(_build, cifar_plan(182, 12)))

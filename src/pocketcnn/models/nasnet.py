@@ -203,4 +203,4 @@ def _build(
 
 PLANS: Mapping[str, Plan] = MappingProxyType({"nasnet_mobile": MOBILE, "nasnet_large": LARGE})
 for _name, _plan in PLANS.items():
-    register(_name, training=WITH_AUXILIARY)(partial(_build, _plan, drop_path=_plan.drop_path))
+    register(_name, training=WITH_AUXILIARY, smallest_side=3)(partial(_build, _plan, drop_path=_plan.drop_path))

@@ -62,13 +62,15 @@ class Registration:
         small_image_head: `head_width` for small images at width 1, which is to be multiplied by the width; None where the
             network has no such layer, or takes no small images. The paper's head is for 1000 classes, and is no narrower in
             a narrow network: in the form for small images it would be most of the parameters.
-        smallest_side: pixels that the shorter side of an image must have for the published form, whatever its options.
+        smallest_side: pixels that the shorter side of an image must have for the published form.
+        smallest_small_side: the same for the form for small images, which has a lower total stride.
     """
 
     builder: Callable[..., "nn.Module"]
     training: Mapping[str, object]
     small_image_head: int | None
     smallest_side: int
+    smallest_small_side: int
 
 
 _registered: dict[str, Registration] = {}  # filled by `register`, read by `registration`
@@ -80,6 +82,7 @@ def register(
     training: Mapping[str, object] = MappingProxyType({}),
     small_image_head: int | None = None,
     smallest_side: int = 1,
+    smallest_small_side: int = 1,
 ) -> Callable[[Builder], Builder]:
     """Make the decorated builder the network `name` of `create`; the keywords are those of `Registration`.
 
@@ -95,7 +98,7 @@ def register(
         missing = required - inspect.signature(builder).parameters.keys()
         if missing:
             raise ValueError(f"The builder of '{name}' lacks the keyword {' and '.join(sorted(missing))}.")
-        _registered[name] = Registration(builder, training, small_image_head, smallest_side)
+        _registered[name] = Registration(builder, training, small_image_head, smallest_side, smallest_small_side)
         return builder
 
     return decorate

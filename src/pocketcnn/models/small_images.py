@@ -33,7 +33,17 @@ def takes(name: str, size: tuple[int, int]) -> bool:
     Raises:
         UsageError: an unknown name.
     """
-    return "total_stride" in network_options(name) or min(size) >= registration(name).smallest_side
+    return min(size) >= smallest_side(name)
+
+
+def smallest_side(name: str) -> int:
+    """The pixels that the shorter side of an image must have for the network, in its default form or that for small images.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    known = registration(name)
+    return known.smallest_small_side if "total_stride" in network_options(name) else known.smallest_side
 
 
 def options_for(name: str, size: tuple[int, int], width: float = 1.0) -> dict[str, object]:
@@ -51,7 +61,7 @@ def options_for(name: str, size: tuple[int, int], width: float = 1.0) -> dict[st
         options["total_stride"] = min(total_stride_for(size), defaults["total_stride"])
     if not takes(name, size):
         raise UsageError(
-            f"{name} takes images of at least {known.smallest_side} pixels a side, not {size[0]} x {size[1]}. "
+            f"{name} takes images of at least {smallest_side(name)} pixels a side, not {size[0]} x {size[1]}. "
             "Choose another network, or larger images."
         )
     if is_small(size) and known.small_image_head is not None:

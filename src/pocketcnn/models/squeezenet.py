@@ -118,7 +118,7 @@ def _pool(after: int, stride: int) -> OrderedDict[str, nn.Module]:
     return OrderedDict({f"pool{after}": pool} if stride == 2 else {})
 
 
-@register("squeezenet1_0", smallest_side=21)
+@register("squeezenet1_0", smallest_side=21, smallest_small_side=8)
 def squeezenet1_0(
     *,
     classes: int = 1000,
@@ -143,7 +143,7 @@ def squeezenet1_0(
     )
 
 
-@register("squeezenet1_1", smallest_side=17)
+@register("squeezenet1_1", smallest_side=17, smallest_small_side=4)
 def squeezenet1_1(
     *, classes: int = 1000, in_channels: int = 3, dropout: float = 0.5, total_stride: int = 16
 ) -> SqueezeNet:

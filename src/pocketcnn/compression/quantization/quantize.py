@@ -15,6 +15,7 @@ from pocketcnn.compression.quantization.settings import QuantizeSettings
 from pocketcnn.compression.quantization.weights import weight_formats
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import ActivationFormat, Graph, GraphNetwork, InputContract, Numerics, for_inference
+from pocketcnn.graph.images import check_images, dtype_of
 from pocketcnn.graph.passes.activate_parts import activate_parts
 
 
@@ -43,12 +44,13 @@ def quantize(
         settings: all of these and more; the other arguments override it.
 
     Raises:
-        UsageError: the network is already quantized, there are no images, the method is unknown, `skip` or
+        UsageError: the network is already quantized, the images are none or of another kind, the method is unknown, `skip` or
             `settings.layer_bits` names an unknown node, or the weights cannot be reduced to `settings.weight_bytes`.
     """
     if network.numerics:
         raise UsageError("The network is already quantized. Quantize the original float network instead.")
     settings = _settings(settings or QuantizeSettings(), method, bits, skip)
+    check_images(images, network.graph.input_shape, dtype_of(network))
     graph = activate_parts(for_inference(network.graph))
     _check_names(graph, settings)
     if settings.equalize != "none":
