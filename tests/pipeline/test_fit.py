@@ -29,6 +29,7 @@ def test_it_leaves_the_files_it_promises(fitted: Fitted) -> None:
         "model.safetensors",
         "model.onnx",
         "model.json",
+        "predict.py",
         "result.json",
         "report.html",
         "stages.csv",

@@ -49,7 +49,7 @@ def test_each_budget_has_its_files_and_is_kept(done: Done) -> None:
     for result, folder in zip(found.results, found.folders, strict=True):
         assert result.met
         assert {path.name for path in folder.iterdir()} == {
-            "model.safetensors", "model.onnx", "model.json", "result.json", "report.html", "stages.csv"
+            "model.safetensors", "model.onnx", "model.json", "predict.py", "result.json", "report.html", "stages.csv"
         }  # fmt: skip
         assert sum(candidate.chosen for candidate in result.candidates) == 1
         assert result.stages[0].name == "sub-network"

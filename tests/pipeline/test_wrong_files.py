@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import pocketcnn as pc
+from pocketcnn.data import infer_contract, scan
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.graph.model_file import save
@@ -19,6 +20,7 @@ from pocketcnn.runtimes import get_runtime
 from pocketcnn.runtimes.check_images import check_images, input_range
 from pocketcnn.runtimes.file_check import check_file, unseen_layers
 from tests.support.cli import document, fail, succeed
+from tests.support.pipeline import LITTLE
 from tests.support.runtime_networks import SHAPE, images, network_of
 from tests.support.writer_faults import FAULTS, is_tensor, writing
 
@@ -181,3 +183,36 @@ def test_the_images_reach_both_ends_of_the_input(given: int) -> None:
     assert any(bool((image == low).all()) for image in batch)
     assert any(bool((image == high).all()) for image in batch)
     assert len(batch) == {0: 8, 3: 7, 100: 10}[given]
+
+
+@pytest.fixture
+def classifier(digits: Path) -> GraphNetwork:
+    """Untrained, for the digits."""
+    folder = scan(digits, seed=0)
+    contract = infer_contract(folder)
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    info = ModelInfo(input=contract, classes=folder.classes)
+    return GraphNetwork(capture(nn.Sequential(*layers, nn.Linear(8, 3)).eval(), (1, *contract.shape)), info).eval()
+
+
+def negated_first(array: np.ndarray, name: str) -> np.ndarray:
+    return FAULTS["negated"](array) if name.startswith("0.weight") and "scale" not in name else array
+
+
+def test_compress_hands_over_no_wrong_file(classifier: GraphNetwork, digits: Path, tmp_path: Path) -> None:
+    with writing("onnxruntime", negated_first):
+        with pytest.raises(WrongFile, match="first that differs is 0"):
+            pc.compress(classifier, digits, "macs<=100%", tmp_path, effort=LITTLE)
+        left = {path.name for path in tmp_path.iterdir()}
+        assert "model.safetensors" in left, "the network is not lost"
+        assert not {"model.onnx", "model.json", "predict.py", "report.html"} & left
+        kept = pc.compress(classifier, digits, "macs<=100%", tmp_path, effort=LITTLE, force=True)
+    assert kept.check is not None
+    assert kept.check.first_difference is not None
+    assert any("does not compute what the network computes" in warning for warning in kept.warnings)
+    assert "does not compute what the network computes" in (tmp_path / "report.html").read_text()
+    assert read_sidecar(tmp_path / "model.onnx").check == kept.check
+    right = pc.compress(classifier, digits, "macs<=100%", tmp_path / "right", effort=LITTLE)
+    assert right.check is not None
+    assert (right.check.problem, right.check.images) == ("", 10)

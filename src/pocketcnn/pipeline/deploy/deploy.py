@@ -17,7 +17,7 @@ from pocketcnn.graph import Graph, GraphNetwork, InputContract
 from pocketcnn.graph.model_file import file_bytes, save, smallest_coding
 from pocketcnn.pipeline.compression_run import CompressedNetwork, CompressionRun, Compressor
 from pocketcnn.pipeline.deploy.export import describe, export_checked, numerics_name
-from pocketcnn.pipeline.sidecar import Figures
+from pocketcnn.pipeline.sidecar import Figures, sidecar_path
 from pocketcnn.pipeline.workspace import fingerprint_of
 from pocketcnn.records.file_check import FileCheckRecord
 from pocketcnn.records.result import (
@@ -86,7 +86,8 @@ def write_artefact(
     Raises:
         WrongFile: the file does not compute what the network computes, and not `force`; there is then no file at `path`.
     """
-    path.unlink(missing_ok=True)  # of an earlier attempt or run: it must not be taken for this one's
+    for earlier in (path, sidecar_path(path)):  # of an earlier attempt or run: they must not be taken for this one's
+        earlier.unlink(missing_ok=True)
     check = export_checked(network, "onnx", path, images=val.images, force=force).check
     classes = network.graph.output_shape[0]
     validation, _ = artefact_accuracy(path, val, classes)
