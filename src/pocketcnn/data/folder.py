@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pocketcnn.data.folder_names import check_class_names, twins
 from pocketcnn.data.images import ImageCheck, validate_image
 from pocketcnn.data.layout import LAYOUTS, WHOLE, Candidate, Listing, list_images
 from pocketcnn.data.missing_splits import complete_splits
@@ -131,6 +132,7 @@ def _check_listing(root: Path, listing: Listing) -> None:
                 f"Only in {base}: {_names(classes[base] - names)}. Only in {split}: {_names(names - classes[base])}. "
                 "Each class needs a folder with images in every split."
             )
+    check_class_names(classes[base])
     if len(classes[base]) == 1:
         raise UsageError(_one_class(root, next(iter(classes[base])), listing.candidates))
 
@@ -210,6 +212,8 @@ def _notes(report: ImageReport, classes: Sequence[str], splits: Mapping[str, Seq
         absent = [name for label, name in enumerate(classes) if not counts[split][label] and name not in single]
         if absent:
             yield f"Classes without an image in {split}: {_names(absent)}. The accuracy on {split} does not cover them."
+    for alike in twins(classes):
+        yield f"The classes {_names(alike)} differ only in case, spaces or Unicode form: are they one class?"
     if repeated := report.of(Kind.REPEATED):
         yield f"{len(repeated)} files are copies of files in another split and are used only there."
     if duplicates := report.of(Kind.DUPLICATE):

@@ -3,26 +3,21 @@
     DATA/CLASS/*                             not split
     DATA/train/CLASS/*  DATA/val/CLASS/*  [DATA/test/CLASS/*]   split, partly or completely
 
-Names of splits are case-insensitive, with the usual variants ("valid", "validation", "training", "testing"). Folders inside
-a class belong to the class. Links are followed, each real folder once per class, so loops end.
+Names of splits are case-insensitive, with the usual variants ("validation", "training_set", "test-images"), see
+`folder_names`. Folders inside a class belong to the class. Links are followed, each real folder once per class, so loops end.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pocketcnn.data.folder_names import SPLIT_NAMES, is_hidden, is_unlabelled, split_of
 from pocketcnn.data.images import SUFFIXES, UNSUPPORTED_SUFFIXES
 from pocketcnn.data.report import Finding, Kind
 from pocketcnn.errors import UsageError
 
-SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 WHOLE = ""  # the split name of a folder that is not split
-SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "lost+found"})
 LAYOUTS = "DATA/CLASS/*.png, or DATA/train/CLASS/*.png with DATA/val/CLASS/*.png and, if wanted, DATA/test/CLASS/*.png"
 
 
@@ -67,6 +62,7 @@ class _Lister:
         self._root = root
         self._folders = folders
         self._result = Listing()
+        self._nested: dict[str, set[str]] = {}  # class that holds only folders -> their names
 
     def listing(self) -> Listing:
         self._sort_out_strays(self._root)
@@ -75,6 +71,7 @@ class _Lister:
             self._list_splits(split_folders)
         else:
             self._list_classes(WHOLE, self._root, self._folders)
+            self._result.notes += _doubts(self._root, self._nested)
         return self._result
 
     def _split_folders(self) -> dict[str, Path]:
@@ -84,25 +81,28 @@ class _Lister:
         """
         found: dict[str, Path] = {}
         for folder in self._folders:
-            split = _split_of(folder.name)
+            split = split_of(folder.name)
             if split in found:
                 raise UsageError(f"{found[split]} and {folder} both look like the {split} split. Keep one of them.")
             if split:
                 found[split] = folder
-        others = [folder for folder in self._folders if not _split_of(folder.name)]
+        others = [folder for folder in self._folders if not split_of(folder.name)]
         if "train" not in found:
             if found and not others:
                 raise UsageError(f"{self._root} has {' and '.join(found)} but no train folder. Expected: {LAYOUTS}.")
             return {}
-        is_split = bool(_visible(found["train"])) and (len(found) > 1 or not any(map(_has_images, others)))
+        train = found["train"]
+        is_split = bool(_visible(train)) and (len(found) > 1 or all(_may_lie_beside(train, each) for each in others))
         if not is_split and not others:
-            raise UsageError(f"{found['train']} contains no class folders. Expected: {LAYOUTS}.")
+            raise UsageError(f"{train} contains no class folders. Expected: {LAYOUTS}.")
         return found if is_split else {}
 
     def _list_splits(self, split_folders: dict[str, Path]) -> None:
         for folder in self._folders:
             if folder not in split_folders.values():
                 self._add(folder, Kind.OUTSIDE_SPLIT)
+                if _has_images(folder):
+                    self._result.notes.append(f"{folder} lies beside the splits: its images are not used.")
         for split in SPLIT_NAMES:
             if split in split_folders:
                 self._sort_out_strays(split_folders[split])
@@ -121,6 +121,8 @@ class _Lister:
                 for path in self._walk(folder, above)
             ]
             self._result.candidates += found
+            if found and not any(path.parent == folder for path in (self._root / each.key for each in found)):
+                self._nested[folder.name] = {(self._root / each.key).relative_to(folder).parts[0] for each in found}
             if not found:
                 self._result.notes.append(f"{folder} holds no images: not a class.")
 
@@ -172,11 +174,6 @@ class _Lister:
         self._result.findings.append(Finding.of(path.relative_to(self._root).as_posix(), kind, detail))
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a file is hidden or a system file."""
-    return name.startswith(".") or name.lower() in SYSTEM_FILES
-
-
 def _visible(folder: Path) -> list[Path]:
     """The folders in `folder` that are not hidden, sorted by name."""
     try:
@@ -203,9 +200,41 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _split_of(name: str) -> str:
-    """The split that a folder name denotes, or an empty string."""
-    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), "")
+def _may_lie_beside(train: Path, other: Path) -> bool:
+    """Whether `other`, whose name denotes no split, may lie beside a folder `train` of classes, rather than both are classes.
+
+    Raises:
+        UsageError: it holds folders of the same names, so that it looks like a split of another name.
+    """
+    if not _has_images(other) or is_unlabelled(other.name):
+        return True
+    classes = {folder.name for folder in _visible(train) if _has_images(folder)}
+    if len(classes) < 2 or _has_images_directly(train):
+        return False
+    if len(classes & {folder.name for folder in _visible(other)}) > 1:
+        raise UsageError(
+            f"{other} holds the same folders as {train}, but its name is not that of a split. Rename it to val or test to use "
+            "it, or move it out of the data folder."
+        )
+    return not _visible(other)
+
+
+def _doubts(root: Path, nested: Mapping[str, set[str]]) -> Iterator[str]:
+    """Notes on classes that hold only folders, which may be splits or groups of classes."""
+    for name, folders in nested.items():
+        like = [other for other, theirs in nested.items() if other != name and len(theirs & folders) > 1]
+        shown = ", ".join(sorted(folders)[:5])
+        if split_of(name) or is_unlabelled(name):
+            yield f"{root / name} is used as a class although it has the name of a split and holds only folders ({shown})."
+        elif like and name < min(like):
+            yield (
+                f"{name} and {', '.join(like)} are used as classes, but hold folders of the same names ({shown}). If those are "
+                "the classes, name the outer folders train, val and test."
+            )
+
+
+def _has_images_directly(folder: Path) -> bool:
+    return any(path.suffix.lower() in SUFFIXES for path in folder.iterdir() if not is_hidden(path.name))
 
 
 def _has_images(folder: Path) -> bool:
