@@ -22,16 +22,16 @@ from pocketcnn.pipeline.option_use import conditional
 from tests.support.cli import fail, succeed
 
 ALWAYS = {
-    "fit": "data budget out effort seed network teacher recipe force as_json",
+    "fit": "data budget out effort seed network teacher recipe follow_links resize force as_json",
     "data digits": "out as_json",
-    "data check": "data everything as_json",  # with --json, every finding is there in any case
+    "data check": "data everything follow_links resize as_json",  # with --json, every finding is there in any case
     "models": "name check as_json",
-    "train": "data network out size recipe epochs seed resume teacher as_json",
-    "eval": "file data split as_json",
+    "train": "data network out size recipe epochs seed resume teacher follow_links resize as_json",
+    "eval": "file data split follow_links as_json",
     "predict": "file images top as_json",
-    "search": "data budget out strategy effort seed recipe force as_json",
+    "search": "data budget out strategy effort seed recipe follow_links resize force as_json",
     "compress": "network data budget out effort seed strategy criterion resolution blocks small_kernels sparsity cluster_bits "
-    "entropy_code max_loss teacher recipe force as_json",
+    "entropy_code max_loss teacher recipe follow_links force as_json",
     "export": "file to out images force as_json",
     "bench": "files threads batch seconds launches html as_json",
     "inspect": "network html diagram as_json",
@@ -78,6 +78,7 @@ ROWS = [
     Row("train", "width", "--width 1", f"data --network {ZOO} --out out", f"data --network {OTHER} --out out"),
     Row("eval", "seed", "--seed 0", f"{FILE} data", f"{FILE} data --split all"),
     Row("predict", "as_csv", "--csv", f"{FILE} picture.png", f"{FILE} picture.png --json"),
+    Row("compress", "resize", "--fit crop", f"{ZOO} {COMPRESS}", f"{FILE} {COMPRESS}"),
     Row("compress", "size", "--size 32", f"{ZOO} {COMPRESS}", f"{FILE} {COMPRESS}"),
     Row("compress", "width", "--width 1.0", f"{ZOO} {COMPRESS}", f"{FILE} {COMPRESS}"),
     Row("compress", "width", "--width 0.5", f"{ZOO} {COMPRESS}", f"{OTHER} {COMPRESS}"),

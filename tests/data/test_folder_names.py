@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pocketcnn.data import scan
-from pocketcnn.data.folder_names import SPLIT_NAMES, is_hidden, is_unlabelled, split_of, twins
+from pocketcnn.data.folder_names import SPLIT_WORDS as SPLIT_NAMES
+from pocketcnn.data.folder_names import is_hidden, split_of, twins
 from pocketcnn.data.report import Kind
 from pocketcnn.errors import UsageError
 from tests.support.cli import document, fail, succeed
@@ -54,8 +55,8 @@ def test_other_names_are_no_splits(name: str) -> None:
 
 def test_years_and_further_parts() -> None:
     assert [split_of(name) for name in ("train2017", "val2017", "test2019")] == ["train", "val", "test"]
-    assert [is_unlabelled(name) for name in ("unlabeled", "Unlabelled_Images", "test1", "extra", "cat")] == [
-        True, True, True, True, False,
+    assert [split_of(name) for name in ("unlabeled", "Unlabelled_Images", "test1", "extra", "cat")] == [
+        "unlabelled", "unlabelled", "test", "unlabelled", "",
     ]  # fmt: skip
 
 
@@ -90,21 +91,19 @@ def test_a_split_of_an_unknown_name_is_asked_for(tmp_path: Path) -> None:
         scan(tmp_path)
 
 
-def test_folders_of_the_same_folders_are_noted(tmp_path: Path) -> None:
+def test_folders_of_the_same_folders_are_asked_about(tmp_path: Path) -> None:
     classes(tmp_path / "part1")
     classes(tmp_path / "part2", first=300)
-    (note,) = [note for note in scan(tmp_path).notes if "folders of the same names" in note]
-    assert "part1 and part2 are used as classes" in note
-    assert "(cat, dog)" in note
+    with pytest.raises(UsageError, match=r"Which are the classes\? \(1\) part1 and part2.*\(2\) cat, dog"):
+        scan(tmp_path)
 
 
-def test_a_class_with_a_split_s_name_that_holds_only_folders_is_noted(tmp_path: Path) -> None:
+def test_a_class_with_a_split_s_name_that_holds_only_folders_is_asked_about(tmp_path: Path) -> None:
     fill(tmp_path / "test" / "old", 6, 0)
     fill(tmp_path / "test" / "new", 6, 100)
     fill(tmp_path / "cat", 12, 200)
-    folder = scan(tmp_path)
-    assert folder.classes == ("cat", "test")
-    assert any("used as a class although it has the name of a split" in note for note in folder.notes)
+    with pytest.raises(UsageError, match=r"Which are the classes\? \(1\) cat and test"):
+        scan(tmp_path)
 
 
 @pytest.mark.parametrize(

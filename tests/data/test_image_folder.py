@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from PIL import Image
 
-from pocketcnn.data import ImageFolder, scan
+from pocketcnn.data import DataFolder, ImageFolder, scan
 from pocketcnn.data.report import Kind, Outcome
 from pocketcnn.errors import UsageError
 from tests.support.image_files import fill, picture, save
@@ -287,11 +287,14 @@ def test_loops_of_links_end(pets):
     }
 
 
-def test_links_to_classes_and_images_elsewhere_are_followed(pets, tmp_path):
+def test_links_to_classes_and_images_elsewhere_are_listed_and_followed_on_request(pets, tmp_path):
     fill(tmp_path / "far" / "fish", 4, 700)
     (pets / "fish").symlink_to(tmp_path / "far" / "fish", target_is_directory=True)
     (pets / "cat" / "linked.png").symlink_to(save(picture(800), tmp_path / "far" / "one.png"))
     folder = scan(pets)
+    assert kinds(folder) == {"fish": Kind.LINK_OUT, "cat/linked.png": Kind.LINK_OUT}
+    assert any("2 links lead out of the folder" in note and "--follow-links" in note for note in folder.notes)
+    folder = scan(DataFolder(pets, follow_links=True))
     assert folder.classes == ("cat", "dog", "fish")
     assert folder.report.used == 45
 

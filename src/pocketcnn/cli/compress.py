@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from pocketcnn.cli.options import BudgetText, Data, Effort, Force, Json, RecipeFile, Teachers, Width, writable_folder
+from pocketcnn.cli.options import (
+    BudgetText,
+    Data,
+    Effort,
+    Fit,
+    FollowLinks,
+    Force,
+    Json,
+    RecipeFile,
+    Teachers,
+    Width,
+    data_folder,
+    data_options,
+    writable_folder,
+)
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import parse_size
@@ -117,6 +131,8 @@ def compress(
     ] = False,
     teacher: Teachers = None,
     recipe: RecipeFile = None,
+    follow_links: FollowLinks = False,
+    resize: Fit = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -145,6 +161,7 @@ def compress(
     from pocketcnn.training import Recipe
 
     output = Output(as_json)
+    source = data_folder(data, follow_links, resize)
     limits = Budget.parse(budget)  # before anything is trained
     check_strategy(strategy)
     options = {"budget": budget, "out": out, "width": width if width != 1 else None, "effort": effort, "seed": seed}
@@ -161,6 +178,7 @@ def compress(
         *(["--small-kernels"] if small_kernels else []),
         *(["--entropy-code"] if entropy_code else []),
         *([] if reconstruct else ["--no-reconstruct"]),
+        *data_options(follow_links, resize),
         *(["--force"] if force else []),
     ]
     method = CompressionMethod(
@@ -182,7 +200,7 @@ def compress(
     with resumed_by_the_same_command(folder):
         parent = trained_network(
             network,
-            data,
+            source,
             folder / "parent",
             width=width,
             size=parse_size(size) if size else None,
@@ -193,7 +211,7 @@ def compress(
         )
         result = compress_to_budget(
             parent,
-            data,
+            source,
             limits,
             folder,
             effort=effort,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketcnn.cli.options import Data, Json
+from pocketcnn.cli.options import Data, Fit, FollowLinks, Json, data_folder
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.verb import Verb
 
@@ -45,6 +45,8 @@ def check(
         int | None, typer.Option(min=0, help="Seed of the split, for a folder without splits. Default: 0.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="List all findings, not only the first 20.")] = False,
+    follow_links: FollowLinks = False,
+    resize: Fit = None,
     as_json: Json = False,
 ) -> None:
     """Read every image of a folder and report problems.
@@ -59,7 +61,7 @@ def check(
     from pocketcnn.data.folder import check_seed
 
     output = Output(as_json)
-    folder = scan(data, seed=seed or 0)
+    folder = scan(data_folder(data, follow_links, resize), seed=seed or 0)
     check_seed(folder, seed)
     contract = infer_contract(folder)
     splits = {name: dict(zip(folder.classes, folder.class_counts(name), strict=True)) for name in folder.splits}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketcnn.cli.options import Data, Json
+from pocketcnn.cli.options import Data, FollowLinks, Json, data_folder
 from pocketcnn.cli.output import Output, percent
 from pocketcnn.pipeline.choices import SPLITS, listed
 
@@ -23,6 +23,7 @@ def evaluate(
         int | None,
         typer.Option(min=0, help="Seed of the split. Default: that of the training, from the model file."),
     ] = None,
+    follow_links: FollowLinks = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate a network on a folder of images.
@@ -38,7 +39,7 @@ def evaluate(
     from pocketcnn.pipeline.train.evaluate_folder import evaluate_folder
 
     output = Output(as_json)
-    found = evaluate_folder(file, data, split=split, seed=seed, say=output.say)
+    found = evaluate_folder(file, data_folder(data, follow_links), split=split, seed=seed, say=output.say)
     output.json({"file": file, "data": data, **found.as_dict()})
     _print(output, found.evaluation, found.classes)
 

@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from pocketcnn.cli.options import BudgetText, Data, Effort, Force, Json, Out, RecipeFile, Seed, Teachers
+from pocketcnn.cli.options import (
+    BudgetText,
+    Data,
+    Effort,
+    Fit,
+    FollowLinks,
+    Force,
+    Json,
+    Out,
+    RecipeFile,
+    Seed,
+    Teachers,
+    data_folder,
+    data_options,
+)
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
 
@@ -21,6 +35,8 @@ def fit(
     ] = None,
     teacher: Teachers = None,
     recipe: RecipeFile = None,
+    follow_links: FollowLinks = False,
+    resize: Fit = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -43,12 +59,13 @@ def fit(
     for name in network or ():
         network_options(name)  # raises for an unknown name, with a suggestion
     output = Output(as_json)
+    source = data_folder(data, follow_links, resize)
     options = {"budget": budget, "out": out, "effort": effort, "seed": seed, "network": network, "teacher": teacher}
     options["recipe"] = recipe
     teachers = [load_network(path) for path in teacher or ()]
     with resumed_by_the_same_command(out):
         result = fit_to_budget(
-            data,
+            source,
             budget,
             out,
             effort=effort,
@@ -58,7 +75,9 @@ def fit(
             recipe=Recipe.from_toml(recipe) if recipe else None,
             progress_for=stage_progress,
             say=output.say,
-            command=command_line("fit", (str(data), *(["--force"] if force else [])), options),
+            command=command_line(
+                "fit", (str(data), *data_options(follow_links, resize), *(["--force"] if force else [])), options
+            ),
             force=force,
         )
     conclude(output, result, out)

@@ -134,6 +134,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
                 _is_file,
                 "--size and --width are only for networks by name. For smaller images of a network from a file: --resolution.",
             ),
+            Unused(
+                ("resize",),
+                _is_file,
+                "--fit is only for networks by name; how images fit the input of {network} is recorded in it. Leave it out.",
+            ),
             _OF_A_LIBRARY,
             OfChoice("strategy", _compress_reads),
         ),

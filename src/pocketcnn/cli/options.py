@@ -2,13 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pocketcnn.errors import UsageError
-from pocketcnn.pipeline.choices import EFFORTS, listed
+from pocketcnn.pipeline.choices import EFFORTS, RESIZE_POLICIES, listed
 from pocketcnn.targets.quantities import Quantity
+
+if TYPE_CHECKING:
+    from pocketcnn.data import DataFolder
 
 
 def writable_folder(path: Path) -> Path:
@@ -33,6 +36,18 @@ Data = Annotated[
     Path,
     typer.Argument(
         metavar="DATA", help="Folder of images: DATA/CLASS/*.png, or DATA/train/CLASS/*.png with val and perhaps test."
+    ),
+]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Also read what links that lead out of the data folder point to.")
+]
+Fit = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        help="How images become as large as the input: "
+        f"{'; '.join(f'{name} {words}' for name, words in RESIZE_POLICIES.items())}. "
+        "Default: stretch if nearly all images have one shape, else crop.",
     ),
 ]
 BudgetText = Annotated[
@@ -63,3 +78,15 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Keep the deployable file although it does not compute what the network computes."),
 ]
+
+
+def data_folder(data: Path, follow_links: bool = False, fit: str | None = None) -> "DataFolder":
+    """The data folder with how it is to be read."""
+    from pocketcnn.data import DataFolder
+
+    return DataFolder(data, follow_links, fit)  # type: ignore[arg-type]  # checked there
+
+
+def data_options(follow_links: bool, fit: str | None = None) -> list[str]:
+    """The options of `data_folder` as typed, for the command line in the report."""
+    return [*(["--follow-links"] if follow_links else []), *(["--fit", fit] if fit else [])]

@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from pocketcnn.cli.options import BudgetText, Data, Effort, Force, Json, Out, RecipeFile, Seed
+from pocketcnn.cli.options import (
+    BudgetText,
+    Data,
+    Effort,
+    Fit,
+    FollowLinks,
+    Force,
+    Json,
+    Out,
+    RecipeFile,
+    Seed,
+    data_folder,
+    data_options,
+)
 from pocketcnn.cli.outcome import command_line, conclude, resumed_by_the_same_command
 from pocketcnn.cli.output import Output
 from pocketcnn.errors import UsageError
@@ -60,6 +73,8 @@ def search(
     ] = None,
     seed: Seed = 0,
     recipe: RecipeFile = None,
+    follow_links: FollowLinks = False,
+    resize: Fit = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -81,10 +96,15 @@ def search(
     if strategy not in OPTIONS_READ:
         raise UsageError(f"There is no strategy {strategy!r}; choose {', '.join(OPTIONS_READ)}.")
     output = Output(as_json)
+    source = data_folder(data, follow_links, resize)
     given = {"budget": budget, "out": out, "strategy": strategy, "space": space, "trials": trials, "width": width}
     given |= {"reward": reward, "epochs": epochs, "effort": effort, "workers": workers, "ray": ray, "storage": storage}
     given |= {"warm-start": warm_start, "seed": seed, "recipe": recipe}
-    flags = [*([] if control else ["--no-control"]), *(["--force"] if force else [])]
+    flags = [
+        *([] if control else ["--no-control"]),
+        *data_options(follow_links, resize),
+        *(["--force"] if force else []),
+    ]
     command = command_line("search", (str(data), *flags), given)
     base_recipe = Recipe.from_toml(recipe) if recipe else None
     with resumed_by_the_same_command(out):
@@ -92,7 +112,7 @@ def search(
             from pocketcnn.pipeline.search.once_for_all import once_for_all
 
             found = once_for_all(
-                data,
+                source,
                 budget,
                 out,
                 effort=effort,
@@ -108,7 +128,7 @@ def search(
             from pocketcnn.pipeline.search.search import search as search_for
 
             result = search_for(
-                data,
+                source,
                 budget,
                 out,
                 space=space,

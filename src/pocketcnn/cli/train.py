@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketcnn.cli.options import Data, Json, Out, RecipeFile, Teachers, Width
+from pocketcnn.cli.options import Data, Fit, FollowLinks, Json, Out, RecipeFile, Teachers, Width, data_folder
 from pocketcnn.cli.output import Output, percent
 from pocketcnn.cli.shapes import parse_size
 
@@ -32,6 +32,8 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed. Default: that of the recipe.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted training in --out.")] = False,
     teacher: Teachers = None,
+    follow_links: FollowLinks = False,
+    resize: Fit = None,
     as_json: Json = False,
 ) -> None:
     """Train one network on a folder of images.
@@ -44,10 +46,11 @@ def train(
       pocketcnn train photos --network mobilenet_v2 --width 0.5 --size 96 --out trained
     """
     output = Output(as_json)
+    source = data_folder(data, follow_links, resize)
     from pocketcnn.pipeline.train.train_folder import MODEL_FILE, train_folder
 
     trained = train_folder(
-        data,
+        source,
         network,
         out,
         width=width,

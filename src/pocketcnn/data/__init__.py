@@ -5,6 +5,7 @@ from pocketcnn.data.augment import Augmentation as Augmentation
 from pocketcnn.data.augment import build_augmentation as build_augmentation
 from pocketcnn.data.contract import infer_contract as infer_contract
 from pocketcnn.data.dataset import ImageDataset as ImageDataset
+from pocketcnn.data.folder import DataFolder as DataFolder
 from pocketcnn.data.folder import ImageFolder as ImageFolder
 from pocketcnn.data.folder import Sample as Sample
 from pocketcnn.data.folder import scan as scan

@@ -32,6 +32,8 @@ def infer_contract(
 ) -> InputContract:
     """Infer the input contract from up to 1024 training images, spread evenly over the classes.
 
+    The resize policy is that of `folder.resize`, or else `resize_policy` of their sizes.
+
     Args:
         size: side of a square, or (height, width); None takes the median size of the images, at most 224 on the
             longer side (a square where the images are cropped).
@@ -43,7 +45,7 @@ def infer_contract(
     """
     paths = _evenly([sample.path for sample in folder.train], SAMPLED_IMAGES)
     sizes = np.array(list(thread_map(image_size, paths, workers)), dtype=np.float64)
-    policy = resize_policy(sizes)
+    policy = folder.resize or resize_policy(sizes)
     height, width = _chosen_size(size) or native_size(sizes, policy)
     read_as: Literal[1, 3] = channels or 3
     raw = InputContract(

@@ -3,11 +3,11 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from pocketcnn.data.folder_names import check_class_names, twins
+from pocketcnn.data.folder_names import check_class_names, folded, shown, twins
 from pocketcnn.data.images import ImageCheck, validate_image
 from pocketcnn.data.layout import LAYOUTS, WHOLE, Candidate, Listing, list_images
 from pocketcnn.data.missing_splits import complete_splits
@@ -15,9 +15,47 @@ from pocketcnn.data.report import Finding, ImageReport, Kind, Outcome
 from pocketcnn.data.split import Item, check_fractions, repeats
 from pocketcnn.data.threads import Progress, thread_map
 from pocketcnn.errors import UsageError
+from pocketcnn.graph.contract import ResizePolicy
 
 FRACTIONS = (0.7, 0.15, 0.15)
 NAMES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """A data folder with how it is to be read; functions take it in place of the path.
+
+    `follow_links` also reads what links that lead out of the folder point to. `resize` chooses the resize policy of the input
+    contract, which is otherwise inferred from the images.
+
+    Raises:
+        UsageError: there is no such resize policy.
+    """
+
+    path: Path
+    follow_links: bool = False
+    resize: ResizePolicy | None = None
+
+    def __post_init__(self) -> None:
+        if self.resize not in (None, *get_args(ResizePolicy)):
+            raise UsageError(
+                f"There is no way {self.resize!r} to fit images to the input; choose {', '.join(get_args(ResizePolicy))}."
+            )
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def absolute(self) -> "DataFolder":
+        """The same with an absolute path, for other processes."""
+        return replace(self, path=self.path.absolute())
+
+    @classmethod
+    def of(cls, data: "str | Path | DataFolder") -> "DataFolder":
+        """`data` itself, or the path with the default settings."""
+        return data if isinstance(data, DataFolder) else cls(Path(data))
 
 
 class Sample(NamedTuple):
@@ -46,6 +84,9 @@ class ImageFolder:
     split_by_seed: bool = True
     """Whether the splits depend on the seed; False if the folder has all three splits."""
 
+    resize: ResizePolicy | None = None
+    """The resize policy that was chosen for the input contract; None infers it from the images."""
+
     @property
     def splits(self) -> dict[str, tuple[Sample, ...]]:
         """The three splits by name."""
@@ -58,7 +99,7 @@ class ImageFolder:
 
 
 def scan(
-    root: Path,
+    data: str | Path | DataFolder,
     *,
     seed: int = 0,
     fractions: tuple[float, float, float] = FRACTIONS,
@@ -72,11 +113,13 @@ def scan(
     are never in two splits. Class names are sorted as strings.
 
     Raises:
-        UsageError: the folder does not exist, has no images, has only one class, has different classes in its splits, or
-            has too few images for three splits.
+        UsageError: the folder does not exist, has no images, has only one class, has different classes in its splits, has a
+            class name that cannot be stored, can be read in two ways, or has too few images for three splits.
     """
     check_fractions(fractions)
-    listing = list_images(root)
+    source = DataFolder.of(data)
+    root = source.path
+    listing = list_images(root, follow_links=source.follow_links)
     _check_listing(root, listing)
     checks = list(thread_map(lambda candidate: validate_image(candidate.path), listing.candidates, workers, progress))
     classes, given = _label(root, listing.candidates, checks)
@@ -103,6 +146,7 @@ def scan(
         fingerprint=_fingerprint(items, classes),
         notes=(*listing.notes, *done.notes, *_notes(report, classes, done.splits)),
         split_by_seed=not {"val", "test"} <= given.keys(),
+        resize=source.resize,
     )
 
 
@@ -124,17 +168,26 @@ def _check_listing(root: Path, listing: Listing) -> None:
     if base not in classes:
         where = root / base if base else root
         ignored = len(listing.findings)
-        raise UsageError(f"{where} has no class folders with images ({ignored} other files). Expected: {LAYOUTS}.")
+        links = " To read what its links point to: --follow-links." if _links_out(listing) else ""
+        raise UsageError(
+            f"{shown(str(where))} has no class folders with images ({ignored} other files).{links} Expected: {LAYOUTS}."
+        )
+    check_class_names(set().union(*classes.values()))
     for split, names in classes.items():
         if names != classes[base]:
+            alike = {folded(name) for name in names} == {folded(name) for name in classes[base]}
             raise UsageError(
                 f"The classes of {root / split} and {root / base} differ. "
                 f"Only in {base}: {_names(classes[base] - names)}. Only in {split}: {_names(names - classes[base])}. "
                 "Each class needs a folder with images in every split."
+                + (" The names differ only in case, spaces or Unicode form: rename them." if alike else "")
             )
-    check_class_names(classes[base])
     if len(classes[base]) == 1:
         raise UsageError(_one_class(root, next(iter(classes[base])), listing.candidates))
+
+
+def _links_out(listing: Listing) -> bool:
+    return any(found.kind is Kind.LINK_OUT for found in listing.findings)
 
 
 def _one_class(root: Path, name: str, candidates: Sequence[Candidate]) -> str:
@@ -230,6 +283,6 @@ def _fingerprint(items: Iterable[Item], classes: Sequence[str]) -> str:
 
 
 def _names(names: Iterable[str]) -> str:
-    ordered = sorted(names)
+    ordered = sorted(map(shown, names))
     listed = ", ".join(ordered[:NAMES_SHOWN]) or "none"
     return f"{listed} and {len(ordered) - NAMES_SHOWN} more" if len(ordered) > NAMES_SHOWN else listed

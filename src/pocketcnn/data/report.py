@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from pocketcnn.data.folder_names import shown
+
 EXAMPLES_SHOWN = 3
 
 
@@ -36,11 +38,16 @@ class Kind(Enum):
     UNSUPPORTED = ("unsupported", Outcome.SKIPPED, "the format cannot be read: convert it to PNG or JPEG")
     REPEATED = ("repeated", Outcome.SKIPPED, "same bytes as an image of another split, used only there")
 
-    HIDDEN = ("hidden", Outcome.IGNORED, "a hidden file or one that the operating system left")
+    HIDDEN = ("hidden", Outcome.IGNORED, "hidden, or left by an operating system, a file server or a tool")
     NOT_AN_IMAGE = ("not an image", Outcome.IGNORED, "its name does not end as an image's does")
     OUTSIDE_CLASS = ("outside a class", Outcome.IGNORED, "an image that lies in no class folder")
     OUTSIDE_SPLIT = ("outside a split", Outcome.IGNORED, "a folder beside train, val and test")
-    LINK_LOOP = ("link loop", Outcome.IGNORED, "a link to a folder that was already read")
+    LINK_OUT = ("link out", Outcome.IGNORED, "a link that leads out of the data folder: --follow-links reads it")
+    LINK_LOOP = (
+        "link loop",
+        Outcome.IGNORED,
+        "a link to a folder that was already read, or that contains the data folder",
+    )
 
     DUPLICATE = ("duplicate", Outcome.NOTED, "same bytes as another image of its split")
     CONTRADICTION = ("contradiction", Outcome.NOTED, "the same bytes lie in more than one class")
@@ -63,7 +70,7 @@ class Finding:
     @classmethod
     def of(cls, path: str, kind: Kind, detail: str = "") -> "Finding":
         """A finding with the kind's description, followed by `detail` if it is not empty."""
-        return cls(path, kind, f"{kind.meaning} ({detail})" if detail else kind.meaning)
+        return cls(shown(path), kind, f"{kind.meaning} ({detail})" if detail else kind.meaning)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,13 @@ KERNELS = MappingProxyType({"pair": "two 3x3 kernels", "single": "one 3x3 kernel
 EXPORT_FORMATS = _choices("onnx", "openvino", "litert", "ncnn", "executorch")
 RUNTIMES = _choices("executorch", "litert", "ncnn", "onnxruntime", "openvino", "torch")
 NUMERICS = _choices("float32", "int8")
+RESIZE_POLICIES = MappingProxyType(
+    {
+        "stretch": "ignores their shape",
+        "crop": "cuts the ends of the long side",
+        "letterbox": "fills the short side with black",
+    }
+)
 ALL_SPLITS = "all"
 SPLITS = _choices("test", "val", "train", ALL_SPLITS)
 
@@ -70,6 +77,7 @@ REGISTRIES: Mapping[str, str] = MappingProxyType(
         "KERNELS": "pocketcnn.compression.substitution:KernelReplacement",
         "EXPORT_FORMATS": "pocketcnn.pipeline.deploy.export:FORMATS",
         "RUNTIMES": "pocketcnn.runtimes:runtime_names",
+        "RESIZE_POLICIES": "pocketcnn.graph.contract:ResizePolicy",
         "NUMERICS": "pocketcnn.compression.deployed:PRECISIONS",
     }
 )

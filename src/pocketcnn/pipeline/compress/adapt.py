@@ -7,7 +7,7 @@ from typing import Any
 
 from pocketcnn.callbacks import no_op
 from pocketcnn.compression.substitution import Change, KernelReplacement, Substitution, substitute
-from pocketcnn.data import ImageFolder, scan
+from pocketcnn.data import DataFolder, ImageFolder, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, Stage
 from pocketcnn.graph.model_file import save
@@ -71,7 +71,7 @@ def adapt_to_target(
     network: GraphNetwork,
     target: str | Target,
     out: str | Path,
-    data: str | Path | None = None,
+    data: str | Path | DataFolder | None = None,
     *,
     epochs: int | None = None,
     seed: int | None = None,
@@ -110,7 +110,7 @@ def adapt_to_target(
         made.network.info = network.info.with_stage(_stage("substituted", device, made, kernels, split_seed))
         untrained = (UNTRAINED,) if made.changes else ()
         return _saved(made, device, Path(out), None, untrained)
-    folder = _folder(network, Path(data), split_seed)
+    folder = _folder(network, data, split_seed)
     base = base_recipe(recipe)
     sets = datasets(folder, network.info.input, base.augmentation)  # type: ignore[arg-type]
     with threads_for(*network.graph.input_shape[1:]):
@@ -171,7 +171,7 @@ def _warnings(before: Accuracy, after: Accuracy, test: Accuracy, folder: ImageFo
     return (*found, f"{cost} To lose less, train longer (--epochs).")
 
 
-def _folder(network: GraphNetwork, data: Path, seed: int) -> ImageFolder:
+def _folder(network: GraphNetwork, data: str | Path | DataFolder, seed: int) -> ImageFolder:
     if network.info.input is None:
         raise UsageError("This network has no input contract, so images cannot be prepared for it. Save it with one.")
     folder = scan(data, seed=seed)

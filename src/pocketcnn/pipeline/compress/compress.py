@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pocketcnn.callbacks import no_op
 from pocketcnn.compression.evaluator import absolute
-from pocketcnn.data import scan
+from pocketcnn.data import DataFolder, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.compress.restructure import resized, restructure
@@ -28,7 +28,7 @@ from pocketcnn.training import Recipe, threads_for
 
 def compress(
     network: GraphNetwork,
-    data: str | Path,
+    data: str | Path | DataFolder,
     budget: str | Budget,
     out: str | Path,
     *,
@@ -83,7 +83,7 @@ def compress(
     contract = network.info.input
     if contract is None:
         raise UsageError("This network has no input contract, so images cannot be prepared for it. Save it with one.")
-    folder = scan(Path(data), seed=seed)
+    folder = scan(data, seed=seed)
     if folder.classes != network.info.classes:
         raise UsageError(
             f"The network has the classes {', '.join(network.info.classes)}, "

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pocketcnn.callbacks import no_op
-from pocketcnn.data import ImageFolder, infer_contract, scan
+from pocketcnn.data import DataFolder, ImageFolder, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract
 from pocketcnn.models import list_models
@@ -29,7 +29,7 @@ from pocketcnn.training import Recipe, threads_for
 
 
 def fit(
-    data: str | Path,
+    data: str | Path | DataFolder,
     budget: str | Budget,
     out: str | Path,
     *,
@@ -79,7 +79,7 @@ def fit(
     size, base = load_effort(effort), base_recipe(recipe)
     named = NETWORKS if networks is None else tuple(networks)
     _check_networks(named)
-    folder = scan(Path(data), seed=seed)
+    folder = scan(data, seed=seed)
     contract = infer_contract(folder)
     teachers_for = teachers_of(teachers, folder.classes)
     teachers_for(contract)  # raises if a teacher has other images or classes
@@ -88,6 +88,7 @@ def fit(
         trainings = TrainingRecipes(size, len(folder.train), seed, base)
         settings = {
             "data": folder.fingerprint,
+            **({"resize": folder.resize} if folder.resize else {}),
             "budget": str(requested),
             "effort": asdict(size),
             "seed": seed,

@@ -14,7 +14,7 @@ from typing import Any
 
 from pocketcnn.callbacks import no_op
 from pocketcnn.compression.evaluator import absolute
-from pocketcnn.data import ImageFolder, infer_contract, scan
+from pocketcnn.data import DataFolder, ImageFolder, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo
@@ -68,7 +68,7 @@ class OnceForAll:
 
 
 def once_for_all(
-    data: str | Path,
+    data: str | Path | DataFolder,
     budgets: str | Budget | Sequence[str | Budget],
     out: str | Path,
     *,
@@ -118,13 +118,14 @@ def once_for_all(
     check_schedule(schedule)
     require_predictor()
     size, out, base = load_effort(effort), Path(out), base_recipe(recipe)
-    folder = scan(Path(data), seed=seed)
+    folder = scan(data, seed=seed)
     contract = infer_contract(folder)
     teachers_for = teachers_of(teachers, folder.classes)
     teachers_for(contract)  # raises if a teacher has other images or classes
     trainings = TrainingRecipes(size, len(folder.train), seed, base)
     settings: dict[str, object] = {
         "data": folder.fingerprint,
+        **({"resize": folder.resize} if folder.resize else {}),
         "seed": seed,
         "schedule": schedule,
         "plan": plan and plan.as_dict(),

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from pocketcnn.compression.evaluator import BudgetEvaluator
-from pocketcnn.data import ImageFolder, infer_contract, scan
+from pocketcnn.data import DataFolder, ImageFolder, infer_contract, scan
 from pocketcnn.graph import Graph, capture
 from pocketcnn.layers import reparameterize
 from pocketcnn.nas.space import Point, Space, Task
@@ -38,7 +38,7 @@ class PointEvaluator:
         work: folder for the checkpoints of running trials, from which an interrupted trial is resumed.
     """
 
-    data: Path
+    data: DataFolder
     seed: int
     space: Space
     budget: BudgetEvaluator

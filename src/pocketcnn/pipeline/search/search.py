@@ -11,7 +11,7 @@ from pathlib import Path
 from pocketcnn.callbacks import no_op
 from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.latency import LatencySource
-from pocketcnn.data import scan
+from pocketcnn.data import DataFolder, scan
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.nas.objective import load_objective
 from pocketcnn.nas.space import Point, Space
@@ -44,7 +44,7 @@ class Searched:
 
 
 def search(
-    data: str | Path,
+    data: str | Path | DataFolder,
     budget: str | Budget,
     out: str | Path,
     *,
@@ -112,7 +112,7 @@ def search(
     base = base_recipe(recipe)
     if trials < 1:
         raise UsageError(f"A search has at least one trial, not {trials}.")
-    folder = scan(Path(data), seed=seed)
+    folder = scan(data, seed=seed)
     trainings = TrainingRecipes(size, len(folder.train), seed, base)
     proxy = trainings.round(0)
     if epochs is not None:
@@ -123,9 +123,15 @@ def search(
         proxy_of(warm_start)
     space_name = (space or plan.space) if not isinstance(space, Space) else None
     search_space = space if isinstance(space, Space) else load_space(space or plan.space)
-    evaluator = PointEvaluator(Path(data).absolute(), seed, search_space, use, proxy, out / "work")
+    evaluator = PointEvaluator(DataFolder.of(data).absolute(), seed, search_space, use, proxy, out / "work")
     evaluator, width = _with_width(evaluator, space_name, width, plan.slack)
-    settings: dict[str, object] = {"data": folder.fingerprint, "budget": str(requested), "seed": seed, "trials": trials}
+    settings: dict[str, object] = {
+        "data": folder.fingerprint,
+        **({"resize": folder.resize} if folder.resize else {}),
+        "budget": str(requested),
+        "seed": seed,
+        "trials": trials,
+    }
     settings |= {"space": _fingerprint(evaluator), "width": width, "strategy": strategy, "reward": asdict(objective)}
     settings |= {"proxy": proxy.model_dump(), "effort": asdict(size), "warm_start": warm_start}
     workspace = Workspace.of(out, settings, progress_for)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketcnn.callbacks import no_op
-from pocketcnn.data import ImageDataset, ImageFolder, scan
+from pocketcnn.data import DataFolder, ImageDataset, ImageFolder, scan
 from pocketcnn.data.folder import check_seed
 from pocketcnn.errors import UsageError
 from pocketcnn.pipeline.choices import ALL_SPLITS, SPLITS
@@ -35,7 +35,7 @@ class FolderEvaluation:
 
 
 def evaluate_folder(
-    file: str | Path, data: str | Path, *, split: str = "test", seed: int | None = None, say: Say = no_op
+    file: str | Path, data: str | Path | DataFolder, *, split: str = "test", seed: int | None = None, say: Say = no_op
 ) -> FolderEvaluation:
     """Evaluate the network of a model file, or of an ONNX file with its sidecar, on the images in `data`.
 
@@ -55,7 +55,7 @@ def evaluate_folder(
     if split == ALL_SPLITS and seed is not None:
         raise UsageError("The split 'all' contains every image, so that a seed has no effect. Leave it out.")
     classifier = load_classifier(Path(file))
-    folder = scan(Path(data), seed=classifier.seed if seed is None else seed)
+    folder = scan(data, seed=classifier.seed if seed is None else seed)
     check_seed(folder, seed)
     check_classes(classifier, folder)
     for note in folder.notes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pocketcnn import training
 from pocketcnn.callbacks import no_op
-from pocketcnn.data import ImageFolder, infer_contract, scan
+from pocketcnn.data import DataFolder, ImageFolder, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.files import plain, write_text
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, Stage, capture
@@ -49,7 +49,7 @@ class FolderTraining:
 
 
 def train_folder(
-    data: str | Path,
+    data: str | Path | DataFolder,
     network: str,
     out: str | Path,
     *,
@@ -86,7 +86,7 @@ def train_folder(
     """
     if recipe is not None and not teachers:
         _check_without_teacher(recipe)
-    job = prepare(Path(data), network, width, size, recipe or Recipe(), [Path(teacher) for teacher in teachers])
+    job = prepare(data, network, width, size, recipe or Recipe(), [Path(teacher) for teacher in teachers])
     for line in (*job.folder.report.summary(), *job.folder.notes):
         say(line)
     trained = run(job, Path(out), resume=resume, progress_for=progress_for)
@@ -108,7 +108,7 @@ class TrainingJob:
 
 
 def prepare(
-    data: Path,
+    data: str | Path | DataFolder,
     network: str,
     width: float,
     size: tuple[int, int] | None,
@@ -138,6 +138,7 @@ def prepare(
         check_classes(teacher, folder)
     if teachers:
         _check_size(teachers[0], size)
+        _check_resize(teachers[0], folder)
     contract = teachers[0].contract if teachers else infer_contract(folder, size, channels_of(network))
     images = (contract.channels, (contract.height, contract.width), len(folder.classes))
     builder: NetworkBuilder
@@ -222,4 +223,12 @@ def _check_size(teacher: Classifier, size: tuple[int, int] | None) -> None:
         raise UsageError(
             f"The teacher {teacher.path} takes images of {own[0]}x{own[1]} (height x width), and its student must have "
             "the same input size. Leave --size out."
+        )
+
+
+def _check_resize(teacher: Classifier, folder: ImageFolder) -> None:
+    if folder.resize not in (None, teacher.contract.resize):
+        raise UsageError(
+            f"The teacher {teacher.path} takes images with --fit {teacher.contract.resize}, and its student must have the same "
+            "input. Leave --fit out."
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pocketcnn.callbacks import no_op
-from pocketcnn.data import infer_contract, scan
+from pocketcnn.data import DataFolder, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.networks import is_file, load_network
@@ -17,7 +17,7 @@ from pocketcnn.training.transfer import with_classes
 
 def trained_network(
     network: str | Path,
-    data: str | Path,
+    data: str | Path | DataFolder,
     out: str | Path,
     *,
     width: float = 1.0,
@@ -50,7 +50,7 @@ def trained_network(
     name, chosen = str(network), recipe or Recipe()
     chosen = chosen if seed is None else chosen.with_(seed=seed)
     if not is_file(name):
-        job = prepare(Path(data), name, width, size, chosen)
+        job = prepare(data, name, width, size, chosen)
         say(f"{job.builder.name} is not trained yet: training it on {data} first")
         return run(job, Path(out), resume=True, progress_for=progress_for).network
     if size is not None or width != 1.0:
@@ -69,7 +69,7 @@ def trained_network(
     return run(job, Path(out), resume=True, progress_for=progress_for).network
 
 
-def _fine_tuning(name: str, given: GraphNetwork, data: Path, recipe: Recipe) -> TrainingJob:
+def _fine_tuning(name: str, given: GraphNetwork, data: str | Path | DataFolder, recipe: Recipe) -> TrainingJob:
     folder = scan(data, seed=recipe.seed)
     channels, height, width = given.graph.input_shape
     contract = given.info.input or infer_contract(folder, (height, width), 3 if channels == 3 else 1)
