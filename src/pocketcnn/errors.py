@@ -23,6 +23,12 @@ class BudgetNotMet(PocketcnnError):
     exit_code = 3
 
 
+class AccuracyNotMet(PocketcnnError):
+    """The accuracy is not clearly better than always answering the most frequent class, as was required (exit code 4)."""
+
+    exit_code = 4
+
+
 class MissingExtra(UsageError):
     """An optional dependency is missing; the message has the command that installs it (exit code 2)."""
 

@@ -22,16 +22,16 @@ from pocketcnn.pipeline.option_use import conditional
 from tests.support.cli import fail, succeed
 
 ALWAYS = {
-    "fit": "data budget out effort seed network teacher recipe follow_links resize force as_json",
+    "fit": "data budget out effort seed network teacher recipe follow_links resize force require_accuracy as_json",
     "data digits": "out as_json",
     "data check": "data everything follow_links resize as_json",  # with --json, every finding is there in any case
     "models": "name check as_json",
-    "train": "data network out size recipe epochs seed resume teacher follow_links resize as_json",
-    "eval": "file data split follow_links as_json",
+    "train": "data network out size recipe epochs seed resume teacher follow_links resize require_accuracy as_json",
+    "eval": "file data split follow_links require_accuracy as_json",
     "predict": "file images top as_json",
-    "search": "data budget out strategy effort seed recipe follow_links resize force as_json",
+    "search": "data budget out strategy effort seed recipe follow_links resize force require_accuracy as_json",
     "compress": "network data budget out effort seed strategy criterion resolution blocks small_kernels sparsity cluster_bits "
-    "entropy_code max_loss teacher recipe follow_links force as_json",
+    "entropy_code max_loss teacher recipe follow_links force require_accuracy as_json",
     "export": "file to out images force as_json",
     "bench": "files threads batch seconds launches html as_json",
     "inspect": "network html diagram as_json",

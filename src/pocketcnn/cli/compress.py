@@ -14,6 +14,7 @@ from pocketcnn.cli.options import (
     Force,
     Json,
     RecipeFile,
+    RequireAccuracy,
     Teachers,
     Width,
     data_folder,
@@ -134,6 +135,7 @@ def compress(
     follow_links: FollowLinks = False,
     resize: Fit = None,
     force: Force = False,
+    require_accuracy: RequireAccuracy = False,
     as_json: Json = False,
 ) -> None:
     """Compress a trained network until it keeps a budget.
@@ -227,4 +229,4 @@ def compress(
         )
     if out != folder:
         write_bytes(out, (folder / "model.safetensors").read_bytes())
-    conclude(output, result, folder)
+    conclude(output, result, folder, must_be_accurate=require_accuracy)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketcnn.cli.options import Data, FollowLinks, Json, data_folder
+from pocketcnn.cli.options import Data, FollowLinks, Json, RequireAccuracy, data_folder
 from pocketcnn.cli.output import Output, percent
 from pocketcnn.pipeline.choices import SPLITS, listed
 
@@ -24,6 +24,7 @@ def evaluate(
         typer.Option(min=0, help="Seed of the split. Default: that of the training, from the model file."),
     ] = None,
     follow_links: FollowLinks = False,
+    require_accuracy: RequireAccuracy = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate a network on a folder of images.
@@ -36,18 +37,23 @@ def evaluate(
     Example:
       pocketcnn eval fitted/model.onnx photos --split test
     """
-    from pocketcnn.pipeline.train.evaluate_folder import evaluate_folder
+    from pocketcnn.pipeline.train.evaluate_folder import check_accuracy, evaluate_folder
 
     output = Output(as_json)
     found = evaluate_folder(file, data_folder(data, follow_links), split=split, seed=seed, say=output.say)
     output.json({"file": file, "data": data, **found.as_dict()})
     _print(output, found.evaluation, found.classes)
+    if require_accuracy:
+        check_accuracy(found.evaluation)
 
 
 def _print(output: Output, found: "Evaluation", classes: tuple[str, ...]) -> None:
+    from pocketcnn.pipeline.train.evaluate_folder import baselines_of, confused
+
     low, high = found.top1_interval
     interval = f"95 % interval {percent(low)} to {percent(high)}"
     output.print(f"accuracy  {percent(found.top1)} ({interval}, {found.count} images)")
+    output.print(f"compare   {baselines_of(found).words(classes)}")
     if found.top5 is not None:
         output.print(f"top 5     {percent(found.top5)}")
     output.print(f"loss      {found.loss:.4f}")
@@ -56,8 +62,6 @@ def _print(output: Output, found: "Evaluation", classes: tuple[str, ...]) -> Non
         for name, row, share in zip(classes, found.confusion, found.recall, strict=True)
     ]
     output.table(("class", ">images", ">recall"), rows, title="Recall of each class")
-    from pocketcnn.pipeline.train.evaluate_folder import confused
-
     pairs = confused(found, classes)
     if pairs:
         output.table(("true class", "predicted", ">images"), pairs[:PAIRS_SHOWN], title="Most confused")

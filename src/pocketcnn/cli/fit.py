@@ -14,6 +14,7 @@ from pocketcnn.cli.options import (
     Json,
     Out,
     RecipeFile,
+    RequireAccuracy,
     Seed,
     Teachers,
     data_folder,
@@ -38,6 +39,7 @@ def fit(
     follow_links: FollowLinks = False,
     resize: Fit = None,
     force: Force = False,
+    require_accuracy: RequireAccuracy = False,
     as_json: Json = False,
 ) -> None:
     """Train a network for a folder of images that keeps a budget.
@@ -80,4 +82,4 @@ def fit(
             ),
             force=force,
         )
-    conclude(output, result, out)
+    conclude(output, result, out, must_be_accurate=require_accuracy)

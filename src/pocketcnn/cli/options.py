@@ -78,6 +78,13 @@ Force = Annotated[
     bool,
     typer.Option("--force", help="Keep the deployable file although it does not compute what the network computes."),
 ]
+RequireAccuracy = Annotated[
+    bool,
+    typer.Option(
+        "--require-accuracy",
+        help="Exit with code 4 if the test accuracy is not clearly better than always answering the most frequent class.",
+    ),
+]
 
 
 def data_folder(data: Path, follow_links: bool = False, fit: str | None = None) -> "DataFolder":

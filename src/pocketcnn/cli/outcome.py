@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from pocketcnn.records.result import Accuracy, FitResult, LimitRecord
 
 
-def conclude(output: Output, result: "FitResult", out: Path) -> None:
+def conclude(output: Output, result: "FitResult", out: Path, *, must_be_accurate: bool = False) -> None:
     """Print the result of a command that wrote its files to `out`.
 
     Raises:
         BudgetNotMet: the budget is not kept. The result is printed before.
+        AccuracyNotMet: `must_be_accurate`, and the accuracy is near that of the most frequent class.
     """
+    from pocketcnn.pipeline.accuracy_check import baseline, require_accuracy
+
     output.json(result)
     output.table(("limit", ">measured", ">spread", "kept"), [_limit_row(limit) for limit in result.limits])
     artefact, parity = result.artefact, result.parity
@@ -26,6 +29,8 @@ def conclude(output: Output, result: "FitResult", out: Path) -> None:
     for warning in result.warnings:
         (output.say if output.as_json else output.print)(f"WARNING: {warning}")
     output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file itself")
+    if artefact.baselines is not None:
+        output.print(f"to compare           {artefact.baselines.words(result.data.classes)}")
     output.print(f"agrees with PyTorch  on {percent(parity.agreement)} of {parity.images} images")
     if result.check is not None and not result.check.problem:  # a problem is among the warnings
         output.print(f"file check           {result.check.words()}")
@@ -40,6 +45,8 @@ def conclude(output: Output, result: "FitResult", out: Path) -> None:
             f"The budget cannot be met. The closest network misses it: {result.closest_miss}. Its files are in {out}. "
             "Loosen the missed limit, or train more with --effort."
         )
+    if must_be_accurate:
+        require_accuracy(artefact.accuracy, baseline(artefact.confusion))
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from pocketcnn.cli.options import (
     Json,
     Out,
     RecipeFile,
+    RequireAccuracy,
     Seed,
     data_folder,
     data_options,
@@ -76,6 +77,7 @@ def search(
     follow_links: FollowLinks = False,
     resize: Fit = None,
     force: Force = False,
+    require_accuracy: RequireAccuracy = False,
     as_json: Json = False,
 ) -> None:
     """Search for a network for a folder of images that keeps a budget.
@@ -151,4 +153,4 @@ def search(
                 force=force,
             ).fit
             output.print(f"the search           {out / 'search.html'}")
-    conclude(output, result, out)
+    conclude(output, result, out, must_be_accurate=require_accuracy)

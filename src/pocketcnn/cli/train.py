@@ -5,7 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pocketcnn.cli.options import Data, Fit, FollowLinks, Json, Out, RecipeFile, Teachers, Width, data_folder
+from pocketcnn.cli.options import (
+    Data,
+    Fit,
+    FollowLinks,
+    Json,
+    Out,
+    RecipeFile,
+    RequireAccuracy,
+    Teachers,
+    Width,
+    data_folder,
+)
 from pocketcnn.cli.output import Output, percent
 from pocketcnn.cli.shapes import parse_size
 
@@ -34,6 +45,7 @@ def train(
     teacher: Teachers = None,
     follow_links: FollowLinks = False,
     resize: Fit = None,
+    require_accuracy: RequireAccuracy = False,
     as_json: Json = False,
 ) -> None:
     """Train one network on a folder of images.
@@ -47,6 +59,7 @@ def train(
     """
     output = Output(as_json)
     source = data_folder(data, follow_links, resize)
+    from pocketcnn.pipeline.train.evaluate_folder import baselines_of, check_accuracy
     from pocketcnn.pipeline.train.train_folder import MODEL_FILE, train_folder
 
     trained = train_folder(
@@ -66,7 +79,10 @@ def train(
     output.print(f"{trained.name}, best of {document['recipe'].epochs} epochs: epoch {document['best_epoch']}")
     output.print(f"val accuracy   {percent(document['val_accuracy'])}")
     output.print(f"test accuracy  {percent(document['test']['top1'])} of {document['test']['images']} images")
+    output.print(f"to compare     {baselines_of(trained.test).words(trained.network.info.classes)}")
     output.print(f"model file     {out / MODEL_FILE}")
+    if require_accuracy:
+        check_accuracy(trained.test)
 
 
 def chosen_recipe(file: Path | None, epochs: int | None, seed: int | None) -> "Recipe":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot
 
+from pocketcnn.errors import AccuracyNotMet
 from pocketcnn.records.result import Accuracy, StageRecord
 
 MAX_LOSS = 0.02
@@ -91,6 +92,18 @@ def chance_warnings(accuracy: Accuracy, chance: float, subject: str = "The file"
     if accuracy.top1 < chance + NEAR_CHANCE * (1 - chance):
         return (_with_spaced_percents(f"The accuracy is near chance. {figures} Do not deploy it."),)
     return (_with_spaced_percents(f"With so few images the accuracy cannot be distinguished from chance. {figures}"),)
+
+
+def require_accuracy(accuracy: Accuracy, chance: float) -> None:
+    """Check that an accuracy is clearly better than that of the baseline, see `NEAR_CHANCE`.
+
+    Raises:
+        AccuracyNotMet: it is not.
+    """
+    if warnings := chance_warnings(accuracy, chance, "The network"):
+        raise AccuracyNotMet(
+            f"{warnings[0]} More images of each class, or more training (--effort, --epochs), may help."
+        )
 
 
 def loss_warnings(stages: Sequence[StageRecord], final: Accuracy, max_loss: float) -> tuple[str, ...]:

@@ -96,9 +96,10 @@ def propose_candidates(
     So a small unpruned network competes with a large pruned one. If no candidate comes near the budget, the closest one is
     returned alone.
     """
-    ranked: list[list[CandidateNetwork]] = []
+    by_network: list[list[CandidateNetwork]] = []
     closest: tuple[float, CandidateNetwork] | None = None
     for network in networks:
+        by_size: list[list[CandidateNetwork]] = []
         for size in _supported_sizes(network, contract):
             fitting = []
             for plan, miss in _by_width(network, contract.channels, size, classes, budget):
@@ -107,10 +108,12 @@ def propose_candidates(
                 if miss <= PRUNABLE:
                     fitting.append((plan, miss))
             if fitting:
-                ranked.append(_by_priority(fitting))
-    if not ranked:
+                by_size.append(_by_priority(fitting))
+        if by_size:
+            by_network.append(_interleaved(by_size))
+    if not by_network:
         return [] if closest is None else [closest[1]]
-    return _interleaved(ranked)[:limit]
+    return _interleaved(by_network)[:limit]
 
 
 def worst_miss(graph: Graph, budget: Budget) -> float:
@@ -157,6 +160,6 @@ def _by_priority(fitting: Sequence[tuple[CandidateNetwork, float]]) -> list[Cand
 
 
 def _interleaved(ranked: Sequence[Sequence[CandidateNetwork]]) -> list[CandidateNetwork]:
-    """The first choice of every network, then the second of every network, and so on."""
+    """The first candidate of every list, then the second of every list, and so on."""
     longest = max(map(len, ranked))
     return [plans[place] for place in range(longest) for plans in ranked if place < len(plans)]

@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.info import Stage
+from pocketcnn.records.baselines import Baselines
 from pocketcnn.records.file_check import FileCheckRecord
 
 
@@ -133,6 +134,8 @@ class ArtefactRecord(Record):
     """Accuracy of the file on the validation images."""
     confusion: tuple[tuple[int, ...], ...]
     """confusion[true][predicted], on the test images."""
+    baselines: Baselines | None = None
+    """What the accuracy is compared with; None in the results of earlier versions."""
 
 
 class ModelFileRecord(Record):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pocketcnn.records.result import DEPLOYED, Accuracy, LatencyRecord, LimitRecord, StageRecord
+from pocketcnn.records.result import DEPLOYED, Accuracy, FitResult, LatencyRecord, LimitRecord, StageRecord
 from pocketcnn.report import numbers
 
 SAME_SPEED = 0.03  # medians are known to about 3 %, so smaller differences are not reported
@@ -20,6 +20,14 @@ class MarginBar:
     bound: float = BOUND_AT
     cut: bool = False
     """Whether the value lies beyond the end of the bar."""
+
+
+def verdict_suffix(result: FitResult) -> str:
+    """What qualifies the verdict of a budget that is met; empty if nothing does."""
+    baselines = result.artefact.baselines
+    if baselines is not None and not baselines.better:
+        return ", but the file is not clearly better than always answering the most frequent class"
+    return ", but accuracy was lost" if result.warnings else ""
 
 
 def margin_bar(limit: LimitRecord) -> MarginBar:

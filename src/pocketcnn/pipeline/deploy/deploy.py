@@ -19,6 +19,7 @@ from pocketcnn.pipeline.compression_run import CompressedNetwork, CompressionRun
 from pocketcnn.pipeline.deploy.export import describe, export_checked, numerics_name
 from pocketcnn.pipeline.sidecar import Figures, sidecar_path
 from pocketcnn.pipeline.workspace import fingerprint_of
+from pocketcnn.records.baselines import Baselines
 from pocketcnn.records.file_check import FileCheckRecord
 from pocketcnn.records.result import (
     DEPLOYED,
@@ -100,6 +101,7 @@ def write_artefact(
         accuracy=accuracy,
         validation=validation,
         confusion=confusion,
+        baselines=Baselines.of(confusion, accuracy.low),
     )
     return record, check
 

@@ -20,8 +20,8 @@ from pocketcnn.runtimes import this_machine
 from pocketcnn.targets import Budget
 
 LIBRARIES = ("pocketcnn", "torch", "onnx", "onnxruntime", "numpy")
-EXAMPLES = 12
-"""Number of test images in the report, misclassified ones first."""
+EXAMPLES, MOST_EXAMPLES = 12, 200
+"""Number of test images in the report; the larger one where there are so many classes."""
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,31 @@ def data_record(folder: ImageFolder) -> DataRecord:
 
 
 def examples(deployment: Deployment, folder: ImageFolder, out: Path) -> list[Example]:
-    """Test images with the predictions of the deployed file: misclassified ones first, then correct ones."""
+    """Test images with the predictions of the deployed file, from every class: misclassified ones first, then correct ones."""
     predicted, probability = predictions(out / deployment.artefact.file, deployment.test.images)
-    wrong = [index for index, sample in enumerate(folder.test) if predicted[index] != sample.label]
-    right = [index for index in range(len(folder.test)) if index not in set(wrong)]
-    evenly_spaced = right[:: max(1, len(right) // EXAMPLES)]
+    labels = [sample.label for sample in folder.test]
     return [
         Example(
             image=load_image(folder.test[index].path, deployment.contract.channels),
-            true=folder.classes[folder.test[index].label],
+            true=folder.classes[labels[index]],
             predicted=folder.classes[int(predicted[index])],
             probability=float(probability[index]),
         )
-        for index in (wrong[: EXAMPLES - 2] + evenly_spaced)[:EXAMPLES]
+        for index in shown_images(labels, [int(each) for each in predicted])
     ]
+
+
+def shown_images(labels: Sequence[int], predicted: Sequence[int]) -> list[int]:
+    """Indices of the test images to show: of every class in turn, misclassified ones first; at least one of each class.
+
+    They are ordered by class. There are `EXAMPLES` of them, more if there are more classes, and at most `MOST_EXAMPLES`.
+    """
+    of_class: dict[int, list[int]] = {}
+    for index in sorted(range(len(labels)), key=lambda index: (predicted[index] == labels[index], index)):
+        of_class.setdefault(labels[index], []).append(index)
+    longest = max(map(len, of_class.values()), default=0)
+    in_turn = [
+        of_class[label][place] for place in range(longest) for label in sorted(of_class) if place < len(of_class[label])
+    ]
+    chosen = in_turn[: min(MOST_EXAMPLES, max(EXAMPLES, len(of_class)))]
+    return sorted(chosen, key=lambda index: (labels[index], predicted[index] == labels[index], index))

@@ -9,9 +9,12 @@ from pocketcnn.callbacks import no_op
 from pocketcnn.data import DataFolder, ImageDataset, ImageFolder, scan
 from pocketcnn.data.folder import check_seed
 from pocketcnn.errors import UsageError
+from pocketcnn.pipeline.accuracy_check import require_accuracy
 from pocketcnn.pipeline.choices import ALL_SPLITS, SPLITS
 from pocketcnn.pipeline.train.classifier import Classifier, check_classes, load_classifier
 from pocketcnn.pipeline.workspace import Say
+from pocketcnn.records.baselines import Baselines
+from pocketcnn.records.result import Accuracy
 from pocketcnn.training import Evaluation, evaluate
 
 
@@ -81,6 +84,7 @@ def figures_of(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]
         "images": evaluation.count,
         "top1": evaluation.top1,
         "top1_interval": evaluation.top1_interval,
+        "baselines": baselines_of(evaluation),
         "top5": evaluation.top5,
         "loss": evaluation.loss,
         "recall": dict(zip(classes, evaluation.recall, strict=True)),
@@ -91,6 +95,23 @@ def figures_of(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]
         "confusion": evaluation.confusion,
         "classes": classes,
     }
+
+
+def baselines_of(evaluation: Evaluation) -> Baselines:
+    """What the accuracy of an evaluation is compared with."""
+    return Baselines.of(evaluation.confusion, evaluation.top1_interval[0])
+
+
+def check_accuracy(evaluation: Evaluation) -> None:
+    """Check that an accuracy is clearly better than always answering the most frequent class.
+
+    Raises:
+        AccuracyNotMet: it is not.
+    """
+    low, high = evaluation.top1_interval
+    require_accuracy(
+        Accuracy(top1=evaluation.top1, low=low, high=high, images=evaluation.count), baselines_of(evaluation).majority
+    )
 
 
 def confused(evaluation: Evaluation, classes: Sequence[str]) -> list[tuple[str, str, int]]:

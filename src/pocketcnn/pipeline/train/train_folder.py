@@ -24,7 +24,7 @@ from pocketcnn.pipeline.train.classifier import Classifier, as_teacher, check_cl
 from pocketcnn.pipeline.train.evaluate_folder import figures_of
 from pocketcnn.pipeline.train.network_builders import LibraryNetwork, NetworkBuilder
 from pocketcnn.pipeline.workspace import ProgressFor, Say, quiet
-from pocketcnn.training import Recipe, TrainResult
+from pocketcnn.training import Evaluation, Recipe, TrainResult
 
 MODEL_FILE, FIGURES_FILE = "model.safetensors", "training.json"
 LIBRARY_CLIP = 1.0
@@ -41,11 +41,13 @@ class FolderTraining:
     Attributes:
         name: display name of the network.
         document: all figures, for JSON: history, best epoch, accuracies, recipe, images.
+        test: the evaluation on the test images.
     """
 
     network: GraphNetwork
     name: str
     document: dict[str, Any]
+    test: Evaluation
 
 
 def train_folder(
@@ -189,7 +191,7 @@ def run(job: TrainingJob, out: Path, *, resume: bool, progress_for: ProgressFor 
         "test": figures_of(test, job.folder.classes),
         **result.as_dict(),
     }
-    return FolderTraining(network, builder.name, document)
+    return FolderTraining(network, builder.name, document, test)
 
 
 def stage_of(job: TrainingJob, result: TrainResult, test_accuracy: float) -> Stage:
