@@ -35,6 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(stream.fileno())
         part.chmod(0o666 & ~_umask())  # mkstemp makes the file private; a result is meant to be shared
         part.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise _readable(error, path) from error
     finally:
@@ -57,6 +58,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             if path.is_dir():
                 path.rmdir()
             complete.rename(path)
+            _sync_folder(path.parent)
     except OSError as error:
         raise _readable(error, path) from error
 
@@ -95,6 +97,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically."""
     with atomic_path(path) as part:
         part.write_bytes(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write the names in a folder to the disk, so that a rename survives a power failure."""
+    with contextlib.suppress(OSError):  # some file systems and Windows cannot
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

@@ -71,8 +71,9 @@ def test_a_finished_training_is_not_overwritten_by_accident(trained: Path, digit
     assert "already holds a training. Resume it (--resume" in message
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_nothing_is_lost_by_ctrl_c_or_by_a_full_disk(
-    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, epochs = tmp_path / "out", 60  # on a busy machine the signal takes a while to be sent
     command = ("train", str(digits), *NETWORK, "--out", str(out), "--epochs", str(epochs))
@@ -80,7 +81,7 @@ def test_nothing_is_lost_by_ctrl_c_or_by_a_full_disk(
     assert process.stderr is not None
     with process.stderr as told:
         first = next(line for line in told if f"epoch 1/{epochs}" in line)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest = told.read()
     assert process.wait() == 130
     assert "Traceback" not in rest

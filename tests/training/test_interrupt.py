@@ -11,7 +11,7 @@ import pytest
 from torch import Tensor
 
 from pocketcnn.training import train
-from pocketcnn.training.interrupt import StopRequested, deferred_interrupts
+from pocketcnn.training.interrupt import STOPPING, StopRequested, deferred_interrupts
 from tests.support.training import QUICK, Digits, course, same_weights, small_net
 
 RECIPE = QUICK.with_(epochs=10, workers=2)
@@ -40,7 +40,8 @@ except PocketcnnError as error:
 """
 
 
-def test_a_terminal_stops_the_training_and_not_its_workers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "closed"])
+def test_a_terminal_stops_the_training_and_not_its_workers(number: signal.Signals, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
         stderr=subprocess.PIPE,
@@ -51,7 +52,7 @@ def test_a_terminal_stops_the_training_and_not_its_workers(tmp_path: Path) -> No
     assert process.stderr is not None
     with process.stderr:
         seen = process.stderr.readline()
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, number)
         rest = process.stderr.read()
     assert process.wait() == 130, rest
     assert "epoch 1/10" in seen
@@ -65,13 +66,14 @@ def test_a_terminal_stops_the_training_and_not_its_workers(tmp_path: Path) -> No
     assert same_weights(resumed, through)
 
 
-def test_it_waits_for_the_next_check() -> None:
+@pytest.mark.parametrize("number", STOPPING)
+def test_it_waits_for_the_next_check(number: signal.Signals) -> None:
     reached = []
 
     def stopped() -> None:
         with deferred_interrupts() as interrupts:
             interrupts.check()
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             reached.append("the end of the step")
             interrupts.check()
 
@@ -80,20 +82,22 @@ def test_it_waits_for_the_next_check() -> None:
     assert reached == ["the end of the step"]
 
 
-def test_one_after_the_last_check_is_not_lost() -> None:
+@pytest.mark.parametrize("number", STOPPING)
+def test_one_after_the_last_check_is_not_lost(number: signal.Signals) -> None:
     def stopped() -> None:
         with deferred_interrupts():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     with pytest.raises(KeyboardInterrupt):
         stopped()
 
 
-def test_a_process_that_ignores_it_goes_on_ignoring_it() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+@pytest.mark.parametrize("number", STOPPING)
+def test_a_process_that_ignores_it_goes_on_ignoring_it(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with deferred_interrupts() as interrupts:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             interrupts.check()
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from pocketcnn.cli.signals import stopped_like_ctrl_c
 from pocketcnn.errors import PocketcnnError
 
 DEBUG = "POCKETCNN_DEBUG"
@@ -34,7 +35,8 @@ class Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
+            with stopped_like_ctrl_c():
+                result = super().invoke(ctx)
             sys.stdout.flush()  # a closed pipe is noticed here, not when the interpreter exits
         except BrokenPipeError as error:
             _stop_writing()

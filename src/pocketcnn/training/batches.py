@@ -5,7 +5,6 @@ images are the same for any number of workers, and nothing is replayed after a r
 restores the order of the samples but not the random streams of its workers, so augmentations would differ after a resume.)
 """
 
-import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from pocketcnn.training.interrupt import leave_stopping_to_parent
 from pocketcnn.training.rng import preserved_torch_rng, seed_reading
 
 
@@ -98,18 +98,14 @@ def _reading(workers: int, *, pin_memory: bool) -> dict[str, Any]:
     return {
         "num_workers": workers,
         "persistent_workers": workers > 0,
-        "worker_init_fn": _leave_interrupts_to_parent,
+        "worker_init_fn": _start_worker,
         "pin_memory": pin_memory,
         "generator": torch.Generator(),  # else each epoch would draw the workers' seed from the global stream
     }
 
 
-def _leave_interrupts_to_parent(_worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the trainer stops its workers itself at the end of a step.
-
-    A forked worker inherits the trainer's handler, but a spawned one (macOS, Windows) does not.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _start_worker(_worker: int) -> None:
+    leave_stopping_to_parent()  # the trainer stops its workers itself at the end of a step
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

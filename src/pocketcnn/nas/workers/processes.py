@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import pickle
-import signal
 import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -16,6 +15,7 @@ import torch
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.nas.trial import Proposal
 from pocketcnn.nas.workers.base import Evaluator, Outcome, outcome_of
+from pocketcnn.training.interrupt import leave_stopping_to_parent
 
 MAX_CONSECUTIVE_LOSSES = 3
 """After so many lost workers without a finished trial between them, the search stops."""
@@ -121,7 +121,7 @@ class Processes:
 
 def _work(pipe: Connection, evaluate: bytes, threads: int) -> None:
     """The main loop of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    leave_stopping_to_parent()
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     torch.set_num_threads(threads)
     evaluator: Evaluator = pickle.loads(evaluate)

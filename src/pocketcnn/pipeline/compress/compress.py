@@ -17,6 +17,7 @@ from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.compression_run import CompressionRun
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.effort import Effort, load_effort
+from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.option_use import changed, check_used
 from pocketcnn.pipeline.recipes import TrainingRecipes, base_recipe, datasets
 from pocketcnn.pipeline.teachers import teachers_of
@@ -26,6 +27,7 @@ from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, threads_for
 
 
+@writes_to("out")
 def compress(
     network: GraphNetwork,
     data: str | Path | DataFolder,

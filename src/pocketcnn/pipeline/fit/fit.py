@@ -19,6 +19,7 @@ from pocketcnn.pipeline.compress.shrink import shrink
 from pocketcnn.pipeline.compression_run import CompressionRun
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.effort import Effort, load_effort
+from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.fit.parents import FitRun, from_supernet, from_zoo
 from pocketcnn.pipeline.recipes import SplitsBySize, TrainingRecipes, base_recipe
 from pocketcnn.pipeline.teachers import teachers_of
@@ -28,6 +29,7 @@ from pocketcnn.targets import Budget
 from pocketcnn.training import Recipe, threads_for
 
 
+@writes_to("out")
 def fit(
     data: str | Path | DataFolder,
     budget: str | Budget,

@@ -27,6 +27,7 @@ from pocketcnn.pipeline.compress.shrink import shrink
 from pocketcnn.pipeline.compression_run import CompressionRun, accuracy
 from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.effort import Effort, load_effort
+from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.recipes import SplitsBySize, TrainingRecipes, base_recipe
 from pocketcnn.pipeline.search.supernet import (
     FAMILY,
@@ -67,6 +68,7 @@ class OnceForAll:
     correlation: float | None
 
 
+@writes_to("out")
 def once_for_all(
     data: str | Path | DataFolder,
     budgets: str | Budget | Sequence[str | Budget],

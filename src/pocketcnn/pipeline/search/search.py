@@ -20,6 +20,7 @@ from pocketcnn.nas.strategies import CONTROL, OPTIONS_READ, StrategyConfig, stra
 from pocketcnn.nas.study import sqlite
 from pocketcnn.nas.zero_cost import proxy as proxy_of
 from pocketcnn.pipeline.effort import Effort, load_effort
+from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.option_use import check_used
 from pocketcnn.pipeline.recipes import TrainingRecipes, base_recipe
 from pocketcnn.pipeline.search.point_evaluator import PointEvaluator, shortened
@@ -43,6 +44,7 @@ class Searched:
     fit: FitResult
 
 
+@writes_to("out")
 def search(
     data: str | Path | DataFolder,
     budget: str | Budget,

@@ -18,6 +18,7 @@ from pocketcnn.models import network_options
 from pocketcnn.models.libraries import channels_of, is_library_name
 from pocketcnn.pipeline.architecture_network import ArchitectureNetwork
 from pocketcnn.pipeline.candidates import CandidateNetwork
+from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.networks import is_architecture_file
 from pocketcnn.pipeline.recipes import Splits, datasets
 from pocketcnn.pipeline.train.classifier import Classifier, as_teacher, check_classes, load_classifier
@@ -50,6 +51,7 @@ class FolderTraining:
     test: Evaluation
 
 
+@writes_to("out")
 def train_folder(
     data: str | Path | DataFolder,
     network: str,

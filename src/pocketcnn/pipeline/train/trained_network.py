@@ -6,6 +6,7 @@ from pocketcnn.callbacks import no_op
 from pocketcnn.data import DataFolder, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
+from pocketcnn.pipeline.exclusive import exclusive
 from pocketcnn.pipeline.networks import is_file, load_network
 from pocketcnn.pipeline.recipes import base_recipe, datasets
 from pocketcnn.pipeline.train.network_builders import GivenNetwork
@@ -52,7 +53,8 @@ def trained_network(
     if not is_file(name):
         job = prepare(data, name, width, size, chosen)
         say(f"{job.builder.name} is not trained yet: training it on {data} first")
-        return run(job, Path(out), resume=True, progress_for=progress_for).network
+        with exclusive(Path(out)):
+            return run(job, Path(out), resume=True, progress_for=progress_for).network
     if size is not None or width != 1.0:
         raise UsageError(
             "--size and --width are only for networks by name. For smaller images of a network from a file: --resolution."
@@ -66,7 +68,8 @@ def trained_network(
         f"{network} has no class names: replacing its last layer for the {len(job.folder.classes)} classes of {data} and "
         "fine-tuning it on them first"
     )
-    return run(job, Path(out), resume=True, progress_for=progress_for).network
+    with exclusive(Path(out)):
+        return run(job, Path(out), resume=True, progress_for=progress_for).network
 
 
 def _fine_tuning(name: str, given: GraphNetwork, data: str | Path | DataFolder, recipe: Recipe) -> TrainingJob:
