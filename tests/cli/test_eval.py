@@ -80,3 +80,19 @@ def test_files_that_cannot_be_judged_are_explained(model: Path, onnx_file: Path,
     bare = tmp_path / "bare.safetensors"
     save(bare, GraphNetwork(capture(create("mobilenet_v2", width=0.1, classes=3, in_channels=1), (1, 1, 8, 8))))
     assert "has no input contract" in fail(2, "eval", bare, digits)
+
+
+def test_a_folder_with_some_of_the_classes_is_evaluated_and_the_note_says_so(model: Path, tmp_path: Path) -> None:
+    some = write_digits(tmp_path / "some", classes=1, each=10)
+    said = invoke("eval", model, some, "--split", "all")
+    assert said.exit_code == 0
+    assert "1 of the 3 classes" in said.stderr
+    found = document("eval", model, some, "--split", "all")
+    assert found["images"] == 10
+    assert sum(share is not None for share in found["recall"].values()) == 1
+
+
+def test_a_split_without_images_is_said(model: Path, tmp_path: Path) -> None:
+    few = write_digits(tmp_path / "few", classes=2, each=2)
+    assert "no images in test" in fail(2, "eval", model, few)
+    assert document("eval", model, few, "--split", "all")["images"] == 4

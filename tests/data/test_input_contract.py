@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pocketcnn.data import infer_contract, load_image, scan, to_pixels
-from pocketcnn.data.contract import native_size, resize_policy
+from pocketcnn.data import DataFolder, images, infer_contract, load_image, scan, to_pixels
+from pocketcnn.data.contract import contract_notes, native_size, resize_policy
+from pocketcnn.data.images import check_image, validate_image
+from pocketcnn.data.pixels import known_formats
+from pocketcnn.data.report import Kind
 from pocketcnn.errors import UsageError
 from tests.support.image_files import fill, picture, save
 
@@ -90,3 +93,59 @@ def test_the_median_decides_size_and_outliers_do_not_decide_the_policy():
     assert resize_policy(sizes) == "stretch"
     assert native_size(sizes, "stretch") == (100, 100)
     assert resize_policy(np.array([[100.0, 100.0]] * 9 + [[100.0, 150.0]])) == "crop"
+
+
+@pytest.mark.parametrize("policy", ["crop", "letterbox", "stretch"])
+def test_a_chosen_resize_policy_is_that_of_the_contract_and_oblong_images_are_noted(tmp_path, policy):
+    for number, name in enumerate(("a", "b")):
+        for each in range(4):
+            save(picture(10 * number + each, (20, 80)), tmp_path / name / f"{each}.png")
+    folder = scan(DataFolder(tmp_path, resize=policy))
+    contract = infer_contract(folder, 32)
+    assert contract.resize == policy
+    (note,) = contract_notes(folder, contract)
+    assert f"--fit {policy}" in note
+    assert "100%" in note
+    assert not contract_notes(folder, infer_contract(folder, (20, 80)))
+
+
+def test_an_unknown_resize_policy_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="crop, letterbox"):
+        DataFolder(tmp_path, resize="squash")
+
+
+@pytest.mark.parametrize(
+    ("size", "kinds"),
+    [
+        ((1, 1), {Kind.TINY}),
+        ((1, 2000), {Kind.TINY, Kind.THIN}),
+        ((2000, 8), {Kind.THIN}),
+        ((8, 8), set()),
+        ((8, 60), set()),
+    ],
+)
+def test_images_that_show_nothing_are_findings(tmp_path, size, kinds):
+    check = validate_image(save(picture(0, size), tmp_path / "odd.png"))
+    assert {problem.kind for problem in check.problems} == kinds
+    assert check.usable
+    assert check.size == size
+    assert check_image(tmp_path / "odd.png") is None
+
+
+def test_formats_that_need_a_library_are_named_with_it(tmp_path, monkeypatch):
+    for name in ("phone.HEIC", "new.avif", "old.tga"):
+        monkeypatch.setattr(images, "known_formats", lambda: ("PNG", "GIF"))
+        why = images.why_unsupported(tmp_path / name)
+        assert name.split(".")[1].lower() in why
+        assert ("pip install" in why) == (not name.endswith("tga"))
+    monkeypatch.setattr(images, "known_formats", lambda: ("HEIF", "AVIF"))
+    assert images.why_unsupported(tmp_path / "phone.heic") == images.why_unsupported(tmp_path / "new.avif") == ""
+
+
+def test_heic_files_are_read_with_the_library(tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    known_formats.cache_clear()
+    heif.register_heif_opener()
+    picture(3, (64, 64)).save(tmp_path / "phone.heic")
+    assert load_image(tmp_path / "phone.heic", 3).size == (64, 64)
+    assert validate_image(tmp_path / "phone.heic").usable

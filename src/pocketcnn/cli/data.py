@@ -58,12 +58,14 @@ def check(
       pocketcnn data check photos
     """
     from pocketcnn.data import infer_contract, scan
+    from pocketcnn.data.contract import contract_notes
     from pocketcnn.data.folder import check_seed
 
     output = Output(as_json)
     folder = scan(data_folder(data, follow_links, resize), seed=seed or 0)
     check_seed(folder, seed)
     contract = infer_contract(folder)
+    notes = [*folder.notes, *contract_notes(folder, contract)]
     splits = {name: dict(zip(folder.classes, folder.class_counts(name), strict=True)) for name in folder.splits}
     output.json(
         {
@@ -72,19 +74,21 @@ def check(
             "classes": folder.classes,
             "splits": splits,
             "input": contract,
-            "notes": folder.notes,
+            "notes": notes,
             "report": folder.report.to_json(),
         }
     )
-    _print(output, folder, splits, everything=everything)
+    _print(output, folder, notes, splits, everything=everything)
 
 
-def _print(output: Output, folder: "ImageFolder", splits: dict[str, dict[str, int]], *, everything: bool) -> None:
+def _print(
+    output: Output, folder: "ImageFolder", notes: list[str], splits: dict[str, dict[str, int]], *, everything: bool
+) -> None:
     rows = [(name, *(counts[name] for counts in splits.values())) for name in folder.classes]
     totals = ("all", *(sum(counts.values()) for counts in splits.values()))
     output.table(("class", *(f">{split}" for split in splits)), [*rows, totals])
     output.print()
-    for line in (*folder.report.summary(), *folder.notes):
+    for line in (*folder.report.summary(), *notes):
         output.print(line)
     findings = folder.report.findings
     shown = findings if everything else findings[:PROBLEMS_SHOWN]

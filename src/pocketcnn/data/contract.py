@@ -1,9 +1,9 @@
 """Inference of an input contract from an image folder: size, channels, resize policy and pixel statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ SAMPLED_IMAGES = 1024
 LARGEST_SIDE = 224  # the usual input of ImageNet networks; larger sizes must be chosen explicitly
 SIMILAR_SHARE = 0.95  # this share of the images ...
 SAME_ASPECT = 1.1  # ... within this factor of the median aspect ratio: stretching is then not visible
+OBLONG = 1.5  # an aspect ratio that differs by this factor from that of the input ...
+OBLONG_SHARE = 0.05  # ... in this share of the images is worth a note
+SHAPES_SAMPLED = 256
 SMALLEST_STD = 1 / 255
 
 Floats = npt.NDArray[np.float64]
@@ -70,6 +73,35 @@ def native_size(sizes: Floats, policy: ResizePolicy) -> tuple[int, int]:
     median = np.median(sizes, axis=0) if policy == "stretch" else np.full(2, np.median(sizes.min(axis=1)))
     height, width = np.maximum(1, np.round(median * min(1.0, LARGEST_SIDE / median.max()))).astype(int)
     return int(height), int(width)
+
+
+def describe(folder: ImageFolder, contract: InputContract) -> list[str]:
+    """What a user should know of the images before a training: the summary of the report, and the notes, one a line."""
+    return [*folder.report.summary(), *folder.notes, *_notes_on_shapes(folder, contract)]
+
+
+def contract_notes(folder: ImageFolder, contract: InputContract) -> list[str]:
+    """Notes on what the resize policy of the contract does to the images of a folder, if their shapes are others."""
+    return list(_notes_on_shapes(folder, contract))
+
+
+def _notes_on_shapes(folder: ImageFolder, contract: InputContract) -> Iterator[str]:
+    paths = _evenly([sample.path for sample in folder.train], SHAPES_SAMPLED)
+    sizes = np.array(list(thread_map(image_size, paths)), dtype=np.float64)
+    ratio = np.exp(np.abs(np.log(sizes[:, 1] / sizes[:, 0] * contract.height / contract.width)))
+    oblong = ratio[ratio > OBLONG]
+    if len(oblong) < OBLONG_SHARE * len(ratio):
+        return
+    typical, others = np.median(oblong), [policy for policy in get_args(ResizePolicy) if policy != contract.resize]
+    effect = {
+        "crop": f"{1 - 1 / typical:.0%} of such an image is cut off",
+        "stretch": f"such an image is distorted {typical:.1f} times",
+        "letterbox": f"{1 - 1 / typical:.0%} of the input is black",
+    }[contract.resize]
+    yield (
+        f"{len(oblong) / len(ratio):.0%} of the images have another shape than the input ({contract.height} x {contract.width}): "
+        f"with --fit {contract.resize}, {effect} (median). The other ways are --fit {' and '.join(others)}."
+    )
 
 
 @dataclass(frozen=True)

@@ -105,12 +105,14 @@ def scan(
     fractions: tuple[float, float, float] = FRACTIONS,
     workers: int | None = None,
     progress: Progress | None = None,
+    for_evaluation: bool = False,
 ) -> ImageFolder:
     """Read and check every image of `root` once, and split the images.
 
     The folder is DATA/CLASS/* (split by `fractions`: train, val, test), or has a train and optional val and test
     folders that contain the classes (missing splits are taken from train or val; `notes` says how). Identical files
-    are never in two splits. Class names are sorted as strings.
+    are never in two splits. Class names are sorted as strings. With `for_evaluation`, one class and few
+    images are enough, and the splits may have different classes.
 
     Raises:
         UsageError: the folder does not exist, has no images, has only one class, has different classes in its splits, has a
@@ -120,11 +122,12 @@ def scan(
     source = DataFolder.of(data)
     root = source.path
     listing = list_images(root, follow_links=source.follow_links)
-    _check_listing(root, listing)
+    _check_listing(root, listing, for_evaluation)
     checks = list(thread_map(lambda candidate: validate_image(candidate.path), listing.candidates, workers, progress))
-    classes, given = _label(root, listing.candidates, checks)
+    classes, given = _label(root, listing.candidates, checks, 1 if for_evaluation else 2)
     done = complete_splits(given, fractions, seed)
-    _check_filled(root, classes, done.splits)
+    if not for_evaluation:
+        _check_filled(root, classes, done.splits)
     items = sorted(item for part in done.splits.values() for item in part)
     findings = [
         *listing.findings,
@@ -162,7 +165,7 @@ def check_seed(folder: ImageFolder, seed: int | None) -> None:
         )
 
 
-def _check_listing(root: Path, listing: Listing) -> None:
+def _check_listing(root: Path, listing: Listing, for_evaluation: bool) -> None:
     classes = listing.classes
     base = "train" if any(split != WHOLE for split in classes) else WHOLE
     if base not in classes:
@@ -174,7 +177,7 @@ def _check_listing(root: Path, listing: Listing) -> None:
         )
     check_class_names(set().union(*classes.values()))
     for split, names in classes.items():
-        if names != classes[base]:
+        if names != classes[base] and not for_evaluation:
             alike = {folded(name) for name in names} == {folded(name) for name in classes[base]}
             raise UsageError(
                 f"The classes of {root / split} and {root / base} differ. "
@@ -182,7 +185,7 @@ def _check_listing(root: Path, listing: Listing) -> None:
                 "Each class needs a folder with images in every split."
                 + (" The names differ only in case, spaces or Unicode form: rename them." if alike else "")
             )
-    if len(classes[base]) == 1:
+    if len(classes[base]) == 1 and not for_evaluation:
         raise UsageError(_one_class(root, next(iter(classes[base])), listing.candidates))
 
 
@@ -198,14 +201,15 @@ def _one_class(root: Path, name: str, candidates: Sequence[Candidate]) -> str:
 
 
 def _label(
-    root: Path, candidates: Sequence[Candidate], checks: Sequence[ImageCheck]
+    root: Path, candidates: Sequence[Candidate], checks: Sequence[ImageCheck], least: int
 ) -> tuple[tuple[str, ...], dict[str, tuple[Item, ...]]]:
     """The classes with readable images, and the items of each split in the folder."""
     usable = [(candidate, check) for candidate, check in zip(candidates, checks, strict=True) if check.usable]
     classes = tuple(sorted({candidate.class_name for candidate, _ in usable}))
-    if len(classes) < 2:
+    if len(classes) < least:
         raise UsageError(
-            f"{root} has {len(usable)} readable images in {len(classes)} classes; at least two classes are needed. "
+            f"{root} has {len(usable)} readable images in {len(classes)} classes; "
+            f"at least {'one class is' if least == 1 else 'two classes are'} needed. "
             f"{_why_unreadable(candidates, checks)}"
         )
     label = {name: index for index, name in enumerate(classes)}

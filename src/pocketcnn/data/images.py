@@ -28,19 +28,34 @@ from pocketcnn.errors import PocketcnnError
 # fmt: off
 SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".webp", ".tif", ".tiff",
-    ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".hif",
 ))
+_NOT_ALWAYS_READ = {
+    ".jp2": "JPEG2000", ".j2k": "JPEG2000", ".webp": "WEBP", ".avif": "AVIF", ".heic": "HEIF", ".heif": "HEIF", ".hif": "HEIF",
+}
+_HOW_TO_READ = {"HEIF": "pip install pillow-heif", "AVIF": "pip install --upgrade pillow"}
 UNSUPPORTED_SUFFIXES = frozenset((
-    ".heic", ".heif", ".jxl", ".svg", ".psd", ".tga", ".ico", ".eps", ".exr", ".hdr", ".dcm",
+    ".jxl", ".svg", ".psd", ".tga", ".ico", ".eps", ".exr", ".hdr", ".dcm",
     ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2",
 ))
 # fmt: on
 
 MAX_PIXELS = 89_478_485  # 0.25 GiB of 24-bit pixels, the size above which Pillow warns of a decompression bomb
 MAX_FILE_BYTES = 512 * 2**20
+SMALLEST_SIDE = 2  # pixels; less shows nothing
+LARGEST_ASPECT = 10  # no resize policy leaves much of such an image
 
 GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
 _PLAIN_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX"})
+
+
+def why_unsupported(path: Path) -> str:
+    """Why no file of this name can be read here, and what to install where that helps; an empty string if it can be."""
+    suffix = path.suffix.lower()
+    form = _NOT_ALWAYS_READ.get(suffix)
+    if form is not None and form not in known_formats():
+        return f"{suffix}, to read it: {_HOW_TO_READ[form]}" if form in _HOW_TO_READ else suffix
+    return suffix if suffix in UNSUPPORTED_SUFFIXES else ""
 
 
 class UnusableImage(PocketcnnError):
@@ -73,6 +88,8 @@ class ImageCheck:
     digest: str
     problems: tuple[ImageProblem, ...]
     gray: bool
+    size: tuple[int, int] = (0, 0)
+    """(height, width) of the upright image in pixels; 0 if unreadable."""
 
     @property
     def usable(self) -> bool:
@@ -103,13 +120,12 @@ def image_size(path: Path) -> tuple[int, int]:
     with collect_decoder_warnings():
         data = _read(path)
         with _failures_explained(path), _open(data) as image:
-            width, height = image.size
-            return (width, height) if orientation(image) in SIDEWAYS else (height, width)
+            return _upright_size(image)
 
 
 def check_image(path: Path) -> ImageProblem | None:
     """Decode `path` fully. None for a plain image; else why it is skipped, or the first conversion that it needs."""
-    problems = [problem for problem in validate_image(path).problems if problem.kind is not Kind.WARNING]
+    problems = [problem for problem in validate_image(path).problems if problem.kind.outcome is not Outcome.NOTED]
     return problems[0] if problems else None
 
 
@@ -123,12 +139,26 @@ def validate_image(path: Path) -> ImageCheck:
             with _failures_explained(path), _open(data) as image:
                 kinds = (*_conversions(image), *([Kind.ANIMATED] if _is_animated(data) else []))
                 gray = image.mode in GRAY_MODES
+                size = _upright_size(image)
                 _check_convertible(image)
         except UnusableImage as error:
             return ImageCheck(digest, (ImageProblem(path, error.kind, error.detail),), gray=False)
     problems = [ImageProblem(path, kind) for kind in kinds]
     problems += [ImageProblem(path, Kind.WARNING, message) for message in dict.fromkeys(warned)]
-    return ImageCheck(digest, tuple(problems), gray)
+    problems += [ImageProblem(path, kind, f"{size[0]} x {size[1]}, height x width") for kind in _odd_shape(size)]
+    return ImageCheck(digest, tuple(problems), gray, size)
+
+
+def _odd_shape(size: tuple[int, int]) -> Iterator[Kind]:
+    if min(size) < SMALLEST_SIDE:
+        yield Kind.TINY
+    if max(size) > LARGEST_ASPECT * min(size):
+        yield Kind.THIN
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (width, height) if orientation(image) in SIDEWAYS else (height, width)
 
 
 def _read(path: Path) -> bytes:

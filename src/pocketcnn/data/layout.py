@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pocketcnn.data.folder_names import is_hidden, shown
-from pocketcnn.data.images import SUFFIXES, UNSUPPORTED_SUFFIXES
+from pocketcnn.data.images import SUFFIXES, UNSUPPORTED_SUFFIXES, why_unsupported
 from pocketcnn.data.links import Links, identity, is_file, is_folder
 from pocketcnn.data.report import Finding, Kind
 from pocketcnn.data.split_folders import LAYOUTS as LAYOUTS
@@ -171,8 +171,8 @@ class _Lister:
             self._add(path, Kind.LINK_OUT)
         elif is_folder(path):
             pass
-        elif path.suffix.lower() in UNSUPPORTED_SUFFIXES:
-            self._add(path, Kind.UNSUPPORTED, path.suffix.lower())
+        elif why := why_unsupported(path):
+            self._add(path, Kind.UNSUPPORTED, why)
         elif path.suffix.lower() not in SUFFIXES:
             self._add(path, Kind.NOT_AN_IMAGE)
         elif not is_file(path):  # a broken link, a pipe, a socket

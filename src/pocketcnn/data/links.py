@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pocketcnn.data.folder_names import is_hidden
+from pocketcnn.data.images import SUFFIXES
+
 
 @dataclass
 class Links:
@@ -30,6 +33,15 @@ class Links:
             return folder.is_symlink() and self._real.is_relative_to(folder.resolve(strict=True))
         except (OSError, RuntimeError):
             return False
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The files in `folder`, and in folders inside it, that have the name of an image, sorted; without hidden and system ones."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not any(map(is_hidden, path.relative_to(folder).parts)) and is_file(path)
+    )
 
 
 def is_folder(path: Path) -> bool:

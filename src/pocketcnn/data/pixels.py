@@ -4,13 +4,15 @@ This file is also the part of `predict.py` and of the report's snippet that prep
 nothing else, and what runs beside a deployed file is what training and evaluation ran.
 """
 
+import contextlib
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
 SIDEWAYS = range(5, 9)  # the EXIF orientations that swap height and width
 DEEP_GRAY_MODES = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N"})
 
@@ -19,9 +21,14 @@ class NoAgreedRange(ValueError):
     """Pixels whose value range is not defined, so that they cannot be scaled to 8 bits."""
 
 
+@functools.cache
 def known_formats() -> tuple[str, ...]:
     """The formats that are read; the format is detected from the content of a file."""
     Image.init()  # AVIF and JPEG 2000 depend on how Pillow was built
+    with contextlib.suppress(ImportError):  # HEIF, the photographs of many phones, needs this library
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 

@@ -51,6 +51,12 @@ class Kind(Enum):
 
     DUPLICATE = ("duplicate", Outcome.NOTED, "same bytes as another image of its split")
     CONTRADICTION = ("contradiction", Outcome.NOTED, "the same bytes lie in more than one class")
+    TINY = ("tiny", Outcome.NOTED, "a side of one pixel, which shows nothing")
+    THIN = (
+        "thin",
+        Outcome.NOTED,
+        "one side is more than 10 times the other, so that little of it is left in the input",
+    )
     WARNING = ("warning", Outcome.NOTED, "read, with a warning from the decoder")
 
     def __init__(self, label: str, outcome: Outcome, meaning: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pocketcnn.callbacks import no_op
 from pocketcnn.compression.evaluator import absolute
-from pocketcnn.data import DataFolder, scan
+from pocketcnn.data import DataFolder, describe, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.compress.restructure import resized, restructure
@@ -91,6 +91,8 @@ def compress(
             f"The network has the classes {', '.join(network.info.classes)}, "
             f"the folder {data} has {', '.join(folder.classes)}. Train it on these images first."
         )
+    for line in describe(folder, contract):
+        say(line)
     network = GraphNetwork(network.graph, network.info)  # so that the lineage of the given network does not change
     size, base = load_effort(effort), base_recipe(recipe)
     trainings = TrainingRecipes(size, len(folder.train), seed, base)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pocketcnn.data.images import SUFFIXES, load_image
+from pocketcnn.data.images import load_image
+from pocketcnn.data.links import images_in
 from pocketcnn.data.preprocess import preprocess
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract
@@ -74,7 +75,7 @@ def image_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = images_in(folder)
     if not files:
         raise UsageError(f"There are no images in {folder}.")
     return files

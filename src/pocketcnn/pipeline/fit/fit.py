@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pocketcnn.callbacks import no_op
-from pocketcnn.data import DataFolder, ImageFolder, infer_contract, scan
+from pocketcnn.data import DataFolder, ImageFolder, describe, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, InputContract
 from pocketcnn.models import list_models
@@ -83,6 +83,8 @@ def fit(
     _check_networks(named)
     folder = scan(data, seed=seed)
     contract = infer_contract(folder)
+    for line in describe(folder, contract):
+        say(line)
     teachers_for = teachers_of(teachers, folder.classes)
     teachers_for(contract)  # raises if a teacher has other images or classes
     say(_folder_summary(folder, contract))

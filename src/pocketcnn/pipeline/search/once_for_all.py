@@ -14,7 +14,7 @@ from typing import Any
 
 from pocketcnn.callbacks import no_op
 from pocketcnn.compression.evaluator import absolute
-from pocketcnn.data import DataFolder, ImageFolder, infer_contract, scan
+from pocketcnn.data import DataFolder, ImageFolder, describe, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo
@@ -122,6 +122,8 @@ def once_for_all(
     size, out, base = load_effort(effort), Path(out), base_recipe(recipe)
     folder = scan(data, seed=seed)
     contract = infer_contract(folder)
+    for line in describe(folder, contract):
+        say(line)
     teachers_for = teachers_of(teachers, folder.classes)
     teachers_for(contract)  # raises if a teacher has other images or classes
     trainings = TrainingRecipes(size, len(folder.train), seed, base)

@@ -115,6 +115,8 @@ def search(
     if trials < 1:
         raise UsageError(f"A search has at least one trial, not {trials}.")
     folder = scan(data, seed=seed)
+    for line in (*folder.report.summary(), *folder.notes):
+        say(line)
     trainings = TrainingRecipes(size, len(folder.train), seed, base)
     proxy = trainings.round(0)
     if epochs is not None:

@@ -66,14 +66,14 @@ def as_teacher(classifier: Classifier, contract: InputContract, classes: Sequenc
     )
 
 
-def check_classes(classifier: Classifier, folder: ImageFolder) -> None:
-    """Check that the folder has the same classes as the network.
+def check_classes(classifier: Classifier, folder: ImageFolder, *, some: bool = False) -> None:
+    """Check that the folder has the same classes as the network, or `some` of them.
 
     Raises:
         UsageError: they differ; the message names the differences.
     """
     of_network, of_folder = set(classifier.classes), set(folder.classes)
-    if of_network != of_folder:
+    if not (of_folder <= of_network if some else of_folder == of_network):
         raise UsageError(
             f"The classes of {folder.root} and of {classifier.path} differ. "
             f"Only in the folder: {_listed(of_folder - of_network)}. Only in the network: {_listed(of_network - of_folder)}."

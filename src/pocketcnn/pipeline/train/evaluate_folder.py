@@ -44,7 +44,7 @@ def evaluate_folder(
 
     Args:
         file: the network, with its input contract and class names.
-        data: a folder of images with the same classes, in any order, see `pocketcnn.data.scan`.
+        data: a folder of images with classes of the network, all or some, in any order, see `pocketcnn.data.scan`.
         split: ``test`` (used neither for training nor for choices), ``val``, ``train`` or ``all``.
         seed: of the split; that of the training, as recorded in the file, if not given.
         say: called with each note on the images.
@@ -58,9 +58,14 @@ def evaluate_folder(
     if split == ALL_SPLITS and seed is not None:
         raise UsageError("The split 'all' contains every image, so that a seed has no effect. Leave it out.")
     classifier = load_classifier(Path(file))
-    folder = scan(data, seed=classifier.seed if seed is None else seed)
+    folder = scan(data, seed=classifier.seed if seed is None else seed, for_evaluation=True)
     check_seed(folder, seed)
-    check_classes(classifier, folder)
+    check_classes(classifier, folder, some=True)
+    if len(folder.classes) < len(classifier.classes):
+        say(
+            f"{data} has {len(folder.classes)} of the {len(classifier.classes)} classes of the network: "
+            "the accuracy covers only these."
+        )
     for note in folder.notes:
         say(note)
     if classifier.data not in (None, folder.fingerprint):
@@ -70,7 +75,9 @@ def evaluate_folder(
 
 def _evaluated(classifier: Classifier, folder: ImageFolder, split: str) -> Evaluation:
     """Evaluate the network on one split of the folder, or on all its images."""
-    chosen = folder.splits.values() if split == ALL_SPLITS else [folder.splits[split]]
+    chosen = list(folder.splits.values()) if split == ALL_SPLITS else [folder.splits[split]]
+    if not any(chosen):
+        raise UsageError(f"{folder.root} has no images in {split}. Choose another --split, such as {ALL_SPLITS}.")
     label = {name: index for index, name in enumerate(classifier.classes)}
     samples = [
         sample._replace(label=label[folder.classes[sample.label]]) for samples in chosen for sample in samples

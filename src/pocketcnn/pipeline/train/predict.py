@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pocketcnn.callbacks import no_op
 from pocketcnn.data import ImageDataset, Sample
 from pocketcnn.data.images import SUFFIXES, check_image
+from pocketcnn.data.links import images_in
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.pipeline.train.classifier import Classifier, load_classifier
 from pocketcnn.pipeline.workspace import Say
@@ -73,7 +74,7 @@ def find_images(paths: Sequence[Path]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(child for child in path.rglob("*") if child.suffix.lower() in SUFFIXES and child.is_file())
+        inside = images_in(path)
         if not inside:
             raise UsageError(f"{path} contains no images ({', '.join(sorted(SUFFIXES))}).")
         yield from inside

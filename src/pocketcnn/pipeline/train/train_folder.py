@@ -8,7 +8,7 @@ from typing import Any
 
 from pocketcnn import training
 from pocketcnn.callbacks import no_op
-from pocketcnn.data import DataFolder, ImageFolder, infer_contract, scan
+from pocketcnn.data import DataFolder, ImageFolder, describe, infer_contract, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.files import plain, write_text
 from pocketcnn.graph import GraphNetwork, InputContract, ModelInfo, Stage, capture
@@ -91,7 +91,7 @@ def train_folder(
     if recipe is not None and not teachers:
         _check_without_teacher(recipe)
     job = prepare(data, network, width, size, recipe or Recipe(), [Path(teacher) for teacher in teachers])
-    for line in (*job.folder.report.summary(), *job.folder.notes):
+    for line in describe(job.folder, job.contract):
         say(line)
     trained = run(job, Path(out), resume=resume, progress_for=progress_for)
     save(Path(out) / MODEL_FILE, trained.network)
