@@ -81,7 +81,7 @@ def test_a_palette_with_a_transparent_colour_lies_on_white(tmp_path):
     image.putpalette([255, 0, 0, 0, 0, 255])
     image.putpixel((1, 0), 1)
     path = save(image, tmp_path / "a.png", transparency=0)
-    assert {problem.kind for problem in validate_image(path).problems} == {Kind.PALETTE, Kind.TRANSPARENT}
+    assert {problem.kind for problem in validate_image(path).problems} == {Kind.PALETTE, Kind.TRANSPARENT, Kind.TINY}
     assert pixel(path) == [255, 255, 255]
     assert pixel(path, at=(0, 1)) == [0, 0, 255]
 
