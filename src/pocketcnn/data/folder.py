@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+from pocketcnn.data.copies import Twin, findings_of_copies, findings_of_dropped, findings_of_pictures, twins_of
 from pocketcnn.data.folder_names import check_class_names, folded, shown, twins
 from pocketcnn.data.images import ImageCheck, validate_image
 from pocketcnn.data.layout import LAYOUTS, WHOLE, Candidate, Listing, list_images
 from pocketcnn.data.missing_splits import complete_splits
 from pocketcnn.data.report import Finding, ImageReport, Kind, Outcome
-from pocketcnn.data.split import Item, check_fractions, repeats
+from pocketcnn.data.split import Item, check_fractions
 from pocketcnn.data.threads import Progress, thread_map
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.contract import ResizePolicy
@@ -124,7 +125,8 @@ def scan(
     listing = list_images(root, follow_links=source.follow_links)
     _check_listing(root, listing, for_evaluation)
     checks = list(thread_map(lambda candidate: validate_image(candidate.path), listing.candidates, workers, progress))
-    classes, given = _label(root, listing.candidates, checks, 1 if for_evaluation else 2)
+    alike = twins_of(listing.candidates, checks)
+    classes, given = _label(root, listing.candidates, checks, alike, 1 if for_evaluation else 2)
     done = complete_splits(given, fractions, seed)
     if not for_evaluation:
         _check_filled(root, classes, done.splits)
@@ -132,8 +134,9 @@ def scan(
     findings = [
         *listing.findings,
         *_findings_of_checks(listing.candidates, checks),
-        *_findings_of_copies(items, classes),
-        *(Finding.of(item.key, Kind.REPEATED) for item in done.dropped),
+        *findings_of_copies(items, classes),
+        *findings_of_pictures(items, alike, classes),
+        *findings_of_dropped(done.dropped, items, alike),
     ]
     train, val, test = (
         tuple(Sample(root / item.key, item.label) for item in part) for part in (done.train, done.val, done.test)
@@ -201,7 +204,7 @@ def _one_class(root: Path, name: str, candidates: Sequence[Candidate]) -> str:
 
 
 def _label(
-    root: Path, candidates: Sequence[Candidate], checks: Sequence[ImageCheck], least: int
+    root: Path, candidates: Sequence[Candidate], checks: Sequence[ImageCheck], alike: Mapping[str, Twin], least: int
 ) -> tuple[tuple[str, ...], dict[str, tuple[Item, ...]]]:
     """The classes with readable images, and the items of each split in the folder."""
     usable = [(candidate, check) for candidate, check in zip(candidates, checks, strict=True) if check.usable]
@@ -215,7 +218,8 @@ def _label(
     label = {name: index for index, name in enumerate(classes)}
     given: dict[str, list[Item]] = {candidate.split or "train": [] for candidate in candidates}
     for candidate, check in usable:
-        item = Item(candidate.key, label[candidate.class_name], check.digest)
+        picture = alike[candidate.key].digest if candidate.key in alike else ""
+        item = Item(candidate.key, label[candidate.class_name], check.digest, picture)
         given[candidate.split or "train"].append(item)
     return classes, {split: tuple(items) for split, items in given.items()}
 
@@ -250,14 +254,6 @@ def _findings_of_checks(candidates: Sequence[Candidate], checks: Sequence[ImageC
             yield Finding.of(candidate.key, Kind.GRAYSCALE)
 
 
-def _findings_of_copies(items: Iterable[Item], classes: Sequence[str]) -> Iterator[Finding]:
-    for first, *copies in repeats(items):
-        for copy in copies:
-            yield Finding.of(copy.key, Kind.DUPLICATE, f"of {first.key}")
-            if copy.label != first.label:
-                yield Finding.of(copy.key, Kind.CONTRADICTION, f"{classes[first.label]} and {classes[copy.label]}")
-
-
 def _notes(report: ImageReport, classes: Sequence[str], splits: Mapping[str, Sequence[Item]]) -> Iterator[str]:
     """Notes that matter for the interpretation of the accuracy."""
     counts = {split: Counter(item.label for item in items) for split, items in splits.items()}
@@ -275,8 +271,13 @@ def _notes(report: ImageReport, classes: Sequence[str], splits: Mapping[str, Seq
         yield f"{len(repeated)} files are copies of files in another split and are used only there."
     if duplicates := report.of(Kind.DUPLICATE):
         yield f"{len(duplicates)} files are copies of others; copies are always in the same split."
+    if same := [*report.of(Kind.SAME_PIXELS), *report.of(Kind.NEAR_DUPLICATE)]:
+        yield (
+            f"{len(same)} files show the picture of another file in other bytes, {len(report.of(Kind.SAME_PIXELS))} of them "
+            "with equal pixels; the same pictures are always in the same split."
+        )
     if contradictions := report.of(Kind.CONTRADICTION):
-        yield f"{len(contradictions)} identical files are in two classes: no network can classify both correctly."
+        yield f"{len(contradictions)} identical images are in two classes: no network can classify both correctly."
 
 
 def _fingerprint(items: Iterable[Item], classes: Sequence[str]) -> str:

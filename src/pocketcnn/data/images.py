@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,10 @@ from pocketcnn.data.pixels import (
     known_formats,
     orientation,
     to_8bit_image,
+    upright,
 )
 from pocketcnn.data.report import Finding, Kind, Outcome
+from pocketcnn.data.same_pictures import Look, look_of
 from pocketcnn.errors import PocketcnnError
 
 # fmt: off
@@ -91,6 +93,9 @@ class ImageCheck:
     size: tuple[int, int] = (0, 0)
     """(height, width) of the upright image in pixels; 0 if unreadable."""
 
+    look: Look | None = None
+    """What the image looks like, to find copies of it in other bytes."""
+
     @property
     def usable(self) -> bool:
         """Whether the file decodes to an image."""
@@ -141,12 +146,25 @@ def validate_image(path: Path) -> ImageCheck:
                 gray = image.mode in GRAY_MODES
                 size = _upright_size(image)
                 _check_convertible(image)
+                look = _look(image)
         except UnusableImage as error:
             return ImageCheck(digest, (ImageProblem(path, error.kind, error.detail),), gray=False)
     problems = [ImageProblem(path, kind) for kind in kinds]
     problems += [ImageProblem(path, Kind.WARNING, message) for message in dict.fromkeys(warned)]
     problems += [ImageProblem(path, kind, f"{size[0]} x {size[1]}, height x width") for kind in _odd_shape(size)]
-    return ImageCheck(digest, tuple(problems), gray, size)
+    return ImageCheck(digest, tuple(problems), gray, size, look)
+
+
+def _look(image: Image.Image) -> Look:
+    """16-bit images are scaled by their own range, and compared with each other only."""
+    if image.mode not in DEEP_GRAY_MODES:
+        return look_of(to_8bit_image(image, channels=3))
+    values = np.asarray(upright(image)).astype(np.int64)
+    low, high = int(values.min()), int(values.max())
+    gray = Image.fromarray(((values - low) * 255 // max(1, high - low)).astype(np.uint8))
+    return replace(
+        look_of(gray), pixels=hashlib.sha256(f"16 bits {values.shape}".encode() + values.tobytes()).hexdigest()
+    )
 
 
 def _odd_shape(size: tuple[int, int]) -> Iterator[Kind]:

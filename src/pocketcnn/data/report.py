@@ -36,7 +36,7 @@ class Kind(Enum):
     UNREADABLE = ("unreadable", Outcome.SKIPPED, "the file cannot be read as an image")
     TOO_LARGE = ("too large", Outcome.SKIPPED, "too large to decode safely: scale it down to use it")
     UNSUPPORTED = ("unsupported", Outcome.SKIPPED, "the format cannot be read: convert it to PNG or JPEG")
-    REPEATED = ("repeated", Outcome.SKIPPED, "same bytes as an image of another split, used only there")
+    REPEATED = ("repeated", Outcome.SKIPPED, "a copy of an image of another split, used only there")
 
     HIDDEN = ("hidden", Outcome.IGNORED, "hidden, or left by an operating system, a file server or a tool")
     NOT_AN_IMAGE = ("not an image", Outcome.IGNORED, "its name does not end as an image's does")
@@ -50,7 +50,13 @@ class Kind(Enum):
     )
 
     DUPLICATE = ("duplicate", Outcome.NOTED, "same bytes as another image of its split")
-    CONTRADICTION = ("contradiction", Outcome.NOTED, "the same bytes lie in more than one class")
+    SAME_PIXELS = ("same pixels", Outcome.NOTED, "the pixels of another image in other bytes: both are in one split")
+    NEAR_DUPLICATE = (
+        "near-duplicate",
+        Outcome.NOTED,
+        "nearly the same picture as another image: both are in one split",
+    )
+    CONTRADICTION = ("contradiction", Outcome.NOTED, "the same image lies in more than one class")
     TINY = ("tiny", Outcome.NOTED, "a side of one pixel, which shows nothing")
     THIN = (
         "thin",

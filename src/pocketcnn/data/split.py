@@ -6,18 +6,24 @@ all images stay in their split.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pocketcnn.errors import UsageError
 
 
 class Item(NamedTuple):
-    """One image: its unique key, its class label, and the digest of its bytes."""
+    """One image: its key, its class label, the digest of its bytes, and that of the first image of the same picture."""
 
     key: str
     label: int
     digest: str
+    picture: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is never split: equal for copies, in whatever bytes."""
+        return self.picture or self.digest
 
 
 def check_fractions(fractions: Sequence[float]) -> None:
@@ -32,7 +38,7 @@ def check_fractions(fractions: Sequence[float]) -> None:
 
 
 def stratified_split(items: Iterable[Item], fractions: Sequence[float], seed: int = 0) -> tuple[tuple[Item, ...], ...]:
-    """Split `items` into one part per fraction, stratified by class. Items with equal digests are in the same part.
+    """Split `items` into one part per fraction, stratified by class. Copies are in the same part.
 
     A class with at least as many distinct images as parts is in every part; one with fewer fills the parts with the
     largest fractions. Each part is sorted by label and key.
@@ -43,7 +49,7 @@ def stratified_split(items: Iterable[Item], fractions: Sequence[float], seed: in
     check_fractions(fractions)
     parts: tuple[list[Item], ...] = tuple([] for _ in fractions)
     for groups in _groups_by_class(items).values():
-        ranked = sorted(groups, key=lambda group: _rank(seed, group[0].digest))
+        ranked = sorted(groups, key=lambda group: _rank(seed, group[0].unit))
         start = 0
         for part, count in zip(parts, apportion(len(ranked), fractions), strict=True):
             part.extend(item for group in ranked[start : start + count] for item in group)
@@ -66,7 +72,7 @@ def apportion(total: int, fractions: Sequence[float]) -> tuple[int, ...]:
 def drop_repeats(
     splits: Mapping[str, Sequence[Item]], keep_first_in: Sequence[str]
 ) -> tuple[dict[str, tuple[Item, ...]], tuple[Item, ...]]:
-    """Keep identical files in one split only, the first in `keep_first_in` that has them; copies within a split stay.
+    """Keep copies in one split only, the first in `keep_first_in` that has them; copies within a split stay.
 
     Returns:
         The cleaned splits, and the removed items sorted by key.
@@ -74,28 +80,28 @@ def drop_repeats(
     owner: dict[str, str] = {}
     for name in keep_first_in:
         for item in splits[name]:
-            owner.setdefault(item.digest, name)
-    kept = {name: tuple(item for item in items if owner[item.digest] == name) for name, items in splits.items()}
-    dropped = [item for name, items in splits.items() for item in items if owner[item.digest] != name]
+            owner.setdefault(item.unit, name)
+    kept = {name: tuple(item for item in items if owner[item.unit] == name) for name, items in splits.items()}
+    dropped = [item for name, items in splits.items() for item in items if owner[item.unit] != name]
     return kept, tuple(sorted(dropped))
 
 
 def repeats(items: Iterable[Item]) -> tuple[tuple[Item, ...], ...]:
     """Groups of two or more items with identical bytes, each sorted by key."""
-    return tuple(group for group in _groups(items) if len(group) > 1)
+    return tuple(group for group in _groups(items, lambda item: item.digest) if len(group) > 1)
 
 
-def _groups(items: Iterable[Item]) -> list[tuple[Item, ...]]:
-    by_digest: defaultdict[str, list[Item]] = defaultdict(list)
+def _groups(items: Iterable[Item], key: Callable[[Item], str]) -> list[tuple[Item, ...]]:
+    by_key: defaultdict[str, list[Item]] = defaultdict(list)
     for item in sorted(items):
-        by_digest[item.digest].append(item)
-    return [tuple(group) for group in by_digest.values()]
+        by_key[key(item)].append(item)
+    return [tuple(group) for group in by_key.values()]
 
 
 def _groups_by_class(items: Iterable[Item]) -> dict[int, list[tuple[Item, ...]]]:
-    """Groups of identical files by the label of their first key; identical files may have different labels."""
+    """Groups of copies by the label of their first key; identical files may have different labels."""
     by_label: defaultdict[int, list[tuple[Item, ...]]] = defaultdict(list)
-    for group in _groups(items):
+    for group in _groups(items, lambda item: item.unit):
         by_label[group[0].label].append(group)
     return by_label
 
