@@ -18,9 +18,7 @@ THUMBNAIL = 16  # pixels
 SMALLEST_SIDE = 32  # pixels: smaller images of one kind (digits, icons) look alike by nature
 SMALLEST_CONTRAST = 10.0  # standard deviation of the grey thumbnail, of 255
 MEAN_DIFFERENCE = 2.5  # of 255, between the thumbnails of two images that are the same picture
-LARGEST_DIFFERENCE = (
-    24  # of 255, in any pixel of the thumbnails: a changed detail, such as the hand of a clock, is more
-)
+LARGEST_DIFFERENCE = 36  # of 255, in any pixel of the thumbnails; the moved hand of a clock is more
 ASPECT = 1.05  # factor between the aspect ratios
 HASH_BITS = 64
 PARTS = 6  # two hashes that differ in at most 5 bits have one of 6 parts in common
