@@ -1,6 +1,7 @@
 """The amount of training that a command may spend, as data.
 
-Training is counted in optimizer steps, not in epochs, because an epoch of a small folder has few steps.
+Training is counted in optimizer steps of 64 images, not in epochs, because an epoch of a small folder has few steps. Small sets
+have smaller batches and more steps.
 """
 
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ class Effort:
         short_steps: steps of each short fine-tuning of NetAdapt.
         episodes: episodes of AMC, each without training.
         min_epochs: smallest number of epochs of any training.
+        more_steps: whether smaller batches take more steps, see `small_sets`.
         source: where the candidates come from: networks of the ``zoo``, or sub-networks of a ``supernet``.
         supernet: the amount of training and search for a supernet, if one is used.
     """
@@ -54,6 +56,7 @@ class Effort:
     short_steps: int = 10
     episodes: int = 60
     min_epochs: int = 2
+    more_steps: bool = True
     source: Literal["zoo", "supernet"] = "zoo"
     supernet: SupernetEffort = SupernetEffort()
 
@@ -74,6 +77,7 @@ EFFORTS: Mapping[str, Effort] = MappingProxyType(
             short_steps=4,
             episodes=20,
             min_epochs=1,
+            more_steps=False,
             supernet=SupernetEffort(steps=160, subnetworks=12, population=10, generations=2, finalists=3),
         ),  # to try a command out
         "low": Effort(candidates=4, rounds=(80, 100), final_steps=320, recovery_steps=160, quantized_steps=80),

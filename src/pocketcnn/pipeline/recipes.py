@@ -10,6 +10,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import InputContract
 from pocketcnn.models.small_images import is_small
 from pocketcnn.pipeline.effort import Effort
+from pocketcnn.pipeline.small_sets import batch_size_for, learning_rate_for, more_steps
 from pocketcnn.training import Recipe
 
 RECIPE = Recipe()
@@ -128,8 +129,18 @@ class TrainingRecipes:
     seed: int
     base: Recipe = RECIPE
 
-    def _recipe(self, steps: int, **changes: object) -> Recipe:
-        batch = min(self.base.batch_size, max(8, self.images // 8))
+    def _recipe(self, steps: int, rate: float = 1.0, **changes: object) -> Recipe:
+        """A training of `steps` optimizer steps of a full batch, with `rate` as a factor on the learning rate.
+
+        Small sets have smaller batches, and more steps: about as many images are seen (`small_sets`).
+        """
+        batch = batch_size_for(self.images, self.base.batch_size)
+        if self.effort.more_steps:
+            steps = round(steps * more_steps(self.images, self.base.batch_size))
+        rate *= learning_rate_for(self.base, batch)
+        return self._of(steps, batch, learning_rate=rate, **changes)
+
+    def _of(self, steps: int, batch: int, **changes: object) -> Recipe:
         epochs = self.effort.epochs(steps, self.images, batch)
         warmup = min(1.0, epochs / 10)
         return self.base.with_(epochs=epochs, batch_size=batch, warmup_epochs=warmup, seed=self.seed, **changes)
@@ -144,13 +155,14 @@ class TrainingRecipes:
 
     def recovery(self) -> Recipe:
         """Fine-tuning after pruning, at half of the learning rate."""
-        return self._recipe(self.effort.recovery_steps, learning_rate=self.base.learning_rate / 2)
+        return self._recipe(self.effort.recovery_steps, 1 / 2)
 
     def supernet(self, share: float, rate: float) -> Recipe:
         """A phase of a supernet: `share` of its steps, and `rate` as a factor on the learning rate."""
         base = SUPERNET_RECIPE if self.base == RECIPE else self.base
         steps = round(share * self.effort.supernet.steps)
-        return replace(self, base=base)._recipe(steps, learning_rate=base.learning_rate * rate)
+        batch = min(base.batch_size, max(8, self.images // 8))
+        return replace(self, base=base)._of(steps, batch, learning_rate=base.learning_rate * rate)
 
     def quantized(self) -> Recipe:
         """Quantization-aware fine-tuning: a low learning rate and no EMA of weights, which hardly change.
@@ -159,7 +171,7 @@ class TrainingRecipes:
         """
         return self._recipe(
             self.effort.quantized_steps,
-            learning_rate=self.base.learning_rate / 40,
+            1 / 40,
             weight_decay=0.0,
             ema_decay=0.0,
             distillation_weight=1.0,

@@ -61,12 +61,12 @@ class Recipe(BaseModel):
         return self
 
     def with_(self, **changes: Any) -> "Recipe":
-        """A copy with some fields changed and checked.
+        """A copy with some fields changed and checked. Fields that neither sets stay unset (`model_fields_set`).
 
         Raises:
             UsageError: a field is unknown or its value is out of range.
         """
-        return _checked({**self.model_dump(), **changes}, "the recipe")
+        return _checked({**self.model_dump(exclude_unset=True), **changes}, "the recipe")
 
     @classmethod
     def from_toml(cls, path: Path) -> "Recipe":

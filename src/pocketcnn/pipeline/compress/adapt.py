@@ -15,6 +15,7 @@ from pocketcnn.pipeline.accuracy_check import MAX_LOSS, baseline_of, chance_warn
 from pocketcnn.pipeline.compression_run import accuracy, longer
 from pocketcnn.pipeline.deploy.checking import check_target
 from pocketcnn.pipeline.recipes import Splits, base_recipe, datasets
+from pocketcnn.pipeline.small_sets import batch_size_for, learning_rate_for
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet
 from pocketcnn.records.result import Accuracy
 from pocketcnn.targets import Target, load_target
@@ -22,7 +23,8 @@ from pocketcnn.targets.check import Check
 from pocketcnn.training import Recipe, threads_for
 
 EPOCHS = 10
-SMALLEST_BATCH = 8
+LEAST_STEPS = 160
+"""Optimizer steps of a recovery whose epochs are not given, at least: small sets get more epochs."""
 
 UNTRAINED = "The network was not trained after layers were replaced: its accuracy is unknown and may be near chance. Give images."
 
@@ -90,7 +92,7 @@ def adapt_to_target(
         target: its name, its .toml file, or a `Target`.
         out: the model file (.safetensors) to write.
         data: a folder of images with the same classes.
-        epochs: of the recovery; 10 if not given.
+        epochs: of the recovery; if not given 10, and more for few images.
         seed: of the split of the images; that of the network's training if not given.
         kernels: replacement of a 5x5 depthwise kernel: ``pair`` (two of 3x3) or ``single`` (one of 3x3).
         recipe: replaces the default recipe. Epochs, batch size, learning rate and warm-up are set by the recovery.
@@ -122,7 +124,7 @@ def adapt_to_target(
         stage = _stage("substituted", device, made, kernels, split_seed)
         figures = {"test_accuracy_before": given.top1, "test_accuracy": substituted.top1}
         info = network.info.with_stage(stage.model_copy(update={"data": folder.fingerprint, "figures": figures}))
-        tuned = _recovery(base, EPOCHS if epochs is None else epochs, len(folder.train), split_seed)
+        tuned = _recovery(base, epochs, len(folder.train), split_seed)
         workspace = _workspace(Path(out), network, device, folder, tuned, kernels, progress_for)
         began = time.monotonic()
         if made.changes:
@@ -183,13 +185,15 @@ def _folder(network: GraphNetwork, data: str | Path | DataFolder, seed: int) -> 
     return folder
 
 
-def _recovery(base: Recipe, epochs: int, images: int, seed: int) -> Recipe:
+def _recovery(base: Recipe, epochs: int | None, images: int, seed: int) -> Recipe:
     """Half of the usual learning rate, because most weights are already trained."""
+    batch = batch_size_for(images, base.batch_size)
+    chosen = max(EPOCHS, -(-LEAST_STEPS // max(1, images // batch))) if epochs is None else epochs
     return base.with_(
-        epochs=epochs,
-        batch_size=min(base.batch_size, max(SMALLEST_BATCH, images // 8)),
-        learning_rate=base.learning_rate / 2,
-        warmup_epochs=min(1.0, epochs / 10),
+        epochs=chosen,
+        batch_size=batch,
+        learning_rate=learning_rate_for(base, batch) / 2,
+        warmup_epochs=min(1.0, chosen / 10),
         seed=seed,
     )
 

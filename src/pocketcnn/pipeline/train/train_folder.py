@@ -21,6 +21,7 @@ from pocketcnn.pipeline.candidates import CandidateNetwork
 from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.networks import is_architecture_file
 from pocketcnn.pipeline.recipes import Splits, datasets
+from pocketcnn.pipeline.small_sets import default_recipe
 from pocketcnn.pipeline.train.classifier import Classifier, as_teacher, check_classes, load_classifier
 from pocketcnn.pipeline.train.evaluate_folder import figures_of
 from pocketcnn.pipeline.train.network_builders import LibraryNetwork, NetworkBuilder
@@ -76,7 +77,8 @@ def train_folder(
         out: the folder for the model file, the figures and the checkpoints.
         width: width multiplier of a network of the zoo.
         size: input size (height, width); that of the images if not given.
-        recipe: replaces the default recipe.
+        recipe: replaces the default recipe. Those of batch size, learning rate and epochs that it does not set are chosen for
+            the number of images, see `pocketcnn.pipeline.small_sets`.
         teachers: files of trained networks for distillation. The input contract of the first is used for the new network.
         resume: resume the interrupted training in `out`.
         progress_for: creates the progress display of the training from its title.
@@ -138,6 +140,7 @@ def prepare(
         network_options(network)  # raises for an unknown name, before the images are read
     teachers = tuple(map(load_classifier, teacher_files))
     folder = scan(data, seed=recipe.seed)
+    recipe = default_recipe(recipe, len(folder.train))
     for teacher in teachers:
         check_classes(teacher, folder)
     if teachers:
