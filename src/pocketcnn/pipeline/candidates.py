@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import cast
 
 from torch import nn
@@ -20,6 +21,17 @@ NETWORKS = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_
 WIDTHS = (0.1, 0.15, 0.25, 0.35, 0.5, 0.75, 1.0)
 SCALES = (1.0, 0.75, 0.5)
 """Input sizes to try, as shares of the folder's own. Small images are used in their own size only."""
+
+LARGER = 4 / 3
+"""A larger input size, as a factor on the folder's own, which is the median: many images have the pixels for it."""
+
+LONGEST_SIDE = 224
+"""Pixels; images are not enlarged beyond."""
+
+FILLED = 0.9
+"""Share of the budget that the widest candidate that keeps it should use; widths between those of `WIDTHS` are tried for it."""
+
+FILLING_STEPS = 3
 
 PRUNABLE = 2.5
 """Largest share of a limit that a candidate may use before compression: about what pruning can recover from."""
@@ -93,27 +105,40 @@ def propose_candidates(
     """At most `limit` candidates that can meet `budget` after compression, taken from the networks in turn.
 
     Each network contributes the largest width that keeps the budget, and the largest one that pruning can bring within it.
-    So a small unpruned network competes with a large pruned one. If no candidate comes near the budget, the closest one is
-    returned alone.
+    So a small unpruned network competes with a large pruned one. Every second network starts with larger images, if these keep
+    the budget. If no candidate comes near the budget, the closest one is returned alone.
     """
-    by_network: list[list[CandidateNetwork]] = []
-    closest: tuple[float, CandidateNetwork] | None = None
-    for network in networks:
-        by_size: list[list[CandidateNetwork]] = []
-        for size in _supported_sizes(network, contract):
-            fitting = []
-            for plan, miss in _by_width(network, contract.channels, size, classes, budget):
-                if closest is None or miss < closest[0]:
-                    closest = (miss, plan)
-                if miss <= PRUNABLE:
-                    fitting.append((plan, miss))
-            if fitting:
-                by_size.append(_by_priority(fitting))
-        if by_size:
-            by_network.append(_interleaved(by_size))
-    if not by_network:
-        return [] if closest is None else [closest[1]]
-    return _interleaved(by_network)[:limit]
+    tried: list[tuple[float, CandidateNetwork]] = []
+    choices = [
+        _of_network(
+            network, _in_turn(_supported_sizes(network, contract), place), contract.channels, classes, budget, tried
+        )
+        for place, network in enumerate(networks)
+    ]
+    found = list(islice(_round_robin(choices), limit))
+    return found or [plan for _, plan in sorted(tried, key=lambda pair: pair[0])[:1]]
+
+
+def _of_network(
+    network: str,
+    sizes: Sequence[tuple[int, int]],
+    channels: int,
+    classes: int,
+    budget: Budget,
+    tried: list[tuple[float, CandidateNetwork]],
+) -> Iterator[CandidateNetwork]:
+    """The candidates of a network, the best of every size first. Sizes are evaluated when they are asked for.
+
+    Every candidate that was evaluated is added to `tried` with its `worst_miss`.
+    """
+    others = []
+    for size in sizes:
+        evaluated = list(_by_width(network, channels, size, classes, budget))
+        tried += [(miss, plan) for plan, miss in evaluated]
+        ordered = _by_priority([(plan, miss) for plan, miss in evaluated if miss <= PRUNABLE])
+        yield from ordered[:1]
+        others.append(ordered[1:])
+    yield from _round_robin([iter(plans) for plans in others])
 
 
 def worst_miss(graph: Graph, budget: Budget) -> float:
@@ -134,32 +159,72 @@ def sizes_of(contract: InputContract) -> Iterator[tuple[int, int]]:
 
 
 def _supported_sizes(network: str, contract: InputContract) -> list[tuple[int, int]]:
-    """The input sizes that the network supports. The folder's own is always included; building it then reports the error."""
+    """The input sizes that the network supports, and a larger one if the images are not small.
+
+    The folder's own is always included; building it then reports the error.
+    """
     own, *scaled = sizes_of(contract)
-    return [own, *(size for size in scaled if takes(network, size))]
+    larger = (round(own[0] * LARGER), round(own[1] * LARGER))
+    more = [larger] if scaled and max(larger) <= LONGEST_SIDE else []
+    return [own, *(size for size in more + scaled if takes(network, size))]
+
+
+def _in_turn(sizes: Sequence[tuple[int, int]], place: int) -> list[tuple[int, int]]:
+    """`sizes`, with the second one first at every second place if it is larger."""
+    own, *others = sizes
+    if place % 2 and others and others[0] > own:
+        return [others[0], own, *others[1:]]
+    return list(sizes)
 
 
 def _by_width(
     network: str, channels: int, size: tuple[int, int], classes: int, budget: Budget
 ) -> Iterator[tuple[CandidateNetwork, float]]:
-    """Candidates by increasing width with their `worst_miss`, up to the first that exceeds `PRUNABLE`."""
-    for width in WIDTHS if "width" in network_options(network) else (1.0,):
+    """Candidates with their `worst_miss`: by increasing width up to the first that exceeds `PRUNABLE`, then `_filling`."""
+    evaluated: list[tuple[float, float]] = []
+
+    def candidate(width: float) -> tuple[CandidateNetwork, float]:
         plan = CandidateNetwork(network, width, channels, size, classes)
-        miss = worst_miss(plan.graph, budget)
-        yield plan, miss
-        if miss > PRUNABLE:
+        evaluated.append((width, worst_miss(plan.graph, budget)))
+        return plan, evaluated[-1][1]
+
+    for width in WIDTHS if "width" in network_options(network) else (1.0,):
+        yield candidate(width)
+        if evaluated[-1][1] > PRUNABLE:
+            break
+    for _ in range(FILLING_STEPS):
+        between = _filling(evaluated)
+        if between is None:
             return
+        yield candidate(between)
+
+
+def _filling(evaluated: Sequence[tuple[float, float]]) -> float | None:
+    """The next width to try of pairs (width, `worst_miss`), so that the budget is used; None if it is, or nothing is between."""
+    kept = [(width, miss) for width, miss in evaluated if miss <= 1]
+    widest, use = max(kept, default=(0.0, 1.0))
+    wider = min((width for width, miss in evaluated if miss > 1 and width > widest), default=None)
+    if wider is None or use >= FILLED:
+        return None
+    return round((widest + wider) / 2, 3)
 
 
 def _by_priority(fitting: Sequence[tuple[CandidateNetwork, float]]) -> list[CandidateNetwork]:
     """The widest candidate that keeps the budget, then the widest that pruning can bring within it, then the others."""
-    kept = [plan for plan, miss in fitting if miss <= 1]
-    over = [plan for plan, miss in fitting if miss > 1]
+    by_width = sorted(fitting, key=lambda pair: pair[0].width)
+    kept = [plan for plan, miss in by_width if miss <= 1]
+    over = [plan for plan, miss in by_width if miss > 1]
     order = kept[-1:] + over[-1:] + over[:-1][::-1] + kept[:-1][::-1]
     return order
 
 
-def _interleaved(ranked: Sequence[Sequence[CandidateNetwork]]) -> list[CandidateNetwork]:
-    """The first candidate of every list, then the second of every list, and so on."""
-    longest = max(map(len, ranked))
-    return [plans[place] for place in range(longest) for plans in ranked if place < len(plans)]
+def _round_robin(sources: Sequence[Iterator[CandidateNetwork]]) -> Iterator[CandidateNetwork]:
+    """The first candidate of every source, then the second of every source, and so on; nothing is evaluated before its turn."""
+    remaining = list(sources)
+    while remaining:
+        for source in tuple(remaining):
+            plan = next(source, None)
+            if plan is None:
+                remaining.remove(source)
+            else:
+                yield plan
