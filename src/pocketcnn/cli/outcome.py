@@ -38,6 +38,8 @@ def conclude(output: Output, result: "FitResult", out: Path, *, must_be_accurate
     if result.stored is not None and result.stored.coding is not None:
         output.print(f"coded model file     {out / result.stored.file}, {result.stored.bytes:,} bytes")
     output.print(f"report               {out / 'report.html'}")
+    for place, choice in enumerate(result.next_choices):
+        output.print(f"{'' if place else 'next better choice':<20} {choice.text}")
     for note in result.notes:
         output.say(note)
     if not result.met:

@@ -147,6 +147,19 @@ class ModelFileRecord(Record):
     plain_bytes: int
 
 
+class NextChoice(Record):
+    """A choice that may be better than the result, as a sentence.
+
+    `bytes` of its weights with its accuracies, if they were measured in this run; otherwise None and `measured` is False.
+    """
+
+    text: str
+    measured: bool = False
+    bytes: int | None = None
+    validation: Accuracy | None = None
+    test: Accuracy | None = None
+
+
 class FitResult(Record):
     """The result of a `fit` or `compress`."""
 
@@ -176,3 +189,5 @@ class FitResult(Record):
     """Notes: the variant for small images, entropy coding, compressed networks that are not faster."""
     warnings: tuple[str, ...] = Field(default=())
     """Warnings: accuracy lost in a step, or accuracy near chance."""
+    next_choices: tuple[NextChoice, ...] = Field(default=())
+    """What more bytes or more training would give; empty in the results of earlier versions."""

@@ -13,6 +13,7 @@ from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.candidates import CandidateNetwork
 from pocketcnn.pipeline.compression_run import CompressionRun, Compressor
 from pocketcnn.pipeline.deploy.deploy import Deployment, deploy, predictions
+from pocketcnn.pipeline.deploy.next_choices import next_choices
 from pocketcnn.pipeline.deploy.notes import notes_on, warnings_on
 from pocketcnn.records.result import Candidate, DataRecord, FitResult
 from pocketcnn.report import Example, write_csv, write_report
@@ -68,6 +69,7 @@ def finish(
         machine=machine_record(),
         seed=config.seed,
         seconds=time.monotonic() - config.started,
+        next_choices=next_choices(run.stages, deployment.artefact, run.trainings.effort),
         notes=notes_on(plan, deployment),
         warnings=warnings_on(run.stages, deployment, run.method),
     )
