@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pocketcnn.data import DataFolder, images, infer_contract, load_image, scan, to_pixels
+from pocketcnn.data import DataFolder, ImageDataset, images, infer_contract, load_image, scan, to_pixels
 from pocketcnn.data.contract import contract_notes, native_size, resize_policy
 from pocketcnn.data.images import check_image, validate_image
-from pocketcnn.data.pixels import known_formats
+from pocketcnn.data.pixels import known_formats, network_input
 from pocketcnn.data.report import Kind
 from pocketcnn.errors import UsageError
+from pocketcnn.graph.contract import InputContract
+from pocketcnn.report.contract import steps
 from tests.support.image_files import fill, picture, save
 
 
@@ -149,3 +151,41 @@ def test_heic_files_are_read_with_the_library(tmp_path):
     picture(3, (64, 64)).save(tmp_path / "phone.heic")
     assert load_image(tmp_path / "phone.heic", 3).size == (64, 64)
     assert validate_image(tmp_path / "phone.heic").usable
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 4095), (7000, 8200), (0, 255), (100, 16383)])
+def test_twelve_bits_in_sixteen_keep_their_grey_levels_and_the_contract_says_how(tmp_path, low, high):
+    rng = np.random.default_rng(low)
+    for name in ("a", "b"):
+        for number in range(4):
+            values = rng.integers(low, high + 1, (40, 40)).astype(np.uint16)
+            save(Image.fromarray(values), tmp_path / name / f"{number}.png")
+    folder = scan(tmp_path)
+    contract = infer_contract(folder)
+    assert abs(contract.deep_range[0] - low) <= 0.01 * (high - low) + 1
+    assert abs(contract.deep_range[1] - high) <= 0.01 * (high - low) + 1
+    path = folder.train[0].path
+    pixels = to_pixels(load_image(path, contract.channels, contract.deep_range), contract)
+    assert len(np.unique(pixels)) > 200
+    assert any(
+        f"{contract.deep_range[0]} to {contract.deep_range[1]} of 65,536" in note
+        for note in contract_notes(folder, contract)
+    )
+    ours, _ = ImageDataset(folder.train, contract)[0]
+    assert np.array_equal(network_input(str(path), contract.model_dump(mode="json"))[0], ours.numpy())
+    assert f"clip(value, {contract.deep_range[0]}" in " ".join(steps(contract))
+
+
+def test_sixteen_bits_that_are_used_are_scaled_as_ever(tmp_path):
+    for name in ("a", "b"):
+        for number in range(4):
+            values = np.random.default_rng(number + ord(name)).integers(0, 65536, (40, 40)).astype(np.uint16)
+            save(Image.fromarray(values), tmp_path / name / f"{number}.png")
+    assert infer_contract(scan(tmp_path)).deep_range == (0, 65535)
+
+
+def test_contracts_of_earlier_versions_scale_the_whole_range():
+    old = {"channels": 1, "height": 8, "width": 8, "mean": [0.5], "std": [0.5]}
+    assert InputContract.model_validate(old).deep_range == (0, 65535)
+    with pytest.raises(ValueError, match="rise"):
+        InputContract.model_validate({**old, "deep_range": [5, 5]})

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketcnn.data.folder import ImageFolder
-from pocketcnn.data.images import image_size, load_image
+from pocketcnn.data.images import deep_range_of, image_size, load_image
 from pocketcnn.data.preprocess import to_pixels
+from pocketcnn.data.report import Kind
 from pocketcnn.data.threads import thread_map
 from pocketcnn.errors import UsageError
 from pocketcnn.graph.contract import InputContract, ResizePolicy
@@ -21,6 +22,7 @@ SIMILAR_SHARE = 0.95  # this share of the images ...
 SAME_ASPECT = 1.1  # ... within this factor of the median aspect ratio: stretching is then not visible
 OBLONG = 1.5  # an aspect ratio that differs by this factor from that of the input ...
 OBLONG_SHARE = 0.05  # ... in this share of the images is worth a note
+WHOLE_RANGE = (0, 65535)
 SHAPES_SAMPLED = 256
 SMALLEST_STD = 1 / 255
 
@@ -51,14 +53,23 @@ def infer_contract(
     policy = folder.resize or resize_policy(sizes)
     height, width = _chosen_size(size) or native_size(sizes, policy)
     read_as: Literal[1, 3] = channels or 3
+    deep_range = _deep_range(folder, paths, workers)
     raw = InputContract(
-        channels=read_as, height=height, width=width, resize=policy, mean=(0.0,) * read_as, std=(1.0,) * read_as
+        channels=read_as,
+        height=height,
+        width=width,
+        resize=policy,
+        mean=(0.0,) * read_as,
+        std=(1.0,) * read_as,
+        deep_range=deep_range,
     )
     sums = list(thread_map(lambda path: _sum_up(path, raw), paths, workers))
     if channels is None:
         channels = 1 if all(image.gray for image in sums) else 3
     mean, std = _statistics(sums, channels)
-    return InputContract(channels=channels, height=height, width=width, resize=policy, mean=mean, std=std)
+    return InputContract(
+        channels=channels, height=height, width=width, resize=policy, mean=mean, std=std, deep_range=deep_range
+    )
 
 
 def resize_policy(sizes: Floats) -> ResizePolicy:
@@ -77,12 +88,32 @@ def native_size(sizes: Floats, policy: ResizePolicy) -> tuple[int, int]:
 
 def describe(folder: ImageFolder, contract: InputContract) -> list[str]:
     """What a user should know of the images before a training: the summary of the report, and the notes, one a line."""
-    return [*folder.report.summary(), *folder.notes, *_notes_on_shapes(folder, contract)]
+    return [*folder.report.summary(), *folder.notes, *contract_notes(folder, contract)]
 
 
 def contract_notes(folder: ImageFolder, contract: InputContract) -> list[str]:
     """Notes on what the resize policy of the contract does to the images of a folder, if their shapes are others."""
-    return list(_notes_on_shapes(folder, contract))
+    return [*_notes_on_range(contract), *_notes_on_shapes(folder, contract)]
+
+
+def _deep_range(folder: ImageFolder, paths: Sequence[Path], workers: int | None) -> tuple[int, int]:
+    """The range of values of the 16-bit grey images among `paths`; the whole one if they use more than half of it."""
+    if not folder.report.of(Kind.SIXTEEN_BIT):
+        return WHOLE_RANGE
+    found = [values for values in thread_map(deep_range_of, paths, workers) if values is not None]
+    if not found:
+        return WHOLE_RANGE
+    low, high = min(low for low, _ in found), max(high for _, high in found)
+    return (low, high) if 0 < high - low <= WHOLE_RANGE[1] // 2 else WHOLE_RANGE
+
+
+def _notes_on_range(contract: InputContract) -> Iterator[str]:
+    if contract.deep_range != WHOLE_RANGE:
+        low, high = contract.deep_range
+        yield (
+            f"The 16-bit images use the values {low} to {high} of 65,536: these become 0 to 255. The input contract "
+            "records it, so that the same is done wherever the network runs."
+        )
 
 
 def _notes_on_shapes(folder: ImageFolder, contract: InputContract) -> Iterator[str]:
@@ -115,7 +146,7 @@ class _Sums:
 
 
 def _sum_up(path: Path, contract: InputContract) -> _Sums:
-    image = load_image(path, contract.channels)
+    image = load_image(path, contract.channels, contract.deep_range)
     pixels = to_pixels(image, contract).reshape(-1, contract.channels) / 255.0
     return _Sums(pixels.sum(axis=0), (pixels**2).sum(axis=0), len(pixels), _all_gray(np.asarray(image)))
 

@@ -109,7 +109,9 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         return list(thread_map(self._read_one, paths))
 
     def _read_one(self, path: Path) -> Tensor:
-        return channels_first(to_pixels(load_image(path, self.contract.channels), self._source))
+        return channels_first(
+            to_pixels(load_image(path, self.contract.channels, self.contract.deep_range), self._source)
+        )
 
     def _new_cache(self) -> PixelCache | None:
         fits = cache_bytes(len(self), self._source.shape) <= self.cache_limit

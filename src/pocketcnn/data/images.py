@@ -102,10 +102,11 @@ class ImageCheck:
         return all(problem.usable for problem in self.problems)
 
 
-def load_image(path: Path, channels: int) -> Image.Image:
+def load_image(path: Path, channels: int, deep_range: tuple[int, int] = (0, 65535)) -> Image.Image:
     """Read `path` as an 8-bit image in mode ``L`` (channels=1, luminance of ITU-R 601) or ``RGB`` (channels=3).
 
-    Animations: first frame. EXIF orientation is applied. Transparent pixels are blended with white. 16 bits are scaled to 8.
+    Animations: first frame. EXIF orientation is applied. Transparent pixels are blended with white. 16-bit
+    grey is scaled from `deep_range`.
 
     Raises:
         UnusableImage: the file is missing, empty, truncated, not an image, or too large to decode safely.
@@ -113,7 +114,22 @@ def load_image(path: Path, channels: int) -> Image.Image:
     with collect_decoder_warnings():
         data = _read(path)
         with _failures_explained(path), _open(data) as image:
-            return to_8bit_image(image, channels)
+            return to_8bit_image(image, channels, deep_range)
+
+
+def deep_range_of(path: Path) -> tuple[int, int] | None:
+    """The values of a 16-bit grey image without the lowest and highest thousandth; None for other images.
+
+    Raises:
+        UnusableImage: as `load_image`.
+    """
+    with collect_decoder_warnings():
+        data = _read(path)
+        with _failures_explained(path), _open(data) as image:
+            if image.mode not in DEEP_GRAY_MODES:
+                return None
+            low, high = np.percentile(np.asarray(image).astype(np.int64), (0.1, 99.9))
+            return int(np.floor(low)), int(np.ceil(high))
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -6,7 +6,7 @@ nothing else, and what runs beside a deployed file is what training and evaluati
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,8 @@ def upright(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image) if orientation(image) in range(2, 9) else image
 
 
-def to_eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled by 255/65535. (16-bit colour is reduced by Pillow on decoding.)"""
+def to_eight_bits(image: Image.Image, deep_range: Sequence[int] = (0, 65535)) -> Image.Image:
+    """16-bit grey, of which the values of `deep_range` become 0 to 255. (16-bit colour is reduced by Pillow on decoding.)"""
     if image.mode == "F":
         raise NoAgreedRange("floating-point pixels have no defined range: convert the image to 8 or 16 bits")
     if image.mode not in DEEP_GRAY_MODES:
@@ -55,7 +55,9 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image).astype(np.int64)
     if pixels.min() < 0 or pixels.max() > 65535:
         raise NoAgreedRange("32-bit pixels have no defined range: convert the image to 8 or 16 bits")
-    return Image.fromarray(((pixels * 255 + 32767) // 65535).astype(np.uint8))
+    low, high = deep_range
+    pixels = np.clip(pixels, low, high) - low
+    return Image.fromarray(((pixels * 255 + (high - low) // 2) // (high - low)).astype(np.uint8))
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -67,16 +69,17 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, layer).convert("RGB")
 
 
-def to_8bit_image(image: Image.Image, channels: int) -> Image.Image:
+def to_8bit_image(image: Image.Image, channels: int, deep_range: Sequence[int] = (0, 65535)) -> Image.Image:
     """An opened image as 8 bits in mode ``L`` (channels=1, luminance of ITU-R 601) or ``RGB`` (channels=3).
 
-    Animations: first frame. EXIF orientation is applied. Transparent pixels are blended with white. 16 bits are scaled to 8.
+    Animations: first frame. EXIF orientation is applied. Transparent pixels are blended with white. 16-bit grey is
+    scaled from `deep_range`.
     The function is idempotent.
 
     Raises:
         ValueError: the pixels are 32-bit numbers, which have no defined range.
     """
-    image = on_white(to_eight_bits(upright(image)))
+    image = on_white(to_eight_bits(upright(image), deep_range))
     if image.mode not in ("1", "L"):
         image = image.convert("RGB")
     return image.convert("L" if channels == 1 else "RGB")
@@ -96,7 +99,7 @@ def network_input(path: str, contract: Mapping[str, Any]) -> np.ndarray:
     """An image file as the input of a network, float32 (1, C, H, W), by the input contract as in `model.json`."""
     size = (contract["width"], contract["height"])
     with Image.open(path, formats=known_formats()) as opened:
-        image = to_8bit_image(opened, contract["channels"])
+        image = to_8bit_image(opened, contract["channels"], contract.get("deep_range", (0, 65535)))
     image = resized(image, size, contract["resize"], contract["interpolation"])
     pixels = np.asarray(image).astype(np.float32).reshape(contract["height"], contract["width"], contract["channels"])
     pixels = (pixels / np.float32(255) - np.float32(contract["mean"])) / np.float32(contract["std"])

@@ -22,7 +22,11 @@ def preprocess(image: Image.Image, contract: InputContract) -> Tensor:
 def to_pixels(image: Image.Image, contract: InputContract) -> npt.NDArray[np.uint8]:
     """The image with the contract's channels and size, before normalization: uint8 (H, W, C)."""
     size = (contract.width, contract.height)
-    pixels = np.array(resized(to_8bit_image(image, contract.channels), size, contract.resize, contract.interpolation))
+    pixels = np.array(
+        resized(
+            to_8bit_image(image, contract.channels, contract.deep_range), size, contract.resize, contract.interpolation
+        )
+    )
     return pixels.reshape(contract.height, contract.width, contract.channels)
 
 

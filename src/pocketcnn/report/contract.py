@@ -5,6 +5,11 @@ from pocketcnn.report.standalone import INLINE_CLASSES as INLINE_CLASSES
 from pocketcnn.report.standalone import snippet as snippet
 
 
+def _scaling(low: int, high: int) -> str:
+    value = "value" if (low, high) == (0, 65535) else f"(clip(value, {low}, {high}) - {low})"
+    return f"({value} * 255 + {(high - low) // 2}) // {high - low}"
+
+
 def steps(contract: InputContract, *, channels_last: bool = False) -> list[str]:
     """The preprocessing of an image file, one phrase for each step; `channels_last` for files with input (N, H, W, C)."""
     height, width = contract.height, contract.width
@@ -18,7 +23,7 @@ def steps(contract: InputContract, *, channels_last: bool = False) -> list[str]:
     mean, std = (", ".join(f"{value:.6g}" for value in values) for values in (contract.mean, contract.std))
     return [
         "read the image, of an animation the first frame, and rotate it by its EXIF orientation",
-        "scale 16-bit grey to 8 bits: (value * 255 + 32767) // 65535; 16-bit colour: the upper byte, as Pillow reads it",
+        f"scale 16-bit grey to 8 bits: {_scaling(*contract.deep_range)}; 16-bit colour: the upper byte, as Pillow reads it",
         "blend transparent pixels with white",
         "convert it to RGB, also from CMYK, palettes and other colour spaces (Pillow's Image.convert)"
         if contract.channels == 3

@@ -64,7 +64,7 @@ def some_images(network: GraphNetwork, files: Sequence[Path], limit: int) -> Ten
 
 def load(path: Path, contract: InputContract) -> Tensor:
     """Load one image file as the input (C, H, W) of a network."""
-    return preprocess(load_image(path, contract.channels), contract)
+    return preprocess(load_image(path, contract.channels, contract.deep_range), contract)
 
 
 def image_files(folder: Path) -> list[Path]:

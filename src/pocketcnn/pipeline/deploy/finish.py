@@ -110,7 +110,7 @@ def examples(deployment: Deployment, folder: ImageFolder, out: Path) -> list[Exa
     labels = [sample.label for sample in folder.test]
     return [
         Example(
-            image=load_image(folder.test[index].path, deployment.contract.channels),
+            image=load_image(folder.test[index].path, deployment.contract.channels, deployment.contract.deep_range),
             true=folder.classes[labels[index]],
             predicted=folder.classes[int(predicted[index])],
             probability=float(probability[index]),
