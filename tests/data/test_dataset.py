@@ -63,7 +63,7 @@ def test_forked_workers_share_what_they_decode(samples, contract):
 def test_only_what_is_asked_for_is_decoded_and_only_once(samples, contract, monkeypatch):
     read = []
     monkeypatch.setattr(
-        dataset_module, "load_image", lambda path, channels: read.append(path) or load_image(path, channels)
+        dataset_module, "load_image", lambda path, channels, *_: read.append(path) or load_image(path, channels)
     )
     dataset = ImageDataset(samples, contract)
     assert read == []
