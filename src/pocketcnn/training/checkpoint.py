@@ -68,7 +68,7 @@ def load_newest(folder: Path) -> LoadedCheckpoint | None:
         except PocketcnnError:
             raise
         except Exception as error:  # any error of a damaged file: the file before it may be intact
-            reasons.append((path, str(error).splitlines()[0] if str(error) else type(error).__name__))
+            reasons.append((path, _reason(error)))
             continue
         return LoadedCheckpoint(path, state, tuple(_put_aside(bad) for bad, _ in reasons))
     if reasons:
@@ -90,6 +90,12 @@ def _read(path: Path) -> dict[str, Any]:
     if state["format"] > FORMAT:
         raise UsageError(f"{path} was written by a later version of pocketcnn. Install that version to resume.")
     return state
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error. PyTorch's advice to load a file that may execute code is not passed on."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return "it holds objects that no checkpoint has" if "weights_only" in str(error) else text
 
 
 def _put_aside(path: Path) -> Path:

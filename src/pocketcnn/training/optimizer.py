@@ -1,7 +1,9 @@
 """The optimizer and the learning-rate schedule of a recipe."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,6 +12,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from pocketcnn.training.recipe import Recipe
+
+USUAL_RATES: Mapping[str, float] = MappingProxyType({"sgd": 0.1, "adamw": 3e-3, "rmsprop": 1e-2})
+"""By optimizer, a learning rate that trains most light networks."""
+
+
+def lower_rate(recipe: Recipe) -> float:
+    """The learning rate to try after a divergence: a tenth, and at most the usual one of the optimizer."""
+    return min(recipe.learning_rate / 10, USUAL_RATES[recipe.optimizer])
 
 
 def build_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:

@@ -13,6 +13,13 @@ from torch.utils.data import Dataset
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.training.batch_norm import StatisticsWarmup
 from pocketcnn.training.batches import evaluation_loader, size_of, training_loader
+from pocketcnn.training.checkpoint_state import (
+    POSITION,
+    check_optimizer,
+    check_parts,
+    check_position,
+    check_weights,
+)
 from pocketcnn.training.devices import Precision
 from pocketcnn.training.ema import NetworkAverage
 from pocketcnn.training.evaluate import check_labels, score
@@ -20,7 +27,7 @@ from pocketcnn.training.history import EpochRecord, TrainResult
 from pocketcnn.training.hooks import TrainingHooks
 from pocketcnn.training.interrupt import Interrupts
 from pocketcnn.training.objective import Objective
-from pocketcnn.training.optimizer import build_optimizer, build_schedule
+from pocketcnn.training.optimizer import build_optimizer, build_schedule, lower_rate
 from pocketcnn.training.recipe import Recipe
 from pocketcnn.training.rng import rng_state, seed_everything, set_rng_state
 from pocketcnn.training.slimming import ScalePenalty
@@ -167,7 +174,7 @@ class TrainingRun:
             rate = self.recipe.learning_rate
             raise NonFiniteLoss(
                 f"The loss became {loss} in epoch {self.epoch + 1} of {self.recipe.epochs}, step {self.step}: "
-                f"the training diverged. Lower learning_rate (it is {rate:g}; try {rate / 10:g}), "
+                f"the training diverged. Lower learning_rate (it is {rate:g}; try {lower_rate(self.recipe):g}), "
                 "set gradient_clip = 1.0, or increase warmup_epochs, and train into another folder."
             )
 
@@ -199,7 +206,7 @@ class TrainingRun:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "position": {name: getattr(self, name) for name in _POSITION},
+            "position": {name: getattr(self, name) for name in POSITION},
             "loss_sum": self.loss_sum,
             "rng": rng_state(self.device),
             "history": [asdict(record) for record in self.history],
@@ -211,8 +218,17 @@ class TrainingRun:
 
         Raises:
             UsageError: the state belongs to a training with another recipe, other sets or another network.
+            CheckpointError: it is not the state of a training.
         """
+        check_parts(state)
         self._check_same(state)
+        check_position(
+            state,
+            epochs=self.recipe.epochs,
+            steps_per_epoch=len(self.sampler),
+            samples=len(self.loader.dataset),  # type: ignore[arg-type]
+        )
+        check_optimizer(state, self.optimizer, self.schedule)
         try:
             self.network.load_state_dict(state["network"])
         except RuntimeError as error:
@@ -224,7 +240,8 @@ class TrainingRun:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
-        for name in _POSITION:
+        check_weights(state["best"], self.network, self.optimizer)
+        for name in POSITION:
             setattr(self, name, state["position"][name])
         self.loss_sum.copy_(state["loss_sum"])
         self.history = [EpochRecord(**record) for record in state["history"]]
@@ -250,5 +267,4 @@ class TrainingRun:
             )
 
 
-_POSITION = ("epoch", "batch", "step", "samples", "seconds")
 _NAMES = {"sizes": "the number of training and validation images", "teachers": "the number of teachers"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from pocketcnn.errors import UsageError
+from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.training.checkpoint import LoadedCheckpoint, checkpoints, load_newest, save_checkpoint
 from pocketcnn.training.progress import Progress
 from pocketcnn.training.run import TrainingRun
@@ -44,7 +44,16 @@ class CheckpointSaver:
         if loaded is None:
             progress.note(f"There is no checkpoint in {self.folder}: the training starts from the beginning.")
             return
-        run.load_state_dict(loaded.state)
+        try:
+            run.load_state_dict(loaded.state)
+        except UsageError:
+            raise
+        except Exception as error:  # a file that can be read may hold anything
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise PocketcnnError(
+                f"The checkpoint {loaded.path} cannot be used: {reason}. Remove it to resume from the one before it, or train "
+                "into another folder."
+            ) from error
         self._saved_step = run.step
         progress.note(_resume_message(loaded, run))
 
