@@ -22,7 +22,7 @@ ANY_NAME = {"callbacks", "errors", "files", "pipeline", "records", "report"}
 """Packages of which a verb may use what it likes: the routes, the records that they give, messages and files."""
 
 NAMES = {
-    "pocketcnn.data": {"infer_contract", "scan", "write_digits"},
+    "pocketcnn.data": {"DataFolder", "contract_notes", "infer_contract", "scan", "write_digits"},
     "pocketcnn.data.folder": {"check_seed"},
     "pocketcnn.models": {"list_models", "network_options"},
     "pocketcnn.models.description": {"describe_model", "has_width"},

@@ -57,8 +57,7 @@ def check(
     Example:
       pocketcnn data check photos
     """
-    from pocketcnn.data import infer_contract, scan
-    from pocketcnn.data.contract import contract_notes
+    from pocketcnn.data import contract_notes, infer_contract, scan
     from pocketcnn.data.folder import check_seed
 
     output = Output(as_json)

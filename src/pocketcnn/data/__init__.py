@@ -3,6 +3,7 @@
 from pocketcnn.data.augment import POLICIES as POLICIES
 from pocketcnn.data.augment import Augmentation as Augmentation
 from pocketcnn.data.augment import build_augmentation as build_augmentation
+from pocketcnn.data.contract import contract_notes as contract_notes
 from pocketcnn.data.contract import describe as describe
 from pocketcnn.data.contract import infer_contract as infer_contract
 from pocketcnn.data.dataset import ImageDataset as ImageDataset
