@@ -4,6 +4,7 @@ An option without a rule always has an effect. Conditions that depend on the ima
 folder with its own splits, are checked by the library.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -196,3 +197,26 @@ def check_options(verb: str, given: Mapping[str, str], values: Values) -> None:
     """
     for rule in RULES.get(verb, ()):
         rule.check(given, values)
+
+
+LARGEST_NUMBER, LARGEST_SEED = 1_000_000, 2**63 - 1
+"""Bounds of every number on the command line. A larger one is a slip, and would exhaust memory or time."""
+
+
+def check_numbers(given: Mapping[str, str], values: Values) -> None:
+    """Check the size of every number that is given; smaller bounds are those of the options.
+
+    Args:
+        given: the parameters on the command line, each as typed.
+        values: all parameters.
+
+    Raises:
+        UsageError: a number is not finite or too large.
+    """
+    for name, typed in given.items():
+        value = values[name]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        largest = LARGEST_SEED if name == "seed" else LARGEST_NUMBER
+        if not math.isfinite(value) or abs(value) > largest:
+            raise UsageError(f"{typed} must be a number, at most {largest:,}, not {value:g}.")

@@ -36,7 +36,8 @@ def search(
     space: Annotated[
         str | None,
         typer.Option(
-            help=f"Search space: {joined([*SEARCH_SPACES, 'scaling:NETWORK', 'a .toml or .py file'])}. Default: by strategy."
+            help=f"Search space: {joined([*SEARCH_SPACES, 'scaling:NETWORK', 'a .toml or .py file'])}. A .py file is "
+            "executed. Default: by strategy."
         ),
     ] = None,
     trials: Annotated[

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from pocketcnn.cli.option_rules import check_options
+from pocketcnn.cli.option_rules import check_numbers, check_options
 from pocketcnn.cli.renamed_options import with_current_names
 
 _TYPED = "COMMANDLINE"
@@ -26,6 +26,7 @@ class Verb(TyperCommand):
             for parameter in self.params
             if parameter.name in ctx.params and getattr(ctx.get_parameter_source(parameter.name), "name", "") == _TYPED
         }
+        check_numbers(given, ctx.params)
         check_options(_path(ctx), given, ctx.params)
         return super().invoke(ctx)
 

@@ -62,25 +62,40 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_COUNT = Rule(lambda value: _is_whole(value) and value >= 1, "{option} must be a whole number, 1 or more")
+LARGEST_COUNT, LARGEST_WIDTH = 2**20, 64
+"""Largest number of classes, channels, ..., and largest width multiplier. A larger one exhausts the memory."""
+
+_COUNT = Rule(
+    lambda value: _is_whole(value) and 1 <= value <= LARGEST_COUNT,
+    f"{{option}} must be a whole number, 1 or more, and at most {LARGEST_COUNT:,}",
+)
 _PROBABILITY = Rule(
     lambda value: _is_number(value) and 0 <= value < 1, "{option} must be a probability from 0 to below 1"
 )
 RANGES: Mapping[str, Rule] = MappingProxyType(
     {
-        "width": Rule(lambda value: _is_number(value) and value > 0, "{option} must be a number above 0"),
+        "width": Rule(
+            lambda value: _is_number(value) and 0 < value <= LARGEST_WIDTH,
+            f"{{option}} must be a number above 0 and at most {LARGEST_WIDTH}",
+        ),
         **dict.fromkeys(("classes", "in_channels", "depth", "expansion", "total_stride", "head_width"), _COUNT),
         **dict.fromkeys(("dropout", "drop_path"), _PROBABILITY),
         "classifier_padding": Rule(
-            lambda value: _is_whole(value) and value >= 0, "{option} must be a whole number, 0 or more"
+            lambda value: _is_whole(value) and 0 <= value <= 1024, "{option} must be a whole number from 0 to 1024"
         ),
     }
 )
 TYPES: Mapping[type, Rule] = MappingProxyType(
     {
         bool: Rule(lambda value: isinstance(value, bool), "{option} must be True or False"),
-        int: Rule(_is_whole, "{option} must be a whole number"),
-        float: Rule(_is_number, "{option} must be a number"),
+        int: Rule(
+            lambda value: _is_whole(value) and abs(value) <= LARGEST_COUNT,
+            f"{{option}} must be a whole number, at most {LARGEST_COUNT:,}",
+        ),
+        float: Rule(
+            lambda value: _is_number(value) and abs(value) <= LARGEST_COUNT,
+            f"{{option}} must be a number, at most {LARGEST_COUNT:,}",
+        ),
     }
 )
 

@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pocketcnn.errors import UsageError
 
+LARGEST = 1_000_000
+"""Largest number of epochs and of images in a batch; a larger one is a slip."""
+
 
 class Recipe(BaseModel):
     """The hyperparameters of a training.
@@ -26,8 +29,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(default=30, ge=1)
-    batch_size: int = Field(default=64, ge=1)
+    epochs: int = Field(default=30, ge=1, le=LARGEST)
+    batch_size: int = Field(default=64, ge=1, le=LARGEST)
     optimizer: Literal["sgd", "adamw", "rmsprop"] = "sgd"
     learning_rate: float = Field(default=0.1, gt=0, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)  # of sgd and rmsprop
@@ -51,7 +54,7 @@ class Recipe(BaseModel):
     ] = ()  # (student's, teacher's) names; by default the last of each size
     amp: Literal["auto", "off"] = "auto"
     device: str = Field(default="auto", min_length=1)
-    workers: int = Field(default=0, ge=0)  # 0 is fastest if the images fit in memory
+    workers: int = Field(default=0, ge=0, le=1024)  # 0 is fastest if the images fit in memory
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     @model_validator(mode="after")

@@ -25,6 +25,10 @@ from pocketcnn.nas.spaces.operations import OPERATIONS, SHUFFLES, SKIPS, Layer, 
 NORM = batch_norm(eps=1e-3, decay=0.99)
 
 
+LARGEST_FILTERS, LARGEST_LAYERS, LARGEST_KERNEL, LARGEST_EXPANSION = 2**14, 256, 63, 64
+"""Bounds of the numbers in a space: beyond them a network does not fit in the memory, or is a slip."""
+
+
 @dataclass(frozen=True)
 class Block:
     """A block with all choices made: `layers` equal layers, the first with `stride`; 0 layers leave the block out."""
@@ -64,12 +68,21 @@ class BlockChoices:
         for name, names in known:
             unknown = [each for each in getattr(self, name) if each not in names]
             yield not unknown, f"has the unknown {name} {', '.join(map(str, unknown))}; choose from {', '.join(names)}"
-        yield all(_is_count(number) and number % 2 for number in self.kernel), "has a kernel that is not an odd number"
-        yield all(_is_count(number) for number in self.filters), "has filters that are not a whole number above 0"
-        yield all(number == 0 or _is_count(number) for number in self.layers), "has layers that are not a whole number"
         yield (
-            all(_is_number(number) and number > 0 for number in self.expansion),
-            "has an expansion that is not above 0",
+            all(_is_count(number, LARGEST_KERNEL) and number % 2 for number in self.kernel),
+            f"has a kernel that is not an odd number up to {LARGEST_KERNEL}",
+        )
+        yield (
+            all(_is_count(number, LARGEST_FILTERS) for number in self.filters),
+            f"has filters that are not a whole number above 0, at most {LARGEST_FILTERS:,}",
+        )
+        yield (
+            all(number == 0 or _is_count(number, LARGEST_LAYERS) for number in self.layers),
+            f"has layers that are not a whole number up to {LARGEST_LAYERS}",
+        )
+        yield (
+            all(_is_number(number) and 0 < number <= LARGEST_EXPANSION for number in self.expansion),
+            f"has an expansion that is not above 0 and at most {LARGEST_EXPANSION}",
         )
         yield (
             all(isinstance(each, bool) for each in self.squeeze_excite),
@@ -292,8 +305,8 @@ def distinct(values: Sequence[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_count(value: object, largest: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= largest
 
 
 def _is_number(value: object) -> bool:

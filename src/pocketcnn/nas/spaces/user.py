@@ -28,7 +28,7 @@ from torch import nn
 
 from pocketcnn.errors import UsageError
 from pocketcnn.nas.space import Choice, Decision, Point, Space, Task, check_decisions
-from pocketcnn.nas.spaces.stages import BlockChoices, Frame, StageSpace
+from pocketcnn.nas.spaces.stages import LARGEST_FILTERS, BlockChoices, Frame, StageSpace
 
 BLOCK = "block"
 
@@ -70,8 +70,8 @@ def _frame(given: Mapping[str, Any]) -> Frame:
         raise UsageError(f"{missing[0]} is missing. It is the number of channels of the {missing[0]} convolution.")
     for name in ("stem", "last", "head"):
         value = given.get(name, 1)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UsageError(f"{name} must be a whole number above 0, not {value!r}.")
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_FILTERS:
+            raise UsageError(f"{name} must be a whole number above 0, at most {LARGEST_FILTERS:,}, not {value!r:.40}.")
     return Frame(**given)
 
 

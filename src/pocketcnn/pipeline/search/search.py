@@ -126,6 +126,7 @@ def search(
     if warm_start is not None:
         proxy_of(warm_start)
     space_name = (space or plan.space) if not isinstance(space, Space) else None
+    _check_not_of_the_data(space, DataFolder.of(data).path)
     search_space = space if isinstance(space, Space) else load_space(space or plan.space)
     evaluator = PointEvaluator(DataFolder.of(data).absolute(), seed, search_space, use, proxy, out / "work")
     evaluator, width = _with_width(evaluator, space_name, width, plan.slack)
@@ -181,6 +182,19 @@ def search(
         if found is None:
             raise PocketcnnError("No trial succeeded. See search.html for the reasons, or train more with --effort.")
         return Searched(*search_run.deliver(found, runs, trainings, requested))
+
+
+def _check_not_of_the_data(space: str | Space | None, data: Path) -> None:
+    """Check that a Python file with a space, which is executed, is not among the images, which may come from anyone.
+
+    Raises:
+        UsageError: it lies in the data folder.
+    """
+    if isinstance(space, str) and space.endswith(".py") and Path(space).resolve().is_relative_to(data.resolve()):
+        raise UsageError(
+            f"The search space {space} lies in the data folder {data}. A Python file is executed, so it is not taken from there: "
+            "move it out of the folder if you trust it."
+        )
 
 
 def _given(**options: object) -> dict[str, str]:
