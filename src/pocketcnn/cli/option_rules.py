@@ -4,7 +4,6 @@ An option without a rule always has an effect. Conditions that depend on the ima
 folder with its own splits, are checked by the library.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -211,12 +210,12 @@ def check_numbers(given: Mapping[str, str], values: Values) -> None:
         values: all parameters.
 
     Raises:
-        UsageError: a number is not finite or too large.
+        UsageError: a number is negative, not finite or too large.
     """
     for name, typed in given.items():
         value = values[name]
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         largest = LARGEST_SEED if name == "seed" else LARGEST_NUMBER
-        if not math.isfinite(value) or abs(value) > largest:
-            raise UsageError(f"{typed} must be a number, at most {largest:,}, not {value:g}.")
+        if not 0 <= value <= largest:  # NaN is not either
+            raise UsageError(f"{typed} must be a number from 0 to {largest:,}, not {value:g}.")
