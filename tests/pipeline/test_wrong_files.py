@@ -5,6 +5,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -216,3 +217,38 @@ def test_compress_hands_over_no_wrong_file(classifier: GraphNetwork, digits: Pat
     right = pc.compress(classifier, digits, "macs<=100%", tmp_path / "right", effort=LITTLE)
     assert right.check is not None
     assert (right.check.problem, right.check.images) == ("", 10)
+
+
+@pytest.mark.parametrize("numerics", NUMERICS)
+@pytest.mark.parametrize("to", ["onnx", "openvino", "litert", "ncnn"])
+def test_a_file_that_is_changed_after_its_network_was_written_is_caught(to: str, numerics: str, tmp_path: Path) -> None:
+    """Every byte of a weight counts, also where the outputs hardly change."""
+    network, runtime = network_of(numerics), runtime_of_format(to)
+    path = runtime.write(network, tmp_path / f"net{runtime.suffix}")
+    stored = path.with_suffix(runtime.companions[0]) if runtime.companions else path
+    right = stored.read_bytes()
+    tensors = written_tensors(network, runtime.name, tmp_path)
+    large = [value for name, value in tensors.items() if "weight" in name and value.nbytes >= 64]
+    assert len(large) >= 3
+    for value in large:
+        place = right.find(value.tobytes()) + value.nbytes - 1
+        assert place >= value.nbytes, "the weight is stored as it is"
+        stored.write_bytes(right[:place] + bytes([right[place] ^ 1]) + right[place + 1 :])
+        check = check_file(network, path, runtime)
+        assert check.problem
+        assert check.first_difference is not None
+        assert not check.first_difference.startswith("the whole file")
+    stored.write_bytes(right)
+    assert check_file(network, path, runtime).problem == ""
+
+
+def test_a_folded_layer_is_named_where_only_the_file_is_wrong(tmp_path: Path) -> None:
+    network, runtime = network_of("float32"), get_runtime("onnxruntime")
+    path = runtime.write(network, tmp_path / "net.onnx")
+    model = onnx.load(path)
+    for constant in model.graph.initializer:
+        value = onnx.numpy_helper.to_array(constant)
+        if value.dtype == np.float32 and value.size > 1:
+            constant.CopyFrom(onnx.numpy_helper.from_array(value[::-1].copy(), constant.name))
+            path.write_bytes(model.SerializeToString(deterministic=True))
+            assert check_file(network, path, runtime).first_difference == "0"

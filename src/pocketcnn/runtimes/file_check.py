@@ -21,6 +21,7 @@ from pocketcnn.runtimes.base import Runtime, Session
 from pocketcnn.runtimes.check_images import check_images
 from pocketcnn.runtimes.divergence import MAX_TIE_SHARE, SLOW_TO_CUT, divergence, miscomputed
 from pocketcnn.runtimes.intermediate_values import DEFAULTS, UNOPTIMIZED, exposes_intermediate_values, simulation
+from pocketcnn.runtimes.second_export import other_part
 
 CLOSE = 1e-4
 """Worst error of the outputs, as a share of their range, that float32 sums in another order explain.
@@ -33,6 +34,8 @@ FLOAT_MULTIPLE = 50
 """A float file may err this many times as much as PyTorch does in float32 against float64: deep networks amplify rounding."""
 
 BATCH = 8
+
+FIRST = "the first that differs is"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class FileCheck:
 def check_file(network: GraphNetwork, file: Path, runtime: Runtime, images: Tensor | None = None) -> FileCheck:
     """Run `file`, which was exported from `network`, on `runtime`, and compare its outputs with the simulation's.
 
+    The file must also be what a second export gives (see `other_part`).
     An ONNX file for ONNX Runtime is run with pocketcnn's settings, with a session's defaults, and without optimizations; and
     it is judged for processors on which int8 weights saturate (see `saturating_layers`).
 
@@ -87,6 +91,10 @@ def check_file(network: GraphNetwork, file: Path, runtime: Runtime, images: Tens
     if shapes:
         problem = f"its outputs have the shape {shapes[0]}, the network's {tuple(expected.shape)}"
         return FileCheck(runtime.name, len(batch), problem=problem)
+    if (part := other_part(network.graph, file, runtime.name)) is not None:
+        worst = max(_worst(outputs, expected) for outputs in found.values())
+        problem = f"the file is not what is written for this network (the worst error of its outputs is {worst:.3g})"
+        return FileCheck(runtime.name, len(batch), worst, first_difference=part, problem=f"{problem}; {FIRST} {part}")
     judged = _judged(network, simulated, batch, expected, found, runtime.name)
     return judged if judged.problem else replace(judged, problem=_saturation(runtime, file))
 
@@ -129,7 +137,7 @@ def _judged(
     elif differs is not None:
         problem = f"a layer computes other values than PyTorch (the worst error of the outputs is {error:.3g})"
     if problem:
-        problem += f"; the first that differs is {differs}" if differs else "; no single layer was found to differ"
+        problem += f"; {FIRST} {differs}" if differs else "; no single layer was found to differ"
     return FileCheck(runtime, len(images), error, bound, differs, unseen, problem)
 
 

@@ -58,6 +58,11 @@ class OnnxBuilder:
             self._known[key] = name
         return name
 
+    def constant_names(self) -> dict[bytes, str]:
+        """The contents of the constants so far, each with the first of its names."""
+        contents = [(numpy_helper.to_array(constant).tobytes(), constant.name) for constant in self._constants]
+        return dict(reversed(contents))
+
     def model(self, outputs: Mapping[str, tuple[str, Shape]]) -> onnx.ModelProto:
         """The finished model. The builder cannot be used afterwards.
 

@@ -84,12 +84,11 @@ def to_onnx(
     Raises:
         UsageError: `outputs` names a node that the graph does not have.
     """
-    graph = with_separate_means(graph) if graph.numerics else for_inference(graph)
+    writer = _writer(graph, names, weights)
+    graph = writer.graph
     for name in outputs:
         if name not in graph:
             raise UsageError(f"The graph has no node {name!r} after folding, so it cannot be an output.")
-    stored: Weights = weights or ("uint8" if names == "short" else "int8")
-    writer = _GraphWriter(graph, narrow=names == "short", unsigned=stored == "uint8")
     exposed = {OUTPUT_NAME: graph.output}
     for name in outputs:
         exposed[next(free for free in numbered(name) if free not in (INPUT_NAME, *exposed))] = name
@@ -102,6 +101,17 @@ def to_onnx(
         shorten(model.graph)
     onnx.helper.set_model_props(model, dict(metadata))
     return model
+
+
+def constant_names(graph: Graph, *, names: Names = "short", weights: Weights | None = None) -> Mapping[bytes, str]:
+    """The contents of the constants that `to_onnx` writes, each with its name, which begins with that of a tensor or a node."""
+    return _writer(graph, names, weights).builder.constant_names()
+
+
+def _writer(graph: Graph, names: Names, weights: Weights | None) -> "_GraphWriter":
+    graph = with_separate_means(graph) if graph.numerics else for_inference(graph)
+    stored: Weights = weights or ("uint8" if names == "short" else "int8")
+    return _GraphWriter(graph, narrow=names == "short", unsigned=stored == "uint8")
 
 
 class _GraphWriter:
