@@ -41,6 +41,7 @@ CONTRACTS = {
     ),
     "grey letterbox": GRAY,
     "nearest": GRAY.model_copy(update={"resize": "crop", "interpolation": "nearest"}),
+    "12 bits": GRAY.model_copy(update={"deep_range": (100, 4000)}),
 }
 
 
