@@ -184,7 +184,9 @@ def test_the_inputs_are_the_same_to_the_bit(
     )
     (tmp_path / "inputs.py").write_text(code)
     run(elsewhere, "inputs.py", *pictures, folder=tmp_path)
-    expected = [preprocess(load_image(path, contract.channels), contract).numpy() for path in pictures]
+    expected = [
+        preprocess(load_image(path, contract.channels, contract.deep_range), contract).numpy() for path in pictures
+    ]
     for path, own, other in zip(pictures, expected, np.load(tmp_path / "inputs.npy"), strict=True):
         assert np.array_equal(own, other), path.name
 
