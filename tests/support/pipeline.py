@@ -2,7 +2,9 @@
 
 from pocketcnn.pipeline.effort import Effort
 
-TINY = Effort(candidates=2, rounds=(20, 20), final_steps=60, recovery_steps=40, quantized_steps=10, min_epochs=1)
+TINY = Effort(
+    candidates=2, rounds=(20, 20), final_steps=60, recovery_steps=40, quantized_steps=10, min_epochs=1, more_steps=False
+)
 LITTLE = Effort(
     candidates=1,
     rounds=(3,),
@@ -12,6 +14,7 @@ LITTLE = Effort(
     short_steps=2,
     episodes=6,
     min_epochs=1,
+    more_steps=False,
 )
 """For what is found out without training."""
 
