@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import hypot
 
 from pocketcnn.errors import AccuracyNotMet
+from pocketcnn.records.baselines import NEAR_CHANCE, is_clearly_better
 from pocketcnn.records.result import Accuracy, StageRecord
 
 MAX_LOSS = 0.02
@@ -17,9 +18,6 @@ MAX_LOSS = 0.02
 
 LONGER = 2
 """Factor on the epochs of the additional fine-tuning after a step that significantly lost more than accepted."""
-
-NEAR_CHANCE = 0.1
-"""Share of the distance from the baseline to 100 %. An accuracy whose lower bound lies below it is near chance."""
 
 TUNED = ", fine-tuned"
 """Suffix of the name of a stage that recovers the loss of the stage before it."""
@@ -72,7 +70,7 @@ def baseline_of(labels: Sequence[int]) -> float:
 
 def is_near_chance(accuracy: Accuracy, chance: float) -> bool:
     """Whether the lower bound of `accuracy` is close to the accuracy `chance` of the baseline, see `NEAR_CHANCE`."""
-    return accuracy.low < chance + NEAR_CHANCE * (1 - chance)
+    return not is_clearly_better(accuracy.low, chance)
 
 
 def chance_warnings(accuracy: Accuracy, chance: float, subject: str = "The file") -> tuple[str, ...]:

@@ -9,6 +9,15 @@ NAMES_SHOWN = 10
 """Classes that a line of text names."""
 
 
+NEAR_CHANCE = 0.1
+"""Share of the distance from the baseline to 100 %. An accuracy whose lower bound lies below it is near chance."""
+
+
+def is_clearly_better(low: float, majority: float) -> bool:
+    """Whether an accuracy with the lower end `low` of its 95 % interval is clearly above that of the most frequent class."""
+    return low >= majority + NEAR_CHANCE * (1 - majority)
+
+
 class Baselines(BaseModel):
     """The baselines of a test set, and the accuracy class by class; all shares run from 0 to 1.
 
@@ -18,7 +27,7 @@ class Baselines(BaseModel):
         mean_recall: mean of the recalls of the classes with images (balanced accuracy). `majority` and guessing reach one over
             the number of classes.
         never_recognised: indices of the classes with images of which none was recognised.
-        better: whether the accuracy is significantly above `majority`: the lower end of its 95 % interval is.
+        better: whether the accuracy is clearly above `majority`, see `is_clearly_better`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +51,7 @@ class Baselines(BaseModel):
             random=1 / len(confusion),
             mean_recall=sum(right[place] / counts[place] for place in present) / len(present),
             never_recognised=tuple(place for place in present if not right[place]),
-            better=low > majority,
+            better=is_clearly_better(low, majority),
         )
 
     def words(self, classes: Sequence[str]) -> str:
