@@ -10,6 +10,7 @@ from typing import NamedTuple, get_args
 from pocketcnn.data.copies import Twin, findings_of_copies, findings_of_dropped, findings_of_pictures, twins_of
 from pocketcnn.data.folder_names import check_class_names, folded, shown, twins
 from pocketcnn.data.images import ImageCheck, validate_image
+from pocketcnn.data.inventory import Inventory
 from pocketcnn.data.layout import LAYOUTS, WHOLE, Candidate, Listing, list_images
 from pocketcnn.data.missing_splits import complete_splits
 from pocketcnn.data.report import Finding, ImageReport, Kind, Outcome
@@ -88,6 +89,9 @@ class ImageFolder:
     resize: ResizePolicy | None = None
     """The resize policy that was chosen for the input contract; None infers it from the images."""
 
+    inventory: Inventory | None = None
+    """The images as a table, by which a resumed training names what has changed."""
+
     @property
     def splits(self) -> dict[str, tuple[Sample, ...]]:
         """The three splits by name."""
@@ -153,6 +157,7 @@ def scan(
         notes=(*listing.notes, *done.notes, *_notes(report, classes, done.splits)),
         split_by_seed=not {"val", "test"} <= given.keys(),
         resize=source.resize,
+        inventory=Inventory.of(classes, {"train": done.train, "val": done.val, "test": done.test}),
     )
 
 

@@ -1,5 +1,6 @@
 """Recipes, augmentation and datasets of the trainings inside `fit`, `compress` and `search`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from pocketcnn.data import ImageDataset, ImageFolder, build_augmentation
 from pocketcnn.errors import UsageError
-from pocketcnn.graph import InputContract
+from pocketcnn.graph import GraphNetwork, InputContract
 from pocketcnn.models.small_images import is_small
 from pocketcnn.pipeline.effort import Effort
 from pocketcnn.pipeline.small_sets import batch_size_for, learning_rate_for, more_steps
@@ -37,6 +38,31 @@ def base_recipe(recipe: Recipe | None) -> Recipe:
             "training and of the warm-up, and --seed the random seed. Leave it out of the recipe."
         )
     return recipe or RECIPE
+
+
+LIBRARY_CLIP = 1.0
+"""Gradient norm for clipping in networks of other libraries, unless the recipe sets one.
+
+Without clipping, feature maps of one pixel and a last batch of three images gave gradients with a norm of 6,000.
+"""
+
+
+def clipped(recipe: Recipe) -> Recipe:
+    """`recipe` with gradients clipped, for networks of other libraries; at its own norm if it sets one."""
+    return recipe.with_(gradient_clip=recipe.gradient_clip or LIBRARY_CLIP)
+
+
+def clipped_for(network: GraphNetwork, recipe: Recipe) -> Recipe:
+    """The base recipe for training `network` further: its gradients are clipped as in the training that it had.
+
+    A network whose lineage has no training was made elsewhere, and is treated as one of another library.
+    """
+    for stage in network.info.lineage:
+        nested = stage.settings.get("recipe")
+        for settings in (stage.settings, nested):
+            if isinstance(settings, Mapping) and isinstance(settings.get("gradient_clip"), int | float):
+                return recipe.with_(gradient_clip=recipe.gradient_clip or settings["gradient_clip"])
+    return clipped(recipe)
 
 
 def without_duration(recipe: Recipe | None) -> Recipe | None:

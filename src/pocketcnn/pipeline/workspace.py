@@ -14,6 +14,7 @@ from pocketcnn.files import write_text
 from pocketcnn.pipeline.teachers import TeachersFor, no_teachers
 from pocketcnn.targets import Budget
 from pocketcnn.training import Progress, QuietProgress, Recipe, TrainResult, train
+from pocketcnn.training.basis import TrainingBasis, input_facts
 from pocketcnn.training.checkpoint import checkpoints
 
 ProgressFor = Callable[[str], Progress]
@@ -88,6 +89,7 @@ class Workspace:
             teacher=[*([teacher] if teacher is not None else []), *self.teachers(train_set.contract)],
             resume=bool(checkpoints(out / "checkpoints")),
             progress=self.progress_for(stage),
+            basis=TrainingBasis(facts=input_facts(train_set.contract)),
         )
 
     def budget(self, key: str, measure: Callable[[], Budget]) -> Budget:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.training.basis import KEY, TrainingBasis
 from pocketcnn.training.batch_norm import StatisticsWarmup
 from pocketcnn.training.batches import evaluation_loader, size_of, training_loader
 from pocketcnn.training.checkpoint_state import (
@@ -56,7 +57,9 @@ class TrainingRun:
         classes: int,
         device: torch.device,
         memory_format: torch.memory_format,
+        basis: TrainingBasis | None = None,
     ) -> None:
+        self.basis = basis
         self.network, self.recipe, self.objective, self.classes = network, recipe, objective, classes
         self.hooks, self.slimming = TrainingHooks(network), ScalePenalty(network, recipe.bn_l1)
         self.statistics, self.device, self.memory_format = statistics, device, memory_format
@@ -211,6 +214,7 @@ class TrainingRun:
             "rng": rng_state(self.device),
             "history": [asdict(record) for record in self.history],
             "best": self.best,
+            **({KEY: self.basis.state_dict()} if self.basis is not None else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -255,7 +259,8 @@ class TrainingRun:
     def _check_same(self, state: dict[str, Any]) -> None:
         mine = {**self.recipe.model_dump(), "sizes": self.sizes, "teachers": self._teachers}
         theirs = {**Recipe().model_dump(), **state["recipe"], "sizes": state["sizes"], "teachers": state["teachers"]}
-        changed = [
+        changed = [] if self.basis is None or KEY not in state else self.basis.changes_from(state[KEY])
+        changed += [
             f"{_NAMES.get(name, name)} was {theirs.get(name)!r} and is {mine.get(name)!r}"
             for name in sorted(mine.keys() | theirs.keys())
             if name not in FREE_TO_CHANGE and mine.get(name) != theirs.get(name)
@@ -263,7 +268,7 @@ class TrainingRun:
         if changed:
             raise UsageError(
                 f"This is not the training that was interrupted: {'; '.join(changed)}. "
-                "Resume it with the same settings, or train into another folder."
+                "Resume it with the same images and settings, or train into another folder (out=…, --out)."
             )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from pocketcnn.errors import PocketcnnError, UsageError
+from pocketcnn.training.basis import KEY, other_versions
 from pocketcnn.training.checkpoint import LoadedCheckpoint, checkpoints, load_newest, save_checkpoint
 from pocketcnn.training.progress import Progress
 from pocketcnn.training.run import TrainingRun
@@ -56,6 +57,8 @@ class CheckpointSaver:
             ) from error
         self._saved_step = run.step
         progress.note(_resume_message(loaded, run))
+        if note := _note_on_basis(loaded, run):
+            progress.note(note)
 
     def step(self, run: TrainingRun) -> None:
         """Save if the interval has passed. Call it after a complete step."""
@@ -99,3 +102,13 @@ def all_finite(network: torch.nn.Module) -> bool:
 def _resume_message(loaded: LoadedCheckpoint, run: TrainingRun) -> str:
     damaged = "".join(f"{path.name} is damaged and was renamed. " for path in loaded.damaged)
     return f"{damaged}Resuming after epoch {run.epoch} of {run.recipe.epochs}, step {run.step} ({loaded.path.name})."
+
+
+def _note_on_basis(loaded: LoadedCheckpoint, run: TrainingRun) -> str:
+    if KEY in loaded.state:
+        return other_versions(loaded.state[KEY])
+    if run.basis is None:
+        return ""
+    return (
+        "The checkpoint is of an earlier version and does not say which images it belongs to, so they are not compared."
+    )

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from pocketcnn.errors import Interrupted, UsageError
+from pocketcnn.training.basis import TrainingBasis
 from pocketcnn.training.batch_norm import warmed_statistics
 from pocketcnn.training.devices import Precision, choose_device, choose_memory_format, in_memory_format, placed
 from pocketcnn.training.distiller import Distiller
@@ -45,6 +46,7 @@ def train(
     stop_after: int | None = None,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
+    basis: TrainingBasis | None = None,
 ) -> TrainResult:
     """Train `network` in place. Afterwards it has the weights of the epoch with the best accuracy on `val_set` (EMA if
     enabled).
@@ -60,6 +62,7 @@ def train(
         stop_after: stop after this epoch, to be resumed later.
         checkpoint_seconds: time between checkpoints; 0 writes one after every step. The end is always saved.
         progress: receives the progress.
+        basis: what the training depends on beside the recipe. It is stored in the checkpoints, and must be the same to resume.
 
     Raises:
         UsageError: network, sets, teacher, recipe or folder do not match.
@@ -91,6 +94,7 @@ def train(
             classes=classes,
             device=device,
             memory_format=memory_format,
+            basis=basis,
         )
         saver.restore(run, resume=resume, progress=shown)
         with scalar_log(out, shown, first_epoch=run.epoch + 1) as log:

@@ -14,7 +14,7 @@ from pocketcnn.graph.model_file import save
 from pocketcnn.pipeline.accuracy_check import MAX_LOSS, baseline_of, chance_warnings, format_loss, loss
 from pocketcnn.pipeline.compression_run import accuracy, longer
 from pocketcnn.pipeline.deploy.checking import check_target
-from pocketcnn.pipeline.recipes import Splits, base_recipe, datasets
+from pocketcnn.pipeline.recipes import Splits, base_recipe, clipped_for, datasets
 from pocketcnn.pipeline.small_sets import batch_size_for, learning_rate_for
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet
 from pocketcnn.records.result import Accuracy
@@ -124,7 +124,7 @@ def adapt_to_target(
         stage = _stage("substituted", device, made, kernels, split_seed)
         figures = {"test_accuracy_before": given.top1, "test_accuracy": substituted.top1}
         info = network.info.with_stage(stage.model_copy(update={"data": folder.fingerprint, "figures": figures}))
-        tuned = _recovery(base, epochs, len(folder.train), split_seed)
+        tuned = _recovery(clipped_for(network, base), epochs, len(folder.train), split_seed)
         workspace = _workspace(Path(out), network, device, folder, tuned, kernels, progress_for)
         began = time.monotonic()
         if made.changes:

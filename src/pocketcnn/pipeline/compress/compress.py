@@ -19,7 +19,7 @@ from pocketcnn.pipeline.deploy.finish import RunConfig, finish
 from pocketcnn.pipeline.effort import Effort, load_effort
 from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.option_use import changed, check_used
-from pocketcnn.pipeline.recipes import TrainingRecipes, base_recipe, datasets
+from pocketcnn.pipeline.recipes import TrainingRecipes, base_recipe, clipped_for, datasets
 from pocketcnn.pipeline.teachers import teachers_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet
 from pocketcnn.records.result import FitResult
@@ -94,7 +94,7 @@ def compress(
     for line in describe(folder, contract):
         say(line)
     network = GraphNetwork(network.graph, network.info)  # so that the lineage of the given network does not change
-    size, base = load_effort(effort), base_recipe(recipe)
+    size, base = load_effort(effort), clipped_for(network, base_recipe(recipe))
     trainings = TrainingRecipes(size, len(folder.train), seed, base)
     settings = {"network": fingerprint_of(network), "data": folder.fingerprint, "budget": str(requested), "seed": seed}
     settings |= {"effort": asdict(size), "recipe": trainings.base.model_dump(), "method": asdict(options)}

@@ -20,20 +20,16 @@ from pocketcnn.pipeline.architecture_network import ArchitectureNetwork
 from pocketcnn.pipeline.candidates import CandidateNetwork
 from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.networks import is_architecture_file
-from pocketcnn.pipeline.recipes import Splits, datasets
+from pocketcnn.pipeline.recipes import Splits, clipped, datasets
 from pocketcnn.pipeline.small_sets import default_recipe
 from pocketcnn.pipeline.train.classifier import Classifier, as_teacher, check_classes, load_classifier
 from pocketcnn.pipeline.train.evaluate_folder import figures_of
-from pocketcnn.pipeline.train.network_builders import LibraryNetwork, NetworkBuilder
-from pocketcnn.pipeline.workspace import ProgressFor, Say, quiet
+from pocketcnn.pipeline.train.network_builders import GivenNetwork, LibraryNetwork, NetworkBuilder
+from pocketcnn.pipeline.workspace import ProgressFor, Say, fingerprint_of, quiet
 from pocketcnn.training import Evaluation, Recipe, TrainResult
+from pocketcnn.training.basis import TrainingBasis, input_facts
 
 MODEL_FILE, FIGURES_FILE = "model.safetensors", "training.json"
-LIBRARY_CLIP = 1.0
-"""Gradient norm for clipping in networks of other libraries, unless the recipe sets one.
-
-Without clipping, feature maps of one pixel and a last batch of three images gave gradients with a norm of 6,000.
-"""
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ def prepare(
     """
     is_library = is_library_name(network)
     if is_library:
-        recipe = recipe.with_(gradient_clip=recipe.gradient_clip or LIBRARY_CLIP)
+        recipe = clipped(recipe)
         if width != 1.0:
             raise UsageError(f"--width applies to networks of the zoo only; the width of {network} is fixed.")
     elif is_architecture_file(network):
@@ -177,6 +173,7 @@ def run(job: TrainingJob, out: Path, *, resume: bool, progress_for: ProgressFor 
             teacher=[as_teacher(each, contract, job.folder.classes) for each in job.teachers],
             resume=resume,
             progress=progress_for(builder.name),
+            basis=basis_of(job),
         )
     info = ModelInfo(name=builder.name, input=contract, classes=job.folder.classes)
     if isinstance(module, GraphNetwork):
@@ -197,6 +194,27 @@ def run(job: TrainingJob, out: Path, *, resume: bool, progress_for: ProgressFor 
         **result.as_dict(),
     }
     return FolderTraining(network, builder.name, document, test)
+
+
+def basis_of(job: TrainingJob) -> TrainingBasis:
+    """What the training of `job` depends on beside its recipe. Call it before the training, which changes a given network."""
+    builder = job.builder
+    facts = {
+        **_network_facts(builder),
+        "the teachers": ", ".join(fingerprint_of(teacher.module)[:16] for teacher in job.teachers) or "none",
+        **input_facts(job.contract),
+    }
+    return TrainingBasis(job.folder.inventory, facts)
+
+
+def _network_facts(builder: NetworkBuilder) -> dict[str, str]:
+    """The network in words; that of a file by its content, because the file may have been moved."""
+    if isinstance(builder, GivenNetwork):
+        return {"the content of the network's file": fingerprint_of(builder.ready)[:16]}
+    if isinstance(builder, ArchitectureNetwork):
+        point = ", ".join(f"{name} = {value}" for name, value in sorted(builder.architecture.point.items()))
+        return {"the architecture": f"{builder.architecture.space.name} ({point})"}
+    return {"the network": builder.network, "the width": f"{builder.width:g}"}
 
 
 def stage_of(job: TrainingJob, result: TrainResult, test_accuracy: float) -> Stage:

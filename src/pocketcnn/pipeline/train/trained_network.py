@@ -8,7 +8,7 @@ from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.pipeline.exclusive import exclusive
 from pocketcnn.pipeline.networks import is_file, load_network
-from pocketcnn.pipeline.recipes import base_recipe, datasets
+from pocketcnn.pipeline.recipes import base_recipe, clipped_for, datasets
 from pocketcnn.pipeline.small_sets import default_recipe
 from pocketcnn.pipeline.train.network_builders import GivenNetwork
 from pocketcnn.pipeline.train.train_folder import TrainingJob, prepare, run
@@ -75,7 +75,7 @@ def trained_network(
 
 def _fine_tuning(name: str, given: GraphNetwork, data: str | Path | DataFolder, recipe: Recipe) -> TrainingJob:
     folder = scan(data, seed=recipe.seed)
-    recipe = default_recipe(recipe, len(folder.train))
+    recipe = clipped_for(given, default_recipe(recipe, len(folder.train)))
     channels, height, width = given.graph.input_shape
     contract = given.info.input or infer_contract(folder, (height, width), 3 if channels == 3 else 1)
     builder = GivenNetwork(Path(name).stem, with_classes(given, folder.classes, recipe.seed))
