@@ -25,9 +25,11 @@ class MarginBar:
 def verdict_suffix(result: FitResult) -> str:
     """What qualifies the verdict of a budget that is met; empty if nothing does."""
     baselines = result.artefact.baselines
-    if baselines is not None and not baselines.better:
-        return ", but the file is not clearly better than always answering the most frequent class"
-    return ", but accuracy was lost" if result.warnings else ""
+    is_useless = baselines is not None and not baselines.better
+    reasons = ["accuracy was lost"] if len(result.warnings) > is_useless else []  # one of the warnings is on chance
+    if is_useless:
+        reasons.append("the file is not clearly better than always answering the most frequent class")
+    return f", but {', and '.join(reasons)}" if reasons else ""
 
 
 def margin_bar(limit: LimitRecord) -> MarginBar:
