@@ -84,7 +84,8 @@ def check_said(result: FitResult, out: Path, capsys: pytest.CaptureFixture[str],
     assert all(word in warnings for word in words), warnings
     assert json.loads((out / "result.json").read_text())["warnings"] == list(result.warnings)
     page = (out / "report.html").read_text()
-    assert "Budget met, but accuracy was lost" in page
+    reasons = ("accuracy was lost", "the file is not clearly better than always answering the most frequent class")
+    assert any(f"Budget met, but {reason}" in page for reason in reasons)
     assert all(warning in page for warning in result.warnings)
     for as_json in (False, True):
         capsys.readouterr()
