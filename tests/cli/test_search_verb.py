@@ -25,7 +25,7 @@ def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: P
     assert printed == json.loads((out / "result.json").read_text())
     assert FitResult.model_validate(printed).met
     names = {path.name for path in out.iterdir()}
-    assert names == {"model.onnx", "model.json", "model.safetensors", "report.html", "result.json", "stages.csv"} | {
+    assert names == {"model.onnx", "model.json", "model.safetensors", "report.html", "result.json", "stages.csv", "predict.py"} | {
         "search.html", "search.json", "search.db", "network.toml",
     }  # fmt: skip
     stage = load(out / "model.safetensors").info.lineage[0]
@@ -57,7 +57,9 @@ def test_once_for_all_is_a_strategy_of_search(digits: Path, tmp_path: Path, monk
         return SimpleNamespace(results=["the result"])
 
     monkeypatch.setattr("pocketcnn.pipeline.search.once_for_all.once_for_all", once_for_all)
-    monkeypatch.setattr("pocketcnn.cli.search.conclude", lambda output, result, out: output.print(f"{result} in {out}"))
+    monkeypatch.setattr(
+        "pocketcnn.cli.search.conclude", lambda output, result, out, **_: output.print(f"{result} in {out}")
+    )
     command = ("search", digits, "--budget", BUDGET, "--out", tmp_path, "--strategy", "once-for-all", "--seed", 4)
     assert succeed(*command).stdout == f"the result in {tmp_path}\n"
     assert (given["data"], given["budget"], given["out"], given["seed"]) == (digits, BUDGET, tmp_path, 4)

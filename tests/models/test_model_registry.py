@@ -138,7 +138,7 @@ def test_a_network_of_ones_own_is_created_and_listed_like_the_others():
     assert (built.in_features, built.out_features) == (6, 5)
     with pytest.raises(UsageError, match="no width multiplier"):
         zoo.create("three_layers", width=0.5)
-    with pytest.raises(UsageError, match="hidden must be a whole number, not 'many'"):
+    with pytest.raises(UsageError, match="hidden must be a whole number, at most 1,048,576, not 'many'"):
         zoo.create("three_layers", hidden="many")
 
 

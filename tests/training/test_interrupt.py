@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,16 @@ from pocketcnn.training.interrupt import STOPPING, StopRequested, deferred_inter
 from tests.support.training import QUICK, Digits, course, same_weights, small_net
 
 RECIPE = QUICK.with_(epochs=10, workers=2)
+
+
+@pytest.fixture(autouse=True)
+def _usual_handlers() -> Iterator[None]:
+    """Those of a terminal: under nohup SIGHUP is ignored, also by child processes."""
+    usual = dict.fromkeys(STOPPING, signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class SlowDigits(Digits):
