@@ -25,8 +25,8 @@ def test_search_leaves_its_files_and_prints_the_result(digits: Path, tmp_path: P
     assert printed == json.loads((out / "result.json").read_text())
     assert FitResult.model_validate(printed).met
     names = {path.name for path in out.iterdir()}
-    assert names == {"model.onnx", "model.json", "model.safetensors", "report.html", "result.json", "stages.csv", "predict.py"} | {
-        "search.html", "search.json", "search.db", "network.toml",
+    assert names == {"model.onnx", "model.json", "model.safetensors", "report.html", "result.json", "stages.csv"} | {
+        "predict.py", "search.html", "search.json", "search.db", "network.toml",
     }  # fmt: skip
     stage = load(out / "model.safetensors").info.lineage[0]
     assert stage.settings["strategy"] == "nsga2"
@@ -62,7 +62,7 @@ def test_once_for_all_is_a_strategy_of_search(digits: Path, tmp_path: Path, monk
     )
     command = ("search", digits, "--budget", BUDGET, "--out", tmp_path, "--strategy", "once-for-all", "--seed", 4)
     assert succeed(*command).stdout == f"the result in {tmp_path}\n"
-    assert (given["data"], given["budget"], given["out"], given["seed"]) == (digits, BUDGET, tmp_path, 4)
+    assert (given["data"].path, given["budget"], given["out"], given["seed"]) == (digits, BUDGET, tmp_path, 4)
     assert given["effort"] == "low"
 
 
