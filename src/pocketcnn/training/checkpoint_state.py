@@ -135,8 +135,6 @@ def check_weights(best: Mapping[str, Any], network: nn.Module, optimizer: torch.
                 f"its {name} is damaged",
             )
     fields = STATE_OF[type(optimizer).__name__]
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    _require(len(optimizer.state) in (0, len(parameters)), "its optimizer lacks the state of some weights")
     for parameter, values in optimizer.state.items():
         _require(fields - {"momentum_buffer"} <= set(values) <= fields, "its optimizer has other values")
         for name, value in values.items():
