@@ -1,13 +1,12 @@
 """The table of rank correlations as a page, from its JSON alone."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from statistics import mean
 from typing import Any
 
-from scipy.stats import kendalltau, spearmanr
-
+from benchmarks.supernet_table.correlations import ceiling, correlations, of_ceiling
 from benchmarks.supernet_table.intervals import RESAMPLES, Rows, correlation, difference
+from benchmarks.supernet_table.limits import limits
 
 TAKEN = {
     "as it is": "as extracted",
@@ -47,17 +46,25 @@ def page(found: Mapping[str, Any]) -> str:
         f"The reference is the accuracy of each of {len(truth)} networks trained alone, {_averaged(len(seeds))} "
         f"({min(truth):.1%} to {max(truth):.1%}). Each row ranks the same networks. Its correlation is the mean over its seeds, "
         "with the lowest and the highest, and the 95 % interval for other networks of the same kind. The ceiling is the "
-        "correlation between two seeds of training alone.",
+        "correlation between two seeds of training alone. *Of the ceiling*: the mean correlation with trainings alone of other "
+        "seeds, one at a time, as a share of it; these have the noise of a training on both sides, as the ceiling has.",
         "",
         *_warning(len(seeds), len(truth)),
-        "| ranking by | seeds | Spearman | of seeds | 95 % interval | Kendall | of seeds |",
-        "| --- | ---: | ---: | --- | --- | ---: | --- |",
+        "| ranking by | seeds | Spearman | of seeds | 95 % interval | Kendall | of seeds | of the ceiling |",
+        "| --- | ---: | ---: | --- | --- | ---: | --- | ---: |",
         *(
-            _row(name, len(rows), correlations(rows, truth), str(correlation(rows, truth)))
+            _row(
+                name,
+                len(rows),
+                correlations(rows, truth),
+                str(correlation(rows, truth)),
+                of_ceiling(rows, alone, owners(name, seeds)),
+            )
             for name, rows in rankings(found, seeds).items()
         ),
         _row("training alone, one seed by another (ceiling)", len(seeds), ceiling(alone)),
         "",
+        *limits(found, seeds, rankings(found, seeds)),
         "## Accuracy and cost",
         "",
         "| network | seeds | mean | lowest | highest | difference to training alone |",
@@ -81,7 +88,7 @@ def levels(seeds: Seeds) -> dict[str, tuple[Rows, Rows]]:
     """Accuracies of the sub-networks, by how they came about, and those of training alone with the same seeds."""
     found = {}
     for schedule, words in SCHEDULES.items():
-        those = [seed for seed in seeds if schedule in seed["supernets"]]
+        those = [seed for seed in seeds if has_supernet(seed, schedule)]
         for key, how in TAKEN.items() if those else ():
             rows = [[each[key] for each in seed["supernets"][schedule]] for seed in those]
             found[f"sub-network, {words}, {how}"] = (rows, [seed["alone"] for seed in those])
@@ -90,26 +97,40 @@ def levels(seeds: Seeds) -> dict[str, tuple[Rows, Rows]]:
 
 def rankings(found: Mapping[str, Any], seeds: Seeds) -> dict[str, Rows]:
     """All that ranks the networks, by name."""
-    scored = [seed["proxies"] for seed in seeds if seed["proxies"]]
+    scored = [seed["proxies"] for seed in seeds if has_proxies(seed)]
     proxies = {words: [[each[key] for each in seed] for seed in scored] for key, words in PROXIES.items() if scored}
     madds = [[float(network["madds"]) for network in found["networks"]]]
     return {**{name: rows for name, (rows, _) in levels(seeds).items()}, **proxies, MADDS: madds}
 
 
-def correlations(rows: Rows, truth: Sequence[float]) -> list[tuple[float, float]]:
-    """Spearman's and Kendall's rank correlation with the truth, for each seed."""
-    return [(float(spearmanr(row, truth).statistic), float(kendalltau(row, truth).statistic)) for row in rows]
+def has_supernet(seed: Mapping[str, Any], schedule: str) -> bool:
+    """Whether all networks were taken from the supernet of a schedule."""
+    return len(seed["supernets"].get(schedule, ())) == len(seed["alone"])
 
 
-def ceiling(alone: Rows) -> list[tuple[float, float]]:
-    """The same of two seeds of training alone with each other, for all pairs."""
-    return [pair for one, other in combinations(alone, 2) for pair in correlations([one], other)]
+def has_proxies(seed: Mapping[str, Any]) -> bool:
+    """Whether the proxies of all networks are known."""
+    return len(seed["proxies"]) == len(seed["alone"])
 
 
-def _row(name: str, seeds: int, found: Sequence[tuple[float, float]], interval: str = "") -> str:
+def owners(name: str, seeds: Seeds) -> list[int | None]:
+    """For each row of a ranking the place of its seed; None for multiply-adds, which depend on none."""
+    if name == MADDS:
+        return [None]
+    schedule = next((key for key, words in SCHEDULES.items() if f", {words}, " in name), None)
+    return [
+        place
+        for place, seed in enumerate(seeds)
+        if (has_proxies(seed) if schedule is None else has_supernet(seed, schedule))
+    ]
+
+
+def _row(
+    name: str, seeds: int, found: Sequence[tuple[float, float]], interval: str = "", share: float | None = None
+) -> str:
     cells = [f"{mean(kind):.2f} | {min(kind):.2f} to {max(kind):.2f}" for kind in zip(*found, strict=True)]
     spearman, kendall = cells or [" | "] * 2
-    return f"| {name} | {seeds} | {spearman} | {interval} | {kendall} |"
+    return f"| {name} | {seeds} | {spearman} | {interval} | {kendall} | {'' if share is None else f'{share:.0%}'} |"
 
 
 def _level(name: str, rows: Rows, alone: Rows) -> str:
@@ -158,7 +179,7 @@ def _seconds(seeds: Seeds, setting: Mapping[str, Any]) -> list[str]:
     for schedule, words in SCHEDULES.items():
         those = [seed["seconds"] for seed in seeds if {schedule, "alone"} <= set(seed["seconds"])]
         if those:
-            alone = mean(each["alone"] for each in those) / setting["networks"]
+            alone = mean(each["alone"] / each.get("alone, networks", setting["networks"]) for each in those)
             took = mean(each[schedule] for each in those)
             lines += [
                 f"Training a supernet took {took:.0f} s of a core ({words}), as long as training {took / alone:.0f} networks "

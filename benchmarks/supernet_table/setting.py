@@ -91,7 +91,7 @@ def _plan(width: int) -> SupernetPlan:
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
-        "cpu": Setting("cpu", _plan(8), 16, 1500, 500, 3000, 700, 240, 45),
+        "cpu": Setting("cpu", _plan(8), 32, 1500, 500, 3000, 700, 240, 45),
         "gpu": Setting("gpu", _plan(24), 100, 1500, 500, 3000, 14000, 2400, 450),
     }
 )

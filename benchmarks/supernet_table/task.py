@@ -1,6 +1,6 @@
 """The images, and everything that is trained on them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,14 +63,21 @@ class Task:
 
     def supernet(self, schedule: str) -> Supernet:
         """A trained supernet."""
+        return self.supernet_of(phases_of(schedule, self.setting.plan), self.setting.supernet_steps)
+
+    def supernet_of(self, phases: Sequence[Phase], whole: int) -> Supernet:
+        """A supernet trained for `whole` steps over all phases."""
         data = self.sets(self.setting.plan.sizes[0])
 
         def trained(phase: Phase, supernet: Supernet) -> None:
-            steps = round(phase.share * self.setting.supernet_steps)
             rate = self.setting.recipe(1, 0).learning_rate * phase.rate
-            train(supernet, *data, self.setting.recipe(steps, self.seed, learning_rate=rate))
+            train(supernet, *data, self.setting.recipe(round(phase.share * whole), self.seed, learning_rate=rate))
 
-        return train_phases(Supernet(self.setting.plan, self.seed), phases_of(schedule, self.setting.plan), trained)
+        return train_phases(Supernet(self.setting.plan, self.seed), phases, trained)
+
+    def recalibrated(self, supernet: Supernet, choice: Subnetwork) -> float:
+        """The accuracy of a sub-network with batch-norm statistics of its own."""
+        return self.accuracy(recalibrated(supernet, choice, self.test.calibration), choice)
 
     def of_supernet(self, supernet: Supernet, choice: Subnetwork) -> dict[str, float]:
         """A sub-network as it is taken, with statistics of its own, and after a short training of its own."""
@@ -87,10 +94,10 @@ class Task:
         )
         return {**found, "fine-tuned": self.accuracy(network, choice)}
 
-    def alone(self, choice: Subnetwork) -> float:
-        """The accuracy of the same network trained from scratch."""
+    def alone(self, choice: Subnetwork, longer: int = 1) -> float:
+        """The accuracy of the same network trained from scratch, for `longer` times the steps."""
         network = self.setting.plan.build(choice, self.seed)
-        train(network, *self.sets(choice.size), self.setting.recipe(self.setting.alone_steps, self.seed))
+        train(network, *self.sets(choice.size), self.setting.recipe(longer * self.setting.alone_steps, self.seed))
         return self.accuracy(network, choice)
 
     def proxies(self, choice: Subnetwork) -> dict[str, float]:

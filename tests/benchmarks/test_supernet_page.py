@@ -1,6 +1,7 @@
 """The table of the supernet: correlations with the truth, a ceiling, and a page made of the JSON alone."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import supernet as benchmark
+from benchmarks.supernet_table.ablations import ABLATIONS
+from benchmarks.supernet_table.correlations import ceiling, correlations, of_ceiling
 from benchmarks.supernet_table.intervals import Interval, correlation, difference
-from benchmarks.supernet_table.page import PROXIES, SCHEDULES, TAKEN, ceiling, correlations, page, rankings, with_truth
+from benchmarks.supernet_table.page import PROXIES, SCHEDULES, TAKEN, page, rankings, with_truth
 from benchmarks.supernet_table.setting import SETTINGS
 from benchmarks.supernet_table.task import Task, costs
 from pocketcnn.nas.supernet.schedule import SCHEDULES as KNOWN
@@ -49,9 +53,11 @@ def test_the_page_is_a_function_of_the_json() -> None:
     assert "| NASWOT | 2 | -1.00 | -1.00 to -1.00 | -1.00 to " in text
     # seed 1 ranks the last two the other way round than the mean of both
     (row,) = [line for line in text.splitlines() if "all at once, its batch norms recalibrated | 2 | 0.90" in line]
-    assert row.endswith("to 1.00 | 0.83 | 0.67 to 1.00 |")
+    # with one training alone of the other seed it correlates as that of its own seed, of which it is a copy
+    assert row.endswith("to 1.00 | 0.83 | 0.67 to 1.00 | 100% |")
     assert (
-        "| training alone, one seed by another (ceiling) | 2 | 0.80 | 0.80 to 0.80 |  | 0.67 | 0.67 to 0.67 |" in text
+        "| training alone, one seed by another (ceiling) | 2 | 0.80 | 0.80 to 0.80 |  | 0.67 | 0.67 to 0.67 |  |"
+        in text
     )
     assert "| trained alone | 2 | 86.75% | 80.00% | 92.00% | +0.00 |" in text
     assert "| sub-network, all at once, fine-tuned | 2 | 76.75% | 70.00% | 82.00% | -10.00 |" in text
@@ -95,7 +101,7 @@ def test_what_was_not_measured_is_left_out() -> None:
     found["seeds"]["1"]["alone"].pop()
     assert len(with_truth(found)) == 1
     assert "**1 of 3 seeds so far.** With 4 networks" in page(found)
-    assert "| training alone, one seed by another (ceiling) | 1 |  |  |  |  |  |" in page(found)
+    assert "| training alone, one seed by another (ceiling) | 1 |  |  |  |  |  |  |" in page(found)
     assert page({**found, "seeds": {}}).endswith("Nothing was measured yet.\n")
 
 
@@ -109,6 +115,72 @@ def test_every_schedule_and_proxy_of_the_library_is_in_the_table() -> None:
 def test_correlations_are_spearmans_and_kendalls() -> None:
     assert correlations([[1, 2, 3, 4]], [1, 2, 4, 3]) == [pytest.approx((0.8, 2 / 3))]
     assert len(ceiling([[1, 2, 3], [1, 2, 3], [3, 2, 1]])) == 3
+
+
+def test_the_share_of_the_ceiling_compares_with_other_seeds_only() -> None:
+    alone = [[1.0, 2, 3, 4], [1.0, 2, 4, 3]]  # the ceiling is 0.8
+    assert of_ceiling(alone, alone, [0, 1]) == pytest.approx(1.0)
+    assert of_ceiling([alone[0]], alone, [0]) == pytest.approx(1.0)  # not compared with itself
+    assert of_ceiling([alone[0]], alone, [None]) == pytest.approx(0.9 / 0.8)
+    assert of_ceiling([alone[0]], alone[:1], [None]) is None
+    assert of_ceiling([alone[0]], [alone[0], alone[0][::-1]], [None]) is None
+
+
+def test_the_page_shows_what_limits_the_ranking() -> None:
+    found = document()
+    assert "## What limits it" not in page(found)
+    found["seeds"]["0"]["ablations"] = {"longer": [0.80, 0.85, 0.90, 0.95], "uniform": [0.5]}
+    found["seeds"]["0"]["alone for longer"] = found["seeds"]["1"]["alone for longer"] = [0.9, 0.91, 0.92, 0.93]
+    text = page(found)
+    assert "| as in the table above | 1 | 1.00 |" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| three times the steps | 1 | 1.00 |")]
+    assert row.endswith("| 100% | 87.50% |")
+    assert ABLATIONS["uniform"].words not in text  # not of all networks
+    assert "(2 seeds), the networks reach 91.50% instead of 86.75%, and rank with 0.90" in text
+    assert "The ceiling is then 1.00." in text
+    sizes = [network["choice"]["size"][0] for network in found["networks"]]
+    assert len(set(sizes)) > 1
+    (valued,) = [line for line in text.splitlines() if line.startswith("| training alone | ")]
+    expected = sum(correlations([seed["alone"]], sizes)[0][0] for seed in found["seeds"].values()) / 2
+    assert valued.split("|")[2].strip() == f"{expected:.2f}"
+
+
+def test_more_networks_extend_what_was_measured() -> None:
+    few, many = SETTINGS["cpu"], SETTINGS["gpu"]
+    assert replace(many, plan=few.plan).choices[: few.networks] == few.choices
+    known = {"alone": [0.5] * (few.networks - 1), "seconds": {"alone": 31.0}}
+
+    class Trained:
+        setting = few
+
+        def alone(self, _choice: object, _longer: int) -> float:
+            return 0.75
+
+    told = list(benchmark._alone(Trained(), known))  # type: ignore[arg-type]
+    assert len(told) == 1
+    assert known["alone"] == [0.5] * (few.networks - 1) + [0.75]
+    assert known["seconds"]["alone, networks"] == few.networks
+
+
+def test_sub_networks_are_added_to_those_of_the_same_supernet_only() -> None:
+    class Taken:
+        setting = replace(SETTINGS["cpu"], networks=3)
+
+        def supernet(self, _schedule: str) -> str:
+            return "supernet"
+
+        def recalibrated(self, _supernet: object, _choice: object) -> float:
+            return 0.5
+
+        def of_supernet(self, _supernet: object, _choice: object) -> dict[str, float]:
+            return {"recalibrated": 0.5}
+
+    for before, kept in ((0.5, 1), (0.4, 0)):
+        first = {"recalibrated": before, "as it is": 0.1}
+        mine = {"supernets": {"at-once": [first]}, "seconds": {}}
+        list(benchmark._supernet("at-once", Taken(), mine))  # type: ignore[arg-type]
+        assert len(mine["supernets"]["at-once"]) == 3
+        assert mine["supernets"]["at-once"].count(first) == kept
 
 
 def test_the_checked_in_page_is_that_of_the_checked_in_json() -> None:

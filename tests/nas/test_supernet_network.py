@@ -44,6 +44,16 @@ def test_the_largest_choice_is_the_largest_network() -> None:
     torch.testing.assert_close(SUPERNET.run(IMAGES, PLAN.largest), SUPERNET(IMAGES), rtol=0, atol=1e-6)
 
 
+def test_a_step_trains_the_smallest_and_random_sub_networks() -> None:
+    assert Sandwich(PLAN, drawn=0).choices(Random(0)) == [PLAN.smallest]
+    drawn = Sandwich(PLAN, drawn=3, smallest=False).choices(Random(0))
+    assert Sandwich(PLAN, drawn=3).choices(Random(0)) == [PLAN.smallest, *drawn]
+    assert len(drawn) == 3
+    for wrong in ({"drawn": -1}, {"drawn": 0, "smallest": False}):
+        with pytest.raises(UsageError, match="Each step of a supernet trains"):
+            Sandwich(PLAN, **wrong)  # type: ignore[arg-type]
+
+
 def test_a_block_takes_the_first_channels_and_the_transformed_middle_of_its_kernel() -> None:
     choice = Subnetwork((8, 8), ((Block(3, 2),), (Block(5, 3), Block(3, 2))))
     found, full = extract(SUPERNET, choice).state_dict(), SUPERNET.largest.state_dict()

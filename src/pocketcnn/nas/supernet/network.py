@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from pocketcnn.errors import UsageError
 from pocketcnn.layers import Regularized, Scheduled
 from pocketcnn.models.bottleneck_plan import Bottleneck
 from pocketcnn.models.image_classifier import ImageClassifier
@@ -37,11 +38,22 @@ class Sandwich:
         drawn: how many random ones.
         weight: of the mean of their losses, relative to the loss of the largest network. The paper uses the sum. With it,
             small supernets learned far more slowly, because the largest network is a poor teacher at first.
+        smallest: whether the smallest sub-network is trained in each step, as the rule says. Without it all are random.
     """
 
     space: SupernetPlan
     drawn: int = 2
     weight: float = 1.0
+    smallest: bool = True
+
+    def __post_init__(self) -> None:
+        if self.drawn < 0 or not (self.drawn or self.smallest):
+            raise UsageError("Each step of a supernet trains the smallest sub-network, random ones, or both.")
+
+    def choices(self, rng: Random) -> list[Subnetwork]:
+        """The sub-networks of one step."""
+        drawn = [random_subnetwork(self.space, rng) for _ in range(self.drawn)]
+        return [self.space.smallest, *drawn] if self.smallest else drawn
 
 
 class Supernet(Regularized, Scheduled, nn.Module):
@@ -86,8 +98,7 @@ class Supernet(Regularized, Scheduled, nn.Module):
         if batch is None or self.sandwich is None:
             return next(self.parameters()).new_zeros(())
         images, teacher_logits = batch
-        space, rng = self.sandwich.space, Random(int(torch.randint(2**62, ())))
-        choices = [space.smallest, *(random_subnetwork(space, rng) for _ in range(self.sandwich.drawn))]
+        choices = self.sandwich.choices(Random(int(torch.randint(2**62, ()))))
         losses = [distillation_loss(self.run(images, choice), teacher_logits, temperature=1.0) for choice in choices]
         # An unused matrix gets a zero gradient: fused SGD does not accept weights whose first gradient comes later.
         unused = sum((matrix.sum() for matrix in self.matrices.parameters()), start=teacher_logits.new_zeros(()))
