@@ -26,7 +26,7 @@ from benchmarks.photograph_search.images import Photographs, photographs
 from benchmarks.photograph_search.page import page, within
 from benchmarks.photograph_search.predictor import Predictor
 from benchmarks.photograph_search.replay import really_searched, replayed
-from benchmarks.photograph_search.setting import CONTROL, SETTING, STRATEGIES, Setting, name_of, space
+from benchmarks.photograph_search.setting import CONTROL, SETTING, STRATEGIES, Setting, space
 from benchmarks.photograph_search.trainings import SHARES, bound, key_of, madds, measured, pool, recipe_of, trained
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
@@ -35,8 +35,6 @@ from pocketcnn.runtimes import this_machine
 OUT = Path(__file__).parents[1] / "docs" / "benchmarks"
 STEM = "search_photographs"
 PARTS = ("table", "searches", "finals", "real")
-BLOCK = 16
-"""Networks that are trained with all seeds before the next ones, so that a table that was cut off has both."""
 ENOUGH = 20
 """Networks below which nothing is fitted to the table."""
 
@@ -73,13 +71,13 @@ def run(options: argparse.Namespace, document: dict[str, Any], path: Path, setti
 
 
 def table(document: dict[str, Any], data: Photographs, setting: Setting) -> Iterator[str]:
-    """Every network of the pool, for each length of training and each seed."""
-    names = pool(setting)
+    """Every network of the pool, for each length of training; the first ones with both seeds."""
+    names, (first, second) = pool(setting), setting.seeds
     document["networks"] = {name: madds(name) for name in names}
-    for start in range(0, len(names), BLOCK):
-        for seed, name in product(setting.seeds, names[start : start + BLOCK]):
-            for share in SHARES:
-                yield from _trained(document, name, share, seed, data, setting)
+    early, late = names[: setting.repeated], names[setting.repeated :]
+    order = [*product((first, second), early), *product((first,), late)]
+    for (seed, name), share in product(order, SHARES):
+        yield from _trained(document, name, share, seed, data, setting)
 
 
 def searches(document: dict[str, Any], _data: Photographs, setting: Setting) -> Iterator[str]:
@@ -108,8 +106,7 @@ def searches(document: dict[str, Any], _data: Photographs, setting: Setting) -> 
 
 def _space(predictor: Predictor) -> dict[str, float]:
     """The networks of the space within the budget, and what the predictor says of them."""
-    places = product(*(range(len(decision.choices)) for decision in space().decisions))
-    names = dict.fromkeys(name_of(space().at(each)) for each in places)
+    names = (" ".join(map(str, each)) for each in product(*(range(len(one.choices)) for one in space().decisions)))
     kept = predictor.many([name for name in names if madds(name) <= bound()])
     return {"networks": len(kept), "best": round(max(kept), 5), "median": round(median(kept), 5)}
 

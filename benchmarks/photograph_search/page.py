@@ -1,6 +1,6 @@
 """The comparison on photographs as a page, from its JSON alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import mean, median
 from typing import Any
 
@@ -26,7 +26,7 @@ def page(document: Document, setting: Setting = SETTING) -> str:
 def _about(document: Document, setting: Setting) -> list[str]:
     return [
         f"{setting.train:,} photographs of 32x32 pixels to train (CIFAR-10 as JPEG files), {setting.val:,} to validate, "
-        f"{setting.test:,} to test. The space (`benchmarks/photograph_search/photographs.toml`) has 2,304 networks. The budget, "
+        f"{setting.test:,} to test. The space (`benchmarks/photograph_search/photographs.py`) has 13,824 networks. The budget, "
         f"{document['bound']:,} multiply-adds, is kept by {TIGHT:.0%} of them. An evaluation is a training of "
         f"{setting.epochs} epochs; successive halving also trains for a third and a ninth of them. The reward is the accuracy "
         "within the budget (MnasNet's hard constraint). Searches with many seeds see a predictor that is fitted to trained "
@@ -55,7 +55,7 @@ def _table(document: Document, setting: Setting) -> list[str]:
     full = [key.split(" | ") for key in document["trainings"]]
     counts = [
         len(
-            {name for name, epochs, each in full if int(epochs) == setting.epochs and int(each) == seed}
+            {name for name, epochs, each in full if (int(epochs), int(each)) == (setting.epochs, seed)}
             & {*document["networks"]}
         )
         for seed in setting.seeds
@@ -64,8 +64,8 @@ def _table(document: Document, setting: Setting) -> list[str]:
         return ["No network within the budget was trained yet."]
     best, middle = max(kept.values()), median(kept.values())
     return [
-        f"Trained so far: {_listed(counts)} of {setting.pool} random networks with the first and second seed, "
-        f"up to {ROOM:g} times the budget. Of the {len(kept)} that keep the budget, the best has {best:.1%} validation accuracy, "
+        f"Trained: {counts[0]} of {setting.pool} random networks of up to {ROOM:g} times the budget, {counts[1]} of them with a "
+        f"second seed. Of the {len(kept)} that keep the budget, the best has {best:.1%} validation accuracy, "
         f"the median {middle:.1%}: {100 * (best - middle):.1f} points less.",
     ]
 
@@ -202,7 +202,3 @@ def _real(document: Document, setting: Setting) -> list[str]:
         *(f"| {strategy} | {len(tests)} | {', '.join(tests)} |" for strategy, tests in found.items()),
         "",
     ]
-
-
-def _listed(counts: Sequence[int]) -> str:
-    return " and ".join(map(str, counts))

@@ -9,7 +9,7 @@ from pocketcnn.nas.space import Point, Space, Task
 from pocketcnn.nas.spaces import load_space
 from pocketcnn.training import Recipe
 
-SPACE_FILE = Path(__file__).with_name("photographs.toml")
+SPACE_FILE = Path(__file__).with_name("photographs.py")
 CLASSES, SIDE = 10, 32
 TASK = Task(CLASSES, 3, SIDE, SIDE)
 
@@ -34,7 +34,8 @@ class Setting:
     """How much is trained and searched.
 
     Attributes:
-        pool: networks of the table. seeds: of their trainings; the second tells how much a training varies.
+        pool: networks of the table. repeated: those of them that are trained with a second seed, which tells how much a
+            training varies. seeds: of the trainings.
         train, val, test: photographs of each split.
         epochs: of a full proxy training; successive halving takes a third and a ninth of them.
         budgets: numbers of evaluations of a search; 30 is the default of `search`.
@@ -45,7 +46,8 @@ class Setting:
     """
 
     pool: int = 96
-    seeds: tuple[int, ...] = (0, 1)
+    repeated: int = 12
+    seeds: tuple[int, int] = (0, 1)
     train: int = 2560
     val: int = 1000
     test: int = 2000
@@ -63,7 +65,7 @@ SETTING = Setting()
 
 @cache
 def space() -> Space:
-    """The space of photographs.toml."""
+    """The space of photographs.py."""
     return load_space(str(SPACE_FILE))
 
 

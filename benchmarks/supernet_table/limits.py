@@ -106,7 +106,7 @@ def _valued(networks: Sequence[Network], seeds: Seeds, rankings: Mapping[str, Ro
     values = [list(map(value, networks)) for value in CHOICES.values()]
     lines = [f"| ranking by | {' | '.join(CHOICES)} |", "| --- |" + " ---: |" * len(CHOICES)]
     for name, rows in shown.items():
-        cells = [f"{mean(float(spearmanr(row, value).statistic) for row in rows):.2f}" for value in values]
+        cells = [_valuation(rows, value) for value in values]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return [
         "Which choices a ranking values: Spearman's correlation of the accuracies with the image size, the number of blocks, and "
@@ -115,3 +115,10 @@ def _valued(networks: Sequence[Network], seeds: Seeds, rankings: Mapping[str, Ro
         *lines,
         "",
     ]
+
+
+def _valuation(rows: Rows, values: Sequence[float]) -> str:
+    """The mean correlation of accuracies with a choice; a dash if all networks made the same one."""
+    if len(set(values)) < 2:
+        return "-"
+    return f"{mean(float(spearmanr(row, values).statistic) for row in rows):.2f}"

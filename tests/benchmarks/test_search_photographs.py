@@ -21,6 +21,7 @@ from benchmarks.photograph_search.page import page, winner
 from benchmarks.photograph_search.predictor import Predictor, features
 from benchmarks.photograph_search.replay import Replay, chosen, really_searched, replayed
 from benchmarks.photograph_search.setting import SETTING, STRATEGIES, name_of, point_of, space
+from pocketcnn.cost import count
 from pocketcnn.errors import UsageError
 from pocketcnn.nas.strategies import STRATEGIES as KNOWN
 from pocketcnn.nas.trial import Evaluation, Finished, Proposal
@@ -28,19 +29,29 @@ from pocketcnn.pipeline.search.search import search
 
 CHECKED_IN = sorted(benchmark.OUT.glob(f"{benchmark.STEM}.json"))
 TINY = replace(
-    SETTING, train=20, val=10, test=10, pool=24, epochs=1, budgets=(4, 9), searches=6, judged=4, seeds=(0, 1)
+    SETTING,
+    train=20,
+    val=10,
+    test=10,
+    pool=24,
+    repeated=8,
+    epochs=1,
+    budgets=(4, 9),
+    searches=6,
+    judged=4,
+    seeds=(0, 1),
 )
 
 
 @pytest.fixture
 def costs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Multiply-adds without building networks: the sum of the choices, of which half keep a budget of 6."""
+    """Multiply-adds without building networks: the sum of the choices, of which most keep a budget of 8."""
     for module in ("trainings", "predictor", "replay"):
         monkeypatch.setattr(f"benchmarks.photograph_search.{module}.madds", _sum)
     monkeypatch.setattr("benchmarks.search_photographs.madds", _sum)
     for module in ("benchmarks.photograph_search.trainings", "benchmarks.photograph_search.replay"):
-        monkeypatch.setattr(f"{module}.bound", lambda: 6)
-    monkeypatch.setattr("benchmarks.search_photographs.bound", lambda: 6)
+        monkeypatch.setattr(f"{module}.bound", lambda: 8)
+    monkeypatch.setattr("benchmarks.search_photographs.bound", lambda: 8)
 
 
 def _sum(name: str) -> int:
@@ -79,7 +90,13 @@ def test_names_and_points_are_the_same_thing() -> None:
     point = space().random(np.random.default_rng(3))
     assert point_of(name_of(point)) == point
     sizes = [len(each.choices) for each in space().decisions]
-    assert int(np.prod(sizes)) == 2304
+    assert int(np.prod(sizes)) == 13824
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_multiply_adds_are_those_that_the_library_counts(seed: int) -> None:
+    name = name_of(space().random(np.random.default_rng(seed)))
+    assert trainings.madds(name) == count(trainings.network_of(name, 0), (1, 3, 32, 32)).madds
 
 
 @pytest.mark.usefixtures("costs")
@@ -113,13 +130,13 @@ def test_a_search_sees_noise_and_is_judged_without_it() -> None:
     predictors: Any = {6: Known(0.3), 2: Known(0.2), 1: Known(0.1)}
     found = replayed("halving", 12, 0, predictors, SETTING)
     assert found["accuracy"] == round(predictors[6](found["network"]), 5)
-    assert _sum(found["network"]) <= 6
+    assert _sum(found["network"]) <= 8
     assert replayed("halving", 12, 0, predictors, SETTING) == found
     point = point_of(found["network"])
     seen = {seed: Replay(predictors, SETTING, seed)(Proposal(point), 0) for seed in (0, 1)}
     assert seen[0].accuracy != seen[1].accuracy
     assert seen[0] == Replay(predictors, SETTING, 0)(Proposal(point), 7)  # a network trained twice is the same
-    assert seen[0].use == _sum(found["network"]) / 6
+    assert seen[0].use == _sum(found["network"]) / 8
     short = Replay({**predictors, 1: Known(-5.0)}, SETTING, 0)(Proposal(point, 1 / 9), 0)
     assert short.accuracy == 0.0  # an accuracy is never below 0
 
@@ -143,7 +160,7 @@ def test_a_real_search_measures_each_network_with_its_seed() -> None:
         asked.append((share, seed))
         return 0.1 + 0.01 * _sum(name)
 
-    assert _sum(str(really_searched("random", 5, 11, measure))) <= 6
+    assert _sum(str(really_searched("random", 5, 11, measure))) <= 8
     assert asked == [(1.0, 11)] * 5
 
 
@@ -168,11 +185,11 @@ def test_all_parts_run_once_and_go_on_where_they_stopped(tmp_path: Path, monkeyp
     assert len(set(done)) == len(done)
     assert len(document["networks"]) == setting.pool
     table = [key for key in document["trainings"] if key.split(" | ")[0] in document["networks"]]
-    assert len(table) >= 3 * 2 * setting.pool
+    assert len(table) >= 3 * (setting.pool + setting.repeated)
     assert set(document["searches"]) == set(STRATEGIES)
     assert document["real"]
     text = page(document, setting)
-    assert "24 and 24 of 24 random networks" in text
+    assert "Trained: 24 of 24 random networks of up to 1.25 times the budget, 8 of them with a second seed." in text
     assert "## Searches on the predictor" in text
     assert "## Searches with real trainings" in text
     again = list(done)
@@ -196,7 +213,7 @@ def found(values: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def test_the_winner_is_the_best_that_is_certainly_better_than_random_search() -> None:
-    control = [0.5 + 0.001 * seed for seed in range(12)]
+    control = [0.5 + 0.001 * seed for seed in range(20)]
     better, lucky = [value + 0.02 for value in control], [0.9, *control[1:]]
     document = found({"random": control, "evolution": better, "halving": lucky})
     assert winner(document, 30) == "evolution"
