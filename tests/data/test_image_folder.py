@@ -357,11 +357,32 @@ def test_two_names_for_one_split_are_refused(split_pets):
     assert "both look like the val split" in refusal(split_pets)
 
 
-def test_classes_that_differ_between_splits_are_listed(split_pets):
-    (split_pets / "val" / "dog").rename(split_pets / "val" / "wolf")
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_class_that_only_val_or_test_has_is_refused_with_its_folder(split_pets, split):
+    (split_pets / split / "dog").rename(split_pets / split / "wolf")
     message = refusal(split_pets)
+    assert str(split_pets / split / "wolf") in message
     assert "Only in train: dog" in message
-    assert "Only in val: wolf" in message
+    assert f"Only in {split}: wolf" in message
+
+
+@pytest.mark.parametrize("absent", [("val",), ("test",), ("val", "test")])
+def test_a_class_that_val_or_test_lacks_is_a_note(split_pets, absent):
+    for split in absent:
+        shutil.rmtree(split_pets / split / "dog")
+    folder = scan(split_pets)
+    assert folder.classes == ("cat", "dog")
+    assert {name for name in folder.splits if not folder.class_counts(name)[1]} == set(absent)
+    for split in ("val", "test"):
+        noted = any(f"Classes without an image in {split}: dog" in note for note in folder.notes)
+        assert noted == (split in absent)
+
+
+def test_half_of_a_val_that_lacks_a_class_is_the_test_split(split_pets):
+    shutil.rmtree(split_pets / "test")
+    shutil.rmtree(split_pets / "val" / "dog")
+    folder = scan(split_pets)
+    assert folder.class_counts("val") == folder.class_counts("test") == (3, 0)
 
 
 def test_a_folder_of_broken_images_is_refused_with_the_reasons(tmp_path):

@@ -116,12 +116,12 @@ def scan(
 
     The folder is DATA/CLASS/* (split by `fractions`: train, val, test), or has a train and optional val and test
     folders that contain the classes (missing splits are taken from train or val; `notes` says how). Identical files
-    are never in two splits. Class names are sorted as strings. With `for_evaluation`, one class and few
-    images are enough, and the splits may have different classes.
+    are never in two splits. Class names are sorted as strings. A class of train that val or test
+    lack is a note. With `for_evaluation`, one class and few images are enough, and the splits may have any classes.
 
     Raises:
-        UsageError: the folder does not exist, has no images, has only one class, has different classes in its splits, has a
-            class name that cannot be stored, can be read in two ways, or has too few images for three splits.
+        UsageError: the folder does not exist, has no images, has only one class, has a class in val or test that train lacks,
+            has a class name that cannot be stored, can be read in two ways, or has too few images for three splits.
     """
     check_fractions(fractions)
     source = DataFolder.of(data)
@@ -184,17 +184,26 @@ def _check_listing(root: Path, listing: Listing, for_evaluation: bool) -> None:
             f"{shown(str(where))} has no class folders with images ({ignored} other files).{links} Expected: {LAYOUTS}."
         )
     check_class_names(set().union(*classes.values()))
-    for split, names in classes.items():
-        if names != classes[base] and not for_evaluation:
-            alike = {folded(name) for name in names} == {folded(name) for name in classes[base]}
-            raise UsageError(
-                f"The classes of {root / split} and {root / base} differ. "
-                f"Only in {base}: {_names(classes[base] - names)}. Only in {split}: {_names(names - classes[base])}. "
-                "Each class needs a folder with images in every split."
-                + (" The names differ only in case, spaces or Unicode form: rename them." if alike else "")
-            )
+    if not for_evaluation:
+        for split, names in classes.items():
+            _check_known(root, split, base, names - classes[base], classes[base] - names)
     if len(classes[base]) == 1 and not for_evaluation:
         raise UsageError(_one_class(root, next(iter(classes[base])), listing.candidates))
+
+
+def _check_known(root: Path, split: str, base: str, unknown: set[str], absent: set[str]) -> None:
+    """Refuse classes that the training images do not have. The other way round is allowed: `_notes` names these classes."""
+    if not unknown:
+        return
+    alike = {folded(name) for name in unknown} & {folded(name) for name in absent}
+    folders = [shown(str(root / split / name)) for name in sorted(unknown)[:NAMES_SHOWN]]
+    more = f" and {len(unknown) - len(folders)} more" if len(unknown) > len(folders) else ""
+    raise UsageError(
+        f"There are no training images for the classes of {', '.join(folders)}{more}. Add images to {shown(str(root / base))}, "
+        f"or move {'this folder' if len(unknown) == 1 else 'these folders'} away. Only in {base}: {_names(absent)}. "
+        f"Only in {split}: {_names(unknown)}."
+        + (" The names differ only in case, spaces or Unicode form: rename them." if alike else "")
+    )
 
 
 def _links_out(listing: Listing) -> bool:
