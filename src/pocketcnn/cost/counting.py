@@ -17,9 +17,9 @@ from pocketcnn.graph.ops import OPS
 def count(network: nn.Module | Graph, input_shape: Sequence[int] | None = None) -> Cost:
     """Count the cost of `network` for one image.
 
-    A graph is counted as given. To count what a runtime executes, with batch norm folded into convolutions, pass
-    `for_inference(graph)`: it has fewer parameters and bytes, and the same multiply-adds if every batch norm follows a
-    convolution.
+    A graph is counted as given. To count what a runtime executes, with batch norm folded into convolutions and parallel
+    branches merged, pass `for_inference(graph)`: it has fewer parameters and bytes, and the same multiply-adds if every batch
+    norm follows a convolution and there are no such branches.
 
     Args:
         network: a module, which is captured first; or a `GraphNetwork` or `Graph`, whose input shape is known.

@@ -1,4 +1,4 @@
-"""Passes for inference: removal of dropout, folding of batch normalization into convolutions."""
+"""Passes for inference: removal of dropout, folding of batch normalization into convolutions, merging of parallel branches."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -8,11 +8,12 @@ from torch import Tensor
 
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Attr, Node
+from pocketcnn.graph.passes.merge_branches import merge_branches
 
 
 def for_inference(graph: Graph) -> Graph:
-    """Remove dropout and fold batch normalization; the function in eval mode stays the same."""
-    return fold_batch_norm(drop_dropout(graph))
+    """Remove dropout, fold batch normalization, and merge parallel branches; the function in eval mode stays the same."""
+    return merge_branches(fold_batch_norm(drop_dropout(graph)))
 
 
 def drop_dropout(graph: Graph) -> Graph:
