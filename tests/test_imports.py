@@ -39,7 +39,7 @@ ROOMS = ("train", "latency", "deploy", "compress", "search", "fit")
 """The rooms of `pipeline`. What lies beside them is shared, and comes before all of them."""
 
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
-FOUNDATIONS = {"callbacks", "errors", "files", "vision"}
+FOUNDATIONS = {"callbacks", "documents", "errors", "files", "vision"}
 ENTRY_POINTS = {"__init__", "__main__"}
 
 

@@ -20,6 +20,7 @@ from pocketcnn.compression.pruning.prune import PruneSettings
 from pocketcnn.compression.pruning.resource import MADDS, Resource
 from pocketcnn.compression.pruning.space import PruningSpace
 from pocketcnn.cost.counting import total_madds
+from pocketcnn.documents import as_record
 from pocketcnn.errors import BudgetNotMet, UsageError
 from pocketcnn.graph import GraphNetwork
 from tests.support.automatic import made_up_accuracy, small_network, small_space
@@ -167,4 +168,4 @@ def test_a_bound_out_of_reach_and_a_network_without_choices(space: PruningSpace,
 
 def test_a_policy_comes_back_from_its_record(space: PruningSpace) -> None:
     _, _, policy = walk(environment(space, 0.5), [0.4])
-    assert Policy.from_dict(policy.as_dict()) == policy
+    assert as_record(policy.as_dict(), Policy) == policy

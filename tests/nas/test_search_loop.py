@@ -65,7 +65,7 @@ def test_a_study_keeps_all_that_is_known_of_a_trial(tmp_path: Path) -> None:
         trial.evaluation.accuracy for trial in read if trial.evaluation
     ]
     assert study.best_trials
-    with pytest.raises(PocketcnnError, match="Cannot open the search log"):
+    with pytest.raises(PocketcnnError, match="Cannot read the search log"):
         StudyLog(f"sqlite:///{tmp_path}", "one", Ladder())
 
 

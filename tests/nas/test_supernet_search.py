@@ -1,14 +1,17 @@
 """Sub-networks of a supernet: trained, judged, predicted, and found by evolution."""
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save as to_bytes
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
@@ -20,7 +23,7 @@ from pocketcnn.nas.supernet.network import Sandwich, Supernet, at_size, extract
 from pocketcnn.nas.supernet.predictor import AccuracyPredictor, encode, rank_correlation, require_predictor
 from pocketcnn.nas.supernet.sampling import random_subnetwork
 from pocketcnn.nas.supernet.subnetwork import Block, Subnetwork
-from pocketcnn.nas.supernet.supernet_file import load_supernet, save_supernet
+from pocketcnn.nas.supernet.supernet_file import HEADER, load_supernet, save_supernet
 from pocketcnn.training import Recipe, train
 from tests.support.supernet import PLAN, disturbed
 
@@ -188,6 +191,43 @@ def test_a_file_that_is_no_supernet_is_refused(tmp_path: Path) -> None:
         load_supernet(path)
     path.write_bytes(b"something else")
     with pytest.raises(UsageError, match="not a supernet file"):
+        load_supernet(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("classes", 10**9),
+        ("stem", -8),
+        ("last", "wide"),
+        ("kernels", [3, 4]),
+        ("depths", [1, 1000]),
+        ("sizes", [[10**9, 8]]),
+        ("stages", [{"out": 8}]),
+        ("stages", []),
+        ("first", 24),
+        ("dropout", None),
+        ("format", 2),
+        ("plan", None),
+        ("notes", [1]),
+    ],
+)
+def test_a_damaged_plan_is_refused_before_memory_is_taken_for_it(name: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "supernet.safetensors"
+    supernet = disturbed()
+    header: dict[str, Any] = {"format": 1, "plan": supernet.plan.as_dict(), "notes": {}}
+    place = header if name in header else header["plan"]
+    place[name] = value
+    path.write_bytes(to_bytes(dict(supernet.state_dict()), metadata={HEADER: json.dumps(header)}))
+    with pytest.raises(UsageError, match=r"supernet\.safetensors"):
+        load_supernet(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    path, supernet = tmp_path / "supernet.safetensors", disturbed()
+    next(supernet.parameters()).data.view(-1)[0] = float("nan")
+    save_supernet(path, supernet, {})
+    with pytest.raises(UsageError, match="not finite"):
         load_supernet(path)
 
 

@@ -27,6 +27,8 @@ from tests.support.writer_faults import FAULTS, is_tensor, writing
 
 NUMERICS = ("float32", "int8")
 SLOW = "executorch"
+MUTANTS_OF_SLOW = 2
+"""Each takes four seconds there."""
 
 
 def tiny(numerics: str) -> GraphNetwork:
@@ -60,7 +62,7 @@ def test_a_writer_that_gets_one_tensor_wrong_is_caught(to: str, numerics: str, t
     assert len(tensors) >= len([name for name in network.graph.tensors if name.endswith("weight")])
     cases = [(name, fault) for name in tensors for fault in FAULTS]
     if runtime.name == SLOW:
-        cases = cases[:: len(FAULTS) + 1][:5]
+        cases = cases[:: len(FAULTS) + 1][:MUTANTS_OF_SLOW]
     survived = []
     for name, fault in cases:
         if np.array_equal(FAULTS[fault](tensors[name]), tensors[name]):

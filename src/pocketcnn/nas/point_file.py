@@ -10,13 +10,13 @@ kernel = 5
 """
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from pocketcnn.documents import read_settings
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.nas import POINT_SUFFIXES
@@ -96,17 +96,8 @@ def _reference_of(space: Space) -> object:
 
 
 def _fields(path: Path) -> dict[str, Any]:
-    suffix = _suffix(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        fields = json.loads(text) if suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"Cannot read the point {path}: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The point {path} is not valid {suffix[1:].upper()}: {error}.") from error
-    if not isinstance(fields, dict):
-        raise UsageError(f"The point {path} must be an object that maps names of decisions to choices.")
-    return fields
+    _suffix(path)
+    return read_settings(path, "point")
 
 
 def _suffix(path: Path) -> str:

@@ -112,6 +112,8 @@ def read_sidecar(artefact: Path) -> Sidecar:
     except (ValidationError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PocketcnnError(f"{path} is not a sidecar of pocketcnn: {str(error).splitlines()[0]}.") from error
     for name, checksum in {artefact.name: sidecar.sha256, **sidecar.companions}.items():
+        if name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
+            raise PocketcnnError(f"{path} names a file outside its folder: {name!r}. It is not a sidecar of pocketcnn.")
         if _checksum(artefact.with_name(name)) != checksum:
             raise PocketcnnError(f"{path} describes another file than {name}: the checksums differ. Export it again.")
     return sidecar

@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from pocketcnn.data import ImageDataset
+from pocketcnn.documents import read_record
 from pocketcnn.files import write_text
 from pocketcnn.pipeline.teachers import TeachersFor, no_teachers
 from pocketcnn.targets import Budget
@@ -98,7 +99,8 @@ class Workspace:
         Latencies vary between runs, and the checkpoints were made for the stored budget.
         """
         path = self.folder / "budgets.json"
-        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        advice = "Remove it, and the budget is measured again."
+        stored = read_record(path, "record of budgets", dict[str, str], advice=advice) if path.exists() else {}
         if key not in stored:
             stored[key] = str(measure())
             path.parent.mkdir(parents=True, exist_ok=True)

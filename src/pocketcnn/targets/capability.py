@@ -6,7 +6,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pocketcnn.targets import units
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+FASTEST = 1e18
+"""Multiply-adds or bytes per second: a thousand times what the largest accelerators do. More is a slip of the unit."""
+
+Rate = Annotated[float, Field(gt=0, le=FASTEST, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class TargetData(BaseModel):
@@ -31,9 +35,9 @@ class OpPattern(TargetData):
     """
 
     op: Annotated[str, Field(min_length=1)]
-    kernel: Annotated[int, Field(ge=1)] | None = None
-    kernel_over: Annotated[int, Field(ge=1)] | None = None
-    stride: Annotated[int, Field(ge=1)] | None = None
+    kernel: Count | None = None
+    kernel_over: Count | None = None
+    stride: Count | None = None
     dilated: bool | None = None
     depthwise: bool | None = None
     grouped: bool | None = None
@@ -44,7 +48,7 @@ class OpPattern(TargetData):
 class SlowOp(OpPattern):
     """Operations that take `factor` times as long as the rates of the target predict."""
 
-    factor: Annotated[float, Field(ge=1, allow_inf_nan=False)]
+    factor: Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)]
 
 
 class Fallback(TargetData):
@@ -58,7 +62,7 @@ class Fallback(TargetData):
     peak_madds: Rate
     bandwidth: Rate
     transfer_bandwidth: Rate
-    transfer_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    transfer_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 0.0
 
 
 class Calibration(TargetData):
@@ -69,12 +73,12 @@ class Calibration(TargetData):
 
     cpu: str
     flags: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    cores: int
+    cores: Count
     system: str
     architecture: str
     runtime: str
-    threads: int
-    spread: dict[str, Annotated[tuple[float, float], Field(strict=False)]]
+    threads: Count
+    spread: dict[str, Annotated[tuple[Rate, Rate], Field(strict=False)]]
 
 
 def _bytes(value: object) -> object:
@@ -92,4 +96,4 @@ def _bytes(value: object) -> object:
     return int(found)
 
 
-Size = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
+Size = Annotated[int, BeforeValidator(_bytes), Field(ge=1, le=10**15)]

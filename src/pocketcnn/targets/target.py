@@ -1,14 +1,15 @@
 """A target: the device and runtime that a network is made for, as data (TOML)."""
 
 import difflib
-import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from pocketcnn.documents import parse_settings, read_settings
 from pocketcnn.errors import UsageError
 from pocketcnn.runtimes.machine import available_cores
 from pocketcnn.runtimes.registry import RUNTIMES, runtime_names
@@ -115,7 +116,7 @@ def load_target(name_or_path: str | Path) -> Target:
         UsageError: there is no such target (the nearest name is suggested), or the file is not valid.
     """
     if isinstance(name_or_path, Path) or is_path(name_or_path):
-        return _read(Path(name_or_path))
+        return _checked(read_settings(Path(name_or_path), "target"), str(name_or_path))
     name = name_or_path.casefold()
     if name not in list_targets():
         near = difflib.get_close_matches(name, list_targets(), n=1)
@@ -126,29 +127,18 @@ def load_target(name_or_path: str | Path) -> Target:
     if name in (here := _of_this_machine()):
         return here[name]
     text = (resources.files("pocketcnn.targets") / "data" / f"{name}.toml").read_text(encoding="utf-8")
-    return _parse(text, name)
+    return _checked(parse_settings(text, f"target {name}"), name)
 
 
-def _read(path: Path) -> Target:
+def _checked(fields: Mapping[str, Any], where: str) -> Target:
     try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise UsageError(f"Cannot read the target {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"The target {path} is not a text file.") from error
-
-
-def _parse(text: str, where: str) -> Target:
-    try:
-        return Target.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"The target {where} is not valid TOML: {error}.") from error
+        return Target.model_validate(fields)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}" for problem in error.errors()
         )
-        fields = ", ".join(Target.model_fields)
-        raise UsageError(f"The target {where} is not valid: {problems}. Its fields are {fields}.") from error
+        known = ", ".join(Target.model_fields)
+        raise UsageError(f"The target {where} is not valid: {problems}. Its fields are {known}.") from error
 
 
 def target_toml(target: Target, comment: str = "") -> str:

@@ -5,17 +5,17 @@ field of `Recipe`, or change it in Python with `recipe.with_(epochs=5)`.
 """
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pocketcnn.documents import read_settings
 from pocketcnn.errors import UsageError
 
 LARGEST = 1_000_000
-"""Largest number of epochs and of images in a batch; a larger one is a slip."""
+"""Largest number of a recipe, except of its seed; a larger one is a slip."""
 
 
 class Recipe(BaseModel):
@@ -32,23 +32,29 @@ class Recipe(BaseModel):
     epochs: int = Field(default=30, ge=1, le=LARGEST)
     batch_size: int = Field(default=64, ge=1, le=LARGEST)
     optimizer: Literal["sgd", "adamw", "rmsprop"] = "sgd"
-    learning_rate: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    learning_rate: float = Field(default=0.1, gt=0, le=LARGEST, allow_inf_nan=False)
     momentum: float = Field(default=0.9, ge=0, lt=1)  # of sgd and rmsprop
-    weight_decay: float = Field(default=5e-4, ge=0, allow_inf_nan=False)  # not applied to norms and biases
-    bn_l1: float = Field(default=0.0, ge=0, allow_inf_nan=False)  # network slimming: L1 on the scales of batch norms
-    warmup_epochs: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=5e-4, ge=0, le=LARGEST, allow_inf_nan=False)  # not applied to norms and biases
+    bn_l1: float = Field(
+        default=0.0, ge=0, le=LARGEST, allow_inf_nan=False
+    )  # network slimming: L1 on the scales of batch norms
+    warmup_epochs: float = Field(default=1.0, ge=0, le=LARGEST, allow_inf_nan=False)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)  # 0 disables the average
     augmentation: str = Field(default="light", min_length=1)  # name of an augmentation policy of the data package
-    mixup_alpha: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    cutmix_alpha: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    gradient_clip: float = Field(default=0.0, ge=0, allow_inf_nan=False)  # largest L2 norm; 0 disables clipping
+    mixup_alpha: float = Field(default=0.0, ge=0, le=LARGEST, allow_inf_nan=False)
+    cutmix_alpha: float = Field(default=0.0, ge=0, le=LARGEST, allow_inf_nan=False)
+    gradient_clip: float = Field(
+        default=0.0, ge=0, le=LARGEST, allow_inf_nan=False
+    )  # largest L2 norm; 0 disables clipping
     distillation_weight: float = Field(
         default=0.7, ge=0, le=1
     )  # weight w of the distillation loss, if there is a teacher
-    distillation_temperature: float = Field(default=4.0, gt=0, allow_inf_nan=False)
+    distillation_temperature: float = Field(default=4.0, gt=0, le=LARGEST, allow_inf_nan=False)
     distillation_features: Literal["none", "attention", "hint"] = "none"  # loss on the teacher's feature maps
-    distillation_feature_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)  # weight β of the feature loss
+    distillation_feature_weight: float = Field(
+        default=1.0, ge=0, le=LARGEST, allow_inf_nan=False
+    )  # weight β of the feature loss
     distillation_points: tuple[
         tuple[str, str], ...
     ] = ()  # (student's, teacher's) names; by default the last of each size
@@ -78,13 +84,7 @@ class Recipe(BaseModel):
         Raises:
             UsageError: the file is missing, is not TOML, or has an unknown field or an invalid value.
         """
-        try:
-            fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"Cannot read the recipe {path}: {error.strerror or error}.") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"The recipe {path} is not valid TOML: {error}.") from error
-        return _checked(fields, f"the recipe {path}")
+        return _checked(read_settings(path, "recipe"), f"the recipe {path}")
 
 
 def _checked(fields: Mapping[str, Any], where: str) -> Recipe:

@@ -8,10 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pocketcnn.documents import as_record, read_record
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork, ModelInfo
 from pocketcnn.graph.model_file import load, save
+
+WHAT = "history of NetAdapt"
+ADVICE = "Remove it to start again."
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class NetAdaptStep:
     target: float
     proposals: tuple[Proposal, ...]
     chosen: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.chosen < len(self.proposals):
+            raise ValueError(f"step {self.number} has no proposal {self.chosen}")
 
     @property
     def best(self) -> Proposal:
@@ -91,7 +99,7 @@ class History:
         record = self._proposal_folder / f"{group}.json" if self.folder else None
         if record is None or not record.is_file():
             return None
-        proposal = _proposal(json.loads(record.read_text(encoding="utf-8")))
+        proposal: Proposal = read_record(record, "proposal of NetAdapt", Proposal, advice=ADVICE)
         if proposal.lost != lost:  # it was made for another bound
             return None
         return proposal, GraphNetwork(load(record.with_suffix(".safetensors")).graph, info)
@@ -127,24 +135,17 @@ class History:
 
 
 def _read(path: Path, heading: Mapping[str, Any]) -> list[NetAdaptStep]:
+    document: dict[str, Any] = read_record(path, WHAT, dict[str, Any], advice=ADVICE)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        steps = [
-            NetAdaptStep(step["number"], step["target"], tuple(map(_proposal, step["proposals"])), step["chosen"])
-            for step in document["steps"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a history of NetAdapt: {error}. Remove it to start again.") from error
+        steps: tuple[NetAdaptStep, ...] = as_record(document.get("steps"), tuple[NetAdaptStep, ...])
+    except ValueError as error:
+        raise UsageError(f"{path} is not a {WHAT}: {error}. {ADVICE}") from error
     stored = {**document, "settings": _with_current_names(document.get("settings"))}
     for name, mine in heading.items():
         theirs = stored.get(name)
         if theirs != mine:
             raise UsageError(f"{path.parent} holds steps with another {name}: {theirs}. Choose another folder.")
-    return steps
-
-
-def _proposal(fields: Mapping[str, Any]) -> Proposal:
-    return Proposal(**{**fields, "layers": tuple(fields["layers"])})
+    return list(steps)
 
 
 def _fingerprint(graph: Graph) -> str:

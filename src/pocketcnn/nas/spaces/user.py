@@ -16,7 +16,6 @@ Python: `DECISIONS`, which maps names to choices, and `build(point, task)`, whic
 """
 
 import importlib.util
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -26,6 +25,7 @@ from typing import Any
 
 from torch import nn
 
+from pocketcnn.documents import read_settings
 from pocketcnn.errors import UsageError
 from pocketcnn.nas.space import Choice, Decision, Point, Space, Task, check_decisions
 from pocketcnn.nas.spaces.stages import LARGEST_FILTERS, BlockChoices, Frame, StageSpace
@@ -39,12 +39,7 @@ def space_from_toml(path: Path) -> StageSpace:
     Raises:
         UsageError: the file cannot be read, or does not define a space; the message says where.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"Cannot read the search space {path}: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The search space {path} is not valid TOML: {error}.") from error
+    document = read_settings(path, "search space")
     blocks = document.pop(BLOCK, None)
     if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
         raise UsageError(f"The search space {path} needs a [[{BLOCK}]] table for each block.")

@@ -14,6 +14,7 @@ import torch
 from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.latency import LatencySource
 from pocketcnn.cost import count
+from pocketcnn.documents import read_record
 from pocketcnn.files import write_text
 from pocketcnn.graph import Graph, GraphNetwork, InputContract, ModelInfo, capture
 from pocketcnn.models.small_images import is_small, total_stride_for
@@ -121,7 +122,8 @@ def measure_subnetworks(
     rng = Random(seed)
     plan = supernet.plan
     choices = [plan.largest, plan.smallest, *(random_subnetwork(plan, rng) for _ in range(number - 2))][:number]
-    known: list[float] = json.loads(store.read_text()) if store.is_file() else []
+    advice = "Remove it, and the sub-networks are measured again."
+    known = read_record(store, "list of accuracies", list[float], advice=advice) if store.is_file() else []
     for choice in choices[len(known) :]:
         known.append(accuracy_of(supernet, choice, judged_on))
         write_text(store, json.dumps(known))

@@ -59,12 +59,6 @@ class Policy:
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "Policy":
-        """Restore what `as_dict` returned."""
-        kept = tuple((tuple(layers), float(share)) for layers, share in fields["kept"])
-        return cls(tuple(fields["counts"]), kept, float(fields["accuracy"]), float(fields["use"]))
-
 
 try:
     import gymnasium

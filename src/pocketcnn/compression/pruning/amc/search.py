@@ -12,6 +12,7 @@ import torch
 from pocketcnn.compression.pruning.amc.agent import Actor, Agent, AgentSettings, Transition
 from pocketcnn.compression.pruning.amc.environment import MIN_RATIO, Evaluator, Policy, PruningEnvironment
 from pocketcnn.compression.pruning.space import PruningSpace
+from pocketcnn.documents import as_record
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.training.checkpoint import load_newest, save_checkpoint
@@ -157,6 +158,14 @@ def _run_episode(
     return transitions, reward, info["policy"]
 
 
+@dataclass(frozen=True)
+class _Course:
+    """The record in a checkpoint: all episodes, and the best policy."""
+
+    episodes: tuple[Episode, ...]
+    policy: Policy
+
+
 @dataclass
 class _SearchState:
     """The episodes so far, and the best policy."""
@@ -184,8 +193,12 @@ class _SearchState:
         loaded = load_newest(store)
         if loaded is None:
             return
-        document = json.loads(loaded.state["course"])
-        agent.load_state_dict(loaded.state["agent"])
-        self.episodes = [Episode(**fields) for fields in document["episodes"]]
-        self.best = Policy.from_dict(document["policy"])
-        self.best_reward = max(episode.reward for episode in self.episodes)
+        try:
+            course: _Course = as_record(json.loads(loaded.state["course"]), _Course)
+            agent.load_state_dict(loaded.state["agent"])
+            self.best_reward = max(episode.reward for episode in course.episodes)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise UsageError(
+                f"The checkpoint {loaded.path} is not one of a search by AMC: {error}. Remove the folder {store} to start again."
+            ) from error
+        self.episodes, self.best = list(course.episodes), course.policy
