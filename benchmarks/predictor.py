@@ -1,10 +1,11 @@
 """How well the latency of networks is predicted that were held out, beside simpler predictions.
 
-    python -m benchmarks.predictor --target onnxruntime-cpu    # some 12 minutes, and 3 once to capture the networks
+    python -m benchmarks.predictor --target onnxruntime-cpu    # some 13 minutes, and 5 once to capture the networks
 
 Run it on a machine that does nothing else. Profiles the target in slices unless its table is there; after each slice the
-networks of latency_predictor/networks.py have a turn, so that a machine that grows faster or slower does so for table and
-networks alike. Writes docs/benchmarks/predictor/TARGET.json and docs/benchmarks/predictor.md.
+networks of latency_predictor/networks.py and those of latency_predictor/drawn.py, drawn anew from all of timm, have a turn. So a
+machine that grows faster or slower does so for table and networks alike. Writes docs/benchmarks/predictor/TARGET.json and
+docs/benchmarks/predictor.md.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.latency_predictor.controls import WORK, amounts, leave_one_out, lone_kernels, sum_of_lone
+from benchmarks.latency_predictor.drawn import DRAWN, Drawn, drawn_from_timm
 from benchmarks.latency_predictor.judging import judged
 from benchmarks.latency_predictor.networks import held_out
 from benchmarks.latency_predictor.page import PREDICTOR, page
@@ -106,12 +108,21 @@ def say(text: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')}  {text}\n")
 
 
+def _say_passed(drawn: Drawn) -> None:
+    say(f"passed over {drawn.name}: {drawn.reason}")
+
+
 def main() -> int:
     options = _options()
     torch.set_num_threads(1)
     target = load_target(options.target)
     path = options.table or default_path(target.name)
     graphs = {name: network.graph for name, network in held_out(options.work, options.only)}
+    graphs |= {
+        f"{DRAWN}: {drawn.name}": drawn.network.graph
+        for drawn in drawn_from_timm(options.drawn, options.seed, options.work, _say_passed)
+        if drawn.network
+    }
     say(f"{len(graphs)} networks held out")
     forms: dict[str, Any] = {}
     fitting = 0.0
@@ -137,6 +148,7 @@ def main() -> int:
         "circumstances": asdict(table.conditions),
         "table_seconds": table.seconds,
         "fit_seconds": fitting / len(forms),
+        "seed": options.seed,
         "numerics": forms,
     }
     text = json.dumps(document, indent=1, allow_nan=False)
@@ -237,7 +249,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--again", action="store_true", help="measure nothing: predict again what an earlier run measured"
     )
-    parser.add_argument("--only", default="", help="networks whose name contains this")
+    parser.add_argument("--only", default="", help="of the fixed list, networks whose name contains this")
+    parser.add_argument("--drawn", type=int, default=30, help="networks drawn from all of timm")
+    parser.add_argument("--seed", type=int, default=int(time.time()) // 86400, help="of the drawing: that of the day")
     work = default_path("x").parent.parent / "held-out"
     parser.add_argument("--work", type=Path, default=work, help="the folder that keeps the captured networks")
     parser.add_argument("--out", type=Path, default=OUT, help="the folder for the results")

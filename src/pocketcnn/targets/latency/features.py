@@ -23,6 +23,10 @@ pass."""
 LANES = 4
 """Kernel libraries use slower code if channels do not fill a vector register; 4 float32 is the smallest common one."""
 
+GROUP_WIDTHS = (16, 8, LANES)
+"""Channels of a group that fill a register of AVX-512, of AVX2, and the smallest common one. A library has fast code for
+groups that fill the registers of the processor, and computes others by a general matrix product, several times slower."""
+
 TILES = ((1, 1), (8, 8), (8, 16), (16, 16), (16, 64))
 """(Input, output) channels that a blocked convolution computes together; the last tile takes as long as a full one."""
 
@@ -32,11 +36,12 @@ CHANNEL_TILES = (1, 8, 16)
 BLOCKED = ("conv", "pointwise", "grouped")
 """Kinds of kernels that compute blocks of channels."""
 
-LARGEST_WINDOW = {"depthwise": 7, "conv": 4, "grouped": 4}
+LARGEST_WINDOW = {"depthwise": 7, "conv": 4, "grouped": 3}
 """Windows of at least this size share their coefficients."""
 
 FEW_INPUTS = 8
-"""With fewer input channels, such as those of an image, a convolution has a kernel of its own."""
+"""With fewer input channels, such as those of an image, a convolution has a kernel of its own; with AVX-512 also with fewer than
+twice as many, which is a coordinate of the kernel."""
 
 LOG_OFFSET = 1000
 """Added to amounts that may be zero before taking the logarithm."""
@@ -52,14 +57,20 @@ def family(kernel: Kernel) -> str:
     """The family of a kernel: kernels that are compared with each other."""
     if kernel.kind in ("conv", "pointwise") and kernel.inputs[0][0] < FEW_INPUTS:
         return f"{kernel.kind}, few inputs"
+    if kernel.kind == "grouped":
+        return f"grouped by {group_width(kernel)}"
     return kernel.kind if _fills_lanes(kernel) else f"{kernel.kind}, odd channels"
+
+
+def group_width(kernel: Kernel) -> int:
+    """The largest of `GROUP_WIDTHS` of which the inputs and the outputs of a group are multiples, or else 1."""
+    inputs, outputs = kernel.inputs[0][0] // kernel.groups, kernel.output[0] // kernel.groups
+    return next((width for width in GROUP_WIDTHS if inputs % width == outputs % width == 0), 1)
 
 
 def _fills_lanes(kernel: Kernel) -> bool:
     if kernel.kind == "depthwise":
         return kernel.output[0] % LANES == 0
-    if kernel.kind == "grouped":
-        return kernel.inputs[0][0] // kernel.groups % LANES == 0 and kernel.output[0] // kernel.groups % LANES == 0
     if kernel.kind in ("conv", "pointwise", "vector"):
         return kernel.inputs[0][0] % LANES == 0
     return True
@@ -171,6 +182,7 @@ def position_features(kernel: Kernel) -> Floats:
             2.0 * log2(kernel.stride[0]),
             0.5 * log2(max(1, inputs // kernel.groups)),
             log2(len(kernel.inputs)),
+            float(inputs < 2 * FEW_INPUTS),
             *(float(channels % 4 != 0) for channels in (inputs, outputs)),
             *(float(channels % 8 != 0) for channels in (inputs, outputs)),
             *(0.5 * (channels % 16 != 0) for channels in (inputs, outputs)),

@@ -16,6 +16,9 @@ from pocketcnn.targets.latency.kernels import split
 QUANTA = (8, 8, 8, 8, 8, 8, 16, 4, 2, 1)
 """Channels are multiples of one of these: of 8 in most papers, of any number after pruning."""
 
+GROUP_WIDTHS = (2, 4, 8, 8, 12, 16, 16, 24, 32, 40, 48, 64)
+"""Channels of a group: of 8 or 16 in RegNet, 4 to 32 in ResNeXt. Kernel libraries have fast code for some of them only."""
+
 MAX_MADDS = 1.2e9
 FEW_MADDS = 3e8
 """Networks above this are kept less often the longer they run."""
@@ -89,7 +92,7 @@ def _bottleneck(d: _Draw, n: int, s: int) -> list[str]:
     m = d.channels(n / d.choice(1, 2, 4, 4))
     width = d.choice(4, 8, 16, 16, 24, 32, 0, 0, 0, 0, 0)
     groups = max(1, m // width) if width else 1
-    m = m // groups * groups
+    m = groups * width if width else m
     return [f"bott:{s},{m},{n},{groups},{d.channels(m / 4) if d.random.random() < 0.25 else 0}"]
 
 
@@ -198,7 +201,7 @@ def draw_network(random: Random) -> list[tuple[str, str]]:
             blocks.append((f"{draw.c}x{draw.h}x{draw.h}", name))
             draw.c, draw.h = _after(draw.c, draw.h, name)
 
-    width = draw.channels(draw.near(24, 2.5))
+    width = draw.channels(draw.near(22, 3))
     append(_stem(draw, width))
     growth = random.uniform(1.5, 2.2)
     about = draw.c * random.choice((1.0, 1.5, 2.0, 4.0))
@@ -257,8 +260,7 @@ def draw_chain(random: Random) -> str:
     draw.c = draw.channels(min(2048.0, draw.near(2500 / (draw.h + 1), 5)), 8)
     other = draw.channels(min(2048.0, draw.near(draw.c, 6)), 8)
     act = draw.choice(0, 1, 6, 2, 3)
-    groups = draw.choice(2, 4, 8, 16, 32, max(2, draw.c // draw.choice(4, 8, 16, 16, 24, 32)))
-    wide = _even(draw.c, groups)
+    groups, wide = _grouping(draw)
     times = draw.choice(1, 2, 3, 4)
     image = draw.choice(64, 96, 128, 160, 192, 224, 256, 288)
     stem = f"conv:{draw.choice(3, 3, 3, 5, 7)},{draw.choice(1, 2, 2, 2)},{draw.channels(draw.near(24, 2.5))},{act}"
@@ -272,7 +274,7 @@ def draw_chain(random: Random) -> str:
         f"{c}x{side}x{side}" + f" conv:{draw.choice(1, 3, 5, 7)},2,{other},{act}": 2,
         f"{c}x{side}x{side}" + f" dw:{draw.choice(3, 3, 5, 5, 7, 9)},1,{act}" * times: 3,
         f"{c}x{side}x{side}" + f" dw:{draw.choice(3, 5, 7)},2,{act}": 2,
-        f"{wide}x{side}x{side}" + f" grouped:{draw.choice(1, 3, 3)},1,{wide},{groups},{act}" * times: 4,
+        f"{wide}x{side}x{side}" + f" grouped:{draw.choice(1, 3, 3)},1,{wide},{groups},{act}" * times: 5,
         f"{wide}x{side}x{side}" + f" grouped:3,2,{wide},{groups},{act}": 1,
         f"{c}x{side}x{side}" + f" conv:1,1,{c},0 se:{draw.channels(c / 4)},{draw.choice(4, 5)}" * times: 1.5,
         f"{c}x{side}x{side}" + f" max:{draw.choice(2, 3)},{draw.choice(1, 2)} conv:1,1,{c},0": 1,
@@ -291,6 +293,16 @@ def _excerpt(random: Random, network: list[tuple[str, str]]) -> str:
     last = len(network) - length
     start = random.choices((0, last, random.randrange(last + 1)), (HEADS, TAILS, 1 - HEADS - TAILS))[0]
     return _with_leading_conv(" ".join((network[start][0], *(block for _, block in network[start : start + length]))))
+
+
+def _grouping(d: _Draw) -> tuple[int, int]:
+    """(groups, channels): a number of groups, or a width of each, and about as many channels as the draw has."""
+    if d.random.random() < 0.3:
+        groups = d.choice(2, 4, 8, 16, 32)
+        return groups, _even(d.c, groups)
+    width = d.choice(*GROUP_WIDTHS)
+    groups = max(2, d.c // width)
+    return groups, groups * width
 
 
 def _with_leading_conv(text: str) -> str:
