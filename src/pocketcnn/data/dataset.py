@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from pocketcnn.data.augment import augment_batch
 from pocketcnn.data.cache import PixelCache, cache_bytes
@@ -104,8 +104,8 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
 
     def _read(self, indices: list[int]) -> list[Tensor]:
         paths = [self.samples[index].path for index in indices]
-        if len(paths) == 1:
-            return [self._read_one(paths[0])]
+        if len(paths) == 1 or get_worker_info() is not None:  # worker processes share the cores already
+            return [self._read_one(path) for path in paths]
         return list(thread_map(self._read_one, paths))
 
     def _read_one(self, path: Path) -> Tensor:

@@ -81,8 +81,15 @@ def to_8bit_image(image: Image.Image, channels: int, deep_range: Sequence[int] =
     """
     image = on_white(to_eight_bits(upright(image), deep_range))
     if image.mode not in ("1", "L"):
-        image = image.convert("RGB")
-    return image.convert("L" if channels == 1 else "RGB")
+        image = in_mode(image, "RGB")
+    image = in_mode(image, "L" if channels == 1 else "RGB")
+    image.load()  # an opened file may be closed now
+    return image
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The image in another mode, or itself; `convert` would copy it."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def resized(image: Image.Image, size: tuple[int, int], resize: str, interpolation: str) -> Image.Image:

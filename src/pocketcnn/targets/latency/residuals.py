@@ -23,7 +23,7 @@ LANDMARKS = 320
 AMPLITUDES = (0.1, 0.2, 0.4, 0.8)
 """Candidate standard deviations of the log-residuals."""
 
-NOISES = (0.01, 0.02, 0.03, 0.05, 0.08)
+NOISES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 """Candidate relative errors of a measurement."""
 
 
