@@ -26,7 +26,7 @@ from benchmarks.latency_predictor.controls import WORK, amounts, leave_one_out, 
 from benchmarks.latency_predictor.drawn import DRAWN, Drawn, drawn_from_timm
 from benchmarks.latency_predictor.judging import judged
 from benchmarks.latency_predictor.networks import held_out
-from benchmarks.latency_predictor.page import PREDICTOR, page
+from benchmarks.latency_predictor.page import OF_DRAWN, PREDICTOR, has_avx512, page
 from pocketcnn.compression.deployed import in_precision
 from pocketcnn.errors import PocketcnnError
 from pocketcnn.files import write_text
@@ -138,7 +138,8 @@ def main() -> int:
             predictor = LatencyPredictor.fitted(table, form)
             fitting += time.perf_counter() - start
             if options.again:
-                before = json.loads((options.out / "predictor" / f"{target.name}.json").read_text())["numerics"][form]
+                name = _file_name({"target": target.name, "circumstances": asdict(table.conditions)})
+                before = json.loads((options.out / "predictor" / name).read_text())["numerics"][form]
                 forms[form] = _judged_again(before, graphs, predictor)
             else:
                 forms[form] = _compared(turns[form], graphs, predictor, usual, options.lone)
@@ -152,7 +153,7 @@ def main() -> int:
         "numerics": forms,
     }
     text = json.dumps(document, indent=1, allow_nan=False)
-    write_text(options.out / "predictor" / f"{target.name}.json", f"{text}\n")
+    write_text(options.out / "predictor" / _file_name(document), f"{text}\n")
     documents = [json.loads(file.read_text()) for file in sorted((options.out / "predictor").glob("*.json"))]
     write_text(options.out / "predictor.md", page(documents))
     for tested, found in forms.items():
@@ -183,11 +184,13 @@ def _compared(
     measured = turns.measured(usual)
     ran = {name: graphs[name] for name in measured}
     seconds = [measured[name][0] for name in ran]
-    predictions = {PREDICTOR: [predictor.seconds(graph) for graph in ran.values()]}
+    intervals = [predictor.predict(graph) for graph in ran.values()]
+    predictions = {PREDICTOR: [found.total for found in intervals]}
     rows = [amounts(graph) for graph in ran.values()]
     for control, names in WORK.items():
         predictions[control] = leave_one_out(rows, names, seconds)
     summary = {name: judged(found, seconds) for name, found in predictions.items()}
+    summary |= _of_drawn(list(ran), predictions[PREDICTOR], seconds)
     reference = {"table": usual, "now": float(np.median(turns.references))}
     lone = _lone_times(turns, ran, usual, lone_seconds)
     complete = [name for name in ran if lone_kernels([ran[name]]).keys() <= lone.keys()]
@@ -200,6 +203,8 @@ def _compared(
             "measured": measured[name][0],
             "p10": measured[name][1],
             "p90": measured[name][2],
+            "low": intervals[index].low,
+            "high": intervals[index].high,
             **rows[index],
             **{control: found[index] for control, found in predictions.items()},
             **({LONE: sum_of_lone(ran[name], lone)} if name in complete else {}),
@@ -213,9 +218,27 @@ def _judged_again(
     before: Mapping[str, Any], graphs: Mapping[str, Graph], predictor: LatencyPredictor
 ) -> dict[str, Any]:
     """The record of an earlier run with what `predictor` says now of the networks that were measured then."""
-    networks = [{**row, PREDICTOR: predictor.seconds(graphs[row["name"]])} for row in before["networks"]]
-    found = judged([row[PREDICTOR] for row in networks], [row["measured"] for row in networks])
-    return {**before, "summary": {**before["summary"], PREDICTOR: found}, "networks": networks}
+    networks = []
+    for row in before["networks"]:
+        found = predictor.predict(graphs[row["name"]])
+        networks.append({**row, PREDICTOR: found.total, "low": found.low, "high": found.high})
+    predicted, measured = [row[PREDICTOR] for row in networks], [row["measured"] for row in networks]
+    drawn = _of_drawn([row["name"] for row in networks], predicted, measured)
+    summary = {**before["summary"], PREDICTOR: judged(predicted, measured), **drawn}
+    return {**before, "summary": summary, "networks": networks}
+
+
+def _of_drawn(names: Sequence[str], predicted: Sequence[float], measured: Sequence[float]) -> dict[str, Any]:
+    """How good the predictor is at the networks that were drawn from timm, if there are some."""
+    places = [place for place, name in enumerate(names) if name.startswith(f"{DRAWN}: ")]
+    if not places:
+        return {}
+    return {OF_DRAWN: judged([predicted[place] for place in places], [measured[place] for place in places])}
+
+
+def _file_name(document: Mapping[str, Any]) -> str:
+    """``onnxruntime-cpu.json``; ``onnxruntime-cpu-avx2.json`` where the processor has no AVX-512."""
+    return f"{document['target']}{'' if has_avx512(document) else '-avx2'}.json"
 
 
 def _lone_times(turns: Turns, graphs: Mapping[str, Graph], usual: float, seconds: float) -> dict[Kernel, float]:

@@ -49,6 +49,24 @@ def test_a_loader_reads_it(samples, contract, workers):
     assert torch.equal(images, expected(samples, contract))
 
 
+def test_worker_processes_start_no_threads_of_their_own(samples, contract, monkeypatch):
+    """Two workers with two threads each took longer on two cores than two workers."""
+    asked = []
+
+    def counting(function, items):
+        asked.append(len(items))
+        return map(function, items)
+
+    monkeypatch.setattr(dataset_module, "thread_map", counting)
+    dataset = ImageDataset(samples, contract, cache_limit=0)
+    here = dataset.__getitems__(range(10))
+    assert asked == [10]
+    monkeypatch.setattr(dataset_module, "get_worker_info", object)
+    there = dataset.__getitems__(range(10))
+    assert asked == [10]
+    assert all(torch.equal(one, other) for (one, _), (other, _) in zip(here, there, strict=True))
+
+
 def test_forked_workers_share_what_they_decode(samples, contract):
     dataset = ImageDataset(samples, contract)
     loader = DataLoader(

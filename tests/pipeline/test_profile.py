@@ -1,5 +1,6 @@
 """Profiling: the same points whether it is stopped or not, true to one machine, and predictions from the table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,18 @@ def test_a_slow_phase_of_the_machine_is_taken_out() -> None:
     steady = dict(here.extended([*usual, *slow], 1.0).steady("float32"))
     assert steady["b5"] == pytest.approx(1.0)
     assert steady["s200"] == pytest.approx(1.0)
+
+
+def test_a_machine_that_is_never_quiet_makes_the_interval_wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, network = tmp_path / "t.json", GraphNetwork(build(HELD_OUT, torch.zeros))
+    table = profile(TARGET, path, seconds=8, numerics=("float32",), clock=faked(monkeypatch))
+    quiet = predict_latency(network, TARGET, table=path)
+    restless = replace(table, points=tuple(replace(point, p90=point.p90 * 1.5) for point in table.points))
+    assert restless.spread("float32") > table.spread("float32") + 0.1
+    restless.save(tmp_path / "r.json")
+    noisy = predict_latency(network, TARGET, table=tmp_path / "r.json")
+    assert noisy.high / noisy.low > 1.3 * quiet.high / quiet.low
+    assert table.spread("int8") == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 99}', '{"format": 1, "points": [[1]]}'])

@@ -110,6 +110,12 @@ def _print(output: Output, prediction: "Prediction") -> None:
 
     total, low, high = map(format_seconds, (prediction.total, prediction.low, prediction.high))
     output.print(f"{total} per image (90 % interval {low} to {high})")
+    if prediction.unfamiliar:
+        first = prediction.layers[prediction.unfamiliar[0]]
+        output.say(
+            f"NOTE: {prediction.unfamiliar_share:.0%} of the time is in kernels unlike any in the table, such as {first.kernel} "
+            f"({first.nodes[0]}): the interval is wider. Measure the network with: pocketcnn bench"
+        )
     slowest = sorted(prediction.layers, key=lambda layer: -layer.seconds)[:SHOWN]
     rows = [
         (layer.nodes[0], str(layer.kernel), format_seconds(layer.seconds), f"{layer.seconds / prediction.total:.1%}")

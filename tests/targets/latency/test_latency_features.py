@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketcnn.targets.latency.block_text import build
-from pocketcnn.targets.latency.features import inside, work
+from pocketcnn.targets.latency.features import family, group_width, inside, work
 from pocketcnn.targets.latency.kernels import Kernel, split
 
 
@@ -41,3 +41,11 @@ def test_multiply_adds_inside_are_those_that_a_convolution_of_ones_adds_up(side:
 def test_channels_that_only_fill_a_tile_are_computed_too(text: str, name: str, amount: int) -> None:
     (kernel,) = [group.kernel for group in split(build(text)) if group.kernel.kind == "pointwise"]
     assert next(value for key, value in work(kernel).items() if key.endswith(name)) == amount
+
+
+@pytest.mark.parametrize(("width", "filled"), [(16, 16), (48, 16), (8, 8), (24, 8), (12, 4), (4, 4), (6, 1), (3, 1)])
+def test_groups_are_told_apart_by_the_register_that_they_fill(width: int, filled: int) -> None:
+    text = f"{3 * width}x8x8 grouped:3,1,{3 * width},3,0"
+    (kernel,) = [group.kernel for group in split(build(text)) if group.kernel.kind == "grouped"]
+    assert group_width(kernel) == filled
+    assert family(kernel) == f"grouped by {filled}"

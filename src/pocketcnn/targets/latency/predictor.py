@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
+from math import hypot
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,9 +41,10 @@ class Prediction:
 
     Attributes:
         total: seconds.
-        low, high: 90 % prediction interval.
+        low, high: 90 % prediction interval: of the fit, of kernels unlike those measured, and of calls on this machine.
         layers: kernels in the order in which they run.
         overhead: time outside the kernels: the call, and loading weights that do not fit in a cache.
+        unfamiliar: indices of the `layers` whose kernels are unlike any that the table has.
     """
 
     total: float
@@ -50,6 +52,12 @@ class Prediction:
     high: float
     layers: tuple[KernelTime, ...]
     overhead: float
+    unfamiliar: tuple[int, ...] = ()
+
+    @property
+    def unfamiliar_share(self) -> float:
+        """The share of the time that is in unfamiliar kernels, 0 to 1."""
+        return sum(self.layers[index].seconds for index in self.unfamiliar) / self.total
 
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON, in seconds."""
@@ -58,6 +66,7 @@ class Prediction:
             "low": self.low,
             "high": self.high,
             "overhead": self.overhead,
+            "unfamiliar_share": self.unfamiliar_share,
             "kernels": [
                 {"kernel": str(layer.kernel), "nodes": list(layer.nodes), "seconds": layer.seconds}
                 for layer in self.layers
@@ -72,6 +81,8 @@ class LatencyPredictor:
     target: str
     numerics: Numerics
     times: KernelTimes
+    spread: float = 0.0
+    """Standard deviation of the logarithm of a call's time on this machine."""
 
     @classmethod
     def fitted(cls, table: LatencyTable, numerics: Numerics = "float32") -> "LatencyPredictor":
@@ -83,7 +94,8 @@ class LatencyPredictor:
         """
         measured = table.steady(numerics)
         networks = [Counter(group.kernel for group in split(build(blocks))) for blocks, _ in measured]
-        return cls(table.target, numerics, fit(networks, [seconds for _, seconds in measured]))
+        times = fit(networks, [seconds for _, seconds in measured])
+        return cls(table.target, numerics, times, table.spread(numerics))
 
     def seconds(self, graph: Graph) -> float:
         """The latency of a graph at inference (see `for_inference`), in seconds; the fastest method, for loops."""
@@ -93,13 +105,15 @@ class LatencyPredictor:
         """The latency of a graph at inference, by kernel, with an interval."""
         groups: Sequence[KernelGroup] = split(graph)
         kernels = Counter(group.kernel for group in groups)
-        factor, error = self.times.context(kernels), self.times.error(kernels)
+        factor, error = self.times.context(kernels), hypot(self.times.error(kernels), self.spread)
         total = factor * self.times.isolated_total(kernels)
         layers = tuple(
             KernelTime(group.kernel, group.nodes, factor * self.times.time(group.kernel)) for group in groups
         )
         spread = 1 + NINETY * error
-        return Prediction(total, total / spread, total * spread, layers, factor * self.times.overhead(kernels))
+        unfamiliar = tuple(index for index, layer in enumerate(layers) if not self.times.is_familiar(layer.kernel))
+        overhead = factor * self.times.overhead(kernels)
+        return Prediction(total, total / spread, total * spread, layers, overhead, unfamiliar)
 
 
 def predict_latency(

@@ -45,6 +45,9 @@ LATE_ERRORS, EARLY_ERRORS = 1.0, 3.0
 """Noise standard errors from which measurements are down-weighted; lower for measurements that are too slow, because
 disturbances only add time."""
 
+FAMILIAR = 0.5
+"""Share of a kernel's variance that the measured kernels of its family explain, from which it counts as known."""
+
 MIN_SECONDS = 1e-9
 """A lower bound on seconds, so that logarithms stay finite."""
 
@@ -145,6 +148,14 @@ class KernelTimes:
         known = solve_triangular(self.factor, self.observed @ seen, lower=True) * self.amplitude
         variance = self.amplitude**2 * max(0.0, float(seen @ seen - known @ known))
         return sqrt(variance + blind + self.noise**2)
+
+    def is_familiar(self, kernel: Kernel) -> bool:
+        """Whether the measured networks have kernels like this one: of its family and near its sizes."""
+        group = self.families.get(family(kernel))
+        if group is None:
+            return False
+        coordinates = self._coordinates(group, kernel)
+        return float(coordinates @ coordinates) >= FAMILIAR
 
     def _coordinates(self, group: Family, kernel: Kernel) -> Floats:
         found: Floats = group.coordinates(position_features(kernel)[None])[0]

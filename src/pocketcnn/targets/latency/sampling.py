@@ -201,7 +201,7 @@ def draw_network(random: Random) -> list[tuple[str, str]]:
             blocks.append((f"{draw.c}x{draw.h}x{draw.h}", name))
             draw.c, draw.h = _after(draw.c, draw.h, name)
 
-    width = draw.channels(draw.near(22, 3))
+    width = draw.channels(draw.near(24, 2.5))
     append(_stem(draw, width))
     growth = random.uniform(1.5, 2.2)
     about = draw.c * random.choice((1.0, 1.5, 2.0, 4.0))

@@ -5,6 +5,7 @@ threads. The table stores these conditions, and `LatencyTable.check` compares th
 """
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +28,10 @@ REFERENCE_WINDOW = 240
 """Measurements (about half a minute) over which the median reference time estimates the machine's speed.
 
 The clock of a machine drifts slowly. A shorter window would mistake a disturbed reference for drift."""
+
+
+DEVIATIONS = 2.563
+"""Standard deviations of a normal distribution between its 10th and 90th percentile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +136,10 @@ class LatencyTable:
     def steady(self, numerics: Numerics) -> list[tuple[str, float]]:
         """(blocks, seconds) in the precision `numerics`, corrected for drift of the machine's speed.
 
-        The seconds are the 10th percentile of the calls. Other processes only add time, and for longer than the calls of one
-        block take, so about every tenth median would be too high.
+        The seconds are the geometric mean of the 10th percentile and the median of the calls. Other processes only add time, and
+        for longer than the calls of one block take, so about every tenth median would be too high. On a machine that is never
+        quiet the 10th percentile is too low: no network as a whole is so lucky in all of its layers. On a quiet one they are
+        the same.
         """
         points = [point for point in self.points if point.ran]
         references = np.array([point.reference for point in points])
@@ -140,10 +147,19 @@ class LatencyTable:
         half = REFERENCE_WINDOW // 2
         then = [float(np.median(references[max(0, at - half) : at + half + 1])) for at in range(len(points))]
         return [
-            (point.blocks, point.p10 * usual / reference)
+            (point.blocks, math.sqrt(point.p10 * point.median) * usual / reference)
             for point, reference in zip(points, then, strict=True)
             if point.numerics == numerics
         ]
+
+    def spread(self, numerics: Numerics) -> float:
+        """The standard deviation of the logarithm of a call's time in the precision `numerics`: the median of the blocks."""
+        found = [
+            math.log(point.p90 / point.p10) / DEVIATIONS
+            for point in self.points
+            if point.ran and point.numerics == numerics
+        ]
+        return float(np.median(found)) if found else 0.0
 
     def save(self, path: Path) -> None:
         """Write the table to `path`, atomically.
