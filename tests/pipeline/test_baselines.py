@@ -1,6 +1,7 @@
 """No accuracy without what it is compared with: the most frequent class, guessing, and the classes one by one."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from PIL import Image
 from pocketcnn.pipeline.accuracy_check import is_near_chance
 from pocketcnn.pipeline.deploy.finish import EXAMPLES, MOST_EXAMPLES, shown_images
 from pocketcnn.records.baselines import Baselines
-from pocketcnn.records.result import Accuracy
+from pocketcnn.records.result import Accuracy, FitResult
+from pocketcnn.records.verdict import Verdict, verdict_of
 from pocketcnn.training import wilson_interval
 from tests.support.cli import document, invoke, succeed
 
@@ -96,21 +98,46 @@ def test_what_cannot_be_learned_is_said_and_has_an_exit_code(noise: Path, tmp_pa
     message = told(*train, "--out", tmp_path / "strict", "--require-accuracy")
     assert "always predicting the most frequent class gives 66.7 %" in message
     shown = succeed(*train, "--out", tmp_path / "lenient").stdout
+    assert "WARNING: " in shown
+    assert "most frequent class gives 66.7 %" in " ".join(shown.split())
+    assert len(json.loads((tmp_path / "lenient" / "training.json").read_text())["test"]["warnings"]) == 1
     assert "always the most frequent class 66.7 %, guessing 33.3 %" in " ".join(shown.split())
     model = tmp_path / "strict" / "model.safetensors"  # the file is there all the same
     assert "most frequent class" in told("eval", model, noise, "--require-accuracy")
-    found = document("eval", model, noise)["baselines"]
+    evaluated = document("eval", model, noise)
+    assert len(evaluated["warnings"]) == 1
+    found = evaluated["baselines"]
     assert found["majority"] == pytest.approx(2 / 3)
     assert set(found) == {"majority", "random", "mean_recall", "never_recognised", "better"}
 
 
 def test_fit_says_so_loudly_in_terminal_report_and_json(noise: Path, tmp_path: Path) -> None:
     out = tmp_path / "fit"
-    message = told("fit", noise, "--budget", "size<=100kB", "--effort", "quick", "--out", out, "--require-accuracy")
+    fit = ("fit", noise, "--budget", "size<=100kB", "--effort", "quick", "--out", out, "--require-accuracy")
+    ended = invoke(*fit)
+    assert ended.exit_code == 4, ended.stderr
+    shown, message = ended.stdout, ended.stderr
+    verdict = "Budget met, but the file is not clearly better than always answering the most frequent class"
+    assert f"✗ {verdict}" in " ".join(shown.split())
+    assert re.search(r"size<=100kB +[\d.]+ kB +\d+ %", shown)  # the share of the limit
     assert "always predicting the most frequent class gives 66.7 %" in message
     report = (out / "report.html").read_text(encoding="utf-8")
-    assert "Budget met, but the file is not clearly better than always answering the most frequent class" in report
+    assert f"<h2>✗ {verdict}</h2>" in report
+    assert 'class="verdict not-met"' in report
+    assert "✓ Budget met" not in report
+    assert "near chance" in report[: report.index("</title>")]
     assert all(f"test image of class {name}" in report for name in ("many", "few", "fewer"))
     result = json.loads((out / "result.json").read_text())
     assert result["artefact"]["baselines"]["better"] is False
+    assert result["verdict"] == "near chance"
+    assert FitResult.model_validate_json((out / "result.json").read_text()).verdict is Verdict.NEAR_CHANCE
     assert any("chance" in warning for warning in result["warnings"])
+
+
+@given(st.booleans(), st.booleans(), st.integers(0, 3))
+def test_only_a_useful_result_without_warnings_has_the_tick(met: bool, better: bool, warnings: int) -> None:
+    baselines = Baselines(majority=0.5, random=0.5, mean_recall=0.5, better=better)
+    found = verdict_of(met=met, baselines=baselines, warnings=("a warning",) * warnings)
+    assert (found.mark == "✓") == (met and better and not warnings)
+    assert (found is Verdict.NOT_MET) == (not met)
+    assert (found is Verdict.NEAR_CHANCE) == (met and not better)

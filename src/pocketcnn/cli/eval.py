@@ -37,11 +37,13 @@ def evaluate(
     Example:
       pocketcnn eval fitted/model.onnx photos --split test
     """
-    from pocketcnn.pipeline.train.evaluate_folder import check_accuracy, evaluate_folder
+    from pocketcnn.pipeline.train.evaluate_folder import accuracy_warnings, check_accuracy, evaluate_folder
 
     output = Output(as_json)
     found = evaluate_folder(file, data_folder(data, follow_links), split=split, seed=seed, say=output.say)
     output.json({"file": file, "data": data, **found.as_dict()})
+    for warning in accuracy_warnings(found.evaluation):
+        output.warn(warning)
     _print(output, found.evaluation, found.classes)
     if require_accuracy:
         check_accuracy(found.evaluation)

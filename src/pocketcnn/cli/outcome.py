@@ -21,13 +21,16 @@ def conclude(output: Output, result: "FitResult", out: Path, *, must_be_accurate
         AccuracyNotMet: `must_be_accurate`, and the accuracy is near that of the most frequent class.
     """
     from pocketcnn.pipeline.accuracy_check import baseline, require_accuracy
+    from pocketcnn.report.findings import verdict
 
     output.json(result)
-    output.table(("limit", ">measured", ">spread", "kept"), [_limit_row(limit) for limit in result.limits])
+    headings = ("limit", ">measured", ">of the limit", ">spread", "kept")
+    output.table(headings, [_limit_row(limit) for limit in result.limits])
     artefact, parity = result.artefact, result.parity
     output.print()
+    output.print(verdict(result))
     for warning in result.warnings:
-        (output.say if output.as_json else output.print)(f"WARNING: {warning}")
+        output.warn(warning)
     output.print(f"test accuracy        {_accuracy(artefact.accuracy)}, of the {artefact.numerics} file itself")
     if artefact.baselines is not None:
         output.print(f"to compare           {artefact.baselines.words(result.data.classes)}")
@@ -72,13 +75,14 @@ def command_line(verb: str, arguments: tuple[str, ...], options: Mapping[str, ob
     return shlex.join(words)
 
 
-def _limit_row(limit: "LimitRecord") -> tuple[str, str, str, str]:
+def _limit_row(limit: "LimitRecord") -> tuple[str, ...]:
     from pocketcnn.targets import Quantity, format_quantity
 
     quantity = Quantity(limit.quantity)
     low, value, high = (format_quantity(quantity, number) for number in (limit.low, limit.value, limit.high))
     spread = "" if limit.low == limit.high else f"{low} to {high}"
-    return limit.limit, value, "an estimate" if limit.estimated else spread, "yes" if limit.kept else "NO"
+    share = f"{limit.value / limit.bound:.0%}".replace("%", " %")
+    return limit.limit, value, share, "an estimate" if limit.estimated else spread, "yes" if limit.kept else "NO"
 
 
 def _accuracy(accuracy: "Accuracy") -> str:

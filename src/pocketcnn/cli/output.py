@@ -29,6 +29,10 @@ class Output:
         if not self.as_json:
             _console().print(text, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """Print a warning on the result with it, or on the error stream if `as_json` is set."""
+        (self.say if self.as_json else self.print)(f"WARNING: {text}")
+
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
         """Print a table, unless `as_json` is set. Columns whose headings begin with ``>`` are aligned to the right."""
         if self.as_json:

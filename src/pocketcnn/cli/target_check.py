@@ -193,10 +193,11 @@ def _print_adapted(output: Output, adapted: "AdaptedNetwork", out: Path) -> None
     output.print()
     for line in _summary(adapted.check):
         output.print(line)
-    if adapted.accuracies is not None:
+    if adapted.accuracies is not None and adapted.baselines is not None:
         stages = ("before", adapted.accuracies.given), ("substituted", adapted.accuracies.substituted)
         rows = [(name, _accuracy(found)) for name, found in (*stages, ("recovered", adapted.accuracies.recovered))]
         output.table(("test accuracy", ""), rows)
+        output.print(f"to compare  {adapted.baselines.words(adapted.network.info.classes)}")
     else:
         output.print(
             "The weights need training: give --data, or fine-tune the file with the original network as teacher."

@@ -76,6 +76,8 @@ def train(
     )
     document = trained.document
     output.json(document)
+    for warning in document["test"]["warnings"]:
+        output.warn(warning)
     output.print(f"{trained.name}, best of {document['recipe'].epochs} epochs: epoch {document['best_epoch']}")
     output.print(f"val accuracy   {percent(document['val_accuracy'])}")
     output.print(f"test accuracy  {percent(document['test']['top1'])} of {document['test']['images']} images")

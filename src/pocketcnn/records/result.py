@@ -1,11 +1,15 @@
 """The record of one `fit` or `compress`: the contents of `result.json`, and the source of the HTML report."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from pocketcnn.graph.contract import InputContract
 from pocketcnn.graph.info import Stage
 from pocketcnn.records.baselines import Baselines
 from pocketcnn.records.file_check import FileCheckRecord
+from pocketcnn.records.verdict import Verdict, verdict_of
 
 
 class Record(BaseModel):
@@ -191,3 +195,15 @@ class FitResult(Record):
     """Warnings: accuracy lost in a step, or accuracy near chance."""
     next_choices: tuple[NextChoice, ...] = Field(default=())
     """What more bytes or more training would give; empty in the results of earlier versions."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_derived(cls, data: Any) -> Any:
+        """`verdict` is in the file for other programs; it is computed again when the file is read."""
+        return {key: data[key] for key in data if key != "verdict"} if isinstance(data, Mapping) else data
+
+    @computed_field  # type: ignore[prop-decorator] # mypy has no decorated properties
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the budget is met, by a file that is worth deploying."""
+        return verdict_of(met=self.met, baselines=self.artefact.baselines, warnings=self.warnings)

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from pocketcnn.records.result import Record
+from pocketcnn.records.verdict import Verdict
 
 
 class TrialRecord(Record):
@@ -74,3 +75,7 @@ class SearchResult(Record):
     test_accuracy: float | None = None
     """Accuracy of the deployed file, from 0 to 1."""
     notes: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    """On the deployed file; None while the search is running, and in the results of earlier versions."""
+    warnings: tuple[str, ...] = ()
+    """Of the deployed file."""

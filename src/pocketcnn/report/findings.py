@@ -22,14 +22,18 @@ class MarginBar:
     """Whether the value lies beyond the end of the bar."""
 
 
-def verdict_suffix(result: FitResult) -> str:
-    """What qualifies the verdict of a budget that is met; empty if nothing does."""
+def verdict(result: FitResult) -> str:
+    """The verdict with its mark and what qualifies it: ``⚠ Budget met, but accuracy was lost``."""
     baselines = result.artefact.baselines
     is_useless = baselines is not None and not baselines.better
-    reasons = ["accuracy was lost"] if len(result.warnings) > is_useless else []  # one of the warnings is on chance
+    is_wrong = result.check is not None and bool(result.check.problem)
+    reasons = ["the file does not compute what the network computes"] if is_wrong else []
+    if len(result.warnings) > is_useless + is_wrong:  # one of the warnings is on chance, and one on a wrong file
+        reasons.append("accuracy was lost")
     if is_useless:
         reasons.append("the file is not clearly better than always answering the most frequent class")
-    return f", but {', and '.join(reasons)}" if reasons else ""
+    text, link = ("Budget met", ", but ") if result.met else ("Budget not met", ", and ")
+    return f"{result.verdict.mark} {text}{link if reasons else ''}{', and '.join(reasons)}"
 
 
 def margin_bar(limit: LimitRecord) -> MarginBar:

@@ -40,7 +40,7 @@ def render_report(result: FitResult, *, images: Sequence[Example] | None = None)
             result=result,
             deployed=DEPLOYED,
             solid=confusion.SOLID_FROM,
-            verdict_suffix=findings.verdict_suffix(result),
+            verdict=findings.verdict(result),
             examples=images or (),
             **_limits(result),
             **_search(result),

@@ -7,7 +7,7 @@ from typing import Any
 
 from pocketcnn.callbacks import no_op
 from pocketcnn.compression.substitution import Change, KernelReplacement, Substitution, substitute
-from pocketcnn.data import DataFolder, ImageFolder, scan
+from pocketcnn.data import DataFolder, ImageFolder, describe, scan
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import GraphNetwork, Stage
 from pocketcnn.graph.model_file import save
@@ -16,11 +16,13 @@ from pocketcnn.pipeline.compression_run import accuracy, longer
 from pocketcnn.pipeline.deploy.checking import check_target
 from pocketcnn.pipeline.recipes import Splits, base_recipe, clipped_for, datasets
 from pocketcnn.pipeline.small_sets import batch_size_for, learning_rate_for
+from pocketcnn.pipeline.train.evaluate_folder import accuracy_of, baselines_of
 from pocketcnn.pipeline.workspace import ProgressFor, Say, Workspace, fingerprint_of, quiet
+from pocketcnn.records.baselines import Baselines
 from pocketcnn.records.result import Accuracy
 from pocketcnn.targets import Target, load_target
 from pocketcnn.targets.check import Check
-from pocketcnn.training import Recipe, threads_for
+from pocketcnn.training import Recipe, evaluate, threads_for
 
 EPOCHS = 10
 LEAST_STEPS = 160
@@ -49,6 +51,7 @@ class AdaptedNetwork:
         check: support of the adapted network on the target.
         accuracies: None without images, because nothing is trained then.
         warnings: on lost accuracy, or an accuracy near chance.
+        baselines: what the accuracy of the adapted network is compared with; None without images.
     """
 
     network: GraphNetwork
@@ -57,6 +60,7 @@ class AdaptedNetwork:
     check: Check
     accuracies: Accuracies | None
     warnings: tuple[str, ...] = ()
+    baselines: Baselines | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The result for JSON, without the network."""
@@ -64,6 +68,7 @@ class AdaptedNetwork:
             "changes": self.changes,
             "left": self.left,
             "test_accuracy": self.accuracies,
+            "baselines": self.baselines,
             "warnings": self.warnings,
             **self.check.as_dict(),
         }
@@ -113,6 +118,8 @@ def adapt_to_target(
         untrained = (UNTRAINED,) if made.changes else ()
         return _saved(made, device, Path(out), None, untrained)
     folder = _folder(network, data, split_seed)
+    for line in describe(folder, network.info.input):  # type: ignore[arg-type] # `_folder` has checked it
+        say(line)
     base = base_recipe(recipe)
     sets = datasets(folder, network.info.input, base.augmentation)  # type: ignore[arg-type]
     with threads_for(*network.graph.input_shape[1:]):
@@ -133,13 +140,14 @@ def adapt_to_target(
         if made.changes and loss(before, accuracy(made.network, sets.val)).exceeds(MAX_LOSS):
             say("The substitution cost more accuracy than accepted: fine-tuning for longer")
             workspace.train("recovered, longer", made.network, sets.train, sets.val, longer(tuned), network)
-        recovered = accuracy(made.network, sets.test)
+        tested = evaluate(made.network, sets.test)
+        recovered, baselines = accuracy_of(tested), baselines_of(tested)
         say(f"recovered: test accuracy {recovered.top1:.2%}, in {time.monotonic() - began:.0f} s")
         made.network.info = info.with_stage(_recovered(tuned, folder, made.network, sets, substituted, recovered))
         warnings = _warnings(before, accuracy(made.network, sets.val), recovered, folder)
         for warning in warnings:
             say(f"WARNING: {warning}")
-        result = _saved(made, device, Path(out), Accuracies(given, substituted, recovered), warnings)
+        result = _saved(made, device, Path(out), Accuracies(given, substituted, recovered), warnings, baselines)
         workspace.clear()
         return result
 
@@ -155,11 +163,16 @@ def _check_unused(**of_recovery: object) -> None:
 
 
 def _saved(
-    made: Substitution, target: Target, out: Path, accuracies: Accuracies | None, warnings: tuple[str, ...]
+    made: Substitution,
+    target: Target,
+    out: Path,
+    accuracies: Accuracies | None,
+    warnings: tuple[str, ...],
+    baselines: Baselines | None = None,
 ) -> AdaptedNetwork:
     save(out, made.network)
     return AdaptedNetwork(
-        made.network, made.changes, made.left, check_target(made.network, target), accuracies, warnings
+        made.network, made.changes, made.left, check_target(made.network, target), accuracies, warnings, baselines
     )
 
 

@@ -132,10 +132,11 @@ class SearchRun:
             RunConfig(budget, folder, self.out, self.config.seed, self.config.command, self.started, self.force),
             shrink,
         )
-        config = with_notes(self.config, *delivered.warnings, *delivered.notes, *_verdict(found, runs))
+        config = with_notes(self.config, *delivered.notes, *_verdict(found, runs))
         record = found_record(found, evaluator.space, transferred)
         result = search_result(config, self.evaluator.space, runs, record, time.monotonic() - self.started)
-        result = result.model_copy(update={"state": "done", "test_accuracy": delivered.artefact.accuracy.top1})
+        final = {"test_accuracy": delivered.artefact.accuracy.top1, "verdict": delivered.verdict}
+        result = result.model_copy(update={"state": "done", "warnings": delivered.warnings, **final})
         write_record(result, self.out)
         return result, delivered
 

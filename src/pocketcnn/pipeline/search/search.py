@@ -11,7 +11,7 @@ from pathlib import Path
 from pocketcnn.callbacks import no_op
 from pocketcnn.compression.evaluator import BudgetEvaluator
 from pocketcnn.compression.latency import LatencySource
-from pocketcnn.data import DataFolder, scan
+from pocketcnn.data import DataFolder, describe, infer_contract, scan
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.nas.objective import load_objective
 from pocketcnn.nas.space import Point, Space
@@ -115,7 +115,7 @@ def search(
     if trials < 1:
         raise UsageError(f"A search has at least one trial, not {trials}.")
     folder = scan(data, seed=seed)
-    for line in (*folder.report.summary(), *folder.notes):
+    for line in describe(folder, infer_contract(folder)):
         say(line)
     trainings = TrainingRecipes(size, len(folder.train), seed, base)
     proxy = trainings.round(0)

@@ -9,7 +9,7 @@ from pocketcnn.callbacks import no_op
 from pocketcnn.data import DataFolder, ImageDataset, ImageFolder, scan
 from pocketcnn.data.folder import check_seed
 from pocketcnn.errors import UsageError
-from pocketcnn.pipeline.accuracy_check import require_accuracy
+from pocketcnn.pipeline.accuracy_check import chance_warnings, require_accuracy
 from pocketcnn.pipeline.choices import ALL_SPLITS, SPLITS
 from pocketcnn.pipeline.train.classifier import Classifier, check_classes, load_classifier
 from pocketcnn.pipeline.workspace import Say
@@ -92,6 +92,7 @@ def figures_of(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]
         "top1": evaluation.top1,
         "top1_interval": evaluation.top1_interval,
         "baselines": baselines_of(evaluation),
+        "warnings": accuracy_warnings(evaluation),
         "top5": evaluation.top5,
         "loss": evaluation.loss,
         "recall": dict(zip(classes, evaluation.recall, strict=True)),
@@ -115,10 +116,18 @@ def check_accuracy(evaluation: Evaluation) -> None:
     Raises:
         AccuracyNotMet: it is not.
     """
+    require_accuracy(accuracy_of(evaluation), baselines_of(evaluation).majority)
+
+
+def accuracy_warnings(evaluation: Evaluation) -> tuple[str, ...]:
+    """A warning if the accuracy is not clearly better than always answering the most frequent class; otherwise empty."""
+    return chance_warnings(accuracy_of(evaluation), baselines_of(evaluation).majority, "The network")
+
+
+def accuracy_of(evaluation: Evaluation) -> Accuracy:
+    """The accuracy of an evaluation, with its interval."""
     low, high = evaluation.top1_interval
-    require_accuracy(
-        Accuracy(top1=evaluation.top1, low=low, high=high, images=evaluation.count), baselines_of(evaluation).majority
-    )
+    return Accuracy(top1=evaluation.top1, low=low, high=high, images=evaluation.count)
 
 
 def confused(evaluation: Evaluation, classes: Sequence[str]) -> list[tuple[str, str, int]]:
