@@ -19,7 +19,7 @@ from pocketcnn.cli.verb import Verb
 from pocketcnn.nas.strategies import OPTIONS_READ as SEARCH_READS
 from pocketcnn.pipeline.compress.strategies import OPTIONS_READ as COMPRESS_READS
 from pocketcnn.pipeline.option_use import conditional
-from tests.support.cli import fail, succeed
+from tests.support.cli import commands, fail, succeed
 
 ALWAYS = {
     "fit": "data budget out effort seed network teacher recipe follow_links resize force require_accuracy as_json",
@@ -121,15 +121,6 @@ IN_THE_LIBRARY = {("data check", "seed"), ("target profile", "seed")} | {
     ("bench", name) for name in ("runtime", "numerics", "images")
 }
 """What depends on what a file holds; the tests below have each."""
-
-
-def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Every verb with its command."""
-    for name, command in (group or typer.main.get_command(app)).commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*path, name))
-        else:
-            yield " ".join((*path, name)), command
 
 
 def refused(line: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:

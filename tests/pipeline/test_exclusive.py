@@ -12,23 +12,23 @@ import pytest
 
 import pocketcnn as pc
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.pipeline.exclusive import LOCK_FILE, FolderInUse, exclusive
-from tests.support.cli import invoke
+from pocketcnn.pipeline.exclusive import LOCK_FILE, FolderInUse, exclusive, exclusive_file
+from tests.support.cli import commands, invoke
 
 HOLD = """
 import sys
 from pathlib import Path
-from pocketcnn.pipeline.exclusive import exclusive
-with exclusive(Path(sys.argv[1])):
+from pocketcnn.pipeline import exclusive
+with getattr(exclusive, sys.argv[2])(Path(sys.argv[1])):
     print("inside", flush=True)
     sys.stdin.read()
 """
 
 
 @contextmanager
-def held_by_another(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def held_by_another(place: Path, lock: str = "exclusive") -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(place), lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "inside\n"
@@ -39,31 +39,71 @@ def held_by_another(folder: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        ("fit", "{data}", "--budget", "size<=60kB"),
-        ("train", "{data}", "--network", "mobilenet_v2"),
-        ("train", "{data}", "--network", "mobilenet_v2", "--resume"),
-        ("compress", "{model}", "{data}", "--budget", "size<=20kB"),
-        ("search", "{data}", "--budget", "size<=60kB", "--strategy", "random"),
-        ("search", "{data}", "--budget", "size<=60kB", "--strategy", "once-for-all"),
-    ],
-    ids=lambda verb: " ".join(verb[-2:]) if verb[0] in ("search", "train") else verb[0],
-)
-def test_the_second_run_is_refused_before_it_works(
-    verb: tuple[str, ...], digits: Path, small_model: Path, tmp_path: Path
-) -> None:
+FOLDERS = [
+    "fit {data} --budget size<=60kB",
+    "train {data} --network mobilenet_v2",
+    "train {data} --network mobilenet_v2 --resume",
+    "compress {model} {data} --budget size<=20kB",
+    "search {data} --budget size<=60kB --strategy random",
+    "search {data} --budget size<=60kB --strategy once-for-all",
+]
+"""Verbs with a folder of results."""
+
+FILES = {
+    "target check {model} --target dsp-npu --substitute": ("adapted.safetensors", "exclusive_beside"),
+    "target check {model} --target dsp-npu --substitute --data {data}": ("adapted.safetensors", "exclusive_beside"),
+    "target profile onnxruntime-cpu --seconds 1": ("table.json", "exclusive_file"),
+    "export {model}": ("model.onnx", "exclusive_file"),
+}
+"""Verbs with a file of results that takes long, is continued, or has companions; its name, and how it is locked."""
+
+AT_ONCE = {"data digits", "bench", "inspect", "target calibrate"}
+"""Verbs whose only output is written at their end, whole: see `pocketcnn.files`."""
+
+OUTPUTS = {"out", "html", "diagram"}
+"""Parameters for the results of a verb."""
+
+
+def test_every_verb_that_writes_is_among_them() -> None:
+    writing = {verb for verb, command in commands() if OUTPUTS & {str(parameter.name) for parameter in command.params}}
+    tested = {line.split(" --")[0].split(" {")[0].removesuffix(" onnxruntime-cpu") for line in (*FOLDERS, *FILES)}
+    assert writing == tested | AT_ONCE
+    assert not tested & AT_ONCE
+
+
+def refused(line: str, out: Path, process: subprocess.Popen[str], data: Path, model: Path) -> str:
+    """What the second run is told. Nothing may have been written."""
+    before = sorted(path.name for path in out.parent.rglob("*"))
+    result = invoke(*line.format(data=data, model=model).split(), "--out", out)
+    assert result.exit_code == 1, result.stderr
+    told = " ".join(result.stderr.split())
+    assert f"Another run (process {process.pid} on" in told
+    assert sorted(path.name for path in out.parent.rglob("*")) == before
+    return told
+
+
+@pytest.mark.parametrize("line", FOLDERS)
+def test_the_second_run_is_refused_before_it_works(line: str, digits: Path, small_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with held_by_another(out) as process:
-        before = sorted(path.name for path in out.iterdir())
-        words = [word.format(data=digits, model=small_model) for word in verb]
-        result = invoke(*words, "--out", out)
-        assert result.exit_code == 1, result.stderr
-        told = " ".join(result.stderr.split())
-        assert f"Another run (process {process.pid} on" in told
-        assert "choose another folder (--out)" in told
-        assert sorted(path.name for path in out.iterdir()) == before == [LOCK_FILE]
+        assert "choose another folder (--out)" in refused(line, out, process, digits, small_model)
+        assert sorted(path.name for path in out.iterdir()) == [LOCK_FILE]
+
+
+@pytest.mark.parametrize("line", FILES)
+def test_the_second_run_on_a_file_is_refused_before_it_works(
+    line: str, digits: Path, small_model: Path, tmp_path: Path
+) -> None:
+    name, lock = FILES[line]
+    out = tmp_path / "out" / name
+    with held_by_another(out, lock) as process:
+        assert "choose another" in refused(line, out, process, digits, small_model)
+
+
+def test_two_files_in_one_folder_are_no_obstacle_to_each_other(tmp_path: Path) -> None:
+    with exclusive_file(tmp_path / "a.onnx"), exclusive_file(tmp_path / "b.onnx"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 """What the tests of the command line share."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
 from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner, Result
@@ -46,3 +48,12 @@ def write_digits(root: Path, classes: int = 3, each: int = 30) -> Path:
             picture = Image.fromarray((pixels.reshape(8, 8) * 255 / 16).round().astype("uint8"))
             picture.save(root / name / f"{number:03d}.png")
     return root
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every verb with its command."""
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command

@@ -14,6 +14,7 @@ from pocketcnn.graph.model_file import save
 from pocketcnn.pipeline.accuracy_check import MAX_LOSS, baseline_of, chance_warnings, format_loss, loss
 from pocketcnn.pipeline.compression_run import accuracy, longer
 from pocketcnn.pipeline.deploy.checking import check_target
+from pocketcnn.pipeline.exclusive import exclusive_beside, writes_to
 from pocketcnn.pipeline.recipes import Splits, base_recipe, clipped_for, datasets
 from pocketcnn.pipeline.small_sets import batch_size_for, learning_rate_for
 from pocketcnn.pipeline.train.evaluate_folder import accuracy_of, baselines_of
@@ -74,6 +75,7 @@ class AdaptedNetwork:
         }
 
 
+@writes_to("out", exclusive_beside)
 def adapt_to_target(
     network: GraphNetwork,
     target: str | Target,

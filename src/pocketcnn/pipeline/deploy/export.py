@@ -12,6 +12,7 @@ from pocketcnn.files import atomic_files
 from pocketcnn.graph import GraphNetwork
 from pocketcnn.graph.model_file import load
 from pocketcnn.pipeline.deploy.bench_images import image_files, some_images
+from pocketcnn.pipeline.exclusive import exclusive_file, writes_to
 from pocketcnn.pipeline.sidecar import SPLIT_SEED, Figures, write_sidecar
 from pocketcnn.records.file_check import FileCheckRecord, record_of
 from pocketcnn.runtimes.base import Runtime, artefact_files
@@ -84,6 +85,7 @@ def export(
     return exported.path
 
 
+@writes_to("out", exclusive_file)
 def export_checked(
     network: GraphNetwork,
     to: str,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pocketcnn.callbacks import no_op
 from pocketcnn.errors import PocketcnnError
+from pocketcnn.pipeline.exclusive import exclusive_file, writes_to
 from pocketcnn.pipeline.latency.profile import SECONDS, Progress, begun_table, profile
 from pocketcnn.runtimes.base import Numerics
 from pocketcnn.targets import Target
@@ -22,6 +23,7 @@ PATIENCE = 10.0
 """Seconds that an interrupted process gets to save its table."""
 
 
+@writes_to("path", exclusive_file)
 def profile_apart(
     target: Target,
     path: Path,
@@ -35,6 +37,7 @@ def profile_apart(
     """`pipeline.latency.profile.profile` with the same arguments, in a process whose crashes are tolerated.
 
     Raises:
+        FolderInUse: another process measures the same table.
         UsageError, PocketcnnError: as `profile`; or the runtime crashes before the first block.
     """
     table = begun_table(target, path, fresh=fresh, seed=seed)
