@@ -37,7 +37,7 @@ ACTIVATIONS = frozenset(name for name, op in OPS.items() if op.family is Family.
 GAPS: Mapping[str, Collection[str]] = {
     # Refused by name of layer and operation.
     "ncnn": (),
-    "TensorFlow Lite": (),
+    "TensorFlow Lite": ("erf",),
     # A dropout does nothing at inference and is left out; a shift is written, and comes back, as a convolution.
     "read back from ONNX": ("dropout", "shift"),
     "capture": (),

@@ -236,8 +236,9 @@ CASES: Mapping[str, st.SearchStrategy[BenchmarkCase]] = MappingProxyType(
         "batch_norm": batch_norm(),
         **{
             name: _unary(name)
-            for name in ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh", "softplus", "mish")
+            for name in ("relu", "relu6", "hardswish", "hardsigmoid", "sigmoid", "silu", "tanh", "softplus", "mish", "erf")
         },
+        "gelu": _unary("gelu", tanh=st.booleans()),
         "clip": clip(),
         "leaky_relu": _unary("leaky_relu", slope=floats),
         "elu": _unary("elu", alpha=floats),

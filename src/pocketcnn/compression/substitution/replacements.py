@@ -21,6 +21,8 @@ REPLACEMENTS: Mapping[str, tuple[Chain, ...]] = {
     "hardswish": (RELU6, CLIP6, RELU),
     "silu": ((("hardswish", {}),), RELU6, CLIP6, RELU),
     "mish": ((("silu", {}),), (("hardswish", {}),), RELU6, CLIP6, RELU),
+    "gelu": ((("silu", {}),), (("hardswish", {}),), RELU6, CLIP6, RELU),
+    "erf": ((("tanh", {}),), (("clip", {"min": -1.0, "max": 1.0}),)),
     "softplus": (RELU,),
     "hardsigmoid": (CLIPPED_LINE,),
     "sigmoid": (HARD_SIGMOID, CLIPPED_LINE),

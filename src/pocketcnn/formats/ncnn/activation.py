@@ -33,6 +33,8 @@ ACTIVATIONS: dict[str, OperatorEmitter] = {
     "tanh": _layer("TanH"),
     "softplus": _layer("Softplus"),
     "mish": _layer("Mish"),
+    "erf": _layer("Erf"),
+    "gelu": lambda node, emit: emit.layer("GELU", emit.inputs[0], params={0: int(node.flag("tanh"))}),
     "clip": lambda node, emit: emit.layer(
         "Clip", emit.inputs[0], params={0: node.number("min"), 1: node.number("max")}
     ),

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from pocketcnn.graph.capture.builder import Builder, Rule, Value
+from pocketcnn.graph.capture.aten_forms import FORMS
+from pocketcnn.graph.capture.builder import COPIES, RESHAPES, Builder, Rule, Value
 from pocketcnn.graph.node import Attr
 from pocketcnn.graph.ops import OPS
 
@@ -39,30 +40,8 @@ def _unary(op: str, b: Builder, **attrs: Attr) -> Value:
     return b.add(op, b.value(b.fx_node().args[0]), tensors=None, **attrs)
 
 
-def _clip(b: Builder) -> Value:
-    given = b.arguments()
-    low = given.get("min_val", given.get("min"))
-    high = given.get("max_val", given.get("max"))
-    x = b.value(given["self"])
-    if (low, high) == (0, 6):
-        return b.add("relu6", x)
-    if low == 0 and high is None:
-        return b.add("relu", x)
-    bounds = (float("-inf") if low is None else float(low), float("inf") if high is None else float(high))
-    if float("inf") in map(abs, bounds):
-        b.fail(f"the bounds of the clip are {bounds}; both must be numbers")
-    return b.add("clip", x, min=bounds[0], max=bounds[1])
-
-
 def _leaky_relu(b: Builder) -> Value:
     return _unary("leaky_relu", b, slope=float(b.arguments()["negative_slope"]))
-
-
-def _elu(b: Builder) -> Value:
-    given = b.arguments()
-    if (given["scale"], given["input_scale"]) != (1, 1):
-        b.fail("a scaled ELU is not supported")
-    return _unary("elu", b, alpha=float(given["alpha"]))
 
 
 def _softplus(b: Builder) -> Value:
@@ -107,12 +86,6 @@ def _conv2d(b: Builder) -> Value:
         dilation=dilation,
         groups=int(given["groups"]),
     )
-
-
-def _linear(b: Builder) -> Value:
-    given = b.arguments()
-    tensors = {"weight": b.tensor(given["weight"]), "bias": b.optional_tensor(given["bias"])}
-    return b.add("linear", b.value(given["input"]), tensors=tensors)
 
 
 def _batch_norm(b: Builder) -> Value:
@@ -329,29 +302,25 @@ def _nothing(b: Builder) -> Value:
     return None
 
 
-_COPIES = ("alias", "contiguous", "clone", "detach", "to", "lift_fresh_copy", "_to_copy")
 _LONG_NAMES = {"subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div"}
-_RESHAPES = ("view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "_unsafe_view")
 
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
+        **FORMS,
         **{f"aten.{name}": partial(_unary, op.name) for op in OPS.values() for name in op.aten},
-        **{f"aten.{name}": _same for name in _COPIES},
-        **{f"aten.{name}": _reshape for name in _RESHAPES},
+        **{f"aten.{name}": _same for name in COPIES},
+        **{f"aten.{name}": _reshape for name in RESHAPES},
         **{f"aten.{name}": partial(_binary, name) for name in ("add", "sub", "mul", "div")},
         **{f"aten.{name}": partial(_binary, short) for name, short in _LONG_NAMES.items()},
         **{f"aten.{name}": partial(_reduce, name) for name in ("mean", "sum")},
         **{f"aten.{name}": _split for name in ("chunk", "split", "split_with_sizes")},
-        **{f"aten.{name}": _clip for name in ("hardtanh", "clamp", "clip", "clamp_min")},
         "aten.leaky_relu": _leaky_relu,
-        "aten.elu": _elu,
         "aten.prelu": _prelu,
         "aten.softplus": _softplus,
         "aten.softmax": _softmax,
         "aten.dropout": partial(_dropout, False),
         "aten.feature_dropout": partial(_dropout, True),
         "aten.conv2d": _conv2d,
-        "aten.linear": _linear,
         "aten.batch_norm": _batch_norm,
         "aten.rsub": _rsub,
         **{f"aten.{name}": _transpose for name in ("transpose", "swapaxes", "swapdims")},

@@ -12,12 +12,17 @@ from torch import Tensor, fx, nn
 
 from pocketcnn.graph.capture.aliasing import Memory
 from pocketcnn.graph.capture.compositions import compositions
+from pocketcnn.graph.capture.constant_folding import Constants
 from pocketcnn.graph.capture.exporting import BATCH, CaptureError
 from pocketcnn.graph.capture.tracing import Program
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Attr, Node, Shape
 from pocketcnn.graph.ops import OPS
 from pocketcnn.graph.passes.recognise import recognise
+
+COPIES = ("alias", "contiguous", "clone", "detach", "to", "lift_fresh_copy", "_to_copy")
+RESHAPES = ("view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze", "_unsafe_view")
+"""ATen operators whose result has the values of their argument in the same order: of a parameter it is that parameter."""
 
 Value = str | tuple[str, ...] | None
 """The translation of an exported value: a node's name, a tuple of names (chunk, split), or None (an unused output)."""
@@ -38,6 +43,21 @@ class Builder:
     tensor_of: dict[fx.Node, str] = field(default_factory=dict)
     constants: dict[tuple[str, Shape], str] = field(default_factory=dict)
     current: fx.Node | None = None
+    made: set[str] = field(default_factory=set)
+    """Names of tensors that are computed from those of the module."""
+    fixed: set[str] = field(default_factory=set)
+    """Names of those that are computed from no parameter."""
+    folded: Constants = field(init=False)
+
+    def __post_init__(self) -> None:
+        signature = self.program.graph_signature
+        owners = [node for node in self.program.graph.nodes if node.op == "placeholder" and self._owner(node)]
+        names = {node: str(self._owner(node)) for node in owners}
+        values = {node: self._stored(name) for node, name in names.items()}
+        stored = {node: value.detach() for node, value in values.items() if isinstance(value, Tensor)}
+        self.folded = Constants(stored, names, frozenset(signature.inputs_to_parameters.values()))
+        for node in self.program.graph.nodes:
+            self.folded.follow(node)
 
     def graph(self) -> Graph:
         """Translate the whole program."""
@@ -54,6 +74,8 @@ class Builder:
                 continue
             if node.op == "placeholder":
                 self._placeholder(node)
+            elif self._is_expression(node):
+                self._fold(node)
             elif node in composed:
                 whole = composed[node]
                 self._record(node, self.add(whole.op, self.value(whole.source), tensors=None, **whole.attrs))
@@ -73,7 +95,7 @@ class Builder:
     def _buffers(self) -> frozenset[str]:
         """Tensors in trainable roles (such as a weight) that the source registers as buffers."""
         signature = self.program.graph_signature
-        fixed = {*signature.buffers, *signature.lifted_tensor_constants}
+        fixed = {*signature.buffers, *signature.lifted_tensor_constants, *self.fixed}
         trained = {
             node.tensors[role] for node in self.nodes for role in node.tensors if role not in OPS[node.op].buffers
         }
@@ -93,15 +115,49 @@ class Builder:
                     f"Node {node.name!r} ({node.op}): the exported shape is {exported}, the inferred shape {node.shape}."
                 )
 
-    def _placeholder(self, node: fx.Node) -> None:
+    def _owner(self, node: fx.Node) -> str | None:
+        """The name of the tensor of the module that a placeholder stands for; None for the image."""
         signature = self.program.graph_signature
-        name = (
+        return (
             signature.inputs_to_parameters.get(node.name)
             or signature.inputs_to_buffers.get(node.name)
             or signature.inputs_to_lifted_tensor_constants.get(node.name)
         )
+
+    def _stored(self, name: str) -> Any:
+        return self.program.state_dict.get(name, self.program.constants.get(name))
+
+    def _is_expression(self, node: fx.Node) -> bool:
+        """Whether `node` is computed from parameters alone, and is more than another view of one."""
+        if node.op != "call_function" or node not in self.folded.nodes:
+            return False
+        is_view = rule_name(node.target).removeprefix("aten.") in (*COPIES, *RESHAPES)
+        return not (is_view and node.args[0] in self.tensor_of)
+
+    def _fold(self, node: fx.Node) -> None:
+        """Compute an expression of parameters, if something else than such an expression reads it."""
+        if not self.folded.is_needed(node):
+            return
+        self.tensor_of[node] = self._derive(node, self.folded.value(node))
+
+    def _derive(self, node: fx.Node, value: Tensor) -> str:
+        """Store a tensor that is computed from parameters alone, and return its name: that of its first parameter if free."""
+        sources = self.folded.sources(node)
+        trained = [name for name in sources if name in self.folded.trained]
+        name = (trained or sources or ["constant"])[0]
+        alone = name in sources and name not in self.made and self.folded.is_only_use(node, name)
+        while not alone and (name in self.tensors or name in self.made):
+            name += "_"
+        self.tensors[name] = value
+        self.made.add(name)
+        if not trained:
+            self.fixed.add(name)
+        return name
+
+    def _placeholder(self, node: fx.Node) -> None:
+        name = self._owner(node)
         if name is not None:
-            stored = self.program.state_dict.get(name, self.program.constants.get(name))
+            stored = self._stored(name)
             if not isinstance(stored, Tensor):
                 self.fail(f"the tensor {name!r} has no value")
             self.tensor_of[node] = name
@@ -158,8 +214,12 @@ class Builder:
             self.fail(f"{argument} is computed, but must be a parameter or buffer")
         name = self.tensor_of[argument]
         if _full_shape(argument) != tuple(self.tensors[name].shape):
-            self.fail(f"the parameter {name!r} is reshaped before it is used")
+            name = self.tensor_of[argument] = self._derive(argument, self.folded.value(argument))
         return name
+
+    def derived(self, argument: Any, arrange: Callable[[Tensor], Tensor]) -> str:
+        """The name of a parameter that an operation of the graph needs in another arrangement."""
+        return self._derive(argument, arrange(self.tensors[self.tensor(argument)]))
 
     def optional_tensor(self, argument: Any) -> str | None:
         """The name of the parameter or buffer that an argument refers to; None if the argument is None."""

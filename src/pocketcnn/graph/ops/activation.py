@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from math import inf
+from math import inf, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,41 @@ def _mish_onnx(node: Node, emit: OnnxEmitter) -> str:
     return emit.op("Mul", emit.inputs[0], emit.op("Tanh", emit.op("Softplus", emit.inputs[0])))
 
 
+def _erf(x: np.ndarray) -> np.ndarray:
+    result: np.ndarray = torch.erf(torch.from_numpy(np.asarray(x, np.float64))).numpy()
+    return result
+
+
+def _gelu(node: Node, x: np.ndarray) -> np.ndarray:
+    """x · Φ(x), or the approximation by tanh ("Gaussian Error Linear Units", Hendrycks and Gimpel, 2016, section 2)."""
+    tanh = node.flag("tanh")
+    curve = np.tanh(GELU_TANH_SCALE * (x + GELU_TANH_CUBE * x**3)) if tanh else _erf(x * GELU_ERF_SCALE)
+    result: np.ndarray = 0.5 * x * (1 + curve)
+    return result
+
+
+GELU_ERF_SCALE, GELU_TANH_SCALE, GELU_TANH_CUBE = sqrt(0.5), sqrt(2 / pi), 0.044715
+
+
+def _gelu_onnx(node: Node, emit: OnnxEmitter) -> str:
+    """ONNX has an operator Gelu only since opset 20."""
+    x = emit.inputs[0]
+    if node.flag("tanh"):
+        cube = emit.op("Mul", emit.op("Mul", x, x), emit.op("Mul", x, emit.constant(np.float32(GELU_TANH_CUBE))))
+        inner = emit.op("Mul", emit.op("Add", x, cube), emit.constant(np.float32(GELU_TANH_SCALE)))
+        curve = emit.op("Tanh", inner)
+    else:
+        curve = emit.op("Erf", emit.op("Mul", x, emit.constant(np.float32(GELU_ERF_SCALE))))
+    half = emit.op("Mul", x, emit.constant(np.float32(0.5)))
+    return emit.op("Mul", half, emit.op("Add", curve, emit.constant(np.float32(1))))
+
+
+def _read_gelu(r: OnnxOperator) -> str:
+    approximate = r.attribute("approximate", "none")
+    name = approximate.decode() if isinstance(approximate, bytes) else approximate
+    return r.add("gelu", r.value(0), tanh=name == "tanh")
+
+
 def _leaky(node: Node, x: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, x * stored_number(node, "slope"))
 
@@ -191,6 +226,14 @@ SOFTPLUS = _activation(
 MISH = _activation(
     "mish", lambda node, x: F.mish(x), lambda node, x: x * np.tanh(_softplus(x)), _mish_onnx, bounds=(-0.3089, inf),
     gate=("tanh", "softplus"), onnx_readers=_reads("Mish", "mish"), aten=("mish",), label="Mish",
+)  # fmt: skip
+ERF = _activation(
+    "erf", lambda node, x: torch.erf(x), lambda node, x: _erf(x), _writes("Erf"), bounds=(-1.0, 1.0),
+    onnx_readers=_reads("Erf", "erf"), aten=("erf",),
+)  # fmt: skip
+GELU = _activation(
+    "gelu", lambda node, x: F.gelu(x, approximate="tanh" if node.flag("tanh") else "none"), _gelu, _gelu_onnx,
+    attrs={"tanh": Kind.BOOL}, bounds=(-0.1701, inf), onnx_readers={"Gelu": _read_gelu}, label="GELU",
 )  # fmt: skip
 LEAKY_RELU = _activation(
     "leaky_relu",
@@ -316,5 +359,6 @@ DROPOUT = Op(
 )
 
 ACTIVATION_OPS = (
-    RELU, RELU6, HARDSWISH, HARDSIGMOID, SIGMOID, SILU, TANH, SOFTPLUS, MISH, CLIP, LEAKY_RELU, ELU, PRELU, SOFTMAX, DROPOUT,
+    RELU, RELU6, HARDSWISH, HARDSIGMOID, SIGMOID, SILU, TANH, SOFTPLUS, MISH, ERF, GELU, CLIP, LEAKY_RELU, ELU, PRELU, SOFTMAX,
+    DROPOUT,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pattern recognition: compositions that are one operation, such as channel shuffle, h-sigmoid, h-swish and SiLU."""
+"""Pattern recognition: compositions that are one operation, such as channel shuffle, h-sigmoid, h-swish, SiLU and GELU."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,13 +6,14 @@ from dataclasses import replace
 from pocketcnn.graph.graph import Graph
 from pocketcnn.graph.node import Node
 from pocketcnn.graph.ops import OPS
+from pocketcnn.graph.ops.activation import GELU_ERF_SCALE
 
 Pattern = Callable[[Graph, Node], Node | None]
 
 
 def recognise(graph: Graph) -> Graph:
     """Replace known compositions by the single operation and remove nodes that are no longer read."""
-    for pattern in (_channel_shuffle, _hard_sigmoid, _gated, _hard_swish_scaled_last):
+    for pattern in (_channel_shuffle, _hard_sigmoid, _gated, _hard_swish_scaled_last, _gelu):
         nodes = [pattern(graph, node) or node for node in graph.nodes]
         graph = graph.rebuilt(nodes)
     return graph
@@ -94,3 +95,44 @@ def _hard_swish_scaled_last(graph: Graph, node: Node) -> Node | None:
         if _relu6_of_plus_3(graph, graph[gate]) == x:
             return replace(node, op="hardswish", inputs=(x,), attrs={})
     return None
+
+
+def _gelu(graph: Graph, node: Node) -> Node | None:
+    """x · (erf(x / √2) + 1) / 2, with the factor 1/2 at any place: the definition of GELU, as exporters write it out."""
+    scale, factors = _factors(graph, node.name, node)
+    if len(factors) != 2:
+        return None
+    for x, curve in (factors, factors[::-1]):
+        source, slope, offset = _affine_of(graph, curve)
+        inner = graph[source]
+        if inner.op != "erf":
+            continue
+        argument, stretch, shift = _affine_of(graph, inner.inputs[0])
+        numbers = zip((scale * slope, scale * offset, stretch, shift), (0.5, 0.5, GELU_ERF_SCALE, 0.0), strict=True)
+        if argument == x and all(abs(found - wanted) < 1e-5 for found, wanted in numbers):
+            return replace(node, op="gelu", inputs=(x,), attrs={"tanh": False})
+    return None
+
+
+def _factors(graph: Graph, name: str, root: Node) -> tuple[float, list[str]]:
+    """A product as its number and its other factors; inner products are opened if no other operation reads them."""
+    node = graph[name]
+    if node is not root and len(graph.users(name)) != 1:
+        return 1.0, [name]
+    if node.op == "affine" and node.number("offset") == 0:
+        scale, factors = _factors(graph, node.inputs[0], root)
+        return scale * node.number("scale"), factors
+    if node.op == "mul":
+        parts = [_factors(graph, source, root) for source in node.inputs]
+        return parts[0][0] * parts[1][0], parts[0][1] + parts[1][1]
+    return 1.0, [name]
+
+
+def _affine_of(graph: Graph, name: str) -> tuple[str, float, float]:
+    """The value of which `name` is an affine function, with its scale and offset."""
+    scale, offset, node = 1.0, 0.0, graph[name]
+    while node.op == "affine":
+        offset += scale * node.number("offset")
+        scale *= node.number("scale")
+        node = graph[node.inputs[0]]
+    return node.name, scale, offset

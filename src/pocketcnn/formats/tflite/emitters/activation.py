@@ -8,6 +8,7 @@ import numpy as np
 from pocketcnn.formats.tflite.emitter import Emitter, IntegerSupport, OperatorEmitter, keeps_scale
 from pocketcnn.formats.tflite.layout import stored_array, stored_axis
 from pocketcnn.formats.tflite.values import INT8_LOW, Value
+from pocketcnn.graph.ops.activation import GELU_TANH_CUBE, GELU_TANH_SCALE
 
 
 def _one(builtin: str, **options: object) -> Callable[[Emitter], Value]:
@@ -65,6 +66,17 @@ def mish(emit: Emitter) -> Value:
     return emit.compute("MUL", emit.inputs[0], emit.step("TANH", emit.step("ADD", *_softplus(emit))))
 
 
+def gelu(emit: Emitter) -> Value:
+    """The operator for the exact function. The one by tanh is written out: LiteRT's kernel for it is off by 2e-4."""
+    value = emit.inputs[0]
+    if not emit.node.flag("tanh"):
+        return emit.compute("GELU", value, approximate=False)
+    cube = emit.step("MUL", emit.step("MUL", value, value), emit.step("MUL", value, emit.number(GELU_TANH_CUBE, value)))
+    curve = emit.step("TANH", emit.step("MUL", emit.step("ADD", value, cube), emit.number(GELU_TANH_SCALE, value)))
+    half = emit.step("MUL", value, emit.number(0.5, value))
+    return emit.compute("MUL", half, emit.step("ADD", curve, emit.number(1.0, curve)))
+
+
 def elu(emit: Emitter) -> Value:
     """The operator has alpha = 1; for another alpha the negative part is scaled separately."""
     value, alpha = emit.inputs[0], emit.node.number("alpha")
@@ -110,6 +122,7 @@ ACTIVATIONS: Mapping[str, OperatorEmitter] = MappingProxyType(
         "silu": OperatorEmitter(silu),
         "softplus": OperatorEmitter(lambda emit: emit.compute("ADD", *_softplus(emit))),
         "mish": OperatorEmitter(mish),
+        "gelu": OperatorEmitter(gelu),
         "tanh": OperatorEmitter(_one("TANH")),
         "elu": OperatorEmitter(elu),
         "softmax": OperatorEmitter(softmax),
