@@ -2,6 +2,7 @@
 
     python -m benchmarks.supernet                  # some 70 minutes of one core
     python -m benchmarks.supernet --seconds 600    # as much as fits in ten minutes; the same command goes on
+    python -m benchmarks.supernet --networks 16    # half of the networks
     python -m benchmarks.supernet --setting gpu    # a wider supernet, six times the networks, ten times the steps and more
     python -m benchmarks.supernet --page           # only write the page
 
@@ -13,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -41,8 +42,10 @@ def main() -> int:
     if options.page:
         found = json.loads(path.read_text())
     else:
-        found = _document(path, SETTINGS[options.setting])
-        _run(SETTINGS[options.setting], found, path, time.monotonic() + options.seconds)
+        setting = SETTINGS[options.setting]
+        setting = replace(setting, networks=options.networks or setting.networks)
+        found = _document(path, setting)
+        _run(setting, found, path, time.monotonic() + options.seconds)
     write_text(path.with_suffix(".md"), page(found))
     return 0
 
@@ -117,15 +120,18 @@ def _ablation(name: str, task: Task, mine: dict[str, Any]) -> Iterator[str]:
     known = mine.setdefault("ablations", {})
     if len(known.get(name, [])) < task.setting.networks:
         start = time.process_time()
-        supernet = ABLATIONS[name].trained(task)
+        supernets = ABLATIONS[name].trained(task)
         mine["seconds"][name] = time.process_time() - start
-        known[name] = [task.recalibrated(supernet, choice) for choice in task.setting.choices]
+        known[name] = [task.recalibrated(supernets[choice.size], choice) for choice in task.setting.choices]
         yield f"{ABLATIONS[name].words}, {mean(known[name]):.2%}, {mine['seconds'][name]:.0f} s"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setting", choices=SETTINGS, default="cpu")
+    parser.add_argument(
+        "--networks", type=int, help="compared sub-networks; more are added to those that were measured"
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin nothing after this time")
     parser.add_argument("--page", action="store_true", help="run nothing, write the page")
     parser.add_argument("--threads", type=int, default=1)

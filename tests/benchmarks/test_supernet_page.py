@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from benchmarks import supernet as benchmark
-from benchmarks.supernet_table.ablations import ABLATIONS
+from benchmarks.supernet_table.ablations import ABLATIONS, Ablation
 from benchmarks.supernet_table.correlations import ceiling, correlations, of_ceiling
 from benchmarks.supernet_table.intervals import Interval, correlation, difference
 from benchmarks.supernet_table.page import PROXIES, SCHEDULES, TAKEN, page, rankings, with_truth
 from benchmarks.supernet_table.setting import SETTINGS
 from benchmarks.supernet_table.task import Task, costs
 from pocketcnn.nas.supernet.schedule import SCHEDULES as KNOWN
+from pocketcnn.nas.supernet.schedule import Phase
 from pocketcnn.nas.zero_cost import PROXIES as KNOWN_PROXIES
 
 CHECKED_IN = Path(__file__).parents[2] / "docs" / "benchmarks"
@@ -143,6 +144,26 @@ def test_the_page_shows_what_limits_the_ranking() -> None:
     (valued,) = [line for line in text.splitlines() if line.startswith("| training alone | ")]
     expected = sum(correlations([seed["alone"]], sizes)[0][0] for seed in found["seeds"].values()) / 2
     assert valued.split("|")[2].strip() == f"{expected:.2f}"
+
+
+def test_with_a_supernet_for_each_image_size_no_size_shares_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def supernet_of(task: Task, phases: list[Phase], whole: int) -> tuple[int, ...]:
+        asked.append((task.setting.plan.sizes, phases[0].sandwich, whole))
+        return (len(asked),)
+
+    monkeypatch.setattr(Task, "supernet_of", supernet_of)
+    task = Task(SETTINGS["cpu"], 0)
+    sizes, steps = task.setting.plan.sizes, task.setting.supernet_steps
+    assert len(set(ABLATIONS["sizes"].trained(task).values())) == 3
+    assert [each for each, *_ in asked] == [(size,) for size in sizes]
+    assert all(sandwich.space.sizes == each and whole == steps for each, sandwich, whole in asked)
+    asked.clear()
+    assert set(ABLATIONS["longer"].trained(task)) == set(sizes)
+    assert [(each, whole) for each, _, whole in asked] == [(sizes, 3 * steps)]
+    for name, ablation in ABLATIONS.items():
+        assert ablation != Ablation(ablation.words), name  # changes something
 
 
 def test_more_networks_extend_what_was_measured() -> None:
