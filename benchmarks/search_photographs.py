@@ -1,4 +1,4 @@
-"""Search strategies where search can matter: photographs, and a space whose best network is far better than the median one.
+"""Search strategies on photographs, with many seeds, on a predictor fitted to trained networks.
 
     python -m benchmarks.search_photographs cifar10_jpeg.tar.xz                   # all that is missing
     python -m benchmarks.search_photographs cifar10_jpeg.tar.xz --seconds 1800    # as much as fits in half an hour

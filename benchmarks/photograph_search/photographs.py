@@ -27,10 +27,9 @@ DECISIONS = {
 NORM = batch_norm(eps=1e-3, decay=0.99)
 
 
-def build(point: Point, task: Task) -> nn.Module:
-    """Stem, three blocks, a 1 x 1 convolution, the mean over the map, and a linear layer."""
-    channels = int(point["stem.filters"])
-    layers: list[nn.Module] = [ConvNormAct(task.channels, channels, 3, stride=int(point["stem.stride"]), norm=NORM)]
+def blocks(point: Point) -> list[Layer]:
+    """The layers between the stem and the last convolution."""
+    channels, found = int(point["stem.filters"]), []
     for name, filters, count in (
         ("block1", 16, 1),
         ("block2", int(point["block2.filters"]), 1),
@@ -38,9 +37,14 @@ def build(point: Point, task: Task) -> nn.Module:
     ):
         for number in range(count):
             stride = int(point[f"{name}.stride"]) if number == 0 else 1
-            kind = Layer(str(point[f"{name}.operation"]), channels, filters, stride=stride, expansion=3)
-            layers.append(layer(kind, NORM))
+            found.append(Layer(str(point[f"{name}.operation"]), channels, filters, stride=stride, expansion=3))
             channels = filters
-    last = int(point["last"])
-    head = [ConvNormAct(channels, last, 1, norm=NORM), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers, *head, nn.Linear(last, task.classes))
+    return found
+
+
+def build(point: Point, task: Task) -> nn.Module:
+    """Stem, three blocks, a 1 x 1 convolution, the mean over the map, and a linear layer."""
+    kinds, last = blocks(point), int(point["last"])
+    stem = ConvNormAct(task.channels, int(point["stem.filters"]), 3, stride=int(point["stem.stride"]), norm=NORM)
+    head = [ConvNormAct(kinds[-1].out_channels, last, 1, norm=NORM), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(stem, *(layer(kind, NORM) for kind in kinds), *head, nn.Linear(last, task.classes))

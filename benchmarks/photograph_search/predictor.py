@@ -6,7 +6,6 @@ of a training.
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +13,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from benchmarks.photograph_search.setting import point_of, space
 from benchmarks.photograph_search.trainings import madds
@@ -47,11 +46,7 @@ class Predictor:
         """Spearman's correlation of measured accuracies with predictions by regressions that did not see them."""
         inputs, targets = self._data
         folds = KFold(FOLDS, shuffle=True, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", ConvergenceWarning
-            )  # a length scale at its bound: the decision has no effect
-            predicted = cross_val_predict(_regression(inputs.shape[1]), inputs, targets, cv=folds)
+        predicted = cross_val_predict(_regression(), inputs, targets, cv=folds)
         return float(spearmanr(predicted, targets).statistic)
 
     def __call__(self, name: str) -> float:
@@ -74,24 +69,29 @@ class Predictor:
         return features(names), np.array([np.mean(self.accuracies[name]) for name in names])
 
     @cached_property
-    def _fitted(self) -> GaussianProcessRegressor:
-        inputs, targets = self._data
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            return _regression(inputs.shape[1]).fit(inputs, targets)
+    def _fitted(self) -> Pipeline:
+        return _regression().fit(*self._data)
 
 
 def features(names: Sequence[str]) -> Floats:
-    """(N, F): each choice as a number from 0 to 1 within its decision, and the logarithm of the multiply-adds."""
+    """(N, F): each choice of each decision as 0 or 1, and the logarithm of the multiply-adds."""
     decisions = space().decisions
     rows = []
     for name in names:
         indices = space().indices(point_of(name))
-        steps = [index / (len(each.choices) - 1) for index, each in zip(indices, decisions, strict=True)]
-        rows.append([*steps, math.log10(madds(name)) - 6])
+        chosen = [
+            float(number == index)
+            for index, decision in zip(indices, decisions, strict=True)
+            for number in range(len(decision.choices))
+        ]
+        rows.append([*chosen, math.log10(madds(name)) - 6])
     return np.array(rows)
 
 
-def _regression(count: int) -> GaussianProcessRegressor:
-    kernel = ConstantKernel() * RBF(np.ones(count), (0.2, 100)) + WhiteKernel(0.1, (1e-3, 1))
-    return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+def _regression() -> Pipeline:
+    """Ridge regression, whose strength leave-one-out validation decides.
+
+    With some dozens of networks it ranked unseen ones far better than a Gaussian process with a length scale for each decision,
+    and about as well as a linear Gaussian process and a random forest.
+    """
+    return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 3, 20)))

@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks import search_photographs as benchmark
 from benchmarks.photograph_search import trainings
 from benchmarks.photograph_search.images import photographs
-from benchmarks.photograph_search.page import page, winner
+from benchmarks.photograph_search.page import default_strategy, page, winner
 from benchmarks.photograph_search.predictor import Predictor, features
 from benchmarks.photograph_search.replay import Replay, chosen, really_searched, replayed
 from benchmarks.photograph_search.setting import SETTING, STRATEGIES, name_of, point_of, space
@@ -110,7 +110,8 @@ def test_the_predictor_learns_what_the_choices_are_worth_and_how_much_seeds_diff
     for name in names[60:]:
         assert predictor(name) == pytest.approx(worth[name], abs=0.02)
     assert Predictor({names[0]: [0.5]}).noise == 0.0
-    assert features(names[:2]).shape == (2, len(space().decisions) + 1)
+    assert features(names[:2]).shape == (2, sum(len(each.choices) for each in space().decisions) + 1)
+    assert features(names[:2])[:, :-1].sum(1).tolist() == [len(space().decisions)] * 2
 
 
 class Known:
@@ -215,14 +216,16 @@ def found(values: dict[str, list[float]]) -> dict[str, Any]:
 def test_the_winner_is_the_best_that_is_certainly_better_than_random_search() -> None:
     control = [0.5 + 0.001 * seed for seed in range(20)]
     better, lucky = [value + 0.02 for value in control], [0.9, *control[1:]]
-    document = found({"random": control, "evolution": better, "halving": lucky})
+    document = found(dict.fromkeys(STRATEGIES, control) | {"evolution": better, "halving": lucky})
     assert winner(document, 30) == "evolution"
     assert winner(found({"random": control, "halving": lucky}), 30) == "random"
     assert winner(found({"random": better, "halving": control}), 30) == "random"
     text = page(document)
     assert "- 30 evaluations: better than random search at p < 0.01: evolution. The best of them: evolution." in text
     assert "the best has 50.0% validation accuracy, the median 45.0%: 5.0 points less" in text
-    assert "**52.6%" not in "".join(line for line in text.splitlines() if line.startswith("| random"))
+    (row,) = [line for line in text.splitlines() if line.startswith("| evolution |")]
+    assert row.startswith("| evolution | **")
+    assert "12 evaluations |" not in text  # with which not all strategies have searched
     assert page({"trainings": {}}).endswith("Nothing was measured yet.\n")
 
 
@@ -237,10 +240,22 @@ def test_the_page_that_is_checked_in_is_made_of_its_measurements(path: Path) -> 
         assert trainings.madds(name) == cost
 
 
+def test_a_default_follows_only_where_networks_differ_and_a_strategy_wins() -> None:
+    control = [0.5 + 0.001 * seed for seed in range(20)]
+    document = found(dict.fromkeys(STRATEGIES, control) | {"evolution": [value + 0.02 for value in control]})
+    assert default_strategy(document) == "evolution"
+    assert "The default strategy of `pocketcnn search` follows from it: evolution." in page(document)
+    document["trainings"]["1 | 6 | 0"]["val"] -= 0.01  # the best is now less than five points above the median
+    assert default_strategy(document) is None
+    assert "does not decide the default strategy" in page(document)
+    assert default_strategy(found(dict.fromkeys(STRATEGIES, control))) is None
+    assert "Not all strategies have searched yet." in page(found({"random": control}))
+
+
 @pytest.mark.parametrize("path", CHECKED_IN)
 def test_the_default_strategy_is_the_one_that_won(path: Path) -> None:
-    document = json.loads(path.read_text())
+    won = default_strategy(json.loads(path.read_text()))
     default = inspect.signature(search).parameters
     assert default["trials"].default == SETTING.judged
-    assert default["strategy"].default == winner(document, SETTING.judged)
+    assert won is None or default["strategy"].default == won
     assert set(STRATEGIES) <= set(KNOWN)
