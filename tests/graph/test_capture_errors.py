@@ -100,7 +100,8 @@ def test_operations_that_mix_the_images_of_a_batch(function: Callable[..., Any],
 @pytest.mark.parametrize(
     ("function", "problem"),
     [
-        (lambda y, x, gain: F.pad(y, (1, 1), mode="reflect"), "only constant padding"),
+        (lambda y, x, gain: F.pad(y, (1, 1, 1, 1, 1, 1), mode="replicate"), "pixels of H and W are supported"),
+        (lambda y, x, gain: y.mean((2, 3), keepdim=True).expand_as(y).relu(), "added or multiplied can be expanded"),
         (lambda y, x, gain: F.pad(y, (0, 0, 0, 0, 1, 1)), "only constant padding of H and W"),
         (lambda y, x, gain: F.avg_pool2d(y, 2, divisor_override=3), "divisor_override"),
         (lambda y, x, gain: F.interpolate(y, size=(12, 12)), "only integer factors"),

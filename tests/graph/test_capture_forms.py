@@ -53,6 +53,10 @@ FORMS: dict[str, tuple[Callable[[Tensor], Tensor], set[str]]] = {
     "power": (lambda x: x**3, {"mul"}),
     "stack": (lambda x: torch.stack([x, x.relu()], 2).flatten(1, 2), {"relu", "reshape", "concat"}),
     "unbind": (lambda x: torch.stack(x.unbind(1)[::-1], 1), {"slice", "reshape", "concat"}),
+    "expand": (lambda x: x * x.mean((2, 3), keepdim=True).expand_as(x), {"mean", "mul"}),
+    "reflect": (lambda x: F.pad(x, (1, 2, 3, 0), mode="reflect"), {"slice", "concat"}),
+    "replicate": (lambda x: F.pad(x, (2, 0, 1, 3), mode="replicate"), {"slice", "concat"}),
+    "circular": (lambda x: F.pad(x, (2, 1, 0, 3), mode="circular"), {"slice", "concat"}),
     "repeat": (lambda x: x.repeat(1, 2, 1, 3), {"concat"}),
 }
 

@@ -151,6 +151,59 @@ def _repeat(b: Builder) -> Value:
     return value
 
 
+def _expand(b: Builder) -> Value:
+    """Nothing: the sum or product that reads it repeats the axes of size 1 itself."""
+    node, source = b.fx_node(), b.arguments()["self"]
+    if b.shape(node) != b.shape(source) and any(_short_name(user) not in _BROADCASTING for user in node.users):
+        b.fail("only a value that is then added or multiplied can be expanded")
+    if len(b.shape(node)) != len(b.shape(source)):
+        b.fail(f"it expands a value of shape {b.shape(source)} to more axes")
+    return b.value(source)
+
+
+_BROADCASTING = frozenset({"add", "sub", "mul", "div"})
+
+
+def _short_name(node: fx.Node) -> str:
+    return str(node.target).removeprefix("aten.").partition(".")[0].rstrip("_")
+
+
+def pad_with_pixels(b: Builder) -> Value:
+    """Padding of H and W by the pixels of the image itself: mirrored at the border, its border repeated, or its other end."""
+    given = b.arguments()
+    pads, mode = (*given["pad"], 0, 0)[:4], given["mode"]
+    if len(given["pad"]) > 4 or min(pads) < 0 or max(pads) > MOST_PIXELS:
+        b.fail(
+            f"padding {tuple(given['pad'])} of mode {mode!r}: from 0 to {MOST_PIXELS} pixels of H and W are supported"
+        )
+    value, shape = b.value(given["self"]), b.shape(given["self"])
+    for axis, before, after in ((len(shape) - 1, *pads[:2]), (len(shape) - 2, *pads[2:])):
+        size = shape[axis]
+        first, last = (_border(mode, size, count, side) for count, side in ((before, 0), (after, 1)))
+        parts = [_pixel(b, value, axis, place) for place in first]
+        parts += [value, *(_pixel(b, value, axis, place) for place in last)]
+        value = b.add("concat", *parts, axis=axis) if len(parts) > 1 else value
+    return value
+
+
+MOST_PIXELS = 8
+"""Widest padding by pixels that is written as single rows and columns."""
+
+
+def _border(mode: str, size: int, count: int, side: int) -> list[int]:
+    """The rows or columns, in order, that pad the first (side 0) or last (side 1) border by `count` pixels."""
+    steps = range(count, 0, -1) if side == 0 else range(1, count + 1)
+    edge = 0 if side == 0 else size - 1
+    inwards = 1 if side == 0 else -1
+    if mode == "circular":
+        return [(edge - inwards * step) % size for step in steps]
+    return [edge + (inwards * step if mode == "reflect" else 0) for step in steps]
+
+
+def _pixel(b: Builder, value: str, axis: int, place: int) -> str:
+    return b.add("slice", value, axis=axis, start=place, stop=place + 1, step=1)
+
+
 FORMS: Mapping[str, Rule] = MappingProxyType(
     {
         **{f"aten.{name}": clip for name in ("hardtanh", "clamp", "clip", "clamp_min", "clamp_max")},
@@ -166,5 +219,7 @@ FORMS: Mapping[str, Rule] = MappingProxyType(
         "aten.unbind": _unbind,
         "aten.repeat": _repeat,
         "aten.tile": _repeat,
+        "aten.expand": _expand,
+        "aten.expand_as": _expand,
     }
 )

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from pocketcnn.graph.capture.aten_forms import FORMS
+from pocketcnn.graph.capture.aten_forms import FORMS, pad_with_pixels
 from pocketcnn.graph.capture.builder import COPIES, RESHAPES, Builder, Rule, Value
 from pocketcnn.graph.node import Attr
 from pocketcnn.graph.ops import OPS
@@ -253,10 +253,10 @@ def _roll(b: Builder) -> Value:
 def _pad(b: Builder) -> Value:
     given = b.arguments()
     pads = tuple(given["pad"])
-    if given.get("mode", "constant") != "constant" or any(pads[4:]):
-        b.fail(
-            f"padding {pads} of mode {given.get('mode', 'constant')!r}: only constant padding of H and W is supported"
-        )
+    if given.get("mode", "constant") != "constant":
+        return pad_with_pixels(b)
+    if any(pads[4:]):
+        b.fail(f"padding {pads}: only constant padding of H and W is supported")
     pads = (*pads, 0, 0, 0, 0)[:4]
     lowest = torch.finfo(given["self"].meta["val"].dtype).min  # for -inf, as before a max pooling: JSON has no infinity
     value = min(max(float(given["value"] or 0), lowest), -lowest)

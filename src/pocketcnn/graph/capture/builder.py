@@ -104,7 +104,7 @@ class Builder:
     def _record(self, node: fx.Node, value: Value) -> None:
         self.values[node] = value
         if isinstance(value, str):
-            self.exported_shapes[value] = self.shape(node)
+            self.exported_shapes.setdefault(value, self.shape(node))  # the first is the one that computes it
 
     def _check_shapes(self, graph: Graph) -> None:
         """Check that the graph's shape inference agrees with the exporter's shapes."""
