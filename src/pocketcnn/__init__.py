@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pocketcnn.pipeline.fit.fit import fit as fit
     from pocketcnn.pipeline.inspect import inspect as inspect
     from pocketcnn.pipeline.networks import open_network as open_network
+    from pocketcnn.pipeline.pretrained import pretrained as pretrained
     from pocketcnn.pipeline.search.once_for_all import once_for_all as once_for_all
     from pocketcnn.pipeline.search.search import search as search
     from pocketcnn.pipeline.train.evaluate_folder import evaluate_folder as evaluate_folder
@@ -102,6 +103,7 @@ _DEFINED_IN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pocketcnn.pipeline.compress.adapt": ("adapt_to_target",),
         "pocketcnn.pipeline.compression_method": ("CompressionMethod",),
         "pocketcnn.pipeline.networks": ("open_network",),
+        "pocketcnn.pipeline.pretrained": ("pretrained",),
         "pocketcnn.pipeline.search.once_for_all": ("once_for_all",),
         "pocketcnn.pipeline.train.predict": ("predict",),
         "pocketcnn.pipeline.search.search": ("search",),

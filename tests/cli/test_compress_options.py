@@ -22,7 +22,7 @@ def recipe(tmp_path: Path) -> Path:
 def test_a_network_of_another_library_learns_the_classes_first(digits: Path, recipe: Path, tmp_path: Path) -> None:
     file = tmp_path / "small.safetensors"
     command = ("compress", "timm:lcnet_035", digits, "--budget", "macs<=60%", "--out", file)
-    shown = succeed(*command, "--size", 16, "--recipe", recipe)
+    shown = succeed(*command, "--from-scratch", "--size", 16, "--recipe", recipe)
     assert f"timm:lcnet_035, 16x16 is not trained yet: training it on {digits} first" in shown.stderr
     network = load(file)
     assert network.info.classes == load(tmp_path / "small" / "model.safetensors").info.classes == ("one", "two", "zero")

@@ -76,6 +76,18 @@ ROWS = [
     Row("models", "classes", "--classes 1000", "", "--check"),
     Row("models", "input_text", "--input 3x224x224", "", "--check"),
     Row("train", "width", "--width 1", f"data --network {ZOO} --out out", f"data --network {OTHER} --out out"),
+    *(
+        Row(
+            "train",
+            "from_scratch",
+            "--from-scratch",
+            f"data --network {OTHER} --out out",
+            f"data --network {name} --out out",
+        )
+        for name in (ZOO, "imagenet:efficientnet_lite0", f"{OTHER}.ra2_in1k")
+    ),
+    Row("compress", "from_scratch", "--from-scratch", f"{OTHER} {COMPRESS}", f"{FILE} {COMPRESS}"),
+    Row("compress", "from_scratch", "--from-scratch", f"{OTHER} {COMPRESS}", f"hf:some/one {COMPRESS}"),
     Row("eval", "seed", "--seed 0", f"{FILE} data", f"{FILE} data --split all"),
     Row("predict", "as_csv", "--csv", f"{FILE} picture.png", f"{FILE} picture.png --json"),
     Row("compress", "resize", "--fit crop", f"{ZOO} {COMPRESS}", f"{FILE} {COMPRESS}"),

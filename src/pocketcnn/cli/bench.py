@@ -9,9 +9,9 @@ from pocketcnn.cli.options import Classes, InputText, Json, Width
 from pocketcnn.cli.output import Output
 from pocketcnn.cli.shapes import parse_input
 from pocketcnn.errors import PocketcnnError, UsageError
-from pocketcnn.models.libraries import is_library_name
+from pocketcnn.models.pretrained.source import demands_weights, has_weights
 from pocketcnn.pipeline.choices import NUMERICS, RUNTIMES, listed
-from pocketcnn.pipeline.networks import is_file
+from pocketcnn.pipeline.networks import CLASSES, is_file
 
 if TYPE_CHECKING:
     from pocketcnn.pipeline.deploy.bench import BenchResult, Subject
@@ -112,7 +112,8 @@ def _subject(name: str, input_text: str, width: float, classes: int) -> "Subject
 
     if is_file(name):
         return subject_of(name)
-    return subject_of(name, parse_input(input_text), width=1.0 if is_library_name(name) else width, classes=classes)
+    known = None if demands_weights(name) and classes == CLASSES else classes
+    return subject_of(name, parse_input(input_text), width=1.0 if has_weights(name) else width, classes=known)
 
 
 def show(output: Output, result: "BenchResult") -> None:

@@ -12,6 +12,7 @@ from pocketcnn.cli.options import (
     Fit,
     FollowLinks,
     Force,
+    FromScratch,
     Json,
     RecipeFile,
     RequireAccuracy,
@@ -48,7 +49,8 @@ def compress(
         str,
         typer.Argument(
             metavar="FILE_OR_NAME",
-            help="Model file; or a network of the zoo, timm:NAME or torchvision:NAME, which is trained first.",
+            help="Model file; or a network of the zoo, imagenet:NAME, timm:NAME, torchvision:NAME or hf:OWNER/NAME, which is "
+            "trained first.",
         ),
     ],
     data: Data,
@@ -66,6 +68,7 @@ def compress(
         str | None,
         typer.Option(metavar="HxW", help="Input size of a network by name: 32 or 24x32. Default: that of the images."),
     ] = None,
+    from_scratch: FromScratch = False,
     effort: Effort = "low",
     seed: Annotated[
         int | None, typer.Option(min=0, help="Random seed, also of the split. Default: that of the model file.")
@@ -149,14 +152,14 @@ def compress(
     \b
     Examples:
       pocketcnn compress trained/model.safetensors photos --budget "macs<=50%, size<=100kB" --out smaller
-      pocketcnn compress timm:mobilenetv3_small_100 photos --budget "macs<=50%" --out small.safetensors
+      pocketcnn compress imagenet:efficientnet_lite0 photos --size 128 --budget "macs<=50%" --out small.safetensors
       pocketcnn compress trained/model.safetensors photos --budget "coded<=20kB" --sparsity 67% --cluster-bits 6 --out tiny
     """
     from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.pipeline.compress.compress import compress as compress_to_budget
     from pocketcnn.pipeline.compress.strategies import check_strategy
     from pocketcnn.pipeline.compression_method import CompressionMethod
-    from pocketcnn.pipeline.networks import load_network
+    from pocketcnn.pipeline.pretrained import source_network
     from pocketcnn.pipeline.recipes import without_duration
     from pocketcnn.pipeline.train.trained_network import trained_network
     from pocketcnn.targets import Budget
@@ -178,6 +181,7 @@ def compress(
     options |= {"max-loss": max_loss if max_loss != CompressionMethod.max_loss else None}
     flags = [
         *(["--small-kernels"] if small_kernels else []),
+        *(["--from-scratch"] if from_scratch else []),
         *(["--entropy-code"] if entropy_code else []),
         *([] if reconstruct else ["--no-reconstruct"]),
         *data_options(follow_links, resize),
@@ -197,7 +201,7 @@ def compress(
         entropy_code=entropy_code,
         max_loss=max_loss,
     )
-    teachers = [load_network(path) for path in teacher or ()]
+    teachers = [source_network(path) for path in teacher or ()]
     folder, base_recipe = results_folder(out), Recipe.from_toml(recipe) if recipe else None
     with resumed_by_the_same_command(folder):
         parent = trained_network(
@@ -206,6 +210,7 @@ def compress(
             folder / "parent",
             width=width,
             size=parse_size(size) if size else None,
+            from_scratch=from_scratch,
             recipe=base_recipe,
             seed=seed,
             progress_for=output.progress,

@@ -16,7 +16,12 @@ PAIRS_SHOWN = 10
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file, or ONNX file with its sidecar.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Model file, ONNX file with its sidecar, or trained weights such as imagenet:NAME."
+        ),
+    ],
     data: Data,
     split: Annotated[str, typer.Option(help=f"Images to use: {listed(SPLITS)}.")] = "test",
     seed: Annotated[

@@ -7,11 +7,19 @@ import typer
 
 from pocketcnn.cli.options import Force, Json
 from pocketcnn.cli.output import Output
+from pocketcnn.errors import UsageError
+from pocketcnn.models.pretrained.source import has_weights
 from pocketcnn.pipeline.choices import EXPORT_FORMATS, listed
 
 
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file (.safetensors).")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE_OR_NAME",
+            help="Model file (.safetensors); or trained weights, such as imagenet:NAME, with --out.",
+        ),
+    ],
     to: Annotated[str, typer.Option("--to", help=f"Format: {listed(EXPORT_FORMATS)}.")] = "onnx",
     out: Annotated[Path | None, typer.Option("--out", help="File to write. Default: beside FILE.")] = None,
     images: Annotated[
@@ -37,13 +45,17 @@ def export(
         numerics_name,
         runtime_of_format,
     )
-    from pocketcnn.pipeline.networks import load_network
+    from pocketcnn.pipeline.pretrained import source_network
     from pocketcnn.pipeline.sidecar import sidecar_path
     from pocketcnn.runtimes.base import artefact_files
     from pocketcnn.targets.units import format_bytes
 
     output = Output(as_json)
-    network = load_network(file)
+    if out is None and has_weights(str(file)):
+        raise UsageError(
+            f"{file} is no file, beside which the result could lie. Say where to write it: --out model.onnx."
+        )
+    network = source_network(file)
     given = None if images is None else images_for(network, images)
     exported = export_checked(network, to, out or default_path(file, to), images=given, force=force)
     path, check = exported.path, exported.check

@@ -55,7 +55,7 @@ def fit(
     from pocketcnn.cli.stage_progress import stage_progress
     from pocketcnn.models import network_options
     from pocketcnn.pipeline.fit.fit import fit as fit_to_budget
-    from pocketcnn.pipeline.networks import load_network
+    from pocketcnn.pipeline.pretrained import source_network
     from pocketcnn.training import Recipe
 
     for name in network or ():
@@ -64,7 +64,7 @@ def fit(
     source = data_folder(data, follow_links, resize)
     options = {"budget": budget, "out": out, "effort": effort, "seed": seed, "network": network, "teacher": teacher}
     options["recipe"] = recipe
-    teachers = [load_network(path) for path in teacher or ()]
+    teachers = [source_network(path) for path in teacher or ()]
     with resumed_by_the_same_command(out):
         result = fit_to_budget(
             source,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from pocketcnn.errors import UsageError
 from pocketcnn.models.libraries import is_library_name
+from pocketcnn.models.pretrained.source import demands_weights, has_weights
 from pocketcnn.pipeline.networks import is_architecture_file, is_file
 from pocketcnn.pipeline.option_use import Reads, check_used, conditional
 
@@ -81,7 +82,11 @@ def _is_file(values: Values) -> bool:
 
 
 def _is_of_a_library(values: Values) -> bool:
-    return is_library_name(values["network"])
+    return has_weights(values["network"])
+
+
+def _is_not_a_bare_library_name(values: Values) -> bool:
+    return not is_library_name(values["network"]) or demands_weights(values["network"])
 
 
 def _all_are_files(values: Values) -> bool:
@@ -101,6 +106,11 @@ _OF_A_FILE = Unused(
 _OF_A_LIBRARY = Unused(
     ("width",), _is_of_a_library, "--width applies to networks of the zoo only; the width of {network} is fixed."
 )
+_FROM_SCRATCH = Unused(
+    ("from_scratch",),
+    _is_not_a_bare_library_name,
+    "--from-scratch chooses random weights for timm:NAME and torchvision:NAME. {network} leaves no choice: leave it out.",
+)
 _FOR_ONE_NETWORK = (_OF_A_FILE, _OF_A_LIBRARY)
 
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
@@ -112,7 +122,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
                 "--check uses the published width, classes and input: leave --width, --classes and --input out.",
             ),
         ),
-        "train": (_OF_A_LIBRARY,),
+        "train": (_OF_A_LIBRARY, _FROM_SCRATCH),
         "eval": (
             Unused(
                 ("seed",),
@@ -140,6 +150,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
                 "--fit is only for networks by name; how images fit the input of {network} is recorded in it. Leave it out.",
             ),
             _OF_A_LIBRARY,
+            _FROM_SCRATCH,
             OfChoice("strategy", _compress_reads),
         ),
         "bench": (

@@ -66,12 +66,19 @@ Classes = Annotated[int, typer.Option(help="Number of classes of a network by na
 InputText = Annotated[
     str, typer.Option("--input", metavar="CxHxW", help="Input of a network by name: 3x224x224, or 224.")
 ]
+FromScratch = Annotated[
+    bool,
+    typer.Option(
+        "--from-scratch", help="Begin with random weights. Default for timm:NAME and torchvision:NAME: published ones."
+    ),
+]
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="TOML file with changes of the training recipe.")]
 Teachers = Annotated[
     list[Path] | None,
     typer.Option(
         "--teacher",
-        help="Model file of a trained network as teacher (distillation); may be repeated for an ensemble.",
+        help="Model file of a trained network as teacher (distillation), or its name, such as hf:OWNER/NAME; may be repeated for "
+        "an ensemble.",
     ),
 ]
 Force = Annotated[

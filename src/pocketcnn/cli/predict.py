@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def predict(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file, or ONNX file with its sidecar.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Model file, ONNX file with its sidecar, or trained weights such as imagenet:NAME."
+        ),
+    ],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE_OR_FOLDER...", help="Images, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="Number of classes to print for each image.")] = 5,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: image,rank,class,probability.")] = False,

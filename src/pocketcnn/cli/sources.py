@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from pocketcnn.cli.shapes import parse_input
-from pocketcnn.pipeline.networks import is_architecture_file, is_file
+from pocketcnn.models.pretrained.source import demands_weights
+from pocketcnn.pipeline.networks import CLASSES, is_architecture_file, is_file
 
 if TYPE_CHECKING:
     from pocketcnn.graph import GraphNetwork
@@ -15,6 +16,10 @@ def network_from(source: str, input_text: str, width: float, classes: int) -> "G
 
     if is_architecture_file(source):
         return open_network(source, parse_input(input_text), width=None if width == 1 else width, classes=classes)
+    if demands_weights(source):
+        return open_network(
+            source, parse_input(input_text), width=width, classes=None if classes == CLASSES else classes
+        )
     if is_file(source):
         return open_network(source)
     return open_network(source, parse_input(input_text), width=width, classes=classes)

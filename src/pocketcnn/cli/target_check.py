@@ -11,6 +11,7 @@ from pocketcnn.cli.output import Output, percent
 from pocketcnn.cli.shapes import format_shape
 from pocketcnn.cli.sources import network_from
 from pocketcnn.errors import BudgetNotMet, UsageError
+from pocketcnn.models.pretrained.source import demands_weights
 from pocketcnn.pipeline.choices import KERNELS, joined, listed
 from pocketcnn.pipeline.networks import is_file
 
@@ -82,7 +83,7 @@ def _check_options(substitute: bool, out: Path | None, data: Path | None, kernel
         raise UsageError(f"--out {out}: a model file ends in .safetensors.")
     if kernels not in KERNELS:
         raise UsageError(f"--kernels is {joined(KERNELS)}, not '{kernels}'.")
-    if data is not None and not is_file(network):
+    if data is not None and not (is_file(network) or demands_weights(network)):
         raise UsageError(
             f"'{network}' is not trained, so there is no accuracy to recover. Train it first: pocketcnn train {data} "
             f"--network {network} --out trained; then give trained/model.safetensors."

@@ -9,6 +9,7 @@ from pocketcnn.cli.options import (
     Data,
     Fit,
     FollowLinks,
+    FromScratch,
     Json,
     Out,
     RecipeFile,
@@ -29,7 +30,8 @@ def train(
     network: Annotated[
         str,
         typer.Option(
-            help="Name of a network, see `pocketcnn models`; or timm:NAME, torchvision:NAME, or a network.toml."
+            help="Name of a network, see `pocketcnn models`; with trained weights imagenet:NAME, timm:NAME, torchvision:NAME, "
+            "hf:OWNER/NAME or timm:NAME=FILE; or a network.toml."
         ),
     ],
     out: Out,
@@ -38,6 +40,7 @@ def train(
         str | None,
         typer.Option(metavar="HxW", help="Input size: 32 or 24x32. Default: that of the images."),
     ] = None,
+    from_scratch: FromScratch = False,
     recipe: RecipeFile = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs. Default: that of the recipe.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Random seed. Default: that of the recipe.")] = None,
@@ -54,8 +57,9 @@ def train(
     After Ctrl-C or a full disk, the same command with --resume continues exactly where it stopped.
 
     \b
-    Example:
+    Examples:
       pocketcnn train photos --network mobilenet_v2 --width 0.5 --size 96 --out trained
+      pocketcnn train photos --network imagenet:efficientnet_lite0 --size 128 --out tuned
     """
     output = Output(as_json)
     source = data_folder(data, follow_links, resize)
@@ -68,6 +72,7 @@ def train(
         out,
         width=width,
         size=parse_size(size) if size else None,
+        from_scratch=from_scratch,
         recipe=chosen_recipe(recipe, epochs, seed),
         teachers=teacher or (),
         resume=resume,

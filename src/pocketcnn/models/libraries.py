@@ -1,4 +1,7 @@
-"""Networks of other libraries by name: ``timm:mobilenetv3_small_100``, ``torchvision:resnet18``; with fresh weights."""
+"""Networks of other libraries by name: ``timm:mobilenetv3_small_100``, ``torchvision:resnet18``; with fresh weights.
+
+`pretrained` has their trained weights.
+"""
 
 import difflib
 import importlib
@@ -34,24 +37,45 @@ def library_module(text: str, channels: int, classes: int) -> "nn.Module":
     return LIBRARIES[library](name, channels, classes)
 
 
-def _timm(name: str, channels: int, classes: int) -> "nn.Module":
+def known_timm(name: str | None) -> ModuleType:
+    """timm, which must have a network of that name (a tag after a dot does not matter); None asks for timm alone.
+
+    Raises:
+        MissingExtra: timm is not installed.
+        UsageError: it has no such network (the nearest names are given).
+    """
     from pocketcnn.vision import require_torchvision
 
     require_torchvision()  # timm imports it, and that import may need help
     timm = _imported("timm")
-    if not timm.is_model(name):
-        raise _unknown("timm", name, timm.list_models())
-    network: nn.Module = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=classes)
-    return network
+    if name is not None and not timm.is_model(name):
+        raise _unknown("timm", name.partition(".")[0], timm.list_models())
+    return timm
 
 
-def _torchvision(name: str, channels: int, classes: int) -> "nn.Module":
+def known_torchvision(name: str) -> ModuleType:
+    """torchvision's models, which must have one of that name.
+
+    Raises:
+        UsageError: they have not (the nearest names are given).
+    """
     from pocketcnn.vision import require_torchvision
 
     models = require_torchvision("models")
     names = models.list_models(module=models)
     if name not in names:
         raise _unknown("torchvision", name, names)
+    return models
+
+
+def _timm(name: str, channels: int, classes: int) -> "nn.Module":
+    timm = known_timm(name)
+    network: nn.Module = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=classes)
+    return network
+
+
+def _torchvision(name: str, channels: int, classes: int) -> "nn.Module":
+    models = known_torchvision(name)
     if channels != 3:
         raise UsageError(f"Networks of torchvision take images of 3 channels, not {channels}: write --input 3x…x….")
     builder = models.get_model_builder(name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pocketcnn.errors import UsageError
 from pocketcnn.models.libraries import is_library_name, library_module
+from pocketcnn.models.pretrained.source import demands_weights, has_weights
 from pocketcnn.nas import POINT_SUFFIXES
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _CALLED = {
 
 def is_file(name: str) -> bool:
     """Whether `name` is a path: such a file exists, or it contains a slash or a suffix."""
-    if is_library_name(name):
+    if has_weights(name):
         return False
     return Path(name).exists() or bool(Path(name).suffix) or "/" in name or "\\" in name
 
@@ -87,13 +88,17 @@ def open_network(
     width: float | None = None,
     classes: int | None = None,
 ) -> "GraphNetwork":
-    """The network in a model file or ONNX file, or the network of that name with random weights.
+    """The network in a model file or ONNX file, or the network of that name.
+
+    A name alone has random weights, which is enough for its cost; see `pocketcnn.pretrained` for trained ones. Names that say
+    where their weights are from (``imagenet:NAME``, ``hf:OWNER/NAME``, ``timm:NAME.TAG``, ``timm:NAME=FILE``) have these.
 
     Args:
-        source: a file; a name of `list_models()`; ``timm:NAME``, ``torchvision:NAME``; or an architecture file (`network.toml`).
-        shape: (channels, height, width) of the images of a network by name; `INPUT_SHAPE` if not given.
+        source: a file; a name of `list_models()`; ``timm:NAME``, ``torchvision:NAME``; a name with weights; or an architecture
+            file (`network.toml`).
+        shape: (channels, height, width) of the images of a network by name; if not given `INPUT_SHAPE`, or that of its weights.
         width: width multiplier of a network of the zoo; 1 if not given.
-        classes: number of outputs of a network by name; 1000 if not given.
+        classes: number of outputs of a network by name; if not given 1000, or those of its weights.
 
     Raises:
         UsageError: there is no such file or network; a value is out of range; or an argument that a file determines is given.
@@ -106,6 +111,12 @@ def open_network(
         if width is not None:
             raise UsageError(f"width applies to networks of the zoo only; the architecture file {name} sets the width.")
         return architecture_network(Path(source), shape or INPUT_SHAPE, classes=classes or CLASSES)
+    if demands_weights(name):
+        if width not in (None, 1.0):
+            raise UsageError(f"--width applies to networks of the zoo only; the width of {name} is fixed.")
+        from pocketcnn.pipeline.published_network import published_network
+
+        return published_network(name, classes, shape=shape)
     if not is_file(name):
         return named_network(
             name, shape or INPUT_SHAPE, width=1.0 if width is None else width, classes=classes or CLASSES

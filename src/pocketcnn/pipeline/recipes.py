@@ -52,6 +52,21 @@ def clipped(recipe: Recipe) -> Recipe:
     return recipe.with_(gradient_clip=recipe.gradient_clip or LIBRARY_CLIP)
 
 
+FINE_TUNING_RATES = {"adamw": 1e-3, "rmsprop": 1e-3, "sgd": 0.01}
+"""Learning rates for trained weights, which the rates of a training from scratch would destroy."""
+
+
+def fine_tuning_recipe(recipe: Recipe) -> Recipe:
+    """`recipe` with what it does not set chosen for trained weights: AdamW at a low learning rate, for few epochs."""
+    given = recipe.model_fields_set
+    changes: dict[str, object] = {"optimizer": "adamw", "weight_decay": 0.05, "augmentation": "auto", "epochs": 15}
+    optimizer = str(recipe.optimizer if "optimizer" in given else changes["optimizer"])
+    if "optimizer" in given:
+        del changes["weight_decay"]
+    changes["learning_rate"] = FINE_TUNING_RATES[optimizer]
+    return recipe.with_(**{name: value for name, value in changes.items() if name not in given})
+
+
 def clipped_for(network: GraphNetwork, recipe: Recipe) -> Recipe:
     """The base recipe for training `network` further: its gradients are clipped as in the training that it had.
 

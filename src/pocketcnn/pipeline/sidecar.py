@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +32,7 @@ class Sidecar(BaseModel):
         steps: the preprocessing from image to input tensor, in words.
         companions: SHA-256 checksums of further files of the artefact, by name.
         check: what the check of the file found; None in the sidecars of earlier versions.
+        weights: source, file, SHA-256 and licence of the weights that the training began with; {} if it began with random ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +52,7 @@ class Sidecar(BaseModel):
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     check: FileCheckRecord | None = None
+    weights: Mapping[str, str] = Field(default_factory=dict)
     figures: Figures = Field(default_factory=dict)
 
 
@@ -70,6 +73,7 @@ def write_sidecar(
     channels_last: bool = False,
     runtime: str = "onnxruntime",
     check: FileCheckRecord | None = None,
+    weights: Mapping[str, str] = MappingProxyType({}),
 ) -> Sidecar:
     """Write the sidecar of an existing artefact and its `companions`, and `predict.py`, which runs it without pocketcnn.
 
@@ -87,6 +91,7 @@ def write_sidecar(
         classes=classes,
         notes=tuple(notes),
         check=check,
+        weights=dict(weights),
         figures=dict(figures),
     )
     write_text(sidecar_path(artefact), sidecar.model_dump_json(indent=2) + "\n")

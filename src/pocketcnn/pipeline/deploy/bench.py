@@ -10,6 +10,7 @@ from pocketcnn.compression.deployed import PRECISIONS
 from pocketcnn.compression.quantization.quantize import quantize
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.graph import GraphNetwork
+from pocketcnn.models.pretrained.source import demands_weights
 from pocketcnn.pipeline.deploy.bench_images import BenchImages, bench_images, initialize_batch_norm_statistics
 from pocketcnn.pipeline.deploy.export import numerics_name
 from pocketcnn.pipeline.networks import MODEL, is_file, kind_of, load_network, open_network
@@ -54,7 +55,7 @@ def subject_of(
     width: float | None = None,
     classes: int | None = None,
 ) -> Subject:
-    """The subject for a model file, a file of a runtime, or a network by name (with random weights).
+    """The subject for a model file, a file of a runtime, or a network by name (with random weights, if it names none).
 
     Args:
         source: as in `open_network`, like the other arguments; or a file of a runtime.
@@ -65,7 +66,8 @@ def subject_of(
     """
     name = str(source)
     if not is_file(name):
-        return Subject(name, open_network(name, shape, width=width, classes=classes), fresh=True)
+        network = open_network(name, shape, width=width, classes=classes)
+        return Subject(name, network, fresh=not demands_weights(name))
     kinds = {get_runtime(each).suffix for each in runtime_names()} - {MODEL}
     if kind_of(Path(name), MODEL, *sorted(kinds)) == MODEL:
         return Subject(name, load_network(Path(name)))

@@ -10,9 +10,11 @@ from torch import Tensor
 from pocketcnn.errors import PocketcnnError, UsageError
 from pocketcnn.files import atomic_files
 from pocketcnn.graph import GraphNetwork
-from pocketcnn.graph.model_file import load
+from pocketcnn.models.pretrained.source import has_weights
 from pocketcnn.pipeline.deploy.bench_images import image_files, some_images
 from pocketcnn.pipeline.exclusive import exclusive_file, writes_to
+from pocketcnn.pipeline.pretrained import source_network
+from pocketcnn.pipeline.published_network import weights_of
 from pocketcnn.pipeline.sidecar import SPLIT_SEED, Figures, write_sidecar
 from pocketcnn.records.file_check import FileCheckRecord, record_of
 from pocketcnn.runtimes.base import Runtime, artefact_files
@@ -57,7 +59,7 @@ def export(
     gets its name only if it is right. If the runtime is not installed, a warning says that the file was not checked.
 
     Args:
-        network_or_path: a network, or a model file.
+        network_or_path: a network, a model file, or the name of trained weights.
         to: ``onnx`` (for ONNX Runtime) or another of `FORMATS`.
         out: the file to write; beside the model file, with the suffix of the format, if not given.
         images: (N, C, H, W), preprocessed: for the check, which takes up to 6. Random ones if not given.
@@ -74,9 +76,10 @@ def export(
             it cannot be written.
     """
     runtime = runtime_of_format(to)
-    network = network_or_path if isinstance(network_or_path, GraphNetwork) else load(Path(network_or_path))
+    named = not isinstance(network_or_path, GraphNetwork) and has_weights(str(network_or_path))
+    network = network_or_path if isinstance(network_or_path, GraphNetwork) else source_network(network_or_path)
     if out is None:
-        if isinstance(network_or_path, GraphNetwork):
+        if named or isinstance(network_or_path, GraphNetwork):
             raise UsageError(f"Give the file to write: export(network, {to!r}, 'model{runtime.suffix}').")
         out = default_path(Path(network_or_path), to)
     exported = export_checked(network, to, Path(out), images=images, force=force, figures=figures)
@@ -155,6 +158,7 @@ def describe(
         channels_last=runtime.deployment.channels_last,
         runtime=runtime.name,
         check=check,
+        weights=weights_of(network.info),
     )
 
 

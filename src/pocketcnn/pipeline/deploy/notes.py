@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from pocketcnn.graph import ModelInfo
 from pocketcnn.pipeline.accuracy_check import baseline, chance_warnings, loss_warnings
 from pocketcnn.pipeline.candidates import CandidateNetwork
 from pocketcnn.pipeline.compression_method import CompressionMethod
 from pocketcnn.pipeline.deploy.deploy import Deployment
+from pocketcnn.pipeline.published_network import weights_of
 from pocketcnn.records.file_check import FileCheckRecord
 from pocketcnn.records.result import DEPLOYED, ArtefactRecord, LatencyRecord, ModelFileRecord, StageRecord
 from pocketcnn.targets.units import format_bytes
@@ -14,6 +16,7 @@ from pocketcnn.targets.units import format_bytes
 def notes_on(plan: CandidateNetwork | None, deployment: Deployment) -> tuple[str, ...]:
     """All notes that apply."""
     notes = [small_image_note(plan)] if plan is not None and plan.is_small else []
+    notes += weights_notes(deployment.network.info)
     return (*notes, *coding_notes(deployment.model_file, deployment.artefact), *latency_notes(deployment.latencies))
 
 
@@ -39,6 +42,17 @@ def small_image_note(plan: CandidateNetwork) -> str:
         f"strides are 1, so that the total stride is {plan.total_stride} instead of 32, and the layer before the classifier is "
         "scaled by the width."
     )
+
+
+def weights_notes(info: ModelInfo) -> list[str]:
+    """A note on the weights that the training began with, if these were not random."""
+    weights = weights_of(info)
+    if not weights:
+        return []
+    return [
+        f"The training began with the weights of {weights['source']}: file {weights['file']}, SHA-256 {weights['sha256']}, "
+        f"licence: {weights['licence']}."
+    ]
 
 
 def coding_notes(model_file: ModelFileRecord, artefact: ArtefactRecord) -> list[str]:

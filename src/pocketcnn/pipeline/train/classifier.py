@@ -9,7 +9,9 @@ from torch import nn
 from pocketcnn.data import ImageFolder
 from pocketcnn.errors import UsageError
 from pocketcnn.graph import InputContract
+from pocketcnn.models.pretrained.source import has_weights
 from pocketcnn.pipeline.networks import MODEL, ONNX, kind_of, load_network
+from pocketcnn.pipeline.published_network import published_network
 from pocketcnn.pipeline.sidecar import SPLIT_SEED, read_sidecar
 from pocketcnn.pipeline.teachers import teacher_for
 from pocketcnn.runtimes.onnx_module import OnnxModule
@@ -33,17 +35,18 @@ class Classifier:
 
 
 def load_classifier(path: Path) -> Classifier:
-    """Load a classifier from a model file, or from an ONNX file with its sidecar.
+    """Load a classifier from a model file, from an ONNX file with its sidecar, or by the name of its weights.
 
     Raises:
         UsageError: there is no such file, it is of another kind, or it has no input contract or no class names.
-        PocketcnnError: the file or its sidecar is damaged, or the sidecar is absent.
+        PocketcnnError: the file or its sidecar is damaged, the sidecar is absent, or the weights are not to be had.
     """
-    if kind_of(path, MODEL, ONNX) == ONNX:
+    if not has_weights(str(path)) and kind_of(path, MODEL, ONNX) == ONNX:
         sidecar = read_sidecar(path)
         seed = int(sidecar.figures.get(SPLIT_SEED, 0))
         return Classifier(path, OnnxModule(path), sidecar.input, sidecar.classes, seed, None)
-    network = load_network(path)
+    name = str(path)
+    network = published_network(name) if has_weights(name) else load_network(path)
     info = network.info
     if info.input is None or not info.classes:
         absent = "input contract" if info.input is None else "class names"

@@ -8,7 +8,7 @@ from pocketcnn.pipeline.networks import named_network
 if TYPE_CHECKING:
     from torch import nn
 
-    from pocketcnn.graph import GraphNetwork
+    from pocketcnn.graph import GraphNetwork, Stage
 
 
 class NetworkBuilder(Protocol):
@@ -59,6 +59,11 @@ class GivenNetwork:
     @property
     def name(self) -> str:
         return self.network
+
+    @property
+    def origin(self) -> "tuple[Stage, ...]":
+        """The stages of its lineage that used no images: these say where its weights are from."""
+        return tuple(stage for stage in self.ready.info.lineage if stage.data is None)
 
     def build(self, seed: int = 0, *, for_training: bool = False) -> "GraphNetwork":  # noqa: ARG002
         """The network itself."""

@@ -16,11 +16,13 @@ from pocketcnn.graph.model_file import save
 from pocketcnn.layers import reparameterize
 from pocketcnn.models import network_options
 from pocketcnn.models.libraries import channels_of, is_library_name
+from pocketcnn.models.pretrained.source import demands_weights, has_weights, parse_source
 from pocketcnn.pipeline.architecture_network import ArchitectureNetwork
 from pocketcnn.pipeline.candidates import CandidateNetwork
 from pocketcnn.pipeline.exclusive import writes_to
 from pocketcnn.pipeline.networks import is_architecture_file
-from pocketcnn.pipeline.recipes import Splits, clipped, datasets
+from pocketcnn.pipeline.published_network import published_network
+from pocketcnn.pipeline.recipes import Splits, clipped, datasets, fine_tuning_recipe
 from pocketcnn.pipeline.small_sets import default_recipe
 from pocketcnn.pipeline.train.classifier import Classifier, as_teacher, check_classes, load_classifier
 from pocketcnn.pipeline.train.evaluate_folder import figures_of
@@ -56,6 +58,7 @@ def train_folder(
     *,
     width: float = 1.0,
     size: tuple[int, int] | None = None,
+    from_scratch: bool = False,
     recipe: Recipe | None = None,
     teachers: Sequence[str | Path] = (),
     resume: bool = False,
@@ -69,12 +72,14 @@ def train_folder(
 
     Args:
         data: a folder of images, see `pocketcnn.data.scan`; split by the seed of the recipe.
-        network: a name of `list_models()`, ``timm:NAME``, ``torchvision:NAME``, or an architecture file.
+        network: a name of `list_models()` or an architecture file, with random weights; or the name of trained weights, such as
+            ``imagenet:NAME``, ``timm:NAME`` or ``hf:OWNER/NAME`` (see `pocketcnn.pretrained`), which are fine-tuned.
         out: the folder for the model file, the figures and the checkpoints.
         width: width multiplier of a network of the zoo.
         size: input size (height, width); that of the images if not given.
-        recipe: replaces the default recipe. Those of batch size, learning rate and epochs that it does not set are chosen for
-            the number of images, see `pocketcnn.pipeline.small_sets`.
+        from_scratch: begin with random weights, for ``timm:NAME`` and ``torchvision:NAME``.
+        recipe: replaces the default recipe, or for trained weights that of `fine_tuning_recipe`. Those of batch size, learning
+            rate and epochs that it does not set are chosen for the number of images, see `pocketcnn.pipeline.small_sets`.
         teachers: files of trained networks for distillation. The input contract of the first is used for the new network.
         resume: resume the interrupted training in `out`.
         progress_for: creates the progress display of the training from its title.
@@ -88,7 +93,8 @@ def train_folder(
     """
     if recipe is not None and not teachers:
         _check_without_teacher(recipe)
-    job = prepare(data, network, width, size, recipe or Recipe(), [Path(teacher) for teacher in teachers])
+    files = [Path(teacher) for teacher in teachers]
+    job = prepare(data, network, width, size, recipe or Recipe(), files, from_scratch=from_scratch, say=say)
     for line in describe(job.folder, job.contract):
         say(line)
     trained = run(job, Path(out), resume=resume, progress_for=progress_for)
@@ -116,15 +122,23 @@ def prepare(
     size: tuple[int, int] | None,
     recipe: Recipe,
     teacher_files: Sequence[Path] = (),
+    *,
+    from_scratch: bool = False,
+    say: Say = no_op,
 ) -> TrainingJob:
     """Read the folder and check the inputs of a training; see `train_folder`.
 
     Raises:
-        UsageError: a name, a size or a folder is wrong, or a teacher has other images or classes.
+        UsageError: a name, a size or a folder is wrong, a teacher has other images or classes, or `from_scratch` has no effect.
+        PocketcnnError: trained weights are not to be had.
     """
+    check_from_scratch(network, from_scratch)
+    with_weights = has_weights(network) and not from_scratch
     is_library = is_library_name(network)
-    if is_library:
-        recipe = clipped(recipe)
+    if with_weights:
+        parse_source(network)  # raises for a wrong form, before the images are read
+    if has_weights(network):
+        recipe = clipped(fine_tuning_recipe(recipe) if with_weights else recipe)
         if width != 1.0:
             raise UsageError(f"--width applies to networks of the zoo only; the width of {network} is fixed.")
     elif is_architecture_file(network):
@@ -142,15 +156,45 @@ def prepare(
     if teachers:
         _check_size(teachers[0], size)
         _check_resize(teachers[0], folder)
-    contract = teachers[0].contract if teachers else infer_contract(folder, size, channels_of(network))
+    channels = None if with_weights else channels_of(network)
+    contract = teachers[0].contract if teachers else infer_contract(folder, size, channels)
     images = (contract.channels, (contract.height, contract.width), len(folder.classes))
     builder: NetworkBuilder
-    if is_architecture_file(network):
+    if with_weights:
+        ready = published_network(network, folder.classes, shape=contract.shape, seed=recipe.seed, say=say)
+        builder = GivenNetwork(f"{network.partition('=')[0]}, {contract.height}x{contract.width}", ready)
+        contract = contract if teachers else _as_published(contract, ready)
+    elif is_architecture_file(network):
         builder = ArchitectureNetwork.read(network, *images)
         contract = contract.model_copy(update={"height": builder.size[0], "width": builder.size[1]})
     else:
         builder = (LibraryNetwork if is_library else CandidateNetwork)(network, width, *images)
     return TrainingJob(builder, folder, contract, datasets(folder, contract, recipe.augmentation), recipe, teachers)
+
+
+def check_from_scratch(network: str, from_scratch: bool) -> None:
+    """Refuse `from_scratch` where it would have no effect.
+
+    Raises:
+        UsageError: the network has random weights anyway, or the name says which weights it has.
+    """
+    if from_scratch and (not is_library_name(network) or demands_weights(network)):
+        raise UsageError(
+            f"--from-scratch chooses random weights for timm:NAME and torchvision:NAME. {network} leaves no choice: leave it out."
+        )
+
+
+def starts_from_weights(job: TrainingJob) -> bool:
+    """Whether the network of `job` has trained weights."""
+    return isinstance(job.builder, GivenNetwork)
+
+
+def _as_published(contract: InputContract, network: GraphNetwork) -> InputContract:
+    """The contract of the folder's images with the normalisation and the interpolation that the weights were trained with."""
+    own = network.info.input
+    if own is None:
+        return contract
+    return contract.model_copy(update={"mean": own.mean, "std": own.std, "interpolation": own.interpolation})
 
 
 def run(job: TrainingJob, out: Path, *, resume: bool, progress_for: ProgressFor = quiet) -> FolderTraining:
@@ -175,7 +219,8 @@ def run(job: TrainingJob, out: Path, *, resume: bool, progress_for: ProgressFor 
             progress=progress_for(builder.name),
             basis=basis_of(job),
         )
-    info = ModelInfo(name=builder.name, input=contract, classes=job.folder.classes)
+    lineage = builder.origin if isinstance(builder, GivenNetwork) else ()
+    info = ModelInfo(name=builder.name, input=contract, classes=job.folder.classes, lineage=lineage)
     if isinstance(module, GraphNetwork):
         network = GraphNetwork(module.graph, info)
     else:

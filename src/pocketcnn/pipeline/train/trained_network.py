@@ -11,7 +11,7 @@ from pocketcnn.pipeline.networks import is_file, load_network
 from pocketcnn.pipeline.recipes import base_recipe, clipped_for, datasets
 from pocketcnn.pipeline.small_sets import default_recipe
 from pocketcnn.pipeline.train.network_builders import GivenNetwork
-from pocketcnn.pipeline.train.train_folder import TrainingJob, prepare, run
+from pocketcnn.pipeline.train.train_folder import TrainingJob, check_from_scratch, prepare, run, starts_from_weights
 from pocketcnn.pipeline.workspace import ProgressFor, Say, quiet
 from pocketcnn.training import Recipe
 from pocketcnn.training.transfer import with_classes
@@ -24,6 +24,7 @@ def trained_network(
     *,
     width: float = 1.0,
     size: tuple[int, int] | None = None,
+    from_scratch: bool = False,
     recipe: Recipe | None = None,
     seed: int | None = None,
     progress_for: ProgressFor = quiet,
@@ -35,11 +36,12 @@ def trained_network(
     fine-tuned on the folder. The same call resumes an interrupted run.
 
     Args:
-        network: a model file; a name of `list_models()`, ``timm:NAME`` or ``torchvision:NAME``.
+        network: a model file; a name of `list_models()`; or the name of trained weights, see `pocketcnn.pretrained`.
         data: a folder of images, see `pocketcnn.data.scan`.
         out: the folder for checkpoints.
         width: width multiplier of a network of the zoo.
         size: input size (height, width) of a network by name; that of the images if not given.
+        from_scratch: begin with random weights, for ``timm:NAME`` and ``torchvision:NAME``.
         recipe: of the training. For a file that needs no training, it must not set epochs, warm-up or seed.
         seed: of the split and of the training, in place of that of the recipe.
         progress_for: creates the progress display of the training from its title.
@@ -52,10 +54,12 @@ def trained_network(
     name, chosen = str(network), recipe or Recipe()
     chosen = chosen if seed is None else chosen.with_(seed=seed)
     if not is_file(name):
-        job = prepare(data, name, width, size, chosen)
-        say(f"{job.builder.name} is not trained yet: training it on {data} first")
+        job = prepare(data, name, width, size, chosen, from_scratch=from_scratch, say=say)
+        lacks = "not trained on these classes" if starts_from_weights(job) else "not trained"
+        say(f"{job.builder.name} is {lacks} yet: training it on {data} first")
         with exclusive(Path(out)):
             return run(job, Path(out), resume=True, progress_for=progress_for).network
+    check_from_scratch(name, from_scratch)
     if size is not None or width != 1.0:
         raise UsageError(
             "--size and --width are only for networks by name. For smaller images of a network from a file: --resolution."

@@ -1,0 +1,1 @@
+"""Networks with trained weights, from packages, hubs, caches and files: see `source` for how they are named."""
