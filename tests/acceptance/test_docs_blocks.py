@@ -23,7 +23,9 @@ SLOW = frozenset(
         "docs/commands.md",
         "docs/compress.md",
         "docs/networks/README.md",
+        "docs/once_for_all.md",
         "docs/search.md",
+        "docs/targets.md",
     }
 )
 """Pages whose blocks take more than half a minute even so: `make slow` runs them, and `test_docs_text` checks their commands."""

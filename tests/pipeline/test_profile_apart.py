@@ -28,7 +28,7 @@ def test_blocks_that_crash_the_runtime_are_left_out(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(apart, "_work", crashing_profile.crashing)
     told: list[int] = []
     table = profile_apart(
-        TARGET, tmp_path / "t.json", seconds=12, progress=lambda spent, budget, points: told.append(points)
+        TARGET, tmp_path / "t.json", seconds=8, progress=lambda spent, budget, points: told.append(points)
     )
     assert table == LatencyTable.load(tmp_path / "t.json")
     fatal = [point for point in table.points if not point.ran]
