@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from pocketcnn.documents import read_record
 from pocketcnn.errors import UsageError
 from pocketcnn.files import write_text
 from pocketcnn.runtimes.base import Numerics
 from pocketcnn.runtimes.machine import Machine
 
 FORMAT = 1
+ADVICE = "Remove it, and measure again with: pocketcnn target profile."
 DIGITS = 4
 MAX_POINTS = 4000
 """Keeps the file below 600 kB."""
@@ -186,16 +188,7 @@ class LatencyTable:
         Raises:
             UsageError: there is no such file, or it is not a latency table of this version.
         """
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"Cannot read the latency table {path}: {error.strerror}.") from error
-        except ValueError as error:
-            raise UsageError(f"{path} is not a latency table: {error}.") from error
-        try:
-            return _parsed(document)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UsageError(f"{path} is not a latency table: {error!r}.") from error
+        return _table(read_record(path, "latency table", _Document, advice=ADVICE))
 
 
 def _row(point: BlockLatency) -> list[object]:
@@ -207,22 +200,35 @@ def _digits(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def _parsed(document: Any) -> LatencyTable:
-    if document["format"] != FORMAT:
-        raise ValueError(f"format {document['format']}, this version reads {FORMAT}")
-    conditions = document["circumstances"]
-    machine = Machine(**{**conditions["machine"], "flags": tuple(conditions["machine"]["flags"])})
+@dataclass(frozen=True)
+class _Document:
+    """A latency table as its file has it. `points` are rows in the order of `columns`, with microseconds."""
+
+    format: int
+    target: str
+    circumstances: Conditions
+    points: tuple[tuple[str, Numerics, float, float, float, int, float], ...]
+    seed: int = 0
+    seconds: float = 0.0
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"format {self.format}, this version reads {FORMAT}")
+        if len(self.points) > MAX_POINTS:
+            raise ValueError(f"it has {len(self.points):,} measurements, and the most are {MAX_POINTS:,}")
+        for blocks, _, *times, repeats, reference in self.points:
+            ran = repeats > 0 and min(times) > 0 and times[1] <= times[0] <= times[2]
+            if not (reference > 0 and (ran or repeats == 0)):
+                raise ValueError(f"the times of {blocks!r:.80} are no times")
+
+
+def _table(document: _Document) -> LatencyTable:
     points = tuple(
-        BlockLatency(str(blocks), precision, median / 1e6, p10 / 1e6, p90 / 1e6, int(repeats), reference / 1e6)
-        for blocks, precision, median, p10, p90, repeats, reference in document["points"]
+        BlockLatency(blocks, precision, median / 1e6, p10 / 1e6, p90 / 1e6, repeats, reference / 1e6)
+        for blocks, precision, median, p10, p90, repeats, reference in document.points
     )
-    return LatencyTable(
-        target=str(document["target"]),
-        conditions=Conditions(**{**conditions, "machine": machine}),
-        seed=int(document["seed"]),
-        seconds=float(document["seconds"]),
-        points=points,
-    )
+    return LatencyTable(document.target, document.circumstances, document.seed, document.seconds, points)
 
 
 def default_path(target: str) -> Path:
