@@ -4,8 +4,8 @@
     python -m benchmarks.fuzz --only study --cases 100 --seed 7
 
 Each case follows from (seed, kind, number) alone. Cases run in a process of their own, in groups, whose memory is limited to a
-gigabyte more than it has when it begins; one that takes longer than ten seconds is ended, and the next one goes on in a new
-process. What failed is kept under --keep, to be looked at. Writes docs/benchmarks/fuzz.json.
+gigabyte more than it has when it begins; one that takes ten seconds of a processor, or a minute, is ended, and the next one goes
+on in a new process. What failed is kept under --keep, to be looked at. Writes docs/benchmarks/fuzz.json.
 """
 
 import argparse

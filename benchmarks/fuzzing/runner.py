@@ -1,6 +1,7 @@
 """Runs damaged files in processes with limits on memory and time, and counts what became of them."""
 
 import multiprocessing
+import os
 import resource
 import time
 import traceback
@@ -18,6 +19,11 @@ MEMORY = 2**30
 """Bytes that a case may take beyond what its process has when it begins."""
 
 SECONDS = 10.0
+"""Of a processor, that a case may take."""
+
+LONGEST_WAIT = 60.0
+"""Seconds in which a case must end, also if it does nothing but wait; the machine may be busy with others."""
+
 LONGEST_START = 120.0
 OUTCOMES = ("read", "refused", "traceback", "memory", "hang", "crash")
 
@@ -69,7 +75,7 @@ def _in_process(
     number, limit = first, LONGEST_START
     try:
         while number < cases:
-            if not mine.poll(limit):
+            if not _came(mine, process.pid, limit):
                 found.append((number, "hang", f"more than {limit:g} s"))
                 break
             received = mine.recv()
@@ -87,6 +93,25 @@ def _in_process(
     if found and found[-1][1] in ("hang", "crash"):
         _keep(kind, number, seed, folder, keep)
     return found
+
+
+def _came(results: Connection, process: int | None, limit: float) -> bool:
+    """Wait for a message of a process; False if the process takes too long."""
+    begun, before = time.monotonic(), _processor_seconds(process)
+    while not results.poll(1.0):
+        waited = time.monotonic() - begun
+        if _processor_seconds(process) - before > limit or waited > max(limit, LONGEST_WAIT):
+            return False
+    return True
+
+
+def _processor_seconds(process: int | None) -> float:
+    """What a process has taken of the processors; infinity if it has ended."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("inf")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _work(results: Connection, kind: str, first: int, cases: int, seed: int, folder: Path, keep: Path | None) -> None:

@@ -27,6 +27,7 @@ NAMES = {
     "pocketcnn.models": {"list_models", "network_options"},
     "pocketcnn.models.description": {"describe_model", "has_width"},
     "pocketcnn.models.libraries": {"is_library_name"},
+    "pocketcnn.models.pretrained.source": {"demands_weights", "has_weights"},
     "pocketcnn.models.published": {"Checked", "Verdict", "check", "difference", "read_published"},
     "pocketcnn.runtimes": {"StopRule"},
     "pocketcnn.runtimes.base": {"artefact_files"},

@@ -218,8 +218,11 @@ class _Document:
         if len(self.points) > MAX_POINTS:
             raise ValueError(f"it has {len(self.points):,} measurements, and the most are {MAX_POINTS:,}")
         for blocks, _, *times, repeats, reference in self.points:
-            ran = repeats > 0 and min(times) > 0 and times[1] <= times[0] <= times[2]
-            if not (reference > 0 and (ran or repeats == 0)):
+            ran = repeats > 0 and reference > 0 and min(times) > 0 and times[1] <= times[2]
+            failed = (
+                repeats == 0 and reference >= 0
+            )  # of the first block, the runtime may crash before the reference runs
+            if not (ran or failed):
                 raise ValueError(f"the times of {blocks!r:.80} are no times")
 
 
