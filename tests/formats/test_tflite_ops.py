@@ -13,9 +13,12 @@ from tests.support.onnx_support import one_operation
 from tests.support.op_cases import CASES
 from tests.support.tflite import operators, partitions, run, simulated
 
+LACKED = {"erf"}
+"""TensorFlow Lite has no such operator; the writer refuses it by name (`GAPS` of tests/graph/test_operation_coverage.py)."""
+
 
 def test_every_operation_has_a_form() -> None:
-    assert set(EMITTERS) == set(OPS) - {"input"}
+    assert set(EMITTERS) == set(OPS) - {"input"} - LACKED
 
 
 @pytest.mark.parametrize("op", sorted(EMITTERS))

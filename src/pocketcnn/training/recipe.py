@@ -15,7 +15,7 @@ from pocketcnn.documents import read_settings
 from pocketcnn.errors import UsageError
 
 LARGEST = 1_000_000
-"""Largest number of a recipe, except of its seed; a larger one is a slip."""
+"""Largest number of a recipe, except of its seed and rate; a larger one is a slip."""
 
 
 class Recipe(BaseModel):
@@ -32,7 +32,7 @@ class Recipe(BaseModel):
     epochs: int = Field(default=30, ge=1, le=LARGEST)
     batch_size: int = Field(default=64, ge=1, le=LARGEST)
     optimizer: Literal["sgd", "adamw", "rmsprop"] = "sgd"
-    learning_rate: float = Field(default=0.1, gt=0, le=LARGEST, allow_inf_nan=False)
+    learning_rate: float = Field(default=0.1, gt=0, allow_inf_nan=False)  # a training that diverges says so
     momentum: float = Field(default=0.9, ge=0, lt=1)  # of sgd and rmsprop
     weight_decay: float = Field(default=5e-4, ge=0, le=LARGEST, allow_inf_nan=False)  # not applied to norms and biases
     bn_l1: float = Field(
